@@ -1,0 +1,138 @@
+"""Measures of nonreciprocity, written once for every model: functions of a `PortResponse`.
+
+A direction is always named `out=…, into=…`: the wave enters at port `into` and leaves at port `out`.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+from diffnr.checks import require
+from diffnr.ports import PortResponse, require_port
+
+
+def isolation(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
+    """Isolation 20 log10(|b[out, into]| / |b[into, out]|) in dB: positive where `into` → `out` passes.
+
+    **Arguments:** `response`: a `PortResponse`; `out`, `into`: ports.
+
+    **Returns:** [], dB. It is +inf, with derivative 0, where the reverse direction carries exactly nothing.
+
+    **Raises:** `ValueError` for ports that do not exist or are the same.
+    """
+    forward, backward = _pair(response, out, into)
+    return _decibel(forward) - _decibel(backward)
+
+
+def transmission(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
+    """Power transmission |S[out, into]|², [], a fraction. Power-normalised ports only (`ValueError` otherwise).
+
+    With `out == into` it is the power reflection.
+    """
+    return _power(_s(response, out, into))
+
+
+def insertion_loss(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
+    """Insertion loss −20 log10 |S[out, into]|, [], dB. Power-normalised ports only (`ValueError` otherwise)."""
+    return -_decibel(_s(response, out, into))
+
+
+def contrast(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
+    """Transmission contrast |S[out, into]|² − |S[into, out]|², [], between −1 and 1 for a passive device.
+
+    Unlike the isolation it has an interior optimum and a derivative everywhere. Power-normalised ports only.
+    """
+    return transmission(response, out=out, into=into) - transmission(response, out=into, into=out)
+
+
+def nonreciprocal_phase(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
+    """Nonreciprocal phase arg b[out, into] − arg b[into, out] of the fundamentals, wrapped to (−π, π], rad."""
+    forward, backward = _pair(response, out, into)
+    return jnp.angle(forward * jnp.conj(backward))
+
+
+def reciprocity_norm(
+    response: PortResponse, *, out: int = 1, into: int = 0, squared: bool = False
+) -> Float[Array, ""]:
+    """Reciprocity norm R = √(1/T ∫ (x_F − x_B)² dt) of the two outputs over a period, by Parseval over harmonics:
+
+        R² = |Δ_0|² + ½ Σ_{h≥1} |Δ_h|²,      Δ = b[out, into] − b[into, out]
+
+    **Arguments:** `response`; `out`, `into`: the two ports; `squared`: return R², which has a derivative at 0 where R
+    has none (objectives want this).
+
+    **Returns:** [], in units of b.
+
+    **Raises:** `ValueError` for ports that do not exist or are the same.
+
+    Source: paper 2 (restoring reciprocity in coupled oscillators), definition of R.
+    """
+    _check(response, out, into)
+    difference = response.b[out, into] - response.b[into, out]
+    weights = jnp.asarray([1.0 if h == 0 else 0.5 for h in response.harmonics], difference.real.dtype)
+    total = jnp.sum(weights * _power(difference))
+    return total if squared else jnp.sqrt(total)
+
+
+def bandwidth(
+    omega: Float[Array, " frequency"], level: Float[Array, " frequency"], *, drop: float = 3.0, at: int | None = None
+) -> Float[Array, ""]:
+    """Width of the contiguous band around a maximum in which `level` stays within `drop` of it.
+
+    **Arguments:** `omega`: [frequency], increasing; `level`: [frequency], in dB; `drop`: dB below the maximum, positive
+    (default 3.0; the half-power width is 10 log10 2 = 3.0103); `at`: index of the point the band must contain (default: the maximum).
+
+    **Returns:** [], in units of `omega`, edges interpolated linearly; NaN where the band runs out of the data.
+    Differentiable in `level` and `omega`.
+
+    **Raises:** `ValueError` for shapes that differ, or `drop` not positive.
+    """
+    require(omega.shape == level.shape and omega.ndim == 1, "level", f"have the shape {omega.shape} of omega", level.shape)
+    require(drop > 0, "drop", "be positive", drop)
+    centre = jnp.argmax(level) if at is None else jnp.asarray(at)
+    excess = level - (level[centre] - drop)
+    index = jnp.arange(omega.size)
+    below = excess < 0
+    right = jnp.min(jnp.where(below & (index > centre), index, omega.size))
+    left = jnp.max(jnp.where(below & (index < centre), index, -1))
+
+    def crossing(inside: Array, outside: Array) -> Array:
+        x0, x1, y0, y1 = omega[inside], omega[outside], excess[inside], excess[outside]
+        return x0 + (x1 - x0) * y0 / (y0 - y1)
+
+    upper = crossing(jnp.clip(right - 1, 0, omega.size - 1), jnp.clip(right, 0, omega.size - 1))
+    lower = crossing(jnp.clip(left + 1, 0, omega.size - 1), jnp.clip(left, 0, omega.size - 1))
+    return jnp.where((right < omega.size) & (left >= 0), upper - lower, jnp.nan)
+
+
+def _pair(response: PortResponse, out: int, into: int) -> tuple[Array, Array]:
+    _check(response, out, into)
+    return response.fundamental[out, into], response.fundamental[into, out]
+
+
+def _check(response: PortResponse, out: int, into: int) -> None:
+    require_port("out", out, response.b.shape[0])
+    require_port("into", into, response.b.shape[1])
+    require(out != into, "into", "differ from out", f"{into} like out")
+
+
+def _s(response: PortResponse, out: int, into: int) -> Complex[Array, ""]:
+    require_port("out", out, response.b.shape[0])
+    require_port("into", into, response.b.shape[1])
+    if not response.power_normalised:
+        raise ValueError(
+            "Argument response must come from a model with power-normalised ports, but |b|² of this model is not a power."
+        )
+    return response.s[out, into]
+
+
+def _power(b: Array) -> Array:
+    return b.real**2 + b.imag**2
+
+
+def _decibel(b: Array) -> Array:
+    # Both branches of a `where` are differentiated: the dead one must not meet log(0).
+    power = _power(b)
+    dark = power == 0
+    return jnp.where(dark, -jnp.inf, 10 * jnp.log10(jnp.where(dark, 1.0, power)))

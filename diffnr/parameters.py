@@ -1,0 +1,181 @@
+"""A model's parameters by path: "loss.gamma_k", "gamma.0", "loss.1.coefficient".
+
+A path is a dotted chain of field names; a whole number picks an item of a tuple or an entry of an array.
+Paths name parameters everywhere: in `optimize`, in saved files, in TOML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+Model = TypeVar("Model")
+Free = str | Sequence[str] | Callable[[Any], Any]
+
+
+def paths(model: Any) -> tuple[str, ...]:
+    """The paths of all array leaves of `model`, in the order in which JAX flattens them."""
+    arrays = eqx.filter(model, eqx.is_array)
+    return tuple(_join(keys) for keys, _ in jax.tree_util.tree_flatten_with_path(arrays)[0])
+
+
+def get(model: Any, path: str) -> Any:
+    """The parameter (or submodule) at `path`.
+
+    **Arguments:** `model`: any model; `path`: a dotted path, e.g. `"loss.gamma_k"`.
+
+    **Returns:** what stands there.
+
+    **Raises:** `ValueError` naming the paths there are, for a path that leads nowhere.
+    """
+    node = model
+    for token in path.split("."):
+        try:
+            node = _child(node, token)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            known = ", ".join(repr(name) for name in paths(model))
+            raise ValueError(
+                f"Argument path must name a parameter of {type(model).__name__} ({known}), but was {path!r}."
+            ) from None
+    return node
+
+
+def replace(model: Model, values: Mapping[str, Any]) -> Model:
+    """A copy of `model` with the leaves at the given paths replaced.
+
+    **Arguments:** `model`: any model; `values`: `{path: new value}`; a numeric leaf keeps its shape (a scalar is
+    broadcast) and is converted to its dtype if it is wider in kind (an integer given for a float).
+
+    **Returns:** the new model, of the same class. Its own checks (bounds, shapes) are run again on concrete values.
+
+    **Raises:** `ValueError` for an unknown path, for a value of another shape, or for a value the model refuses.
+    """
+    for path, value in values.items():
+        old = get(model, path)
+        if eqx.is_array(old):
+            value = _like(path, old, value)
+        model = _put(model, path.split("."), value)
+    return model
+
+
+def bounds(model: Any, path: str) -> tuple[float | None, float | None]:
+    """The physical bounds (lower, upper) of the leaf at `path`, None where there is none."""
+    get(model, path)
+    node, found = model, (None, None)
+    for token in path.split("."):
+        fields = getattr(node, "__dataclass_fields__", {})
+        if token in fields:
+            found = fields[token].metadata.get("bounds", (None, None))
+        node = _child(node, token)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The free leaves of a model: their names, values and bounds, and how to put new values back."""
+
+    names: tuple[str, ...]
+    values: tuple[Array, ...]
+    bounds: tuple[tuple[float | None, float | None], ...]
+    rebuild: Callable[[Sequence[Array]], Any]
+
+
+def select(model: Any, free: Free) -> Selection:
+    """The leaves of `model` that an optimiser may move.
+
+    **Arguments:** `model`; `free`: one path, a sequence of paths, or a callable `model -> leaf or tuple of leaves`
+    (as `equinox.tree_at` takes it).
+
+    **Returns:** a `Selection`.
+
+    **Raises:** `ValueError` for an unknown path, a path named twice, no path at all, or a leaf that is not real.
+    """
+    if callable(free):
+        return _select_where(model, free)
+    names = (free,) if isinstance(free, str) else tuple(free)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"Argument free must name one or several different parameters, but was {free!r}.")
+    values = tuple(get(model, name) for name in names)
+    for name, value in zip(names, values, strict=True):
+        _require_real(name, value)
+    return Selection(
+        names,
+        values,
+        tuple(bounds(model, name) for name in names),
+        lambda new: replace(model, dict(zip(names, new, strict=True))),
+    )
+
+
+def _select_where(model: Any, where: Callable[[Any], Any]) -> Selection:
+    picked = where(model)
+    single = not isinstance(picked, (tuple, list))
+    leaves = (picked,) if single else tuple(picked)
+    by_identity = {id(leaf): name for name, leaf in ((name, get(model, name)) for name in paths(model))}
+    names = tuple(by_identity.get(id(leaf), f"free[{i}]") for i, leaf in enumerate(leaves))
+    for name, leaf in zip(names, leaves, strict=True):
+        _require_real(name, leaf)
+    limits = tuple(bounds(model, name) if name in by_identity.values() else (None, None) for name in names)
+
+    def rebuild(new: Sequence[Array]) -> Any:
+        return eqx.tree_at(where, model, new[0] if single else type(picked)(new))
+
+    return Selection(names, leaves, limits, rebuild)
+
+
+def _require_real(name: str, leaf: Any) -> None:
+    if not (eqx.is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)):
+        kind = f"{leaf.dtype} array" if eqx.is_array(leaf) else type(leaf).__name__
+        raise ValueError(f"Argument free must name real parameters, but {name!r} is a {kind}.")
+
+
+def _child(node: Any, token: str) -> Any:
+    if isinstance(node, Mapping):
+        return node[token]
+    if token.isdigit():
+        if eqx.is_array(node) and int(token) >= node.shape[0]:  # JAX would clamp the index
+            raise IndexError(token)
+        return node[int(token)]
+    if token.startswith("_") or token not in getattr(node, "__dataclass_fields__", {}):
+        raise AttributeError(token)
+    return getattr(node, token)
+
+
+def _put(node: Any, tokens: Sequence[str], value: Any) -> Any:
+    if not tokens:
+        return value
+    head, rest = tokens[0], tokens[1:]
+    if eqx.is_array(node):
+        return jnp.asarray(node).at[int(head)].set(_put(node[int(head)], rest, value))
+    child = _put(_child(node, head), rest, value)
+    if isinstance(node, Mapping):
+        return type(node)({**node, head: child})  # pyright: ignore[reportCallIssue]
+    if isinstance(node, (tuple, list)):
+        return type(node)(child if i == int(head) else item for i, item in enumerate(node))
+    new = object.__new__(type(node))
+    for name in node.__dataclass_fields__:
+        object.__setattr__(new, name, child if name == head else getattr(node, name))
+    for cls in type(new).__mro__:
+        if "__check_init__" in cls.__dict__:
+            cls.__check_init__(new)  # pyright: ignore[reportAttributeAccessIssue]
+    return new
+
+
+def _like(path: str, old: Array, value: Any) -> Array:
+    value = jnp.asarray(value)
+    if value.shape not in ((), old.shape):
+        raise ValueError(f"Argument {path} must have shape {old.shape}, but had shape {value.shape}.")
+    if jnp.issubdtype(value.dtype, jnp.complexfloating) and not jnp.issubdtype(old.dtype, jnp.complexfloating):
+        raise ValueError(f"Argument {path} must be real, but was {value}.")
+    dtype = jnp.promote_types(old.dtype, value.dtype) if not value.weak_type else old.dtype
+    return jnp.broadcast_to(value.astype(np.dtype(dtype)), old.shape)
+
+
+def _join(keys: Sequence[Any]) -> str:
+    return ".".join(str(getattr(key, "name", getattr(key, "idx", getattr(key, "key", key)))) for key in keys)

@@ -1,0 +1,204 @@
+"""What every model can answer: drive one port alone; what leaves every port?
+
+    x_j(t) = Re Σ_h b[j, i, h] e^{ihωt}        when only port i is driven
+
+For a linear model this is the S-matrix times the drive; for a nonlinear one, which does not obey superposition, it
+is still well defined, and it is all that isolation, nonreciprocal phase and the reciprocity norm need.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Inexact, Int
+
+from diffnr.checks import as_real, require, require_bounds, require_finite
+from diffnr.root import RESULTS
+
+
+def hertz(frequency: ArrayLike) -> Array:
+    """Angular frequency ω = 2πf in rad/s of a frequency in hertz (any shape)."""
+    return 2 * math.pi * as_real(frequency)
+
+
+class Drive(eqx.Module):
+    """A tone A e^{iωt} at one port.
+
+    **Arguments:**
+
+    - `omega`: [], angular frequency, in the model's rate unit (rad/s for measured devices and FDTD).
+    - `amplitude`: [], real or complex wave amplitude A at the driven port; |A|² is the incident power where ports are
+      power-normalised. Default 1.
+    - `power`: [], instead of `amplitude`: the incident power, A = √power.
+
+    **Raises:** `ValueError` for a value that is not finite, a negative power, or both `amplitude` and `power`.
+    """
+
+    omega: Float[Array, "..."]
+    amplitude: Inexact[Array, "..."]
+
+    def __init__(self, omega: ArrayLike, amplitude: ArrayLike | None = None, *, power: ArrayLike | None = None):
+        require(amplitude is None or power is None, "power", "be left out where amplitude is given", power)
+        if power is not None:
+            require_bounds("power", power, lower=0.0)
+            amplitude = jnp.sqrt(as_real(power))
+        self.omega = as_real(omega)
+        amplitude = jnp.ones((), self.omega.dtype) if amplitude is None else jnp.asarray(amplitude)
+        self.amplitude = amplitude if jnp.issubdtype(amplitude.dtype, jnp.inexact) else as_real(amplitude)
+
+    def __check_init__(self) -> None:
+        require_finite("omega", self.omega)
+        require_finite("amplitude", self.amplitude)
+
+
+class AbstractPortModel(eqx.Module):
+    """A model with ports. Subclass it, give its five members, and every metric and optimiser applies."""
+
+    @property
+    @abc.abstractmethod
+    def num_ports(self) -> int:
+        """The number of ports M."""
+
+    @property
+    @abc.abstractmethod
+    def harmonics(self) -> tuple[int, ...]:
+        """The harmonics of the drive that `respond` returns, 1 among them: (1,) where the response is a tone."""
+
+    @property
+    @abc.abstractmethod
+    def power_normalised(self) -> bool:
+        """Whether |b|² is a power, so that insertion loss and transmission mean something."""
+
+    @property
+    @abc.abstractmethod
+    def linear(self) -> bool:
+        """Whether responses to several ports superpose."""
+
+    @abc.abstractmethod
+    def respond(
+        self, drive: Drive, port: Int[Array, ""], guess: Any = None
+    ) -> tuple[Complex[Array, "out harmonic"], Any, Any]:
+        """The outgoing amplitudes b[out, harmonic] when `port` alone is driven, the state, and a `RESULTS`.
+
+        `guess` is a state that an earlier call returned for this port, to start from.
+        """
+
+
+class PortResponse(eqx.Module):
+    """The answer of a model to one drive, applied to one port after another.
+
+    **Fields:** `b` complex [out, in, harmonic], column i for port i driven alone (NaN where port i was not asked for);
+    `harmonics`, which harmonic each entry of the last axis is; `drive`; `state`, per driven port, what a next call may
+    start from; `result` [in], a `RESULTS` per driven port; `power_normalised`.
+    """
+
+    b: Complex[Array, "out in harmonic"]
+    harmonics: tuple[int, ...] = eqx.field(static=True)
+    drive: Drive
+    state: Any
+    result: Any
+    power_normalised: bool = eqx.field(static=True)
+
+    @property
+    def fundamental(self) -> Complex[Array, "out in"]:
+        """The amplitudes at the drive's own frequency, [out, in]."""
+        return self.b[..., self.harmonics.index(1)]
+
+    @property
+    def s(self) -> Complex[Array, "out in"]:
+        """`fundamental` per drive amplitude: the S-matrix of a linear model, [out, in]."""
+        return self.fundamental / self.drive.amplitude
+
+    @property
+    def successful(self) -> Bool[Array, " in"]:
+        """For each driven port, whether its solve converged."""
+        return self.result == RESULTS.successful
+
+
+def port_response(
+    model: AbstractPortModel,
+    drive: Drive,
+    *,
+    ports: Sequence[int] | None = None,
+    guess: Any = None,
+    throw: bool = True,
+) -> PortResponse:
+    """Drive each port alone with `drive` and collect what leaves every port.
+
+    **Arguments:**
+
+    - `model`: any `AbstractPortModel`.
+    - `drive`: the tone, with scalar frequency and amplitude; for many, `jax.vmap` over this function.
+    - `ports`: the ports to drive (default all). Columns of other ports are NaN.
+    - `guess`: the `state` of an earlier response to the same ports, to start from; it also chooses the branch of a
+      model that has several.
+    - `throw`: raise if any solve fails; otherwise `result` says it per port, with NaN values and gradients there.
+
+    **Returns:** a `PortResponse`.
+
+    **Raises:** `ValueError` for a port that does not exist or a drive that is not scalar; `RuntimeError` with the
+    cause if `throw` and a solve fails.
+    """
+    ports = tuple(range(model.num_ports)) if ports is None else tuple(ports)
+    for port in ports:
+        require_port("ports", port, model.num_ports)
+    require(len(set(ports)) == len(ports) > 0, "ports", "name one or several different ports", ports)
+    require(
+        drive.omega.ndim == drive.amplitude.ndim == 0,
+        "drive",
+        "have a scalar omega and amplitude (use jax.vmap for many)",
+        f"of shapes {drive.omega.shape} and {drive.amplitude.shape}",
+    )
+    return _port_response(model, drive, ports, guess, throw)
+
+
+@eqx.filter_jit
+def _port_response(
+    model: AbstractPortModel, drive: Drive, ports: tuple[int, ...], guess: Any, throw: bool
+) -> PortResponse:
+    respond = eqx.filter_vmap(lambda port, guess: model.respond(drive, port, guess))
+    columns, state, result = respond(jnp.asarray(ports), guess)
+    if throw:
+        columns = result.error_if(columns, result != RESULTS.successful)
+    columns = jnp.moveaxis(columns, 0, 1)
+    if ports != tuple(range(model.num_ports)):
+        b = jnp.full((columns.shape[0], model.num_ports, columns.shape[2]), jnp.nan, columns.dtype)
+        columns = b.at[:, jnp.asarray(ports)].set(columns)
+    return PortResponse(columns, model.harmonics, drive, state, result, model.power_normalised)
+
+
+def scattering(
+    model: AbstractPortModel, omegas: Float[Array, " frequency"]
+) -> Complex[Array, "frequency out in"]:
+    """The scattering matrix S(ω) of a linear model: s₋ = S(ω) s₊.
+
+    **Arguments:** `model`: a linear model; `omegas`: [frequency], angular frequencies in the model's rate unit.
+
+    **Returns:** S [frequency, out, in].
+
+    **Raises:** `ValueError` for a model that does not obey superposition (use `port_response`), or for frequencies
+    that are not a finite vector.
+    """
+    omegas = as_real(omegas)
+    require(model.linear, "model", "be linear for an S-matrix to exist (use port_response)", "a nonlinear model")
+    require(omegas.ndim == 1, "omegas", "be a vector", f"an array of shape {omegas.shape}")
+    require_finite("omegas", omegas)
+    return _scattering(model, omegas)
+
+
+@eqx.filter_jit
+def _scattering(model: AbstractPortModel, omegas: Array) -> Array:
+    return jax.vmap(lambda omega: port_response(model, Drive(omega)).s)(omegas)
+
+
+def require_port(name: str, port: int, num_ports: int) -> None:
+    """Raise unless `port` is one of 0 … num_ports − 1."""
+    require(
+        isinstance(port, int) and 0 <= port < num_ports, name, f"be a port between 0 and {num_ports - 1}", repr(port)
+    )

@@ -1,0 +1,73 @@
+"""The effective Hamiltonian of a driven device: its equation of motion, linear at the steady state it is in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Complex
+
+from diffnr.ports import require_port
+from diffnr.tcmt.loss import AbstractLoss, NonlocalLoss, require_mode
+from diffnr.tcmt.steady import steady_state
+
+if TYPE_CHECKING:
+    from diffnr.tcmt.modes import AbstractCoupledModes
+
+
+def effective_hamiltonian(
+    model: AbstractCoupledModes, omega: ArrayLike, *, into: int = 0, amplitude: ArrayLike = 1.0
+) -> Complex[Array, "mode mode"]:
+    """H_eff with a' = H_eff a + Kᵀs₊ in the steady state that driving port `into` alone brings about.
+
+        H_eff = iΩ − Γ − diag γ_law(a) − γ_k e^{i(φ_m − φ_s)} at [m, s] for nonlocal loss
+
+    so that nonlocal loss, which is a loss of mode m, shows as a nonreciprocal coupling s → m.
+
+    **Arguments:** `model`: a coupled-mode model; `omega`: [], drive frequency; `into`: the driven port; `amplitude`: [], of
+    the drive (it matters for laws that depend on power).
+
+    **Returns:** [N, N], in the model's rate unit; entry [m, s] is the rate at which mode s drives mode m.
+
+    **Raises:** `ValueError` for a port that does not exist; `RuntimeError` where the steady state fails.
+
+    **Notes:** where mode m is extinct (γ_k ≥ κ) its phase is undefined, and the entry is what friction makes of it: 0.
+
+    Source: paper 1, equation 3, with δφ = π/2 − atan2(Δ₂ρ, G₂ρ + γ_k) for the printed one, which is the wrong root.
+    """
+    require_port("into", into, model.num_ports)
+    s_plus = jnp.zeros(model.num_ports, jnp.result_type(model.matrices().C)).at[into].set(amplitude)
+    state = steady_state(model, omega, s_plus)
+    a, matrices = state.a, model.matrices()
+    H = 1j * matrices.omega - matrices.gamma
+    for law in model.laws:
+        if law.linear:
+            H = H - jax.vmap(law.damping, out_axes=1)(jnp.eye(a.size, dtype=H.dtype))
+        elif isinstance(law, AbstractLoss):
+            H = H.at[law.mode, law.mode].add(-law.rate(a))
+    for law in model.laws:
+        if isinstance(law, NonlocalLoss):
+            H = H.at[law.mode, law.sensed].add(_friction(law.mode, law.sensed, H, omega, a, matrices.K.T @ s_plus))
+    return H
+
+
+def effective_coupling(
+    model: AbstractCoupledModes, omega: ArrayLike, *, out: int, into: int, amplitude: ArrayLike = 1.0
+) -> Complex[Array, ""]:
+    """The effective coupling from mode `into` to mode `out` when the port of mode `into` is driven.
+
+    **Arguments:** as `effective_hamiltonian`, for a device whose mode j has port j; `out`, `into`: modes.
+
+    **Returns:** [], complex, H_eff[out, into]; for two resonators |iκ − γ_k e^{iδφ}| = |Z₂|ρ forward, κ backward.
+
+    Source: paper 1, Figure 2.
+    """
+    require_mode("out", out, model.num_modes)
+    require_mode("into", into, model.num_modes)
+    return effective_hamiltonian(model, omega, into=into, amplitude=amplitude)[out, into]
+
+
+def _friction(m: int, s: int, H: Array, omega: ArrayLike, a: Array, f: Array) -> Array:
+    # Row m of iωa = Ha + f gives the friction itself, also where a_m = 0 leaves its phase undefined.
+    return (1j * jnp.asarray(omega) * a[m] - H[m] @ a - f[m]) / a[s]

@@ -1,0 +1,216 @@
+"""Laws by which a mode loses: γ(a) as a function of the amplitudes of all modes.
+
+    a_m' = … − γ(a) a_m
+
+A new law is one small final class: subclass `AbstractLoss`, name its `mode`, and write `rate(a)`.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Complex, Float
+
+from diffnr.checks import as_real, check_fields, rate_field, real_field, require
+
+DEFAULT_EPSILON = 1e-4
+
+
+class AbstractLaw(eqx.Module):
+    """A term −f(a) in the equation of motion a' = (iΩ − Γ) a − f(a) + Kᵀs₊."""
+
+    @property
+    @abc.abstractmethod
+    def linear(self) -> bool:
+        """Whether f is linear in a."""
+
+    @abc.abstractmethod
+    def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
+        """f(a), [N], in units of a rate times an amplitude."""
+
+    @abc.abstractmethod
+    def softened(self, t: Float[ArrayLike, ""]) -> Self:
+        """The law on the way from an easy one (t → 0) to itself (t = 1), for continuation."""
+
+    @abc.abstractmethod
+    def check_modes(self, num_modes: int) -> None:
+        """Raise `ValueError` if the law names a mode that a model of `num_modes` modes lacks."""
+
+
+class AbstractLoss(AbstractLaw):
+    """A loss rate γ(a) of one mode; subclasses give the static field `mode` and the method `rate`.
+
+    To be passive, γ(a) ≥ 0 for every a.
+    """
+
+    mode: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def rate(self, a: Complex[Array, " mode"]) -> Float[Array, ""]:
+        """γ(a), [], the amplitude rate at which `mode` loses (energy goes at 2γ), in the model's rate unit.
+
+        It is also asked at amplitudes near 0, where it must be finite and have a finite derivative.
+        """
+
+    @property
+    def linear(self) -> bool:
+        return False
+
+    def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
+        return jnp.zeros_like(a).at[self.mode].set(self.rate(a) * a[self.mode])
+
+    def softened(self, t: Float[ArrayLike, ""]) -> Self:
+        return self
+
+    def check_modes(self, num_modes: int) -> None:
+        require_mode("mode", self.mode, num_modes)
+
+
+class NonlocalLoss(AbstractLaw):
+    r"""Loss of one mode in proportion to the amplitude of another (NLLE, nonlocal loss engineering):
+
+        γ(a) = γ_k |a_s| / |a_m|,      regularised:  γ_k |a_s| / √(|a_m|² + ε²|a_s|²)
+
+    **Arguments:**
+
+    - `gamma_k`: [], rate, not negative, in the model's rate unit. With γ_k ≥ κ the mode is held at a_m = 0 exactly when
+      it is driven only through the coupling κ (Coulomb friction in the complex plane).
+    - `mode`: the mode m that loses; `sensed`: the mode s whose amplitude sets the loss; they must differ.
+    - `epsilon`: [], the relative regularisation ε > 0. By default the exact law is used wherever there is a closed
+      form (two modes and this the only nonlinear law) and ε = 1e-4 elsewhere. Being relative it keeps the response exactly
+      independent of power; an absolute one would not. Good values: 1e-3 … 1e-5.
+
+    **Notes:** the error of the ratio ρ = |a_m/a_s| is γ_k ε²/(2 G ρ³) for γ_k < κ, ρ = (κε²/2G)^{1/3} at γ_k = κ and
+    ρ = εκ/√(γ_k² − κ²) beyond, with G the linear loss rate of mode m. γ_k < 2√(G_s G_m) implies one globally stable response.
+
+    Source: paper 1 (nonreciprocal coupling induced by nonlocal loss engineering), equation 2.
+    """
+
+    gamma_k: Float[Array, ""] = rate_field()
+    mode: int = eqx.field(static=True)
+    sensed: int = eqx.field(static=True)
+    epsilon: Float[Array, ""] | None
+
+    def __init__(self, gamma_k: ArrayLike, mode: int, sensed: int, epsilon: ArrayLike | None = None):
+        self.gamma_k = as_real(gamma_k)
+        self.mode = mode
+        self.sensed = sensed
+        self.epsilon = None if epsilon is None else as_real(epsilon)
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        require(self.mode != self.sensed, "sensed", "differ from mode", f"{self.sensed} like mode")
+        if self.epsilon is not None and not isinstance(self.epsilon, jax.core.Tracer):
+            require(self.epsilon > 0, "epsilon", "be positive (None asks for the exact law)", self.epsilon)
+
+    @property
+    def linear(self) -> bool:
+        return False
+
+    def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
+        epsilon = DEFAULT_EPSILON if self.epsilon is None else self.epsilon
+        lossy, sensed = _power(a[self.mode]), _power(a[self.sensed])
+        # γ a_m is smooth wherever a_s ≠ 0; where both vanish it is 0, like everything of degree one.
+        still = sensed == 0
+        sensed = jnp.where(still, 1.0, sensed)
+        rate = self.gamma_k * jnp.sqrt(sensed / (lossy + epsilon**2 * sensed))
+        return jnp.zeros_like(a).at[self.mode].set(jnp.where(still, 0.0, rate * a[self.mode]))
+
+    def softened(self, t: Float[ArrayLike, ""]) -> Self:
+        epsilon = DEFAULT_EPSILON if self.epsilon is None else self.epsilon
+        return eqx.tree_at(
+            lambda law: law.epsilon, self, jnp.asarray(epsilon) ** t, is_leaf=lambda leaf: leaf is None
+        )
+
+    def check_modes(self, num_modes: int) -> None:
+        require_mode("mode", self.mode, num_modes)
+        require_mode("sensed", self.sensed, num_modes)
+
+
+class KerrLoss(AbstractLoss):
+    """Kerr-like local loss γ(a) = c |a_m|² (two-photon absorption).
+
+    **Arguments:** `coefficient`: [], c ≥ 0, rate per unit |a|²; `mode`: the mode that loses.
+
+    Source: paper 1, Figure 6 (comparison).
+    """
+
+    coefficient: Float[Array, ""] = rate_field()
+    mode: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+
+    def rate(self, a: Complex[Array, " mode"]) -> Float[Array, ""]:
+        return self.coefficient * _power(a[self.mode])
+
+
+class SaturableLoss(AbstractLoss):
+    """Saturable local loss γ(a) = c / (1 + |a_m|²/I_s).
+
+    **Arguments:** `coefficient`: [], c ≥ 0, the unsaturated rate; `mode`: the mode that loses; `saturation`: [], I_s > 0,
+    the |a|² at which the rate has halved (default 1).
+
+    **Notes:** for c above the other losses the response is bistable; see `diffnr.port_response` on branches.
+
+    Source: paper 1, Figure 6 (comparison).
+    """
+
+    coefficient: Float[Array, ""] = rate_field()
+    mode: int = eqx.field(static=True)
+    saturation: Float[Array, ""] = real_field(lower=0.0, default=1.0)
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        if not isinstance(self.saturation, jax.core.Tracer):
+            require(self.saturation > 0, "saturation", "be positive", self.saturation)
+
+    def rate(self, a: Complex[Array, " mode"]) -> Float[Array, ""]:
+        return self.coefficient / (1 + _power(a[self.mode]) / self.saturation)
+
+
+class IdealNonreciprocalCoupling(AbstractLaw):
+    """The ideal one-way reduction of a coupling, a_m' = … − iγ_k a_s: forward coupling i(κ − γ_k), backward iκ.
+
+    It is what nonlocal loss is compared with: linear, but not a passive device by itself (for |γ_k| larger than twice the
+    absorption it amplifies some superposition of the modes).
+
+    **Arguments:** `gamma_k`: [], real rate; `mode`: the mode m driven less; `sensed`: the mode s that drives it.
+
+    Source: paper 1, Figure 5(a), the ideal nonreciprocal system.
+    """
+
+    gamma_k: Float[Array, ""] = real_field()
+    mode: int = eqx.field(static=True)
+    sensed: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        require(self.mode != self.sensed, "sensed", "differ from mode", f"{self.sensed} like mode")
+
+    @property
+    def linear(self) -> bool:
+        return True
+
+    def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
+        return jnp.zeros_like(a).at[self.mode].set(1j * self.gamma_k * a[self.sensed])
+
+    def softened(self, t: Float[ArrayLike, ""]) -> Self:
+        return self
+
+    def check_modes(self, num_modes: int) -> None:
+        require_mode("mode", self.mode, num_modes)
+        require_mode("sensed", self.sensed, num_modes)
+
+
+def require_mode(name: str, mode: int, num_modes: int) -> None:
+    """Raise unless `mode` is one of 0 … num_modes − 1."""
+    require(isinstance(mode, int) and 0 <= mode < num_modes, name, f"be a mode between 0 and {num_modes - 1}", repr(mode))
+
+
+def _power(z: Array) -> Array:
+    return z.real**2 + z.imag**2
