@@ -1,9 +1,11 @@
 """diffnr: differentiable nonreciprocity in JAX."""
 
 from diffnr import metrics, tcmt
+from diffnr.data import FieldData, read_csv, read_touchstone, write_csv, write_touchstone
 from diffnr.parameters import get, paths, replace
 from diffnr.ports import AbstractPortModel, Drive, PortResponse, hertz, port_response, scattering
 from diffnr.root import RESULTS
+from diffnr.storage import load, save
 
 __version__ = "0.1.0"
 
@@ -11,13 +13,20 @@ __all__ = [
     "RESULTS",
     "AbstractPortModel",
     "Drive",
+    "FieldData",
     "PortResponse",
     "get",
     "hertz",
+    "load",
     "metrics",
     "paths",
     "port_response",
+    "read_csv",
+    "read_touchstone",
     "replace",
+    "save",
     "scattering",
     "tcmt",
+    "write_csv",
+    "write_touchstone",
 ]

@@ -6,6 +6,7 @@ argument is a tracer and only its shape and dtype are checked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,19 +14,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
+
+Numbers = ArrayLike | Sequence[Any]  # what becomes an array: a number, an array, or a (nested) sequence of them
 
 
 def is_concrete(*values: Any) -> bool:
     """Whether no leaf of `values` is a tracer, so that its numbers can be looked at."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(values))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(values))
 
 
 def require(condition: Any, name: str, must: str, was: Any) -> None:
     """Raise `ValueError("Argument <name> must <must>, but was <was>.")` unless `condition` holds."""
     if not condition:
         if isinstance(was, (jax.Array, np.ndarray)):
-            was = np.array2string(np.asarray(was), precision=6, separator=", ", threshold=20)
+            text = np.array2string(np.asarray(was), precision=6, separator=", ", threshold=20)
+            was = " ".join(text.split()).removesuffix(".")
         raise ValueError(f"Argument {name} must {must}, but was {was}.")
 
 
@@ -46,31 +51,36 @@ def require_bounds(name: str, value: Any, lower: float | None = None, upper: flo
             require(np.all(np.asarray(value) <= upper), name, f"be at most {upper:g}", value)
 
 
-def as_real(value: ArrayLike) -> Array:
+def as_real(value: Numbers, name: str = "value") -> Array:
     """`value` as a real floating array; integers become the default float, complex input is refused."""
-    array = jnp.asarray(value)
+    array = as_inexact(value)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise ValueError(f"Argument must be real, but was {value}.")
-    dtype = array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else jnp.result_type(float)
+        raise ValueError(f"Argument {name} must be real, but was {value}.")
+    return array
+
+
+def as_inexact(value: Numbers) -> Array:
+    """`value` as a real or complex floating array; integers become the default float."""
+    array = jnp.asarray(value)
+    dtype = array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float)
     # Not weakly typed: a leaf given as a Python number and its replacement by an array must not retrace.
     return lax.convert_element_type(array, dtype)
 
 
-def as_complex(value: ArrayLike) -> Array:
+def as_complex(value: Numbers) -> Array:
     """`value` as a complex array of the precision it came in."""
-    array = jnp.asarray(value)
-    if not jnp.issubdtype(array.dtype, jnp.inexact):
-        array = array.astype(jnp.result_type(float))
+    array = as_inexact(value)
     return lax.convert_element_type(array, jnp.result_type(array.dtype, jnp.complex64))
 
 
 def real_field(lower: float | None = None, upper: float | None = None, **kwargs: Any) -> Any:
     """A dataclass field for a real parameter whose physical bounds travel with it.
 
-    The bounds serve twice: the model refuses values outside of them, and the optimisers, when such a leaf is
-    freed, search only inside (see `diffnr.parameters.bounds`).
+    The bounds serve twice: the model refuses values outside of them (by `check_fields`), and the optimisers, when such a
+    leaf is freed, search only inside (see `diffnr.parameters.bounds`).
     """
-    return eqx.field(converter=as_real, metadata={"bounds": (lower, upper)}, **kwargs)
+    # A converter does not know the name of its field: it leaves the refusal of complex numbers to `check_fields`.
+    return eqx.field(converter=as_inexact, metadata={"bounds": (lower, upper)}, **kwargs)
 
 
 def rate_field(**kwargs: Any) -> Any:
@@ -79,9 +89,10 @@ def rate_field(**kwargs: Any) -> Any:
 
 
 def check_fields(module: eqx.Module) -> None:
-    """Check every field of `module` made by `real_field` against its bounds."""
+    """Raise unless every field of `module` made by `real_field` is real and within its bounds."""
     for field in module.__dataclass_fields__.values():
         if "bounds" in field.metadata:
             value = getattr(module, field.name)
             if value is not None:
+                require(jnp.issubdtype(value.dtype, jnp.floating), field.name, "be real", value)
                 require_bounds(field.name, value, *field.metadata["bounds"])

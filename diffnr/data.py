@@ -1,21 +1,20 @@
 """Field data: S-parameters over frequency, simulated or measured, read from and written to Touchstone and CSV files.
 
-The CSV format: lines that start with `#` are comments; then one header line; then one line a frequency, numbers
-separated by commas. The first column is `frequency_hz` or `omega_rad_s`. Each S-parameter has two columns, either
-`S21_re,S21_im` or `S21_mag,S21_deg` or `S21_db,S21_deg`, out before in and counted from 1 as in the laboratory
-(`S21` is in at port 1, out at port 2: `s[:, 1, 0]`; `S10_1_re` where a number has two digits). Optional columns:
+The CSV format: a header line, then a line of numbers a frequency, separated by commas; lines that start with `#` are
+comments. The first column is `frequency_hz` or `omega_rad_s`; the others stand in any order. Each S-parameter has two
+columns, `S21_re,S21_im` or `S21_mag,S21_deg` or `S21_db,S21_deg`, out before in and counted from 1 as in the laboratory
+(`S21` is `s[:, 1, 0]`: in at port 1, out at port 2; `S10_1_re` where a number has two digits). Optional columns:
 `energy_1, energy_2, ...` (stored energy when that port alone is driven), `sigma` (noise of every real and imaginary
-part at that frequency) or `S11_sigma, ...` (of each S-parameter), `energy_1_sigma, ...`. Columns may stand in any order.
+part at that frequency) or `S11_sigma, ...` (of each S-parameter), and `energy_1_sigma, ...`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -24,13 +23,13 @@ from jaxtyping import Array, ArrayLike, Complex, Float
 
 from diffnr.checks import as_complex, as_real, is_concrete, require
 
-PathLike = str | os.PathLike[str]
+PathLike = str | Path
+Values = ArrayLike | Sequence[Any]
 
 _FREQUENCY = ("frequency_hz", "omega_rad_s")
 _KINDS = ("re", "im", "mag", "db", "deg")
-_ENTRY = re.compile(r"S(?:(?=\d\d_)|(?=\d+_\d+_))(\d+?)_?(\d+)_(re|im|mag|db|deg|sigma)", re.IGNORECASE)
-_OTHER = re.compile(r"sigma|energy_\d+(_sigma)?", re.IGNORECASE)
-_MIN_POINTS = 16  # below this many a noise estimate says nothing
+_ENTRY = re.compile(r"S(?:([1-9])([1-9])|([1-9]\d*)_([1-9]\d*))_(re|im|mag|db|deg|sigma)", re.IGNORECASE)
+_OTHER = re.compile(r"sigma|energy_[1-9]\d*(_sigma)?", re.IGNORECASE)
 
 
 class FieldData(eqx.Module):
@@ -42,8 +41,8 @@ class FieldData(eqx.Module):
 
     - `omega`: [f], strictly increasing; rad/s (or any one rate unit; detunings may be negative).
     - `s`: complex [f, out, in], power-normalised; [f] is taken for a one-port.
-    - `energy`: optional [f, in], the stored energy Σ|a|² when port `in` alone is driven with unit power, in the inverse
-      of omega's unit; [f] is taken for a one-port.
+    - `energy`: optional [f, in], the stored energy Σ|a|² when port `in` alone is driven with unit power, in 1/omega's
+      unit; [f] is taken for a one-port.
     - `sigma`: optional standard deviation of the noise of each real and imaginary part of `s`: scalar, [f] or
       [f, out, in], positive.
     - `sigma_energy`: optional standard deviation of the noise of `energy`: scalar, [f] or [f, in], positive.
@@ -56,53 +55,49 @@ class FieldData(eqx.Module):
     dtypes follow the inputs: with float64 off, frequencies closer than one part in 10⁷ cannot be told apart.
     """
 
-    omega: Float[Array, " f"]
-    s: Complex[Array, "f out in"]
-    energy: Float[Array, "f in"] | None
-    sigma: Float[Array, "..."] | None
-    sigma_energy: Float[Array, "..."] | None
+    # Shapes are left to __check_init__, whose sentences say more than a type checker's.
+    omega: Float[Array, "*f"]
+    s: Complex[Array, "*f_out_in"]
+    energy: Float[Array, "*f_in"] | None
+    sigma: Float[Array, "*any"] | None
+    sigma_energy: Float[Array, "*some"] | None
     measured: bool = eqx.field(static=True)
     name: str = eqx.field(static=True)
 
     def __init__(
         self,
-        omega: ArrayLike,
-        s: ArrayLike,
-        energy: ArrayLike | None = None,
-        sigma: ArrayLike | None = None,
-        sigma_energy: ArrayLike | None = None,
+        omega: Values,
+        s: Values,
+        energy: Values | None = None,
+        sigma: Values | None = None,
+        sigma_energy: Values | None = None,
         *,
         measured: bool = False,
         name: str = "",
     ):
-        s = as_complex(s)
-        energy = _optional_real("energy", energy)
+        s, energies = as_complex(jnp.asarray(s)), _real("energy", energy)
         self.omega = _real("omega", omega)
         self.s = s[:, None, None] if s.ndim == 1 else s
-        self.energy = energy[:, None] if energy is not None and energy.ndim == 1 else energy
-        self.sigma = _optional_real("sigma", sigma)
-        self.sigma_energy = _optional_real("sigma_energy", sigma_energy)
+        self.energy = energies[:, None] if energies is not None and energies.ndim == 1 else energies
+        self.sigma = _real("sigma", sigma)
+        self.sigma_energy = _real("sigma_energy", sigma_energy)
         self.measured = bool(measured)
         self.name = str(name)
 
     def __check_init__(self):
-        points, ports = self.omega.size, self.s.shape[-1]
-        require(self.omega.ndim == 1 and points > 0, "omega", "have shape [f], with f at least 1", self.omega.shape)
-        require(
-            self.s.shape == (points, ports, ports) and ports > 0,
-            "s",
-            f"have shape [{points}, ports, ports] to go with omega",
-            self.s.shape,
-        )
+        points, ports = self.omega.size, self.s.shape[-1] if self.s.ndim else 1
+        require(points > 0 and ports > 0, "s", "have at least one point and one port", self.s.shape)
+        _require_shape("omega", self.omega, (points,))
+        _require_shape("s", self.s, (points, ports, ports))
         _require_shape("energy", self.energy, (points, ports))
         _require_shape("sigma", self.sigma, (), (points,), (points, ports, ports))
         _require_shape("sigma_energy", self.sigma_energy, (), (points,), (points, ports))
         for name in ("omega", "s", "energy", "sigma", "sigma_energy"):
             _require_all(np.isfinite, name, "be finite", getattr(self, name))
+        _require_all(lambda x: np.diff(x, prepend=-np.inf) > 0, "omega", "increase strictly", self.omega)
         _require_all(lambda x: x >= 0, "energy", "not be negative", self.energy)
         _require_all(lambda x: x > 0, "sigma", "be positive", self.sigma)
         _require_all(lambda x: x > 0, "sigma_energy", "be positive", self.sigma_energy)
-        _require_increasing(self.omega)
 
     @property
     def num_points(self) -> int:
@@ -140,25 +135,9 @@ class FieldData(eqx.Module):
         keep = np.flatnonzero((omega >= lo) & (omega <= hi))
         if not keep.size:
             raise ValueError(f"No point lies in [{lo:g}, {hi:g}]: omega goes from {omega[0]:g} to {omega[-1]:g}.")
-        return self._part(keep, np.arange(self.num_ports))
-
-    def select_ports(self, ports: Sequence[int]) -> FieldData:
-        """The device seen through some of its ports, in the order given; the others stay terminated as they were.
-
-        **Arguments:** `ports`: port numbers, counted from 0, each at most once.
-
-        **Raises:** `ValueError` for a port there is not, or one named twice.
-        """
-        valid = len(ports) and set(ports) <= set(range(self.num_ports)) and len(set(ports)) == len(ports)
-        require(valid, "ports", f"name ports from 0 to {self.num_ports - 1}, each at most once", list(ports))
-        return self._part(np.arange(self.num_points), np.array(ports))
-
-    def _part(self, points: np.ndarray, ports: np.ndarray) -> FieldData:
-        def part(x: Any) -> Any:
-            return x if x is None or x.ndim == 0 else x[np.ix_(points, *[ports] * (x.ndim - 1))]
-
-        arrays = map(part, (self.omega, self.s, self.energy, self.sigma, self.sigma_energy))
-        return FieldData(*arrays, measured=self.measured, name=self.name)
+        arrays = (self.omega, self.s, self.energy, self.sigma, self.sigma_energy)
+        parts: list[Any] = [x if x is None or x.ndim == 0 else x[keep] for x in arrays]
+        return FieldData(*parts, measured=self.measured, name=self.name)
 
 
 class Reciprocity(eqx.Module):
@@ -186,8 +165,8 @@ def noise_estimate(data: FieldData, order: int = 4) -> Float[np.ndarray, "out in
 
         sigma = median |Σ_j w_j x_{k+j}| / 0.6745,   w ⟂ all polynomials of degree < order,  Σ w_j² = 1
 
-    On an even grid w_j = (−1)^j binom(order, j)/√(Σ binom²). The median keeps the estimate from the few points where a
-    sharp resonance is not smooth on the grid.
+    On an even grid w_j = (−1)^j binom(order, j)/√(Σ binom²). The median passes over the few points where a sharp
+    resonance is not smooth on the grid.
 
     **Arguments:** `data`; `order`: the order of the differences.
 
@@ -195,21 +174,21 @@ def noise_estimate(data: FieldData, order: int = 4) -> Float[np.ndarray, "out in
 
     **Raises:** `ValueError` for fewer than order + 1 points.
 
-    Good from some 50 points on. Noise that is correlated between neighbouring points (smoothed traces) is
-    underestimated, and a resonance with fewer than about three points a linewidth that fills the band counts as noise.
+    Good from some 50 points on. Noise correlated between neighbouring points (smoothed traces) is underestimated;
+    resonances of a few points each that fill the band are taken for noise.
     """
     require(order >= 1, "order", "be at least 1", order)
     require(data.num_points > order, "data", f"have at least {order + 1} points", f"of {data.num_points}")
     omega, s = np.asarray(data.omega, dtype=float), np.asarray(data.s, dtype=complex)
     grid = np.lib.stride_tricks.sliding_window_view(omega, order + 1)
-    gaps = grid[:, :, None] - grid[:, None, :] + np.eye(order + 1) * (grid[:, -1:, None] - grid[:, :1, None])
-    gaps = gaps / (grid[:, -1] - grid[:, 0])[:, None, None]
-    weights = 1 / np.prod(gaps, axis=2)
+    # Divided differences: w_j = 1/Π_{i≠j} (x_j - x_i), on windows scaled to unit length.
+    grid = (grid - grid[:, :1]) / (grid[:, -1:] - grid[:, :1])
+    weights = 1 / np.prod(grid[:, :, None] - grid[:, None, :] + np.eye(order + 1), axis=2)
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     windows = np.lib.stride_tricks.sliding_window_view(s, order + 1, axis=0)
     differences = np.einsum("kj,koij->koi", weights, windows)
-    # 0.67449 is the median of |x| for a normal x of unit variance.
-    return np.median(np.abs(np.concatenate([differences.real, differences.imag])), axis=0) / 0.67448975019608
+    median = np.median(np.abs(np.concatenate([differences.real, differences.imag])), axis=0)
+    return median / 0.6744897501960817  # the median of |x| for a normal x of unit variance
 
 
 def reciprocity(data: FieldData, relative: float = 0.01, noise_factor: float = 1.5) -> Reciprocity:
@@ -217,8 +196,8 @@ def reciprocity(data: FieldData, relative: float = 0.01, noise_factor: float = 1
 
         asymmetry = rms |S − Sᵀ| / rms |S_offdiagonal|;   reciprocal: asymmetry ≤ max(relative, noise_factor · noise)
 
-    where `noise` is the asymmetry of a reciprocal device with the noise of this one (`data.sigma` if given, else
-    `noise_estimate`; 0 if there are too few points for one).
+    where `noise` is the asymmetry of a reciprocal device with the noise of this one: `data.sigma` if given, else
+    `noise_estimate`, else (fewer than 16 points) 0.
 
     **Arguments:** `data`; `relative`: the asymmetry that still counts as reciprocal (1 %); `noise_factor`: how many
     times the expected noise still counts as noise.
@@ -230,8 +209,8 @@ def reciprocity(data: FieldData, relative: float = 0.01, noise_factor: float = 1
     if out.size == 0:
         return Reciprocity(True, 0.0, 0.0, 0.0, 0.0, 0.0)
     there, back = s[:, out, into], s[:, into, out]
-    scale = np.sqrt(_mean_square(there) / 2 + _mean_square(back) / 2)
-    asymmetry = _ratio(np.sqrt(_mean_square(there - back)), scale)
+    scale = np.sqrt(np.mean(np.abs(there) ** 2 + np.abs(back) ** 2) / 2)
+    asymmetry = _ratio(np.sqrt(np.mean(np.abs(there - back) ** 2)), scale)
     sigma = _noise(data)
     noise = _ratio(np.sqrt(np.mean(2 * sigma[out, into] ** 2 + 2 * sigma[into, out] ** 2)), scale)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -252,9 +231,9 @@ def passivity(data: FieldData, multiples: float = 5.0) -> Passivity:
 
         passive: max over frequency of ‖S‖₂ ≤ 1 + multiples · √ports · sigma
 
-    with sigma the largest entry of the noise of S (`data.sigma` if given, else `noise_estimate`; 0 if there are too few
-    points for one), and a margin for rounding. Noise moves a singular value by a normal amount of at most sigma to first
-    order; √ports is for several equal ones, as lossless devices have.
+    and a margin for rounding, with sigma the largest entry of the noise of S, taken as in `reciprocity`. To first order
+    noise moves a singular value by a normal amount of at most sigma; √ports is for several equal ones, as a lossless
+    device has them.
 
     **Arguments:** `data`; `multiples`: how many standard deviations still count as noise.
 
@@ -280,11 +259,10 @@ def read_touchstone(path: PathLike, *, measured: bool = True, name: str | None =
 
     **Returns:** `FieldData`, omega in rad/s; S is that of the file, with respect to the file's reference resistance.
 
-    **Raises:** `ImportError` without scikit-rf; `FileNotFoundError`; `ValueError` for a file that is no Touchstone file,
-    holds other parameters than S (Z, Y, G, H: convert those first), values that are not finite, or frequencies that do
-    not increase.
+    **Raises:** `ImportError` without scikit-rf; `FileNotFoundError`; `ValueError` for what is no Touchstone file, for
+    other parameters than S (convert them first), values that are not finite, or frequencies that do not increase.
     """
-    _scikit_rf()
+    _require_scikit_rf()
     from skrf.io.touchstone import Touchstone
 
     path = Path(path)
@@ -294,9 +272,8 @@ def read_touchstone(path: PathLike, *, measured: bool = True, name: str | None =
     except Exception as error:  # scikit-rf raises whatever its parser trips over
         raise _refusal(path, f"could not be read as a Touchstone file: {error}") from error
     if file.parameter != "s":
-        raise _refusal(path, f"must hold S-parameters, but holds {file.parameter.upper()}-parameters")
-    # A 2-port's data may be followed by lines of 5 noise parameters; scikit-rf takes every line from the first falling
-    # frequency on for these.
+        raise _refusal(path, f"must hold S-parameters, but holds {file.parameter}-parameters")
+    # scikit-rf takes all from the first falling frequency on for noise parameters, which have 5 columns.
     if file.noise is not None and file.noise.shape[1] != 5:
         raise _refusal(path, f"must have increasing frequencies, but they fall after {file.f[-1]:g} Hz")
     return _from_file(path, name, omega=2 * np.pi * file.f, s=file.s, measured=measured)
@@ -312,13 +289,14 @@ def write_touchstone(path: PathLike, data: FieldData, *, resistance: float = 50.
 
     **Raises:** `ImportError` without scikit-rf; `ValueError` for another extension.
     """
-    skrf = _scikit_rf()
+    _require_scikit_rf()
+    from skrf import Network
+
     path = Path(path)
     suffix = f".s{data.num_ports}p"
     require(path.suffix.lower() == suffix, "path", f"end in {suffix} for {data.num_ports} port(s)", repr(str(path)))
     omega, s = np.asarray(data.omega, dtype=float), np.asarray(data.s, dtype=complex)
-    network = skrf.Network(f=omega / (2 * np.pi), f_unit="hz", s=s, z0=float(resistance))
-    network.write_touchstone(str(path), form="ri")
+    Network(f=omega / (2 * np.pi), f_unit="Hz", s=s, z0=float(resistance)).write_touchstone(str(path), form="ri")
 
 
 def read_csv(path: PathLike, *, measured: bool = True, name: str | None = None) -> FieldData:
@@ -336,17 +314,16 @@ def read_csv(path: PathLike, *, measured: bool = True, name: str | None = None) 
     rows = [(n, [c.strip() for c in line.split(",")]) for n, line in lines if not re.match(r"\s*(#|$)", line)]
     if len(rows) < 2:
         raise _refusal(path, "must hold a header and at least one line of data")
-    names = _header(path, rows[0][1])
-    table = np.array([_numbers(path, line, cells, rows[0][1]) for line, cells in rows[1:]])
-    columns = dict(zip(names, table.T, strict=True))
+    header = rows[0][1]
+    names = _header(path, header)
+    columns = dict(zip(names, np.array([_numbers(path, n, cells, header) for n, cells in rows[1:]]).T, strict=True))
     omega = columns["omega_rad_s"] if "omega_rad_s" in columns else 2 * np.pi * columns["frequency_hz"]
     num_ports = max((int(i) for c in names if c[0] == "S" for i in c.split("_")[1:3]), default=1)
     ports, shape = range(1, num_ports + 1), (len(omega), num_ports, num_ports)
-
-    s = np.empty(shape, dtype=complex)
-    for out, into in product(ports, ports):
-        s[:, out - 1, into - 1] = _entry(path, columns, out, into)
-    each = _group(path, columns, [f"S_{out}_{into}_sigma" for out, into in product(ports, ports)])
+    if max((int(c.split("_")[1]) for c in names if c.startswith("energy")), default=1) > num_ports:
+        raise _refusal(path, f"must have energies of the {num_ports} port(s) of its S-parameters only, but has more")
+    s = np.stack([_entry(path, columns, out, into) for out in ports for into in ports], axis=1).reshape(shape)
+    each = _group(path, columns, [f"S_{out}_{into}_sigma" for out in ports for into in ports])
     if each is not None and "sigma" in columns:
         raise _refusal(path, "must have a column sigma or columns S11_sigma, ..., but has both")
     return _from_file(
@@ -361,47 +338,42 @@ def read_csv(path: PathLike, *, measured: bool = True, name: str | None = None) 
     )
 
 
-def write_csv(
-    path: PathLike, data: FieldData, *, column: Literal["frequency_hz", "omega_rad_s"] = "frequency_hz"
-) -> None:
+def write_csv(path: PathLike, data: FieldData, *, column: str = "frequency_hz") -> None:
     """Write field data to a CSV file in the format described at the top of this module, with all digits.
 
-    Everything returns exactly through `read_csv` but omega, which as `frequency_hz` may change in its last digit
-    (choose `omega_rad_s` to keep that too), a scalar sigma, which returns as one a frequency, and `measured` and `name`,
-    which are arguments of `read_csv`.
+    Everything returns exactly but omega, which as `frequency_hz` may change in its last digit (`omega_rad_s` keeps that
+    too), and a scalar sigma, which returns as one a frequency; `measured` and `name` are arguments of `read_csv`.
 
-    **Arguments:** `path`: the file, replaced if there is one; `data`; `column`: the unit of the first column.
+    **Arguments:** `path`: the file; `data`; `column`: the first one, `frequency_hz` or `omega_rad_s`.
 
     **Raises:** `ValueError` for another `column`.
     """
     require(column in _FREQUENCY, "column", "be 'frequency_hz' or 'omega_rad_s'", repr(column))
     columns: dict[str, Any] = {column: data.omega if column == "omega_rad_s" else np.asarray(data.omega) / (2 * np.pi)}
     ports = range(data.num_ports)
-    each = data.sigma is not None and data.sigma.ndim == 3
     for out, into in product(ports, ports):
         entry = f"S{out + 1}{into + 1}" if data.num_ports < 10 else f"S{out + 1}_{into + 1}"
         columns[f"{entry}_re"], columns[f"{entry}_im"] = data.s[:, out, into].real, data.s[:, out, into].imag
-        if each:
+        if data.sigma is not None and data.sigma.ndim == 3:
             columns[f"{entry}_sigma"] = data.sigma[:, out, into]
     for p in ports:
         if data.energy is not None:
             columns[f"energy_{p + 1}"] = data.energy[:, p]
         if data.deviation_energy is not None:
             columns[f"energy_{p + 1}_sigma"] = data.deviation_energy[:, p]
-    if data.deviation is not None and not each:
-        columns["sigma"] = data.deviation[:, 0, 0]
+    if data.sigma is not None and data.sigma.ndim < 3:
+        columns["sigma"] = np.broadcast_to(data.sigma, data.omega.shape)
     table = np.stack([np.asarray(c, dtype=float) for c in columns.values()], axis=1)
     lines = [",".join(columns), *(",".join(map(repr, row)) for row in table.tolist())]
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _real(name: str, value: ArrayLike) -> Array:
-    require(not np.iscomplexobj(value), name, "be real", "complex")
-    return as_real(value)
-
-
-def _optional_real(name: str, value: ArrayLike | None) -> Array | None:
-    return None if value is None else _real(name, value)
+def _real(name: str, value: Values | None) -> Any:
+    if value is None:
+        return None
+    array = jnp.asarray(value)
+    require(not jnp.iscomplexobj(array), name, "be real", "complex")
+    return as_real(array)
 
 
 def _require_shape(name: str, value: Array | None, *shapes: tuple[int, ...]) -> None:
@@ -417,46 +389,34 @@ def _require_all(test: Callable[[Any], Any], name: str, must: str, value: Array 
     failed = np.argwhere(~test(array))
     if len(failed):
         index = tuple(failed[0].tolist())
-        raise ValueError(f"Argument {name} must {must}, but {name}{list(index) or ''} was {array[index]}.")
-
-
-def _require_increasing(omega: Array) -> None:
-    if not is_concrete(omega):
-        return
-    array = np.asarray(omega)
-    falls = np.flatnonzero(np.diff(array) <= 0)
-    if len(falls):
-        k = int(falls[0])
-        hint = "" if array.dtype == np.float64 else f" ({array.dtype} may be too coarse: turn float64 on)"
-        raise ValueError(
-            f"Argument omega must increase strictly, but omega[{k}] = {array[k]} is followed by {array[k + 1]}{hint}."
-        )
+        where = f"{name}{list(index)}" if index else "it"
+        raise ValueError(f"Argument {name} must {must}, but {where} was {array[index]} ({array.dtype}).")
 
 
 def _spread(sigma: Array | None, shape: tuple[int, ...]) -> Array | None:
     """`sigma` (scalar, [f] or whole) in the whole shape, frequency first."""
     if sigma is None:
         return None
-    return jnp.broadcast_to(sigma.reshape(sigma.shape + (1,) * (len(shape) - sigma.ndim) * (sigma.ndim > 0)), shape)
+    return jnp.broadcast_to(sigma.reshape(sigma.shape + (1,) * (len(shape) - sigma.ndim)), shape)
+
+
+def _ratio(x: float, scale: float) -> float:
+    """x / scale, and 0 for 0 / 0."""
+    return float(x / scale) if scale else (0.0 if x == 0 else np.inf)
 
 
 def _noise(data: FieldData) -> np.ndarray:
     """The noise of S [out, in] on which the checks rest: as given, else estimated, else (few points) 0."""
     if data.deviation is not None:
-        return np.sqrt(_mean_square(data.deviation, axis=0))
-    return noise_estimate(data) if data.num_points >= _MIN_POINTS else np.zeros((data.num_ports,) * 2)
+        return np.sqrt(np.mean(np.asarray(data.deviation) ** 2, axis=0))
+    return noise_estimate(data) if data.num_points >= 16 else np.zeros((data.num_ports,) * 2)
 
 
-def _mean_square(x: Any, axis: int | None = None) -> Any:
-    return np.mean(np.abs(np.asarray(x)) ** 2, axis=axis)
-
-
-def _scikit_rf() -> Any:
+def _require_scikit_rf() -> None:
     try:
-        import skrf
+        import skrf  # noqa: F401
     except ImportError as error:
         raise ImportError('Touchstone files need scikit-rf: pip install "diffnr[rf]".') from error
-    return skrf
 
 
 def _refusal(path: Path, sentence: str) -> ValueError:
@@ -465,8 +425,9 @@ def _refusal(path: Path, sentence: str) -> ValueError:
 
 def _require_touchstone_layout(path: Path) -> None:
     """Refuse what scikit-rf would take for something else without a word."""
-    suffix = re.fullmatch(r"\.(?:[sgyhz](\d+)p|ts)", path.suffix.lower())
-    require(suffix, "path", "name a Touchstone file (.s1p, .s2p, ..., or .ts)", repr(str(path)))
+    suffix = re.fullmatch(r"\.(?:s(\d+)p|ts)", path.suffix.lower())
+    if suffix is None:
+        raise _refusal(path, "must end as Touchstone files of S-parameters do (.s1p, .s2p, ..., or .ts)")
     lines = [line.partition("!")[0].split() for line in path.read_text(encoding="latin-1").splitlines()]
     starts = [line[0][0] for line in lines if line]
     if "#" not in starts:
@@ -493,7 +454,7 @@ def _header(path: Path, header: list[str]) -> list[str]:
     names = [header[0].lower()]
     for column in header[1:]:
         entry = _ENTRY.fullmatch(column)
-        name = f"S_{entry[1]}_{entry[2]}_{entry[3].lower()}" if entry else column.lower()
+        name = f"S_{entry[1] or entry[3]}_{entry[2] or entry[4]}_{entry[5].lower()}" if entry else column.lower()
         if not entry and not _OTHER.fullmatch(column):
             raise _refusal(path, f"must have columns such as S11_re, energy_1 or sigma, but has {column!r}")
         if name in names:
@@ -519,15 +480,13 @@ def _numbers(path: Path, line: int, cells: list[str], header: list[str]) -> list
 def _entry(path: Path, columns: dict[str, np.ndarray], out: int, into: int) -> np.ndarray:
     """S-parameter (out, into), counted from 1, from whichever pair of columns it has."""
     found = {kind: columns[name] for kind in _KINDS if (name := f"S_{out}_{into}_{kind}") in columns}
-    match found:
-        case {"re": re_, "im": im, **rest} if not rest:
-            s = np.empty(len(re_), dtype=complex)
-            s.real, s.imag = re_, im
-            return s
-        case {"mag": mag, "deg": deg, **rest} if not rest:
-            return mag * np.exp(1j * np.deg2rad(deg))
-        case {"db": db, "deg": deg, **rest} if not rest:
-            return 10 ** (db / 20) * np.exp(1j * np.deg2rad(deg))
+    match tuple(found):
+        case ("re", "im"):
+            return found["re"] + 1j * found["im"]
+        case ("mag", "deg"):
+            return found["mag"] * np.exp(1j * np.deg2rad(found["deg"]))
+        case ("db", "deg"):
+            return 10 ** (found["db"] / 20) * np.exp(1j * np.deg2rad(found["deg"]))
     has = ", ".join(found) or "none"
     raise _refusal(path, f"must have columns S{out}{into}_re and _im (or _mag and _deg, _db and _deg), but has {has}")
 

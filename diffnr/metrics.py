@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import require
+from diffnr.checks import Numbers, as_real, is_concrete, require
 from diffnr.ports import PortResponse, require_port
 
 
@@ -49,7 +49,8 @@ def contrast(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]
 def nonreciprocal_phase(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
     """Nonreciprocal phase arg b[out, into] − arg b[into, out] of the fundamentals, wrapped to (−π, π], rad."""
     forward, backward = _pair(response, out, into)
-    return jnp.angle(forward * jnp.conj(backward))
+    phase = jnp.angle(forward * jnp.conj(backward))
+    return jnp.where(phase == -jnp.pi, jnp.pi, phase)  # angle knows of a negative zero
 
 
 def reciprocity_norm(
@@ -57,7 +58,7 @@ def reciprocity_norm(
 ) -> Float[Array, ""]:
     """Reciprocity norm R = √(1/T ∫ (x_F − x_B)² dt) of the two outputs over a period, by Parseval over harmonics:
 
-        R² = |Δ_0|² + ½ Σ_{h≥1} |Δ_h|²,      Δ = b[out, into] − b[into, out]
+        R² = (Re Δ_0)² + ½ Σ_{h≥1} |Δ_h|²,      Δ = b[out, into] − b[into, out]
 
     **Arguments:** `response`; `out`, `into`: the two ports; `squared`: return R², which has a derivative at 0 where R
     has none (objectives want this).
@@ -69,31 +70,37 @@ def reciprocity_norm(
     Source: paper 2 (restoring reciprocity in coupled oscillators), definition of R.
     """
     _check(response, out, into)
+    require(out != into, "into", "differ from out", f"{into} like out")
     difference = response.b[out, into] - response.b[into, out]
-    weights = jnp.asarray([1.0 if h == 0 else 0.5 for h in response.harmonics], difference.real.dtype)
-    total = jnp.sum(weights * _power(difference))
+    mean = jnp.asarray([h == 0 for h in response.harmonics])
+    total = jnp.sum(jnp.where(mean, difference.real**2, _power(difference) / 2))
     return total if squared else jnp.sqrt(total)
 
 
 def bandwidth(
-    omega: Float[Array, " frequency"], level: Float[Array, " frequency"], *, drop: float = 3.0, at: int | None = None
+    omega: Numbers, level: Numbers, *, drop: float = 3.0, at: int | None = None
 ) -> Float[Array, ""]:
-    """Width of the contiguous band around a maximum in which `level` stays within `drop` of it.
+    """Width of the contiguous band around a point in which `level` stays within `drop` of its value there.
 
-    **Arguments:** `omega`: [frequency], increasing; `level`: [frequency], in dB; `drop`: dB below the maximum, positive
-    (default 3.0; the half-power width is 10 log10 2 = 3.0103); `at`: index of the point the band must contain (default: the maximum).
+    **Arguments:** `omega`: [frequency], increasing; `level`: [frequency], in dB; `drop`: dB, positive (default 3.0; the
+    half-power width is 10 log10 2 = 3.0103); `at`: index of the point (default: the maximum).
 
     **Returns:** [], in units of `omega`, edges interpolated linearly; NaN where the band runs out of the data.
     Differentiable in `level` and `omega`.
 
-    **Raises:** `ValueError` for shapes that differ, or `drop` not positive.
+    **Raises:** `ValueError` for `omega` not a vector or not increasing, another shape of `level`, `drop` not positive, or
+    `at` not an index.
     """
-    require(omega.shape == level.shape and omega.ndim == 1, "level", f"have the shape {omega.shape} of omega", level.shape)
+    omega, level = as_real(omega, "omega"), as_real(level, "level")
+    require(omega.ndim == 1 and omega.size > 0, "omega", "be a vector", f"of shape {omega.shape}")
+    require(level.shape == omega.shape, "level", f"have the shape {omega.shape} of omega", f"of shape {level.shape}")
+    require(not is_concrete(omega) or bool(jnp.all(jnp.diff(omega) > 0)), "omega", "increase", omega)
     require(drop > 0, "drop", "be positive", drop)
+    require(at is None or 0 <= at < omega.size, "at", f"be an index between 0 and {omega.size - 1}", at)
     centre = jnp.argmax(level) if at is None else jnp.asarray(at)
     excess = level - (level[centre] - drop)
     index = jnp.arange(omega.size)
-    below = excess < 0
+    below = ~(excess >= 0)  # a point that is NaN is outside, too
     right = jnp.min(jnp.where(below & (index > centre), index, omega.size))
     left = jnp.max(jnp.where(below & (index < centre), index, -1))
 
@@ -108,18 +115,19 @@ def bandwidth(
 
 def _pair(response: PortResponse, out: int, into: int) -> tuple[Array, Array]:
     _check(response, out, into)
+    require(out != into, "into", "differ from out", f"{into} like out")
     return response.fundamental[out, into], response.fundamental[into, out]
 
 
 def _check(response: PortResponse, out: int, into: int) -> None:
-    require_port("out", out, response.b.shape[0])
-    require_port("into", into, response.b.shape[1])
-    require(out != into, "into", "differ from out", f"{into} like out")
+    shape = response.b.shape
+    require(len(shape) == 3, "response", "be to one drive (put the metric inside jax.vmap)", f"a batch of shape {shape[:-3]}")
+    require_port("out", out, shape[0])
+    require_port("into", into, shape[1])
 
 
 def _s(response: PortResponse, out: int, into: int) -> Complex[Array, ""]:
-    require_port("out", out, response.b.shape[0])
-    require_port("into", into, response.b.shape[1])
+    _check(response, out, into)
     if not response.power_normalised:
         raise ValueError(
             "Argument response must come from a model with power-normalised ports, but |b|² of this model is not a power."

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from diffnr.checks import as_inexact
+
 Model = TypeVar("Model")
 Free = str | Sequence[str] | Callable[[Any], Any]
 
@@ -53,15 +55,14 @@ def replace(model: Model, values: Mapping[str, Any]) -> Model:
     **Arguments:** `model`: any model; `values`: `{path: new value}`; a numeric leaf keeps its shape (a scalar is
     broadcast) and is converted to its dtype if it is wider in kind (an integer given for a float).
 
-    **Returns:** the new model, of the same class. Its own checks (bounds, shapes) are run again on concrete values.
+    **Returns:** the new model, of the same class. Its own checks (bounds, shapes) are run again, once all is in place.
 
     **Raises:** `ValueError` for an unknown path, for a value of another shape, or for a value the model refuses.
     """
     for path, value in values.items():
-        old = get(model, path)
-        if eqx.is_array(old):
-            value = _like(path, old, value)
-        model = _put(model, path.split("."), value)
+        model = _put(model, path.split("."), _like(path, get(model, path), value))
+    for path in values:
+        _check_along(model, path.split("."))
     return model
 
 
@@ -75,6 +76,11 @@ def bounds(model: Any, path: str) -> tuple[float | None, float | None]:
             found = fields[token].metadata.get("bounds", (None, None))
         node = _child(node, token)
     return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    name: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,19 +120,17 @@ def select(model: Any, free: Free) -> Selection:
 
 
 def _select_where(model: Any, where: Callable[[Any], Any]) -> Selection:
-    picked = where(model)
-    single = not isinstance(picked, (tuple, list))
-    leaves = (picked,) if single else tuple(picked)
-    by_identity = {id(leaf): name for name, leaf in ((name, get(model, name)) for name in paths(model))}
-    names = tuple(by_identity.get(id(leaf), f"free[{i}]") for i, leaf in enumerate(leaves))
-    for name, leaf in zip(names, leaves, strict=True):
-        _require_real(name, leaf)
-    limits = tuple(bounds(model, name) if name in by_identity.values() else (None, None) for name in names)
-
-    def rebuild(new: Sequence[Array]) -> Any:
-        return eqx.tree_at(where, model, new[0] if single else type(picked)(new))
-
-    return Selection(names, leaves, limits, rebuild)
+    # The callable is shown a model whose leaves are their own names: two leaves may be one and the same array.
+    names = jax.tree_util.tree_map_with_path(lambda keys, leaf: _Named(_join(keys)), eqx.filter(model, eqx.is_array))
+    try:
+        picked = where(eqx.combine(names, model))
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"Argument free must pick leaves of the model as they are, but failed: {error}.") from error
+    leaves = tuple(picked) if isinstance(picked, (tuple, list)) else (picked,)
+    for leaf in leaves:
+        if not isinstance(leaf, _Named):
+            raise ValueError(f"Argument free must pick leaves of the model as they are, but picked a {type(leaf).__name__}.")
+    return select(model, tuple(leaf.name for leaf in leaves))
 
 
 def _require_real(name: str, leaf: Any) -> None:
@@ -161,13 +165,24 @@ def _put(node: Any, tokens: Sequence[str], value: Any) -> Any:
     new = object.__new__(type(node))
     for name in node.__dataclass_fields__:
         object.__setattr__(new, name, child if name == head else getattr(node, name))
-    for cls in type(new).__mro__:
-        if "__check_init__" in cls.__dict__:
-            cls.__check_init__(new)  # pyright: ignore[reportAttributeAccessIssue]
     return new
 
 
-def _like(path: str, old: Array, value: Any) -> Array:
+def _check_along(node: Any, tokens: Sequence[str]) -> None:
+    if eqx.is_array(node):
+        return
+    for cls in type(node).__mro__:
+        if "__check_init__" in cls.__dict__:
+            cls.__check_init__(node)  # pyright: ignore[reportAttributeAccessIssue]
+    if tokens:
+        _check_along(_child(node, tokens[0]), tokens[1:])
+
+
+def _like(path: str, old: Any, value: Any) -> Any:
+    if old is None and isinstance(value, (int, float, complex, np.ndarray, np.number)):
+        return as_inexact(value)
+    if not isinstance(old, jax.Array):
+        return value
     value = jnp.asarray(value)
     if value.shape not in ((), old.shape):
         raise ValueError(f"Argument {path} must have shape {old.shape}, but had shape {value.shape}.")

@@ -16,15 +16,16 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Inexact, Int
 
-from diffnr.checks import as_real, require, require_bounds, require_finite
+from diffnr.checks import Numbers, as_real, require, require_bounds, require_finite
 from diffnr.root import RESULTS
 
 
 def hertz(frequency: ArrayLike) -> Array:
     """Angular frequency ω = 2πf in rad/s of a frequency in hertz (any shape)."""
-    return 2 * math.pi * as_real(frequency)
+    return 2 * math.pi * as_real(frequency, "frequency")
 
 
 class Drive(eqx.Module):
@@ -46,11 +47,13 @@ class Drive(eqx.Module):
     def __init__(self, omega: ArrayLike, amplitude: ArrayLike | None = None, *, power: ArrayLike | None = None):
         require(amplitude is None or power is None, "power", "be left out where amplitude is given", power)
         if power is not None:
+            power = as_real(power, "power")
             require_bounds("power", power, lower=0.0)
-            amplitude = jnp.sqrt(as_real(power))
-        self.omega = as_real(omega)
-        amplitude = jnp.ones((), self.omega.dtype) if amplitude is None else jnp.asarray(amplitude)
-        self.amplitude = amplitude if jnp.issubdtype(amplitude.dtype, jnp.inexact) else as_real(amplitude)
+            amplitude = jnp.sqrt(power)
+        self.omega = as_real(omega, "omega")
+        amplitude = 1.0 if amplitude is None else amplitude
+        # A number takes the precision of omega; not weakly typed, lest an array in its place retrace.
+        self.amplitude = lax.convert_element_type(amplitude, jnp.result_type(amplitude, self.omega))
 
     def __check_init__(self) -> None:
         require_finite("omega", self.omega)
@@ -106,17 +109,17 @@ class PortResponse(eqx.Module):
     power_normalised: bool = eqx.field(static=True)
 
     @property
-    def fundamental(self) -> Complex[Array, "out in"]:
+    def fundamental(self) -> Complex[Array, "*batch out in"]:
         """The amplitudes at the drive's own frequency, [out, in]."""
         return self.b[..., self.harmonics.index(1)]
 
     @property
-    def s(self) -> Complex[Array, "out in"]:
+    def s(self) -> Complex[Array, "*batch out in"]:
         """`fundamental` per drive amplitude: the S-matrix of a linear model, [out, in]."""
-        return self.fundamental / self.drive.amplitude
+        return self.fundamental / self.drive.amplitude[..., None, None]
 
     @property
-    def successful(self) -> Bool[Array, " in"]:
+    def successful(self) -> Bool[Array, "*batch in"]:
         """For each driven port, whether its solve converged."""
         return self.result == RESULTS.successful
 
@@ -174,7 +177,7 @@ def _port_response(
 
 
 def scattering(
-    model: AbstractPortModel, omegas: Float[Array, " frequency"]
+    model: AbstractPortModel, omegas: Numbers
 ) -> Complex[Array, "frequency out in"]:
     """The scattering matrix S(ω) of a linear model: s₋ = S(ω) s₊.
 
@@ -185,7 +188,7 @@ def scattering(
     **Raises:** `ValueError` for a model that does not obey superposition (use `port_response`), or for frequencies
     that are not a finite vector.
     """
-    omegas = as_real(omegas)
+    omegas = as_real(omegas, "omegas")
     require(model.linear, "model", "be linear for an S-matrix to exist (use port_response)", "a nonlinear model")
     require(omegas.ndim == 1, "omegas", "be a vector", f"an array of shape {omegas.shape}")
     require_finite("omegas", omegas)

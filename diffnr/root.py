@@ -10,13 +10,13 @@ first, because an implicit solve of it as a complex one is silently wrong.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Inexact, Int, PyTree
 
 from diffnr.checks import require
 
@@ -52,13 +52,15 @@ Residual = Callable[[Float[Array, " n"], PyTree], Float[Array, " n"]]
 
 def newton(
     residual: Residual,
-    guess: Float[Array, " n"],
+    guess: Inexact[Array, "..."],
     args: PyTree = None,
     *,
     rtol: float | None = None,
     max_steps: int = 64,
 ) -> RootSolution:
-    """Root of F(y, args) = 0 by a damped Newton iteration: y ← y − α (∂F/∂y)⁻¹ F, α halved until ‖F‖ falls.
+    """Root of F(y, args) = 0 by a damped Newton iteration: y ← y − α (∂F/∂y)⁻¹ F.
+
+    α is halved until ‖F‖ falls or the next step is shorter than this one.
 
     **Arguments:**
 
@@ -66,8 +68,8 @@ def newton(
       leaf of `residual` itself where that is an `equinox.Module`; it may not be closed over.
     - `guess`: [n], real, where to start. It carries no derivative.
     - `args`: any pytree.
-    - `rtol`: the iteration ends when a full step is smaller than `rtol` times ‖y‖ (default ε^0.6 of the dtype:
-      4e-10 in float64; as Newton converges quadratically the value then has full precision).
+    - `rtol`: the iteration succeeds when a full step is smaller than `rtol` times ‖y‖ (default ε^0.6 of the dtype: 4e-10 in
+      float64) and steps shrink no more, so that the value is as precise as round-off allows.
     - `max_steps`: of the iteration, refused trial steps included.
 
     **Returns:** a `RootSolution`, whose `value` has the implicit derivative. Under `vmap` each lane has its own
@@ -82,21 +84,23 @@ def newton(
 
 def follow(
     residual: Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Float[Array, " n"]],
-    guess: Float[Array, " n"],
+    guess: Inexact[Array, "..."],
     args: PyTree = None,
     *,
     start: float = 1e-3,
     rtol: float | None = None,
-    max_steps: int = 200,
+    max_steps: int = 1000,
 ) -> RootSolution:
-    """Root of F(y, t, args) = 0 at t = 1, continued from t = `start`, where `guess` is nearly right.
+    """Root of F(y, t, args) = 0 at t = 1, on the branch that starts from `guess` at t → 0.
 
-    Tangent predictor, Newton corrector, and a step that is halved where the corrector has to move far and doubled
-    where it has not. The sign of det ∂F/∂y is watched: if it changes, or the step vanishes, the branch has a fold
-    on the way and `result` says so. This is the definition of "the branch continued from the linear response".
+    Tangent predictor, Newton corrector, and a step that is quartered where the corrector has to move far or does not
+    contract fast, and doubled where it arrives. The sign of det ∂F/∂y is watched: if it changes, or the step vanishes, the
+    branch has a fold on the way and `result` says so. This is the definition of "the branch continued from the linear
+    response".
 
-    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`; `start`: the first t, in (0, 1); `max_steps`:
-    continuation steps, refused ones included.
+    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for 0 < t ≤ 1; `guess`: [n], the solution for
+    t → 0, to a thousandth; `start`: the first t tried, in (0, 1) (a smaller one where Newton leads far from `guess`);
+    `max_steps`: Newton steps in all.
 
     **Returns:** a `RootSolution` at t = 1 with the implicit derivative there.
 
@@ -160,11 +164,15 @@ def _newton(
         y, f, d, alpha, n, _ = carry
         trial = y + alpha * d
         f_trial, d_trial = direction(trial)
+        length, size = jnp.linalg.norm(d), jnp.linalg.norm(trial)
+        next_length = jnp.linalg.norm(d_trial)
+        # Either measure of progress will do: the second knows nothing of how the equations are scaled.
         better = jnp.linalg.norm(f_trial) <= (1 - 1e-4 * alpha) * jnp.linalg.norm(f)
-        small = jnp.linalg.norm(alpha * d) <= tolerance * jnp.linalg.norm(trial)
+        better = better | (next_length <= (1 - alpha / 4) * length)
+        small = alpha * length <= tolerance * size
         take = (better | small) & jnp.all(jnp.isfinite(d_trial))
+        done = take & small & (alpha == 1.0) & _settled(next_length, length, size)
         y, f, d = (jnp.where(take, new, old) for new, old in ((trial, y), (f_trial, f), (d_trial, d)))
-        done = take & small & (alpha == 1.0)
         alpha = jnp.where(take, jnp.minimum(1.0, 2 * alpha), alpha / 2)
         return y, f, d, alpha, n + 1, done
 
@@ -183,47 +191,74 @@ def _newton(
     return y, RESULTS.where(done | exact, RESULTS.successful, result), jnp.linalg.norm(f), n
 
 
+class _Walk(NamedTuple):
+    """The walk along a branch: the last point accepted, and the corrector on its way to the next."""
+
+    y: Array
+    t: Array  # 0 as long as no point is accepted
+    slope: Array
+    sign: Array
+    dt: Array
+    trial: Array
+    limit: Array  # of the next correction's length
+    turns: Array
+    folded: Array
+
+
 def _follow(
     residual: Callable, guess: Array, args: PyTree, start: float, rtol: float | None, max_steps: int
 ) -> tuple[Array, Any, Array, Array]:
-    at = _AtParameter(residual)
-    smallest = 1e-7
+    tolerance = _tolerance(guess, rtol)
+    smallest = float(jnp.finfo(guess.dtype).eps) ** 0.45
+    shrink = 4  # a corrector whose steps do not shrink so fast is on its way to another branch
 
-    def solve(y: Array, t: Array, steps: int) -> tuple[Array, Any, Array, Array]:
-        return _newton(at, y, (t, args), rtol, steps)
+    # One Newton step a turn, whatever it is for: one loop compiles fast, and lanes under vmap stay in step.
+    def turn(walk: _Walk) -> _Walk:
+        t_new = jnp.minimum(walk.t + walk.dt, 1.0)
+        f, f_t = jax.jvp(lambda t: residual(walk.trial, t, args), (t_new,), (jnp.ones_like(t_new),))
+        jacobian = jax.jacfwd(residual)(walk.trial, t_new, args)
+        step, slope = -jnp.linalg.solve(jacobian, jnp.stack([f, f_t], axis=1)).T
+        sign = jnp.linalg.slogdet(jacobian)[0]
+        corrected, length = walk.trial + step, jnp.linalg.norm(step)
+        size = jnp.linalg.norm(corrected)
+        arrived = (length <= tolerance * size) & _settled(length, shrink * walk.limit, size)
+        arrived = arrived & jnp.all(jnp.isfinite(slope))
+        refused = ~arrived & ~(length <= walk.limit)
+        new, old = (corrected, t_new, slope, sign), (walk.y, walk.t, walk.slope, walk.sign)
+        y, t, slope, sign = (jnp.where(arrived, n, o) for n, o in zip(new, old, strict=True))
+        dt = jnp.where(arrived, 2 * walk.dt, jnp.where(refused, walk.dt / 4, walk.dt))
+        change = (jnp.minimum(t + dt, 1.0) - t) * slope
+        trial = jnp.where(arrived | refused, y + change, corrected)
+        limit = jnp.where(arrived | refused, _near(y, change), length / shrink)
+        folded = arrived & (sign * walk.sign < 0)
+        return _Walk(y, t, slope, sign, dt, trial, limit, walk.turns + 1, folded)
 
-    def orientation(y: Array, t: Array) -> Array:
-        return jnp.linalg.slogdet(jax.jacfwd(at)(y, (t, args)))[0]
+    def going(walk: _Walk) -> Bool[Array, ""]:
+        moving = walk.dt > smallest * jnp.maximum(walk.t, 1e-12)
+        return (walk.t < 1.0) & ~walk.folded & moving & (walk.turns < max_steps)
 
-    def turn(carry: tuple) -> tuple:
-        y, t, dt, sign, n, newtons, _ = carry
-        t_new = jnp.minimum(t + dt, 1.0)
-        f_t = jax.jvp(lambda s: residual(y, s, args), (t,), (jnp.ones_like(t),))[1]
-        slope = -jnp.linalg.solve(jax.jacfwd(at)(y, (t, args)), f_t)
-        predicted = y + (t_new - t) * slope
-        y_new, result, norm, steps = solve(predicted, t_new, 10)
-        near = jnp.linalg.norm(y_new - predicted) <= 0.1 * jnp.linalg.norm(y)
-        take = (result == RESULTS.successful) & near
-        crossed = take & (orientation(y_new, t_new) != sign)
-        y, t = jnp.where(take, y_new, y), jnp.where(take, t_new, t)
-        dt = jnp.where(take, 2 * dt, dt / 4)
-        return y, t, dt, sign, n + 1, newtons + steps, crossed
+    zero, rest = jnp.zeros((), guess.dtype), jnp.zeros_like(guess)
+    first = _Walk(
+        guess, zero, rest, zero, zero + start, guess, _near(guess, rest), jnp.zeros((), int), jnp.zeros((), bool)
+    )
+    end = lax.while_loop(going, turn, first)
+    norm = jnp.linalg.norm(residual(end.y, zero + 1, args))
+    lost = RESULTS.where(jnp.isfinite(norm), RESULTS.max_steps_reached, RESULTS.nonfinite)
+    result = RESULTS.where(end.folded | ((end.t > 0) & (end.turns < max_steps)), RESULTS.fold, lost)
+    result = RESULTS.where((end.t >= 1.0) & ~end.folded, RESULTS.successful, result)
+    return end.y, result, norm, end.turns
 
-    def going(carry: tuple) -> Bool[Array, ""]:
-        _, t, dt, _, n, _, crossed = carry
-        return (t < 1.0) & (dt > smallest) & (n < max_steps) & ~crossed
 
-    t0 = jnp.asarray(start, guess.dtype)
-    y, first, _, newtons = solve(guess, t0, 64)
-    carry = (y, t0, jnp.asarray(0.1, guess.dtype), orientation(y, t0), jnp.zeros((), int), newtons, jnp.zeros((), bool))
-    # A lane whose first solve failed has nothing to follow: it starts at the end.
-    carry = (carry[0], jnp.where(first == RESULTS.successful, t0, 1.0), *carry[2:])
-    y, t, dt, _, n, newtons, crossed = lax.while_loop(going, turn, carry)
-    y, last, norm, steps = solve(y, jnp.ones_like(t0), 10)
-    folded = crossed | ((t < 1.0) & (n < max_steps))
-    result = RESULTS.where(t < 1.0, RESULTS.max_steps_reached, last)
-    result = RESULTS.where(folded, RESULTS.fold, result)
-    return y, RESULTS.where(first == RESULTS.successful, result, first), norm, newtons + steps
+def _near(y: Array, change: Array) -> Array:
+    """How far the corrector may take the predicted point y + change, so as not to land on another branch."""
+    size, move = jnp.linalg.norm(y), jnp.linalg.norm(change)
+    near = jnp.minimum(0.1 * jnp.maximum(size, move), jnp.maximum(1e-3 * size, 0.5 * move))
+    return jnp.where(near > 0, near, jnp.inf)
+
+
+def _settled(step: Array, before: Array, size: Array) -> Bool[Array, ""]:
+    """Whether Newton steps have stopped shrinking, so that round-off is all that is left of them."""
+    return (step <= 8 * jnp.finfo(size.dtype).eps * size) | (step > before / 4)
 
 
 def _frozen(tree: PyTree) -> PyTree:

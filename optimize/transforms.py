@@ -6,9 +6,8 @@ Every optimiser here moves a vector u of unbounded reals; a leaf x = transform(u
 from __future__ import annotations
 
 import abc
-import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -17,8 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from diffnr.checks import as_real, check_fields, is_concrete, real_field, require
-from diffnr.parameters import Free, Selection, select
+from diffnr.checks import as_real, check_fields, is_concrete, real_field, require, require_bounds, require_finite
+from diffnr.parameters import Free, select
+
+# How far inside its bounds a parameter starts that was given on one, as a part of its scale.
+EDGE = 1e-6
 
 
 class AbstractTransform(eqx.Module):
@@ -30,7 +32,10 @@ class AbstractTransform(eqx.Module):
 
     @abc.abstractmethod
     def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The unbounded u of a parameter x; x on a bound is moved inside by one part in 1e6 of the scale."""
+        """The unbounded u of a parameter x; x on a bound is moved inside by one part in 1e6 of the scale.
+
+        **Raises:** `ValueError` for an x out of bounds.
+        """
 
 
 class Scaled(AbstractTransform):
@@ -39,12 +44,13 @@ class Scaled(AbstractTransform):
     scale: Float[Array, ""] = real_field(lower=0.0, default=1.0)
 
     def __check_init__(self) -> None:
-        check_fields(self)
+        _check_scale(self.scale)
 
     def forward(self, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         return self.scale * u
 
     def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        require_finite("x", x)
         return x / self.scale
 
 
@@ -54,18 +60,19 @@ class Positive(AbstractTransform):
     scale: Float[Array, ""] = real_field(lower=0.0, default=1.0)
 
     def __check_init__(self) -> None:
-        check_fields(self)
+        _check_scale(self.scale)
 
     def forward(self, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         return self.scale * jax.nn.softplus(u)
 
     def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        ratio = jnp.maximum(x / self.scale, 1e-6)
+        require_bounds("x", x, lower=0.0)
+        ratio = jnp.where(x > 0, x / self.scale, EDGE)
         return ratio + jnp.log(-jnp.expm1(-ratio))
 
 
 class Interval(AbstractTransform):
-    """x = lower + (upper − lower)/(1 + e^{−u}): strictly between `lower` and `upper`, both [] and finite."""
+    """x = lower + (upper − lower)/(1 + e^{−u}): between `lower` and `upper`, both [] and finite."""
 
     lower: Float[Array, ""] = real_field()
     upper: Float[Array, ""] = real_field()
@@ -76,11 +83,21 @@ class Interval(AbstractTransform):
             require(self.lower < self.upper, "upper", f"exceed lower = {float(self.lower):g}", self.upper)
 
     def forward(self, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        return self.lower + (self.upper - self.lower) * jax.nn.sigmoid(u)
+        x = self.lower + (self.upper - self.lower) * jax.nn.sigmoid(u)
+        return jnp.clip(x, self.lower, self.upper)  # Rounding may carry x beyond upper.
 
     def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        fraction = jnp.clip((x - self.lower) / (self.upper - self.lower), 1e-6, 1 - 1e-6)
-        return jnp.log(fraction) - jnp.log1p(-fraction)
+        if is_concrete(x, self.lower, self.upper):
+            require_bounds("x", x, float(self.lower), float(self.upper))
+        edge = EDGE * (self.upper - self.lower)
+        x = jnp.where(x > self.lower, jnp.where(x < self.upper, x, self.upper - edge), self.lower + edge)
+        return jnp.log(x - self.lower) - jnp.log(self.upper - x)
+
+
+def _check_scale(scale: Array) -> None:
+    require_finite("scale", scale)
+    if is_concrete(scale):
+        require(scale > 0, "scale", "be positive", scale)
 
 
 def transform_for(bounds: tuple[float | None, float | None], value: ArrayLike) -> AbstractTransform:
@@ -105,15 +122,44 @@ def transform_for(bounds: tuple[float | None, float | None], value: ArrayLike) -
     raise ValueError(f"Argument bounds must be open, positive or an interval, but was {bounds}; pass a transform instead.")
 
 
-@dataclasses.dataclass(frozen=True)
-class Parametrisation:
-    """The free leaves of a model as one vector: `names`, the start `u` [p], and `build(u) -> model`."""
+class Parametrisation(eqx.Module):
+    """The free leaves of a model as one vector of unbounded reals, and the way back; made by `parametrise`.
 
-    names: tuple[str, ...]
-    start: Float[Array, " parameter"]
-    build: Callable[[Float[Array, " parameter"]], Any]
-    values: Callable[[Float[Array, " parameter"]], dict[str, Array]]
-    from_values: Callable[[Mapping[str, Array]], Float[Array, " parameter"]]
+    It is a pytree whose array leaves are the model's, so that a jitted function of it does not retrace when only values
+    change. **Fields:** `model`; `transforms`, one per free leaf; `free` and `names`, which leaves are free.
+    """
+
+    model: Any
+    transforms: tuple[AbstractTransform, ...]
+    free: Free = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def start(self) -> Float[Array, " parameter"]:
+        """The vector u [p] of the model as it was given."""
+        return self._join(select(self.model, self.free).values)
+
+    def build(self, u: Float[Array, " parameter"]) -> Any:
+        """The model with the free leaves that u [p] stands for."""
+        return select(self.model, self.free).rebuild(self._split(u))
+
+    def values(self, u: Float[Array, " parameter"]) -> dict[str, Array]:
+        """The free leaves that u [p] stands for, `{path: value}`."""
+        return dict(zip(self.names, self._split(u), strict=True))
+
+    def from_values(self, values: Mapping[str, Array]) -> Float[Array, " parameter"]:
+        """The vector u [p] of the free leaves `{path: value}`."""
+        return self._join(tuple(values[name] for name in self.names))
+
+    def _split(self, u: Array) -> tuple[Array, ...]:
+        old = select(self.model, self.free).values
+        edges = np.cumsum([0, *(math.prod(x.shape) for x in old)])
+        pieces = zip(self.transforms, edges[:-1], edges[1:], old, strict=True)
+        return tuple(t.forward(u[lo:hi].reshape(x.shape)).astype(x.dtype) for t, lo, hi, x in pieces)
+
+    def _join(self, values: tuple[Array, ...]) -> Array:
+        pieces = zip(self.transforms, values, strict=True)
+        return jnp.concatenate([t.inverse(as_real(x)).ravel() for t, x in pieces])
 
 
 def parametrise(
@@ -126,32 +172,21 @@ def parametrise(
 
     **Returns:** a `Parametrisation`.
 
-    **Raises:** `ValueError` for an unknown path, in `free` or in `transforms`.
+    **Raises:** `ValueError` for an unknown path, in `free` or in `transforms`, and for a transform that cannot give the
+    leaf's present value.
     """
-    selection: Selection = select(model, free)
+    free = tuple(free) if isinstance(free, list) else free
+    selection = select(model, free)
     transforms = dict(transforms or {})
     unknown = set(transforms) - set(selection.names)
     require(not unknown, "transforms", f"name free parameters {selection.names}", sorted(unknown))
-    maps = tuple(
+    chosen = tuple(
         transforms[name] if name in transforms else transform_for(bounds, value)
         for name, bounds, value in zip(selection.names, selection.bounds, selection.values, strict=True)
     )
-    shapes = tuple(value.shape for value in selection.values)
-    edges = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
-
-    def split(u: Array) -> tuple[Array, ...]:
-        return tuple(
-            t.forward(u[lo:hi].reshape(shape))
-            for t, lo, hi, shape in zip(maps, edges[:-1], edges[1:], shapes, strict=True)
-        )
-
-    def join(values: tuple[Array, ...]) -> Array:
-        return jnp.concatenate([t.inverse(as_real(x)).ravel() for t, x in zip(maps, values, strict=True)])
-
-    return Parametrisation(
-        selection.names,
-        join(selection.values),
-        lambda u: selection.rebuild(split(u)),
-        lambda u: dict(zip(selection.names, split(u), strict=True)),
-        lambda values: join(tuple(values[name] for name in selection.names)),
-    )
+    for name, transform, value in zip(selection.names, chosen, selection.values, strict=True):
+        try:
+            transform.inverse(as_real(value))
+        except ValueError as error:
+            raise ValueError(f"Argument transforms must allow the present value of {name!r}: {error}") from None
+    return Parametrisation(model, chosen, free, selection.names)

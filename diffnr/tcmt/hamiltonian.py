@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Complex
 
+from diffnr.checks import require
 from diffnr.ports import require_port
 from diffnr.tcmt.loss import AbstractLoss, NonlocalLoss, require_mode
-from diffnr.tcmt.steady import steady_state
+from diffnr.tcmt.steady import has_closed_form, steady_state
 
 if TYPE_CHECKING:
     from diffnr.tcmt.modes import AbstractCoupledModes
@@ -37,7 +38,8 @@ def effective_hamiltonian(
     Source: paper 1, equation 3, with δφ = π/2 − atan2(Δ₂ρ, G₂ρ + γ_k) for the printed one, which is the wrong root.
     """
     require_port("into", into, model.num_ports)
-    s_plus = jnp.zeros(model.num_ports, jnp.result_type(model.matrices().C)).at[into].set(amplitude)
+    dtype = jnp.result_type(model.matrices().C, amplitude)
+    s_plus = jnp.zeros(model.num_ports, dtype).at[into].set(amplitude)
     state = steady_state(model, omega, s_plus)
     a, matrices = state.a, model.matrices()
     H = 1j * matrices.omega - matrices.gamma
@@ -46,9 +48,17 @@ def effective_hamiltonian(
             H = H - jax.vmap(law.damping, out_axes=1)(jnp.eye(a.size, dtype=H.dtype))
         elif isinstance(law, AbstractLoss):
             H = H.at[law.mode, law.mode].add(-law.rate(a))
+        else:
+            require(isinstance(law, NonlocalLoss), "model", "have laws linear, of one mode or nonlocal", repr(law))
     for law in model.laws:
         if isinstance(law, NonlocalLoss):
-            H = H.at[law.mode, law.sensed].add(_friction(law.mode, law.sensed, H, omega, a, matrices.K.T @ s_plus))
+            m, s = law.mode, law.sensed
+            if has_closed_form(model.laws, a.size):
+                # Row m of iωa = Ha + f gives the friction, also where a_m = 0 leaves its phase undefined.
+                friction = (1j * jnp.asarray(omega) * a - H @ a - matrices.K.T @ s_plus)[m]
+            else:
+                friction = -law.damping(a)[m]
+            H = H.at[m, s].add(jnp.where(a[s] == 0, 0.0, friction / jnp.where(a[s] == 0, 1.0, a[s])))
     return H
 
 
@@ -66,8 +76,3 @@ def effective_coupling(
     require_mode("out", out, model.num_modes)
     require_mode("into", into, model.num_modes)
     return effective_hamiltonian(model, omega, into=into, amplitude=amplitude)[out, into]
-
-
-def _friction(m: int, s: int, H: Array, omega: ArrayLike, a: Array, f: Array) -> Array:
-    # Row m of iωa = Ha + f gives the friction itself, also where a_m = 0 leaves its phase undefined.
-    return (1j * jnp.asarray(omega) * a[m] - H[m] @ a - f[m]) / a[s]

@@ -5,17 +5,16 @@
 A new law is one small final class: subclass `AbstractLoss`, name its `mode`, and write `rate(a)`.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import abc
-from typing import Self
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, ArrayLike, Complex, Float
 
-from diffnr.checks import as_real, check_fields, rate_field, real_field, require
+from diffnr.checks import as_real, check_fields, is_concrete, rate_field, real_field, require
 
 DEFAULT_EPSILON = 1e-4
 
@@ -33,8 +32,8 @@ class AbstractLaw(eqx.Module):
         """f(a), [N], in units of a rate times an amplitude."""
 
     @abc.abstractmethod
-    def softened(self, t: Float[ArrayLike, ""]) -> Self:
-        """The law on the way from an easy one (t → 0) to itself (t = 1), for continuation."""
+    def softened(self, t: Float[ArrayLike, ""]) -> "AbstractLaw":
+        """The law on the way from an easy one (t → 0; linear where a → 0) to itself (t = 1), for continuation."""
 
     @abc.abstractmethod
     def check_modes(self, num_modes: int) -> None:
@@ -63,7 +62,7 @@ class AbstractLoss(AbstractLaw):
     def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
         return jnp.zeros_like(a).at[self.mode].set(self.rate(a) * a[self.mode])
 
-    def softened(self, t: Float[ArrayLike, ""]) -> Self:
+    def softened(self, t: Float[ArrayLike, ""]) -> "AbstractLaw":
         return self
 
     def check_modes(self, num_modes: int) -> None:
@@ -96,15 +95,15 @@ class NonlocalLoss(AbstractLaw):
     epsilon: Float[Array, ""] | None
 
     def __init__(self, gamma_k: ArrayLike, mode: int, sensed: int, epsilon: ArrayLike | None = None):
-        self.gamma_k = as_real(gamma_k)
+        self.gamma_k = as_real(gamma_k, "gamma_k")
         self.mode = mode
         self.sensed = sensed
-        self.epsilon = None if epsilon is None else as_real(epsilon)
+        self.epsilon = None if epsilon is None else as_real(epsilon, "epsilon")
 
     def __check_init__(self) -> None:
         check_fields(self)
         require(self.mode != self.sensed, "sensed", "differ from mode", f"{self.sensed} like mode")
-        if self.epsilon is not None and not isinstance(self.epsilon, jax.core.Tracer):
+        if self.epsilon is not None and is_concrete(self.epsilon):
             require(self.epsilon > 0, "epsilon", "be positive (None asks for the exact law)", self.epsilon)
 
     @property
@@ -113,17 +112,23 @@ class NonlocalLoss(AbstractLaw):
 
     def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
         epsilon = DEFAULT_EPSILON if self.epsilon is None else self.epsilon
-        lossy, sensed = _power(a[self.mode]), _power(a[self.sensed])
+        # A ratio: amplitudes in units of their own, so that those of a weak drive do not vanish when squared.
+        unit = jnp.abs(lax.stop_gradient(a[self.sensed])) + jnp.abs(lax.stop_gradient(a[self.mode]))
+        unit = jnp.where(unit == 0, 1.0, unit)
+        lossy, sensed = _power(a[self.mode] / unit), _power(a[self.sensed] / unit)
         # γ a_m is smooth wherever a_s ≠ 0; where both vanish it is 0, like everything of degree one.
         still = sensed == 0
         sensed = jnp.where(still, 1.0, sensed)
         rate = self.gamma_k * jnp.sqrt(sensed / (lossy + epsilon**2 * sensed))
         return jnp.zeros_like(a).at[self.mode].set(jnp.where(still, 0.0, rate * a[self.mode]))
 
-    def softened(self, t: Float[ArrayLike, ""]) -> Self:
+    def softened(self, t: Float[ArrayLike, ""]) -> "AbstractLaw":
         epsilon = DEFAULT_EPSILON if self.epsilon is None else self.epsilon
         return eqx.tree_at(
-            lambda law: law.epsilon, self, jnp.asarray(epsilon) ** t, is_leaf=lambda leaf: leaf is None
+            lambda law: (law.gamma_k, law.epsilon),
+            self,
+            (self.gamma_k * t, jnp.asarray(epsilon) ** t),
+            is_leaf=lambda leaf: leaf is None,
         )
 
     def check_modes(self, num_modes: int) -> None:
@@ -166,7 +171,7 @@ class SaturableLoss(AbstractLoss):
 
     def __check_init__(self) -> None:
         check_fields(self)
-        if not isinstance(self.saturation, jax.core.Tracer):
+        if is_concrete(self.saturation):
             require(self.saturation > 0, "saturation", "be positive", self.saturation)
 
     def rate(self, a: Complex[Array, " mode"]) -> Float[Array, ""]:
@@ -199,12 +204,19 @@ class IdealNonreciprocalCoupling(AbstractLaw):
     def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
         return jnp.zeros_like(a).at[self.mode].set(1j * self.gamma_k * a[self.sensed])
 
-    def softened(self, t: Float[ArrayLike, ""]) -> Self:
+    def softened(self, t: Float[ArrayLike, ""]) -> "AbstractLaw":
         return self
 
     def check_modes(self, num_modes: int) -> None:
         require_mode("mode", self.mode, num_modes)
         require_mode("sensed", self.sensed, num_modes)
+
+
+def check_laws(loss: Any, num_modes: int) -> None:
+    """Raise unless `loss` is a law or a tuple of laws, and every mode they name is there."""
+    for law in loss if isinstance(loss, tuple) else (loss,):
+        require(isinstance(law, AbstractLaw), "loss", "be a law or a tuple of laws", repr(loss))
+        law.check_modes(num_modes)
 
 
 def require_mode(name: str, mode: int, num_modes: int) -> None:

@@ -5,10 +5,8 @@
 e^{+iωt}; |a|² is an energy, |s|² a power; every γ is an amplitude rate (energy decays at 2γ).
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import abc
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,9 +14,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
-from diffnr.checks import as_complex, as_real, check_fields, is_concrete, rate_field, real_field, require, require_finite
+from diffnr.checks import (
+    Numbers,
+    as_complex,
+    as_real,
+    check_fields,
+    is_concrete,
+    rate_field,
+    real_field,
+    require,
+    require_finite,
+)
 from diffnr.ports import AbstractPortModel, Drive
-from diffnr.tcmt.loss import AbstractLaw
+from diffnr.tcmt.loss import AbstractLaw, check_laws
 from diffnr.tcmt.steady import solve
 
 Laws = AbstractLaw | tuple[AbstractLaw, ...]
@@ -72,7 +80,8 @@ class AbstractCoupledModes(AbstractPortModel):
         self, drive: Drive, port: Int[Array, ""], guess: Complex[Array, " mode"] | None = None
     ) -> tuple[Complex[Array, "out harmonic"], Complex[Array, " mode"], Any]:
         matrices = self.matrices()
-        s_plus = jnp.zeros(self.num_ports, matrices.C.dtype).at[port].set(drive.amplitude)
+        dtype = jnp.result_type(matrices.C, drive.amplitude)
+        s_plus = jnp.zeros(self.num_ports, dtype).at[port].set(drive.amplitude)
         a, result = solve(matrices, self.laws, drive.omega, s_plus, guess)
         return (matrices.C @ s_plus + matrices.D @ a)[:, None], a, result
 
@@ -112,11 +121,11 @@ class CoupledModes(AbstractCoupledModes):
 
     def __init__(
         self,
-        omega: ArrayLike,
-        D: ArrayLike,
-        C: ArrayLike | None = None,
-        K: ArrayLike | None = None,
-        gamma_i: ArrayLike | None = None,
+        omega: Numbers,
+        D: Numbers,
+        C: Numbers | None = None,
+        K: Numbers | None = None,
+        gamma_i: Numbers | None = None,
         loss: Laws = (),
         *,
         lossless: bool = False,
@@ -142,8 +151,7 @@ class CoupledModes(AbstractCoupledModes):
             require_finite(name, getattr(self, name) if getattr(self, name) is not None else 0.0)
         _require_hermitian("omega", self.omega)
         _require_hermitian("gamma_i", self.gamma_i)
-        for law in self.laws:
-            law.check_modes(modes)
+        check_laws(self.loss, modes)
         if is_concrete(self.C, self.gamma_i) and not self.active:
             norm = np.linalg.norm(self.C, 2)
             require(norm <= 1 + _slack(self.C), "C", "have a 2-norm of at most 1 (or pass active=True)", f"of norm {norm:.6g}")
@@ -196,8 +204,7 @@ class TwoResonators(AbstractCoupledModes):
             was = getattr(self, name).shape
             require(was == shape, name, f"have shape {shape}", f"of shape {was}")
         check_fields(self)
-        for law in self.laws:
-            law.check_modes(2)
+        check_laws(self.loss, 2)
 
     @property
     def num_modes(self) -> int:
@@ -215,9 +222,9 @@ class TwoResonators(AbstractCoupledModes):
 
 
 def two_resonators(
-    omega: ArrayLike | Sequence[ArrayLike],
-    gamma: ArrayLike | Sequence[ArrayLike],
-    gamma_0: ArrayLike | Sequence[ArrayLike],
+    omega: Numbers,
+    gamma: Numbers,
+    gamma_0: Numbers,
     kappa: ArrayLike,
     loss: Laws = (),
 ) -> TwoResonators:
@@ -239,7 +246,13 @@ def two_resonators(
 
     Source: paper 1, equation 1 (with κ12 = κ21 = κ).
     """
-    return TwoResonators(omega=_pair(omega), gamma=_pair(gamma), gamma_0=_pair(gamma_0), kappa=kappa, loss=loss)
+    return TwoResonators(
+        omega=as_real(omega, "omega"),
+        gamma=as_real(gamma, "gamma"),
+        gamma_0=as_real(gamma_0, "gamma_0"),
+        kappa=as_real(kappa, "kappa"),
+        loss=loss,
+    )
 
 
 def passivity_margin(model: AbstractCoupledModes) -> Float[Array, ""]:
@@ -254,16 +267,12 @@ def passivity_margin(model: AbstractCoupledModes) -> Float[Array, ""]:
     _, gamma, C, D, K = model.matrices()
     cross = -(D.conj().T @ C + K.T)
     dissipated = jnp.block(
-        [[2 * gamma - D.conj().T @ D, cross], [cross.conj().T, jnp.eye(C.shape[0]) - C.conj().T @ C]]
+        [[2 * gamma - D.conj().T @ D, cross], [cross.conj().T, jnp.eye(C.shape[0], dtype=C.dtype) - C.conj().T @ C]]
     )
     return jnp.linalg.eigvalsh(dissipated)[0]
 
 
-def _pair(values: ArrayLike | Sequence[ArrayLike]) -> Array:
-    return jnp.stack([as_real(value) for value in values]) if isinstance(values, (tuple, list)) else as_real(values)
-
-
-def _square(name: str, value: ArrayLike, size: int) -> Array:
+def _square(name: str, value: Numbers, size: int) -> Array:
     array = as_complex(value)
     require(array.shape in ((size,), (size, size)), name, f"have shape {(size,)} or {(size, size)}", f"of shape {array.shape}")
     return jnp.diag(array) if array.ndim == 1 else array

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, ArrayLike, Complex, Float
 
-from diffnr.checks import as_complex, as_real, require, require_finite
+from diffnr.checks import Numbers, as_complex, as_real, require, require_finite
 from diffnr.root import RESULTS, follow, newton
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 
@@ -37,9 +39,9 @@ class SteadyState(eqx.Module):
 def steady_state(
     model: AbstractCoupledModes,
     omega: ArrayLike,
-    s_plus: ArrayLike,
+    s_plus: Numbers,
     *,
-    guess: ArrayLike | None = None,
+    guess: Numbers | None = None,
     throw: bool = True,
 ) -> SteadyState:
     """The steady state with any ports driven at once, at one frequency.
@@ -60,7 +62,7 @@ def steady_state(
     **Notes:** responses of a nonlinear device do not superpose: with both ports driven the answer is not the sum of the two
     one-port responses, even for nonlocal loss, whose one-port response does not depend on power.
     """
-    omega, s_plus = as_real(omega), as_complex(s_plus)
+    omega, s_plus = as_real(omega, "omega"), as_complex(s_plus)
     require(omega.ndim == 0, "omega", "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
     require(s_plus.shape == (model.num_ports,), "s_plus", f"have shape {(model.num_ports,)}", f"of shape {s_plus.shape}")
     require_finite("omega", omega)
@@ -68,6 +70,7 @@ def steady_state(
     if guess is not None:
         guess = as_complex(guess)
         require(guess.shape == (model.num_modes,), "guess", f"have shape {(model.num_modes,)}", f"of shape {guess.shape}")
+        require_finite("guess", guess)
     return _steady_state(model, omega, s_plus, guess, throw)
 
 
@@ -87,14 +90,22 @@ def solve(
 ) -> tuple[Complex[Array, " mode"], Any]:
     """Amplitudes a [N] of the steady state, and a `RESULTS`: the closed form where there is one, else Newton."""
     f = matrices.K.T @ s_plus
-    M = 1j * omega * jnp.eye(f.size) - 1j * matrices.omega + matrices.gamma
+    M = 1j * omega * jnp.eye(f.size, dtype=omega.dtype) - 1j * matrices.omega + matrices.gamma
     M = M + sum((jax.vmap(law.damping, out_axes=1)(jnp.eye(f.size, dtype=M.dtype)) for law in laws if law.linear), 0)
     nonlinear = tuple(law for law in laws if not law.linear)
     if not nonlinear:
         return jnp.linalg.solve(M, f), RESULTS.successful
-    if f.size == 2 and len(nonlinear) == 1 and isinstance(nonlinear[0], NonlocalLoss) and nonlinear[0].epsilon is None:
-        return two_mode_nonlocal(M, f, nonlinear[0], guess), RESULTS.successful
+    if has_closed_form(laws, f.size):
+        [law] = (law for law in nonlinear if isinstance(law, NonlocalLoss))
+        return two_mode_nonlocal(M, f, law, guess), RESULTS.successful
     return _newton(M, f, nonlinear, guess)
+
+
+def has_closed_form(laws: tuple[AbstractLaw, ...], num_modes: int) -> bool:
+    """Whether the exact nonlocal law applies: two modes, and besides it only linear laws."""
+    nonlinear = [law for law in laws if not law.linear]
+    exact = [law for law in nonlinear if isinstance(law, NonlocalLoss) and law.epsilon is None]
+    return num_modes == 2 and len(exact) == len(nonlinear) == 1
 
 
 def two_mode_nonlocal(
@@ -115,43 +126,78 @@ def two_mode_nonlocal(
 
     Source: generalises paper 1, equations 3–4 (there f_m = 0: Z = f_s Z₂, k = iκ f_s).
     """
-    m, s, gamma_k = law.mode, law.sensed, law.gamma_k
-    f_m, f_s = f[m], f[s]
-    Z = f_s * M[m, m] - f_m * M[s, m]
-    k = f_m * M[s, s] - f_s * M[m, s]
-    friction = gamma_k * jnp.abs(_nonzero(f_s)) * (f_s != 0)
-    excess = (jnp.abs(_nonzero(k)) - friction) * (jnp.abs(_nonzero(k)) + friction) * (k != 0)
-    cross = Z * jnp.conj(f_s) * gamma_k
-    discriminant = _power(Z) * _power(k) - cross.imag**2
-    extinct = jnp.where(cross.real >= 0, excess <= 0, discriminant < 0)
-    extinct_amplitudes = jnp.zeros_like(f).at[s].set(f_s / M[s, s])
+    # In float32 the powers below would overflow at rates in rad/s, hence units of the rates and of the drive. As the
+    # solution is homogeneous in both, these carry no derivative.
+    rate, drive = (lax.stop_gradient(_nonzero(jnp.max(jnp.abs(x)))) for x in (M, f))
+    unit = drive / rate
+    guess = None if guess is None else guess / unit
+    return unit * _two_modes(M / rate, f / drive, law.gamma_k / rate, guess, law.mode, law.sensed)
 
-    # Extinct lanes take harmless numbers through the formulas below, so that no derivative there is NaN.
-    Z, k, root_f = (jnp.where(extinct, 1.0, x) for x in (Z, k, f_s))
-    b, gamma_k = jnp.where(extinct, 0.0, cross.real), jnp.where(extinct, 0.0, gamma_k)
-    excess, discriminant = jnp.where(extinct, 1.0, excess), jnp.where(extinct, 1.0, discriminant)
-    root = jnp.sqrt(_nonzero(discriminant)) * (discriminant != 0)
 
-    def amplitudes(numerator: Array, denominator: Array) -> Array:
-        w = Z * numerator + gamma_k * root_f * denominator
+# The derivative is the implicit function's: cheaper than that of the formulas below, and finite where they are not.
+# Entries, rather than arrays of two, let a large vmap run over long vectors.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5))
+def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, s: int) -> Array:
+    M_mm, M_ms, M_sm, M_ss, f_m, f_s = M[m, m], M[m, s], M[s, m], M[s, s], f[m], f[s]
+    Z, k = f_s * M_mm - f_m * M_sm, f_m * M_ss - f_s * M_ms
+    friction = gamma_k * jnp.abs(f_s)
+    excess = (jnp.abs(k) - friction) * (jnp.abs(k) + friction)
+    b = gamma_k * (Z * jnp.conj(f_s)).real
+    discriminant = _power(Z) * _power(k) - (gamma_k * (Z * jnp.conj(f_s)).imag) ** 2
+    extinct = jnp.where(b >= 0, excess <= 0, discriminant < 0)
+    root = jnp.sqrt(jnp.where(extinct, 1.0, discriminant))
+
+    def moving(numerator: Array, denominator: Array) -> Array:
+        w = Z * numerator + gamma_k * f_s * denominator
         u = jnp.where(w == 0, 1.0, k * jnp.conj(w))
-        u = u / jnp.abs(u)
-        direction = jnp.zeros_like(f).at[s].set(denominator).at[m].set(numerator * u)
-        image = M @ direction + jnp.zeros_like(f).at[m].set(gamma_k * denominator * u)
-        image = jnp.where(extinct, 1.0, image)
-        return direction * (jnp.vdot(image, f) / jnp.vdot(image, image))
+        lossy = numerator * u / jnp.abs(u)
+        friction = gamma_k * denominator * u / jnp.abs(u)
+        image_m, image_s = M_mm * lossy + M_ms * denominator + friction, M_sm * lossy + M_ss * denominator
+        scale = (jnp.conj(image_m) * f_m + jnp.conj(image_s) * f_s) / _nonzero(_power(image_m) + _power(image_s))
+        return _ordered(lossy * scale, denominator * scale, m)
 
     # ρ = numerator/denominator, in the form without cancellation for either sign of b.
-    falling = b >= 0
-    upper = amplitudes(jnp.where(falling, excess, root - b), jnp.where(falling, b + root, _power(Z)))
-    default = jnp.where(extinct, extinct_amplitudes, upper)
+    still = _ordered(jnp.zeros_like(f_m), f_s / _nonzero(M_ss), m)
+    upper = moving(jnp.where(b >= 0, excess, root - b), jnp.where(b >= 0, b + root, _power(Z)))
+    default = jnp.where(extinct, still, upper)
     if guess is None:
         return default
     # A second moving solution and the extinct one exist beside the default where b < 0 and the excess is negative.
     several = ~extinct & (b < 0) & (excess < 0)
-    lower = amplitudes(jnp.where(several, -b - root, 1.0), jnp.where(several, _power(Z), 1.0))
-    candidates = jnp.stack([default, jnp.where(several, lower, default), jnp.where(several, extinct_amplitudes, default)])
+    others = (jnp.where(several, other, default) for other in (moving(-b - root, _power(Z)), still))
+    candidates = jnp.stack([default, *others])
     return candidates[jnp.argmin(jnp.sum(_power(candidates - guess), axis=1))]
+
+
+@_two_modes.defjvp
+def _two_modes_jvp(m: int, s: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    M, f, gamma_k, guess = primals
+    M_dot, f_dot, gamma_k_dot, _ = tangents
+    a = _two_modes(M, f, gamma_k, guess, m, s)
+    M_mm, M_ms, M_sm, M_ss, a_m, a_s, f_s = M[m, m], M[m, s], M[s, m], M[s, s], a[m], a[s], f[s]
+    held = (a_m == 0) & (gamma_k > 0)
+    f_m = jnp.where(held, 0.0, f[m])  # a held mode meets its drive with friction
+    w = _nonzero(a_m) / _nonzero(a_s)
+    u = w / jnp.abs(w)
+    row = f_dot - jnp.sum(M_dot * a, axis=1)
+    r_m, r_s = row[m] - gamma_k_dot * a_s * u, row[s]
+    # With w = ρe^{iθ} the differential of the ratio's equation is Z dρ + i(Zρ + γ_k f_s) dθ = R: two real unknowns.
+    Z = f_s * M_mm - f_m * M_sm
+    R = (f_s * r_m - f_m * r_s) / (_nonzero(a_s) * u)
+    slope = _power(Z) * jnp.abs(w) + gamma_k * (Z * jnp.conj(f_s)).real
+    turning = 1j * gamma_k * (R * jnp.conj(Z)).imag / _nonzero(slope)
+    w_dot = jnp.where(held, 0.0, u * (R - f_s * turning) / _nonzero(Z))
+    left_m, left_s = r_m - (M_mm * w_dot + u * turning) * a_s, r_s - M_sm * w_dot * a_s
+    a_s_dot = a_s * (jnp.conj(f_s) * left_s + jnp.conj(f_m) * left_m) / _nonzero(_power(f_s) + _power(f_m))
+    a_dot = _ordered(jnp.where(held, 0.0, w) * a_s_dot + a_s * w_dot, a_s_dot, m)
+    # Without γ_k, and where the sensed mode is dark, friction is of second order.
+    linear = _ordered(M_ss * row[m] - M_ms * row[s], M_mm * row[s] - M_sm * row[m], m)
+    linear = linear / _nonzero(M_mm * M_ss - M_ms * M_sm)
+    return a, jnp.where(~held & ((a_m == 0) | (a_s == 0)), linear, a_dot)
+
+
+def _ordered(a_m: Array, a_s: Array, m: int) -> Array:
+    return jnp.stack([a_m, a_s] if m == 0 else [a_s, a_m])
 
 
 def _newton(
@@ -162,10 +208,16 @@ def _newton(
     drive = jnp.sqrt(jnp.where(power > 0, power, 1.0))
     args = (M, f / drive, drive, laws)
     if guess is None:
-        solution = follow(_residual, _split(jnp.linalg.solve(M, f / drive)), args)
+        solution = follow(_residual, _weakly_driven(args), args)
     else:
         solution = newton(_residual_at_full_drive, _split(guess / drive), args)
     return _join(solution.value) * drive, solution.result
+
+
+def _weakly_driven(args: Any) -> Array:
+    """The linear response, with every law as it is at vanishing drive: there one Newton step is exact from anywhere."""
+    y, t = jnp.ones(2 * args[1].size, args[2].dtype), jnp.full((), 1e-15, args[2].dtype)
+    return y - jnp.linalg.solve(jax.jacfwd(_residual)(y, t, args), _residual(y, t, args))
 
 
 def _residual(y: Array, t: Array, args: Any) -> Array:

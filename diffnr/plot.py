@@ -1,0 +1,311 @@
+"""Figures: S-parameters, fit residuals, maps and surfaces. Every function takes `ax=None` and returns the Axes.
+
+matplotlib is imported when a function is called, not with this module, and its settings are left as they are:
+`style()` holds the look of these figures and gives everything back on leaving.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+
+from diffnr.checks import Numbers, require
+from diffnr.data import FieldData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from mpl_toolkits.mplot3d.axes3d import Axes3D
+else:
+    Axes = Axes3D = Any
+
+AnyAxes = TypeVar("AnyAxes")
+
+# Okabe and Ito's colours, told apart by colour-blind eyes too, without the yellow that paper swallows.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FORWARD, BACKWARD = COLOURS[:2]
+GREY = "#6E6E6E"
+
+_HERTZ = {"THz": 1e12, "GHz": 1e9, "MHz": 1e6, "kHz": 1e3, "Hz": 1.0}
+_RC: dict[Any, Any] = {
+    "figure.dpi": 200,
+    "figure.constrained_layout.use": True,
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.linewidth": 0.4,
+    "grid.color": "#D9D9D9",
+    "lines.linewidth": 1.4,
+    "lines.markersize": 2.8,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.2,
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """The look of diffnr's figures, for whatever is drawn inside `with style():`.
+
+    Restrained axes, small type for a printed column, colours that colour-blind eyes tell apart, 200 dots an inch.
+    matplotlib's settings are the caller's again afterwards.
+    """
+    from matplotlib import pyplot as plt
+
+    with plt.rc_context({**_RC, "axes.prop_cycle": plt.cycler(color=COLOURS)}):
+        yield
+
+
+@style()
+def s_parameters(
+    data: FieldData | Numbers,
+    s: Numbers | None = None,
+    *,
+    model_s: FieldData | Numbers | None = None,
+    unit: str | None = None,
+    entries: Sequence[tuple[int, int]] | None = None,
+    decibel: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """S-parameters over frequency: measured ones as points and, where given, a model's as lines of the same colour.
+
+        20 log10 |S[out, in]|   or   |S[out, in]|
+
+    **Arguments:**
+
+    - `data`: a `FieldData`, or the angular frequencies [f].
+    - `s`: complex [f, out, in], or [f] for a one-port; only where `data` is an array of frequencies.
+    - `model_s`: complex [f, out, in] at the same frequencies, or a `FieldData` at its own.
+    - `unit`: "Hz", "kHz", "MHz", "GHz" or "THz" for the ordinary frequency ω/2π of an ω in rad/s (by default whichever
+      suits the data); any other text, such as "10⁶ rad/s", for ω as it stands, in that unit.
+    - `entries`: which (out, in) to draw, counted from 0 (default all). Labels count from 1 as in the laboratory: (1, 0)
+      is S₂₁.
+    - `decibel`: draw dB (default) or |S|. Zeros in dB and NaN are gaps.
+    - `ax`: the Axes to draw on (default a new figure's).
+
+    **Returns:** the Axes.
+
+    **Raises:** `ValueError` for shapes that do not go together or an entry there is not.
+    """
+    omega, measured = _table("s", data, s)
+    modelled = None
+    if model_s is not None:
+        pair = (model_s, None) if isinstance(model_s, FieldData) else (omega, model_s)
+        modelled = _table("model_s", *pair)
+        require(modelled[1].shape[1:] == measured.shape[1:], "model_s", "have the ports of the data", modelled[1].shape)
+    scale, label = _frequency_axis(omega, unit)
+    ax = _axes(ax)
+    for i, (out, into) in enumerate(_entries(entries, measured)):
+        colour = COLOURS[i % len(COLOURS)]
+        level = _level(measured[:, out, into], decibel)
+        alpha = 0.6 if modelled else 1.0
+        ax.plot(omega / scale, level, "o", color=colour, alpha=alpha, mew=0, label=_entry_name(out, into))
+        if modelled:
+            level = _level(modelled[1][:, out, into], decibel)
+            ax.plot(modelled[0] / scale, level, color=colour)
+    if modelled:
+        ax.plot([], [], color=GREY, label="model")
+    ax.set(xlabel=label, ylabel="$|S|$ (dB)" if decibel else "$|S|$")
+    _legend(ax)
+    return ax
+
+
+@style()
+def fit_residual(
+    omega: Numbers,
+    residual: Numbers,
+    sigma: Numbers | None = None,
+    *,
+    unit: str | None = None,
+    entries: Sequence[tuple[int, int]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Normalised residuals of a fit over frequency, with the band ±1σ: filled points real, open ones imaginary parts.
+
+        Re r/σ,  Im r/σ
+
+    Where the model is right and σ known, about two points in three lie in the band, and no trend is left.
+
+    **Arguments:**
+
+    - `omega`: [f], angular frequencies.
+    - `residual`: complex [f, out, in], or [f] for a one-port; model less data.
+    - `sigma`: standard deviation of each real and imaginary part: scalar, [f] or [f, out, in]. By default the root mean
+      square of all real and imaginary parts, and the axis says so.
+    - `unit`, `entries`, `ax`: as for `s_parameters`.
+
+    **Returns:** the Axes.
+
+    **Raises:** `ValueError` for shapes that do not go together, or a sigma that is not positive.
+    """
+    omega, residual = _table("residual", omega, residual)
+    deviation = _deviation(residual, sigma)
+    scale, label = _frequency_axis(omega, unit)
+    ax = _axes(ax)
+    unit_name = r"$\sigma$" if sigma is not None else "rms"
+    ax.axhspan(-1, 1, color="#ECECEC", lw=0, zorder=0, label=rf"$\pm 1$ {unit_name}")
+    ax.axhline(0, color=GREY, lw=0.6, zorder=1)
+    for i, (out, into) in enumerate(_entries(entries, residual)):
+        colour = COLOURS[i % len(COLOURS)]
+        normalised = residual[:, out, into] / deviation[:, out, into]
+        ax.plot(omega / scale, normalised.real, "o", color=colour, mew=0, label=_entry_name(out, into))
+        ax.plot(omega / scale, normalised.imag, "o", color=colour, mfc="none", mew=0.7)
+    ax.plot([], [], "o", color=GREY, mew=0, label="Re")
+    ax.plot([], [], "o", color=GREY, mfc="none", mew=0.7, label="Im")
+    ax.set(xlabel=label, ylabel=f"Residual / {unit_name}")
+    _legend(ax)
+    return ax
+
+
+@style()
+def image(
+    x: Numbers,
+    y: Numbers,
+    z: Numbers,
+    *,
+    levels: Numbers | None = None,
+    vmin: float | int | None = None,
+    vmax: float | int | None = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """A map z(x, y) in colour, with labelled contour lines.
+
+    **Arguments:** `x` [n], `y` [m], `z` [m, n], NaN left blank; `levels`: increasing values to draw contour lines at
+    (default none); `vmin`, `vmax`: ends of the colour scale (default z's own); `label`: of the colour bar, drawn where
+    it is given; `ax`: the Axes (default a new figure's).
+
+    **Returns:** the Axes; its `collections[0]` is the coloured mesh.
+
+    **Raises:** `ValueError` for shapes that do not go together.
+    """
+    x, y, z = _grid(x, y, z)
+    ax = _axes(ax)
+    mesh = ax.pcolormesh(
+        x, y, z, shading="nearest", cmap="cividis", vmin=vmin, vmax=vmax, rasterized=True, antialiased=False
+    )
+    if levels is not None:
+        lines = ax.contour(x, y, z, levels=np.asarray(levels), colors="white", linewidths=0.8)
+        # In the middle of each line: matplotlib's own choice may be cut off at the frame.
+        longest = [max(segments, key=len) for segments in lines.allsegs if len(segments)]
+        ax.clabel(lines, fmt="%g", fontsize=7, manual=[tuple(segment[len(segment) // 2]) for segment in longest])
+    if label is not None:
+        ax.figure.colorbar(mesh, ax=ax, label=label)
+    return ax
+
+
+@style()
+def surface(
+    x: Numbers,
+    y: Numbers,
+    z: Numbers,
+    *,
+    colour: str = FORWARD,
+    alpha: float = 0.55,
+    label: str | None = None,
+    ax: Axes3D | None = None,
+) -> Axes3D:
+    """A surface z(x, y) in three dimensions, of one translucent colour with a light wire mesh.
+
+    **Arguments:** `x` [n], `y` [m], `z` [m, n]; `colour`, `alpha`: of the surface; `label`: in the legend; `ax`: Axes
+    with a 3D projection (default a new figure's).
+
+    **Returns:** the Axes.
+
+    **Raises:** `ValueError` for shapes that do not go together, or Axes without a 3D projection.
+    """
+    x, y, z = _grid(x, y, z)
+    ax = _axes(ax, projection="3d")
+    require(ax.name == "3d", "ax", "have a 3D projection", f"Axes of projection {ax.name!r}")
+    grid = np.meshgrid(x, y)
+    ax.plot_surface(*grid, z, color=colour, alpha=alpha, lw=0, shade=False, rcount=40, ccount=40, label=label)
+    ax.plot_wireframe(*grid, z, color=colour, alpha=0.5, lw=0.3, rcount=12, ccount=12)
+    return ax
+
+
+def _axes(ax: AnyAxes | None, projection: str | None = None) -> AnyAxes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    size = (3.5, 2.6) if projection is None else (4.2, 3.6)
+    return cast(AnyAxes, plt.figure(figsize=size).add_subplot(projection=projection))
+
+
+def _legend(ax: Axes) -> None:
+    # Above the axes, where it hides no data.
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, ncols=5)
+
+
+def _table(name: str, data: FieldData | Numbers, s: Numbers | None) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies [f] and a table [f, out, in] to go with them."""
+    if isinstance(data, FieldData):
+        require(s is None, "s", "be left out where data holds it", "given as well")
+        return np.asarray(data.omega), np.asarray(data.s)
+    require(s is not None, name, "be given to go with frequencies", "left out")
+    omega, given = np.asarray(data), np.asarray(s)
+    table = given[:, None, None] if given.ndim == 1 else given
+    require(omega.ndim == 1 and omega.size > 0, "omega", "be a vector", f"of shape {omega.shape}")
+    require(
+        table.ndim == 3 and table.shape[0] == omega.size,
+        name,
+        f"have shape [{omega.size}, out, in] to go with omega",
+        f"of shape {given.shape}",
+    )
+    return omega, table
+
+
+def _entries(entries: Sequence[tuple[int, int]] | None, table: np.ndarray) -> list[tuple[int, int]]:
+    outs, intos = table.shape[1:]
+    if entries is None:
+        return [(out, into) for out in range(outs) for into in range(intos)]
+    for out, into in entries:
+        there = 0 <= out < outs and 0 <= into < intos
+        require(there, "entries", f"name (out, in) below {(outs, intos)}", (out, into))
+    return list(entries)
+
+
+def _entry_name(out: int, into: int) -> str:
+    comma = "," if max(out, into) > 8 else ""
+    return rf"$S_{{{out + 1}{comma}{into + 1}}}$"
+
+
+def _level(s: np.ndarray, decibel: bool) -> np.ndarray:
+    modulus = np.abs(s)
+    return 20 * np.log10(np.where(modulus > 0, modulus, np.nan)) if decibel else modulus
+
+
+def _frequency_axis(omega: np.ndarray, unit: str | None) -> tuple[float, str]:
+    """What to divide ω by, and the axis label."""
+    if unit is None:
+        largest = np.max(np.abs(omega), initial=0.0, where=np.isfinite(omega)) / (2 * np.pi)
+        unit = next((name for name, size in _HERTZ.items() if largest >= size), "Hz")
+    if unit in _HERTZ:
+        return 2 * np.pi * _HERTZ[unit], f"Frequency ({unit})"
+    return 1.0, rf"Angular frequency $\omega$ ({unit})" if unit else r"Angular frequency $\omega$"
+
+
+def _deviation(residual: np.ndarray, sigma: Numbers | None) -> np.ndarray:
+    if sigma is None:
+        rms = np.sqrt(np.nanmean(np.abs(residual) ** 2) / 2)
+        return np.full(residual.shape, rms if rms > 0 else 1.0)
+    sigma = np.asarray(sigma)
+    shapes = ((), residual.shape[:1], residual.shape)
+    require(sigma.shape in shapes, "sigma", f"have one of the shapes {shapes}", f"of shape {sigma.shape}")
+    require(not np.any(sigma <= 0), "sigma", "be positive", sigma)
+    return np.broadcast_to(sigma[:, None, None] if sigma.ndim == 1 else sigma, residual.shape)
+
+
+def _grid(x: Numbers, y: Numbers, z: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, y, z = np.asarray(x), np.asarray(y), np.asarray(z)
+    fits = x.ndim == y.ndim == 1 and z.shape == (y.size, x.size)
+    require(fits, "z", "have shape [y, x] for vectors x and y", f"of shape {z.shape} for {y.shape} and {x.shape}")
+    return x, y, z

@@ -1,0 +1,86 @@
+"""The `diffnr` command. It lives beside the optimisers because it needs both packages; it turns float64 on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import diffnr
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 done, 2 for an argument or a file that cannot be used."""
+    import jax
+
+    arguments = _parser().parse_args(argv)
+    jax.config.update("jax_enable_x64", True)
+    try:
+        return arguments.run(arguments)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"diffnr: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="diffnr",
+        description="Differentiable nonreciprocity: fit coupled-mode coefficients to data, and design with them.",
+        epilog="Run 'diffnr COMMAND --help' for a command's options.",
+    )
+    parser.add_argument("--version", action="version", version=f"diffnr {diffnr.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser(
+        "demo",
+        help="fit a measurement, design an isolator, fit a noisy nonreciprocal two-port",
+        description="Fits the measured ring slot that scikit-rf carries, designs γ_k for maximum isolation under an insertion-loss "
+        "cap, fits a synthesised noisy nonreciprocal two-port, and writes figures and a report with reference values beside.",
+    )
+    demo.add_argument("--small", action="store_true", help="fewer points: a quick check that everything works")
+    demo.add_argument("--out", type=Path, default=Path("diffnr-demo"), metavar="DIR", help="where to write (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit coupled-mode coefficients to a Touchstone or CSV file",
+        description="Fits resonances to complex S-parameters without start values, and writes a report, a figure and the fitted "
+        "model. Touchstone files (.s1p, .s2p, …) need the extra 'rf': pip install \"diffnr[rf]\".",
+    )
+    fit.add_argument("file", type=Path, metavar="FILE", help="a Touchstone file (.sNp), or a .csv with columns frequency_hz, S11_re, S11_im, …")
+    fit.add_argument("--modes", type=int, default=1, metavar="N", help="how many resonances (default: %(default)s)")
+    fit.add_argument("--background", type=int, metavar="ORDER", help="polynomial order of the direct path over the band (default: 2)")
+    fit.add_argument("--no-delay", action="store_true", help="do not fit a delay per port")
+    fit.add_argument("--band", type=float, nargs=2, metavar=("LO", "HI"), help="use only frequencies from LO to HI, in Hz")
+    fit.add_argument("--out", type=Path, default=Path("diffnr-fit"), metavar="DIR", help="where to write (default: %(default)s)")
+    fit.set_defaults(run=_fit)
+    return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from optimize.demo import run
+
+    print(run(arguments.out, small=arguments.small))
+    return 0
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    reader = diffnr.read_csv if arguments.file.suffix.lower() == ".csv" else diffnr.read_touchstone
+    data = reader(arguments.file)
+    if arguments.band:
+        data = data.band(*(float(diffnr.hertz(edge)) for edge in arguments.band))
+    from optimize.fit_modes import fit_modes
+
+    result = fit_modes(data, arguments.modes, delay=not arguments.no_delay, background=arguments.background)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    report = result.report()
+    (arguments.out / "report.txt").write_text(report + "\n", encoding="utf-8")
+    result.plot().savefig(arguments.out / "fit.png", dpi=150)
+    diffnr.save(arguments.out / "model.npz", result.model)
+    print(report)
+    print(f"\nWrote report.txt, fit.png and model.npz (for diffnr.load) in {arguments.out}.")
+    return 0

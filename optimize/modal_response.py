@@ -1,0 +1,164 @@
+"""The two forms of a resonant response that `fit_modes` fits, as pytrees of real arrays.
+
+x is frequency from the band's centre in units of half the band; a trailing axis of 2 holds (Re, Im).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Complex, Float
+
+from optimize.vector_fitting import PoleResidue, passive_realisation
+
+
+class Modal(NamedTuple):
+    """a' = A a + Kᵀ s₊, s₋ = C s₊ + D a at band centre: `A` [N, N], `C` [M, M], `D` [M, N], `K` [M, N]."""
+
+    A: Complex[Array, "mode mode"]
+    C: Complex[Array, "port port"]
+    D: Complex[Array, "port mode"]
+    K: Complex[Array, "port mode"]
+
+
+class PassiveModes(eqx.Module):
+    """A response that is passive whatever its parameters are, and reaches every passive one:
+
+        S(x) = P(x) [top M rows of V(x) + D_f a(x)] P(x),      a = −(ix − iΩ + ½D_f†D_f)⁻¹ D_f† V(x),      V†V = 1
+
+    The rows of D_f and V below the first M are hidden ports; V(x) is the isometry made of a polynomial W(x), the smooth
+    background; P = diag e^{−ixτ} the delay of each port.
+
+    **Fields:** `omega` [N, N], Ω with Re Ω in its upper and Im Ω in its lower triangle; `D` [M + q, N, 2]; `background` [order + 1,
+    M + q, M, 2], the coefficients of W; `delay` [M] or None.
+
+    Source: paper 3, equations 1–5 and section 5; the bounded-real lemma says that q = M hidden ports suffice for S, and
+    q = M + N for S and stored energy.
+    """
+
+    omega: Float[Array, "mode mode"]
+    D: Float[Array, "wire mode 2"]
+    background: Float[Array, "power wire port 2"]
+    delay: Float[Array, " port"] | None
+
+    def modal(self) -> Modal:
+        """The modal matrices of the visible ports at band centre."""
+        A, D = self._poles()
+        V = _isometry(_complex(self.background[0]))
+        ports = V.shape[1]
+        return Modal(A, V[:ports], D[:ports], -(D.conj().T @ V).T)
+
+    def response(self, x: Float[Array, " f"]) -> tuple[Complex[Array, "f out in"], Complex[Array, "f mode in"]]:
+        """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
+        A, D = self._poles()
+        W = _complex(self.background)
+        V = _isometry(W[0] if len(W) == 1 else _polynomial(W, x))
+        a = -_inverse(1j * x[:, None, None] * jnp.eye(A.shape[0]) - A) @ (D.conj().T @ V)
+        return _delayed((V + D @ a)[:, : V.shape[-1]], x, self.delay), a
+
+    def _poles(self) -> tuple[Array, Array]:
+        symmetric = jnp.triu(self.omega) + jnp.triu(self.omega, 1).T
+        skew = jnp.tril(self.omega, -1) - jnp.tril(self.omega, -1).T
+        D = _complex(self.D)
+        return 1j * (symmetric + 1j * skew) - D.conj().T @ D / 2, D
+
+
+class ActiveModes(eqx.Module):
+    """Poles, rank-one residues and a polynomial direct path without any bound, for devices with gain.
+
+    **Fields:** `poles` [N, 2]; `D`, `K` [M, N, 2]; `background` [order + 1, M, M, 2]; `delay` [M] or None.
+    """
+
+    poles: Float[Array, "mode 2"]
+    D: Float[Array, "port mode 2"]
+    K: Float[Array, "port mode 2"]
+    background: Float[Array, "power port port 2"]
+    delay: Float[Array, " port"] | None
+
+    def modal(self) -> Modal:
+        """The modal matrices at band centre."""
+        return Modal(
+            jnp.diag(_complex(self.poles)), _complex(self.background[0]), _complex(self.D), _complex(self.K)
+        )
+
+    def response(self, x: Float[Array, " f"]) -> tuple[Complex[Array, "f out in"], Complex[Array, "f mode in"]]:
+        """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
+        A, _, D, K = self.modal()
+        a = K.T / (1j * x[:, None, None] - A.diagonal()[:, None])
+        return _delayed(_polynomial(_complex(self.background), x) + D @ a, x, self.delay), a
+
+
+def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveModes:
+    """`ActiveModes` of a vector fit whose delays are taken out; each residue's largest singular pair is kept."""
+    u, s, vh = np.linalg.svd(fit.residues)
+    root = np.sqrt(s[:, :1])
+    D, K = (u[:, :, 0] * root).T, (vh[:, 0, :] * root).T
+    return ActiveModes(
+        _pairs(fit.poles), _pairs(D), _pairs(K), _pairs(fit.background), None if delay is None else jnp.asarray(delay)
+    )
+
+
+def passive_start(active: ActiveModes, hidden: int) -> PassiveModes:
+    """`PassiveModes` with the same poles, residues and background, as far as those are passive; `hidden` ≥ M hidden ports."""
+    modal = active.modal()
+    background = np.asarray(_complex(active.background))
+    omega, D, V = passive_realisation(*(np.asarray(part) for part in (modal.A, modal.K.T, modal.D, modal.C)))
+    ports = V.shape[1]
+    missing = hidden - (len(V) - ports)
+    # An empty hidden row has no first-order effect, so that no gradient would ever fill it: start it small instead.
+    rng = np.random.default_rng(0)
+    small = 0.05 * np.sqrt(np.mean(np.abs(D) ** 2))
+    extra = small * (rng.normal(size=(missing, D.shape[1])) + 1j * rng.normal(size=(missing, D.shape[1])))
+    V = np.concatenate([V, np.zeros((missing, ports))])
+    higher = np.concatenate([background[1:], np.zeros((len(background) - 1, hidden, ports))], axis=1)
+    return PassiveModes(
+        jnp.asarray(np.triu(omega.real) + np.tril(omega.imag, -1)),
+        _pairs(np.concatenate([D, extra])),
+        _pairs(np.concatenate([V[None], higher])),
+        active.delay,
+    )
+
+
+def _delayed(s: Array, x: Array, delay: Array | None) -> Array:
+    if delay is None:
+        return s
+    return s * jnp.exp(-1j * x[:, None, None] * (delay[:, None] + delay))
+
+
+def _isometry(W: Array) -> Array:
+    """The columns of W [..., M + q, M] made orthonormal by Gram–Schmidt: arithmetic that batches, where LAPACK calls would not."""
+    columns: list[Array] = []
+    for column in jnp.moveaxis(W, -1, 0):
+        for earlier in columns:
+            column = column - earlier * jnp.sum(earlier.conj() * column, axis=-1, keepdims=True)
+        columns.append(column / jnp.sqrt(jnp.sum(column.real**2 + column.imag**2, axis=-1, keepdims=True)))
+    return jnp.stack(columns, axis=-1)
+
+
+@jax.custom_jvp
+def _inverse(matrix: Array) -> Array:
+    """M⁻¹ of a batch of small matrices, with the derivative −M⁻¹ dM M⁻¹: products, where `inv` would solve again per tangent."""
+    return jnp.linalg.inv(matrix)
+
+
+@_inverse.defjvp
+def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    inverse = _inverse(primals[0])
+    return inverse, -inverse @ tangents[0] @ inverse
+
+
+def _polynomial(coefficients: Array, x: Array) -> Array:
+    return jnp.tensordot(x[:, None] ** jnp.arange(coefficients.shape[0]), coefficients.astype(complex), 1)
+
+
+def _complex(pairs: Array) -> Array:
+    return pairs[..., 0] + 1j * pairs[..., 1]
+
+
+def _pairs(values: ArrayLike) -> Array:
+    values = np.asarray(values)
+    return jnp.asarray(np.stack([values.real, values.imag], axis=-1))

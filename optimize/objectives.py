@@ -1,0 +1,137 @@
+"""Objectives: differentiable functions of a `PortResponse`, and residuals for least squares.
+
+They are what `diffnr.metrics` is not: finite, with a finite derivative, where a device blocks completely. Of the
+metrics `insertion_loss` and `contrast` serve as objectives as they are. A direction is named `out=…, into=…` as there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffnr.checks import is_concrete, require
+from diffnr.ports import AbstractPortModel, PortResponse, require_port, scattering
+
+
+def passed_and_blocked(response: PortResponse, *, out: int, into: int) -> Float[Array, " both"]:
+    """Squared amplitudes per unit drive of the passing and of the blocked direction:
+
+        (|b[out, into]|², |b[into, out]|²) / |A|²
+
+    **Arguments:** `response`; `out`, `into`: the ports of the direction that passes.
+
+    **Returns:** [2]; powers where ports are power-normalised.
+
+    **Raises:** `ValueError` for ports that do not exist or are the same.
+    """
+    _check(response, out, into)
+    both = jnp.stack([response.s[out, into], response.s[into, out]])
+    return both.real**2 + both.imag**2
+
+
+def isolation_ratio(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
+    """The ratio r = |b[into, out]| / |b[out, into]|, blocked to passed: the isolation is −20 log10 r dB.
+
+    Nearly linear in a parameter that closes the blocked direction, where the isolation in dB diverges. To be minimised.
+
+    **Arguments:** `response`; `out`, `into`: the ports of the direction that passes.
+
+    **Returns:** [], 0 with derivative 0 where the blocked direction carries exactly nothing.
+
+    **Raises:** `ValueError` for ports that do not exist or are the same.
+    """
+    passed, blocked = passed_and_blocked(response, out=out, into=into)
+    return amplitude_ratio(passed, blocked)
+
+
+def amplitude_ratio(passed: Float[Array, "*shape"], blocked: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """√(blocked/passed) of two squared amplitudes: 0 with derivative 0 where `blocked` is 0, NaN where both are."""
+    squared = blocked / passed
+    dark = squared == 0
+    return jnp.where(dark, 0.0, jnp.sqrt(jnp.where(dark, 1.0, squared)))
+
+
+def capped_isolation(response: PortResponse, *, out: int, into: int, cap: float = 60.0) -> Float[Array, ""]:
+    """The isolation in dB with a smooth ceiling, to be maximised:
+
+        −10 log10(r² + 10^(−cap/10)),      r = |b[into, out]| / |b[out, into]|
+
+    **Arguments:** `response`; `out`, `into`: the ports of the direction that passes; `cap`: [dB], the ceiling,
+    positive. At an isolation equal to `cap` it reads 3.01 dB less; at one 20 dB below, .04 dB less.
+
+    **Returns:** [], dB, at most `cap`; its derivative is 0 where the blocked direction carries exactly nothing.
+
+    **Raises:** `ValueError` for ports that do not exist or are the same, or a cap that is not positive.
+    """
+    require(cap > 0, "cap", "be positive", cap)
+    passed, blocked = passed_and_blocked(response, out=out, into=into)
+    return -10 * jnp.log10(blocked / passed + 10 ** (-cap / 10))
+
+
+def worst_case(values: Float[Array, "*shape"], *, width: float) -> Float[Array, ""]:
+    """A smooth maximum, for the worst of many frequencies or tolerances:  width · log Σ exp(v/width)
+
+    **Arguments:** `values`: any shape, to be made small; `width`: positive, in the units of `values`.
+
+    **Returns:** [], between the maximum and the maximum + width · log(number of values). For the worst of values to be
+    made large, negate twice.
+
+    **Raises:** `ValueError` for a width that is not positive.
+    """
+    require(width > 0, "width", "be positive", width)
+    return width * jax.nn.logsumexp(values / width)
+
+
+def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0) -> Float[Array, " residual"]:
+    """The two outputs' difference, harmonic by harmonic: reals whose squares sum to R² of `metrics.reciprocity_norm`:
+
+        [Re, Im] of Δ_0 and Δ_h/√2 (h ≥ 1),      Δ = b[out, into] − b[into, out]
+
+    R itself has no derivative where it is 0; this has, so that least squares finds reciprocity with full accuracy.
+
+    **Arguments:** `response`; `out`, `into`: the two ports.
+
+    **Returns:** [2 · harmonics], in units of b.
+
+    **Raises:** `ValueError` for ports that do not exist or are the same.
+    """
+    _check(response, out, into)
+    weights = jnp.asarray([1.0 if h == 0 else 0.5**0.5 for h in response.harmonics], response.b.real.dtype)
+    difference = weights * (response.b[out, into] - response.b[into, out])
+    return jnp.concatenate([difference.real, difference.imag])
+
+
+def scattering_residual(model: AbstractPortModel, data: Any, sigma: Any = None) -> Float[Array, " residual"]:
+    """The misfit of a linear model to scattering data, for least squares:
+
+        [Re, Im] of (S_model(ω_f) − S_f) / σ,      [f, out, in] flattened in that order
+
+    **Arguments:**
+
+    - `model`: a linear model with as many ports as the data.
+    - `data`: a `diffnr.data.FieldData`, or anything with `omega` [f], `s` [f, out, in] and, perhaps, `sigma`.
+    - `sigma`: standard deviation of each real and imaginary part: scalar, [f] or [f, out, in], positive. By default
+      that of `data`; where that is None too, 1 (misfits count alike).
+
+    **Returns:** [2 · f · out · in]; its squares sum to χ².
+
+    **Raises:** `ValueError` for a nonlinear model, ports that do not agree, a sigma of another shape or not positive.
+    """
+    shape, ports = data.s.shape, model.num_ports
+    require(shape[1:] == (ports, ports), "data", f"have {ports} ports like the model", f"of shape {shape}")
+    sigma = getattr(data, "sigma", None) if sigma is None else sigma
+    sigma = jnp.ones((), data.s.real.dtype) if sigma is None else jnp.asarray(sigma)
+    allowed = ((), shape[:1], shape)
+    require(sigma.shape in allowed, "sigma", f"have shape (), {shape[:1]} or {shape}", f"of shape {sigma.shape}")
+    require(not is_concrete(sigma) or bool(jnp.all(sigma > 0)), "sigma", "be positive", sigma)
+    misfit = (scattering(model, data.omega) - data.s) / (sigma[:, None, None] if sigma.ndim == 1 else sigma)
+    return jnp.concatenate([misfit.real.ravel(), misfit.imag.ravel()])
+
+
+def _check(response: PortResponse, out: int, into: int) -> None:
+    require_port("out", out, response.b.shape[0])
+    require_port("into", into, response.b.shape[1])
+    require(out != into, "into", "differ from out", f"{into} like out")
