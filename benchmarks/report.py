@@ -13,13 +13,12 @@ from typing import Any
 
 def heading(title: str, command: str) -> str:
     """A Markdown heading with the command, the date and the machine under it."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("jax", "numpy", "scipy"))
-    cores = len(os.sched_getaffinity(0))
+    software = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in ("jax", "numpy", "scipy"))]
     return (
         f"## {title}\n\n"
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\n"
-        f"{cores} cores of {_processor()}, {platform.system()}, Python {platform.python_version()}, {packages}; "
-        f"{os.getloadavg()[0]:.1f} other processes running at the start (load average of the last minute).\n"
+        f"{os.cpu_count()} cores of {_processor()}, {platform.system()}, {', '.join(software)}; "
+        f"load average {os.getloadavg()[0]:.1f} at the start.\n"
     )
 
 
@@ -49,6 +48,9 @@ def _text(cell: Any) -> str:
 
 
 def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
-    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -6,6 +6,7 @@ A direction is always named `out=…, into=…`: the wave enters at port `into` 
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import Numbers, as_real, is_concrete, require
@@ -94,7 +95,7 @@ def bandwidth(
     omega, level = as_real(omega, "omega"), as_real(level, "level")
     require(omega.ndim == 1 and omega.size > 0, "omega", "be a vector", f"of shape {omega.shape}")
     require(level.shape == omega.shape, "level", f"have the shape {omega.shape} of omega", f"of shape {level.shape}")
-    require(not is_concrete(omega) or bool(jnp.all(jnp.diff(omega) > 0)), "omega", "increase", omega)
+    require(not is_concrete(omega) or bool(np.all(np.diff(omega) > 0)), "omega", "increase", omega)
     require(drop > 0, "drop", "be positive", drop)
     require(at is None or 0 <= at < omega.size, "at", f"be an index between 0 and {omega.size - 1}", at)
     centre = jnp.argmax(level) if at is None else jnp.asarray(at)

@@ -200,7 +200,7 @@ def _scattering(model: AbstractPortModel, omegas: Array) -> Array:
     return jax.vmap(lambda omega: port_response(model, Drive(omega)).s)(omegas)
 
 
-def require_port(name: str, port: int, num_ports: int) -> None:
+def require_port(name: str, port: Any, num_ports: int) -> None:
     """Raise unless `port` is one of 0 … num_ports − 1."""
     require(
         isinstance(port, int) and 0 <= port < num_ports, name, f"be a port between 0 and {num_ports - 1}", repr(port)

@@ -35,25 +35,39 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="fit a measurement, design an isolator, fit a noisy nonreciprocal two-port",
-        description="Fits the measured ring slot that scikit-rf carries, designs γ_k for maximum isolation under an insertion-loss "
-        "cap, fits a synthesised noisy nonreciprocal two-port, and writes figures and a report with reference values beside.",
+        description="Fits the measured ring slot that scikit-rf carries, designs γ_k for maximum isolation under an "
+        "insertion-loss cap, fits a synthesised noisy nonreciprocal two-port, and writes figures and a report "
+        "with reference values beside.",
     )
     demo.add_argument("--small", action="store_true", help="fewer points: a quick check that everything works")
-    demo.add_argument("--out", type=Path, default=Path("diffnr-demo"), metavar="DIR", help="where to write (default: %(default)s)")
+    demo.add_argument(
+        "--out", type=Path, default=Path("diffnr-demo"), metavar="DIR", help="where to write (default: %(default)s)"
+    )
     demo.set_defaults(run=_demo)
 
     fit = commands.add_parser(
         "fit",
         help="fit coupled-mode coefficients to a Touchstone or CSV file",
-        description="Fits resonances to complex S-parameters without start values, and writes a report, a figure and the fitted "
-        "model. Touchstone files (.s1p, .s2p, …) need the extra 'rf': pip install \"diffnr[rf]\".",
+        description="Fits resonances to complex S-parameters without start values, and writes a report, a figure "
+        "and the fitted model. Touchstone files (.s1p, .s2p, …) need the extra 'rf': pip install \"diffnr[rf]\".",
     )
-    fit.add_argument("file", type=Path, metavar="FILE", help="a Touchstone file (.sNp), or a .csv with columns frequency_hz, S11_re, S11_im, …")
+    fit.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a Touchstone file (.sNp), or a .csv with columns frequency_hz, S11_re, S11_im, …",
+    )
     fit.add_argument("--modes", type=int, default=1, metavar="N", help="how many resonances (default: %(default)s)")
-    fit.add_argument("--background", type=int, metavar="ORDER", help="polynomial order of the direct path over the band (default: 2)")
+    fit.add_argument(
+        "--background", type=int, metavar="ORDER", help="polynomial order of the direct path over the band (default: 2)"
+    )
     fit.add_argument("--no-delay", action="store_true", help="do not fit a delay per port")
-    fit.add_argument("--band", type=float, nargs=2, metavar=("LO", "HI"), help="use only frequencies from LO to HI, in Hz")
-    fit.add_argument("--out", type=Path, default=Path("diffnr-fit"), metavar="DIR", help="where to write (default: %(default)s)")
+    fit.add_argument(
+        "--band", type=float, nargs=2, metavar=("LO", "HI"), help="use only frequencies from LO to HI, in Hz"
+    )
+    fit.add_argument(
+        "--out", type=Path, default=Path("diffnr-fit"), metavar="DIR", help="where to write (default: %(default)s)"
+    )
     fit.set_defaults(run=_fit)
     return parser
 

@@ -156,10 +156,14 @@ def linearised(functions: Functions) -> Linearise:
 def _minimise(
     linearise: Linearise, start: Array, tolerance: float, max_steps: int | Array, radius: float
 ) -> ConstrainedSolution:
+    def evaluate(u: Array) -> _Point:
+        f, g, df, dg, aux = linearise(u)
+        return _Point(*(x.astype(start.dtype) for x in (f, g, df, dg)), aux)
+
     # One place where the functions are evaluated, the start included: they are what takes long to compile and to run.
     def turn(carry: _Carry) -> _Carry:
         first = carry.steps == 0
-        trial = _Point(*linearise(carry.u + carry.step.d))
+        trial = evaluate(carry.u + carry.step.d)
         take = trial.finite & (first | carry.step.small | _better(carry, trial))
         model = _revised(carry, trial, take, tolerance)
         u, at = jnp.where(take, carry.u + carry.step.d, carry.u), _where(take, trial, carry.at)
@@ -170,7 +174,7 @@ def _minimise(
         step = step._replace(last=jnp.where(going, step.last, carry.step.last & ~first))
         return _Carry(u, at, model, step, carry.steps + 1, going)
 
-    start_carry = _empty(linearise, start)
+    start_carry = _empty(evaluate, start)
     end = lax.while_loop(lambda carry: carry.going, turn, start_carry)
     merit = jnp.where(end.at.finite, end.at.merit, jnp.nan)
     step = end.step
@@ -178,10 +182,9 @@ def _minimise(
     return ConstrainedSolution(end.u, merit[0], merit[1], *duals, step.last, end.steps, end.at.aux)
 
 
-def _empty(linearise: Linearise, start: Array) -> _Carry:
+def _empty(evaluate: Callable[[Array], _Point], start: Array) -> _Carry:
     """Before the first turn, which evaluates the start: a step of length 0."""
-    unknown = jax.tree_util.tree_map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), jax.eval_shape(linearise, start))
-    at = _Point(*unknown)
+    at = jax.tree_util.tree_map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), jax.eval_shape(evaluate, start))
     no, zero = jnp.asarray(False), jnp.zeros((), start.dtype)
     step = _Step(jnp.zeros_like(start), at.f, at.g, jnp.zeros(2, start.dtype), zero, no, no)
     model = _first_model(at, 1.0)

@@ -1,4 +1,5 @@
-"""What `diffnr demo` runs: a measurement fitted, a device designed, a noisy two-port recovered, beside reference values."""
+"""What `diffnr demo` runs: a measurement fitted, a device designed, a noisy two-port recovered, beside reference
+values."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ Row = tuple[str, str, str, str]
 
 
 class Section(NamedTuple):
-    """One part of the demo: a title, what to say, rows (quantity, found, reference, where the reference is from), figures by name."""
+    """One part of the demo: a title, what to say, rows (quantity, found, reference, where the reference is from),
+    figures by name."""
 
     title: str
     text: str
@@ -61,7 +63,9 @@ def ring_slot(small: bool) -> Section:
     try:
         import skrf
     except ImportError:
-        return Section(title, 'Left out: the measurement is part of scikit-rf. Install it with: pip install "diffnr[rf]".', [], {})
+        return Section(
+            title, 'Left out: the measurement is part of scikit-rf. Install it with: pip install "diffnr[rf]".', [], {}
+        )
     data = nr.read_touchstone(Path(skrf.__file__).parent / "data" / "ring slot measured.s1p")
     # One broad resonance in 101 points cannot also tell a curved direct path: a constant one and the delay are enough.
     fit = fit_modes(data, 1, background=0)
@@ -69,9 +73,13 @@ def ring_slot(small: bool) -> Section:
     dip = float(data.frequency[jnp.argmin(jnp.abs(data.s[:, 0, 0]))])
     reflection = np.abs(np.asarray(data.s[:, 0, 0]))
     rows = [
-        ("resonance f₀ (GHz)", _pm(c.omega[0], error.omega[0], 2e9 * math.pi), f"{dip / 1e9:.2f}", "least |S11| in the data"),
+        (
+            "resonance f₀ (GHz)",
+            _pm(c.omega[0], error.omega[0], 2e9 * math.pi),
+            f"{dip / 1e9:.2f}",
+            "least |S11| in the data",
+        ),
         ("loss rate γ/2π (GHz)", _pm(c.gamma[0], error.gamma[0], 2e9 * math.pi), "", ""),
-        ("delay (ps)", _pm(c.delay[0], error.delay[0], 1e-12), "", ""),
         ("largest |S11|", f"{float(jnp.max(jnp.abs(fit.predict(data.omega)))):.3f}", f"{reflection.max():.3f}", "data"),
         ("rms misfit of S11", f"{float(jnp.sqrt(jnp.mean(jnp.abs(fit.residual) ** 2))):.4f}", "", ""),
     ]
@@ -81,7 +89,8 @@ def ring_slot(small: bool) -> Section:
 
 
 def isolator(small: bool) -> Section:
-    """γ_k for maximum isolation of two resonators at κ = 3 under an insertion-loss cap of 4.4 dB, against the closed form."""
+    """γ_k for maximum isolation of two resonators at κ = 3 under an insertion-loss cap of 4.4 dB, against the closed
+    form."""
     import matplotlib.pyplot as plt
 
     kappa, gamma_0, cap = 3.0, 0.5, 4.4
@@ -118,7 +127,7 @@ def isolator(small: bool) -> Section:
         axis.plot([found], [best.value], "o", color="k", label=f"design: γ_k = {found:.4f}")
         axis.set(xlabel="nonlocal loss γ_k (κ = 3)", ylabel="dB", ylim=(0, 62), xlim=(0, float(gammas[-1])))
         axis.legend(loc="upper left")
-    text = "The loss of resonator 2 follows the ratio |a1|/|a2|: 2→1 passes and 1→2 is blocked, completely from γ_k = κ on."
+    text = "The loss of resonator 2 follows the ratio |a1|/|a2|: 2→1 passes and 1→2 is blocked, wholly from γ_k = κ on."
     return Section("A design: γ_k for maximum isolation at κ = 3", text, rows, {"isolator": figure})
 
 
@@ -138,8 +147,12 @@ def noisy_two_port(small: bool) -> Section:
     poles = poles[np.argsort(poles.imag)]
     rows: list[Row] = []
     for n, pole in enumerate(poles):
-        rows.append((f"ω_{n}", _pm(fit.coefficients.omega[n], fit.stderr.omega[n]), f"{pole.imag:.5f}", "synthesised with"))
-        rows.append((f"γ_{n}", _pm(fit.coefficients.gamma[n], fit.stderr.gamma[n]), f"{-pole.real:.5f}", "synthesised with"))
+        rows.append(
+            (f"ω_{n}", _pm(fit.coefficients.omega[n], fit.stderr.omega[n]), f"{pole.imag:.5f}", "synthesised with")
+        )
+        rows.append(
+            (f"γ_{n}", _pm(fit.coefficients.gamma[n], fit.stderr.gamma[n]), f"{-pole.real:.5f}", "synthesised with")
+        )
     for out, into in ((1, 0), (0, 1)):
         value, error = fit.coefficients.C[out, into], fit.stderr.C[out, into]
         rows.append((f"Re C[{out},{into}]", _pm(value.real, error.real), f"{C[out, into]:.5f}", "synthesised with"))
@@ -147,7 +160,10 @@ def noisy_two_port(small: bool) -> Section:
     rows.append(("reciprocal", str(fit.reciprocity.reciprocal), "False", "synthesised so"))
     figure = fit.plot()
     figure.suptitle("Synthesised nonreciprocal two-port, noise 2·10⁻³: two modes, one port hidden")
-    text = "Synthesised data (not a measurement): two of a circulator's three ports, with white noise.\n\n" + fit.verdict.sentence
+    text = (
+        "Synthesised data (not a measurement): two of a circulator's three ports, with white noise.\n\n"
+        + fit.verdict.sentence
+    )
     return Section("A recovery: a noisy nonreciprocal two-port", text, rows, {"noisy_two_port": figure})
 
 
@@ -162,5 +178,8 @@ def _pm(value: Any, error: Any, unit: float = 1.0) -> str:
 def _table(rows: list[Row]) -> str:
     head = ("quantity", "found", "reference", "reference from")
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in (head, *rows)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in (head, *rows)
+    ]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

@@ -14,10 +14,10 @@ import optax
 import optimistix as optx
 from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PRNGKeyArray, PyTree
 
-from diffnr.checks import require, require_finite
+from diffnr.checks import require
 from diffnr.parameters import Free
 from diffnr.ports import Drive, port_response
-from optimize.transforms import AbstractTransform, Parametrisation, parametrise
+from optimize.transforms import AbstractTransform, parametrise
 
 # ρ(z) of z = r², as in Triggs et al. 2000: the cost is ½ Σ ρ(r²), and ρ(z) ≈ z for small z.
 ROBUST: dict[str, Callable[[Array], Array]] = {
@@ -33,9 +33,10 @@ Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser | optax.Gradie
 class Fit(eqx.Module):
     """What `fit` returns.
 
-    **Fields:** `model`, of the class that went in; `values` and `stderr`, `{path: array}`; `covariance` [p, p] of the entries
-    of `values`, one after another (NaN where the data do not identify an entry); `residual` [n], real, divided by σ; `chi2`, `degrees_of_freedom`;
-    `sigma_known`, whether σ was given or is taken from the residual itself; `loss`; `converged`; `steps`.
+    **Fields:** `model`, of the class that went in; `values` and `stderr`, `{path: array}`; `covariance` [p, p] of the
+    entries of `values`, one after another (NaN where the data do not identify an entry); `residual` [n], real, divided
+    by σ; `chi2`, `degrees_of_freedom`; `sigma_known`, whether σ was given or is taken from the residual itself; `loss`;
+    `converged`; `steps`.
     """
 
     model: Any
@@ -62,11 +63,20 @@ class Fit(eqx.Module):
             for index in np.ndindex(value.shape):
                 name = ".".join([path, *map(str, index)])
                 error = float(self.stderr[path][index])
-                lines.append(f"{name:<24}{float(value[index]):>18.9g}{error:>18.3g}" if np.isfinite(error)
-                             else f"{name:<24}{float(value[index]):>18.9g}{'not identified':>18}")
+                lines.append(
+                    f"{name:<24}{float(value[index]):>18.9g}{error:>18.3g}"
+                    if np.isfinite(error)
+                    else f"{name:<24}{float(value[index]):>18.9g}{'not identified':>18}"
+                )
         origin = "σ given" if self.sigma_known else "σ from the residual"
-        lines.append(f"χ² = {float(self.chi2):.6g} for {self.degrees_of_freedom} degrees of freedom ({origin}), loss {self.loss}")
-        lines.append(f"converged in {int(self.steps)} steps" if self.converged else "NOT converged: raise max_steps, or pass starts=8")
+        lines.append(
+            f"χ² = {float(self.chi2):.6g} for {self.degrees_of_freedom} degrees of freedom ({origin}), loss {self.loss}"
+        )
+        lines.append(
+            f"converged in {int(self.steps)} steps"
+            if self.converged
+            else "NOT converged: raise max_steps, or pass starts=8"
+        )
         return "\n".join(lines)
 
 
@@ -83,7 +93,7 @@ def fit(
     data: PyTree,
     *,
     free: Free,
-    residual: Callable[[Any, Any], Inexact[Array, "..."]] = scattering_difference,
+    residual: Callable[[Any, Any], Inexact[Array, ...]] = scattering_difference,
     sigma: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     loss: str = "linear",
@@ -104,17 +114,20 @@ def fit(
     - `data`: what `residual` takes; a `FieldData` by default.
     - `free`: the leaves to fit: a path, several, or a callable.
     - `residual`: `(model, data) -> array`, real or complex (its real and imaginary parts then count as two numbers).
-    - `sigma`: standard deviation of each real number of the residual, of a shape that broadcasts to it; default `data.sigma` where there
-      is one. Without any, errors are scaled by the residual's own size.
+    - `sigma`: standard deviation of each real number of the residual, of a shape that broadcasts to it; default
+      `data.sigma` where there is one. Without any, errors are scaled by the residual's own size.
     - `weights`: further factors w, ≥ 0, e.g. 0 for points to leave out.
-    - `loss`: `"linear"`, or against outliers `"soft_l1"`, `"huber"`, `"cauchy"`, with σ as the scale beyond which a residual counts less.
+    - `loss`: `"linear"`, or against outliers `"soft_l1"`, `"huber"`, `"cauchy"`, with σ as the scale beyond which a
+      residual counts less.
     - `transforms`: `{path: transform}`, instead of those that follow from the leaf's physical bounds.
-    - `starts`: local fits, the first from `model`, the others from perturbed starts (`spread`, in units of the unbounded
-      parameters; `key`, a PRNG key, keyword-only), run by `vmap`; the best is returned.
-    - `solver`: default `optimistix.LevenbergMarquardt`; any optimistix least-squares solver or minimiser, or any optax optimiser.
+    - `starts`: local fits, the first from `model`, the others from perturbed starts (`spread`, in units of the
+      unbounded parameters; `key`, a PRNG key, keyword-only), run by `vmap`; the best is returned.
+    - `solver`: default `optimistix.LevenbergMarquardt`; any optimistix least-squares solver or minimiser, or any optax
+      optimiser.
     - `max_steps`: default 256, and 20,000 for an optax optimiser.
 
-    **Returns:** a `Fit`. Standard errors are those of the linearised model at the optimum (for robust losses the sandwich estimate).
+    **Returns:** a `Fit`. Standard errors are those of the linearised model at the optimum (for robust losses the
+    sandwich estimate).
 
     **Raises:** `ValueError` for an unknown path or loss, σ not positive, or a residual that is not finite at the start.
     """
@@ -123,21 +136,23 @@ def fit(
     sigma = getattr(data, "sigma", None) if sigma is None else sigma
     if sigma is not None:
         require(np.all(np.asarray(sigma) > 0), "sigma", "be positive", np.asarray(sigma))
-        sigma = _expand(jnp.asarray(sigma), jax.eval_shape(residual, model, data).ndim)
+        sigma = jnp.asarray(sigma)
     parametrisation = parametrise(model, free, transforms)
     problem = _Problem(residual, loss)
     args = (parametrisation, data, sigma, None if weights is None else jnp.asarray(weights))
     u0 = parametrisation.start
-    require_finite("model", problem.raw(u0, args))
-
     solver, max_steps = _solver(solver, max_steps)
     if starts > 1:
         key = jax.random.key(0) if key is None else key
         u0 = u0 + spread * jax.random.normal(key, (starts, u0.size), u0.dtype).at[0].set(0.0)
-    u, converged, steps, residual_vector, jacobian, influence, slope, value_jacobian = _fit(problem, u0, args, solver, max_steps)
-
+    end = _fit(problem, u0, args, solver, max_steps)
+    if not end.start_is_finite:
+        raise ValueError(
+            "Argument model must give a finite residual to start from, but it has NaN or infinite entries."
+        )
+    u, residual_vector = end.u, end.residual
     count = residual_vector.size if weights is None else int(np.sum(np.asarray(problem.counted(u, args))))
-    arrays = jax.tree_util.tree_map(np.asarray, (jacobian, value_jacobian, influence, slope))
+    arrays = jax.tree_util.tree_map(np.asarray, (end.jacobian, end.value_jacobian, end.influence, end.slope))
     covariance, rank = parameter_covariance(*arrays)
     freedom = count - rank
     chi2 = jnp.sum(residual_vector**2)
@@ -151,7 +166,7 @@ def fit(
         position += value.size
     return Fit(
         parametrisation.build(u), values, stderr, jnp.asarray(covariance), residual_vector, chi2,
-        freedom, sigma is not None, loss, converged, steps,
+        freedom, sigma is not None, loss, end.converged, end.steps,
     )  # fmt: skip
 
 
@@ -178,7 +193,8 @@ def least_squares(
 
 
 def levenberg_marquardt(tolerance: float) -> optx.LevenbergMarquardt:
-    """optimistix's Levenberg–Marquardt on the normal equations: ten times quicker a step than its default QR, and as good, because
+    """optimistix's Levenberg–Marquardt on the normal equations: ten times quicker a step than its default QR, and as
+    good, because
     the damping, and not the linear algebra, sets what an ill-conditioned step may do."""
     return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance, linear_solver=lx.Normal(lx.Cholesky()))
 
@@ -194,15 +210,17 @@ def parameter_covariance(
 
         cov = G (JᵀJ)⁺ Gᵀ,      and with ψ = ρ-influence:  G H⁺ (Jᵀ diag(ψ²) J) H⁺ Gᵀ,  H = Jᵀ diag(ψ') J
 
-    **Arguments:** `jacobian`: J = dr/du [n, p], which may be rank-deficient (a gauge); `value_jacobian`: G = dq/du [q, p];
-    `influence`, `slope`: ψ [n] and ψ' [n] of a robust loss; `rank_tolerance`: singular values below this part of the largest are gauge.
+    **Arguments:** `jacobian`: J = dr/du [n, p], which may be rank-deficient (a gauge); `value_jacobian`: G = dq/du [q,
+    p]; `influence`, `slope`: ψ [n] and ψ' [n] of a robust loss; `rank_tolerance`: singular values below this part of
+    the largest are gauge.
 
     **Returns:** cov [q, q], NaN in the rows and columns of quantities that the data do not identify, and the rank of J.
     """
     scale = np.linalg.norm(jacobian, axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     weighted = jacobian / scale if slope is None else np.sqrt(np.maximum(slope, 0.0))[:, None] * jacobian / scale
-    _, singular, vt = np.linalg.svd(weighted, full_matrices=True)
+    # R of a QR has the singular values and right vectors of J, at a size that no longer counts the data.
+    _, singular, vt = np.linalg.svd(np.linalg.qr(weighted, mode="r"))
     rank = int(np.sum(singular > rank_tolerance * singular[0])) if singular.size and singular[0] > 0 else 0
     G = value_jacobian / scale
     lost = np.linalg.norm(G @ vt[rank:].T, axis=1) > 1e-5 * np.linalg.norm(G, axis=1)
@@ -218,7 +236,8 @@ def parameter_covariance(
 
 
 class _Problem(eqx.Module):
-    """The residual as a function of the unbounded vector; static, so that a second fit of the same kind does not retrace."""
+    """The residual as a function of the unbounded vector; static, so that a second fit of the same kind does not
+    retrace."""
 
     residual: Callable = eqx.field(static=True)
     loss: str = eqx.field(static=True)
@@ -226,13 +245,18 @@ class _Problem(eqx.Module):
     def raw(self, u: Array, args: Any) -> Array:
         parametrisation, data, sigma, weights = args
         r = self.residual(parametrisation.build(u), data)
-        r = r if sigma is None else r / sigma
+        # A per-frequency σ [f] stands at the front of a residual [f, out, in].
+        r = (
+            r
+            if sigma is None
+            else r / (sigma.reshape(sigma.shape + (1,) * (r.ndim - sigma.ndim)) if sigma.ndim else sigma)
+        )
         r = r if weights is None else r * weights
         return jnp.concatenate([r.real.ravel(), r.imag.ravel()]) if jnp.iscomplexobj(r) else r.ravel()
 
     def counted(self, u: Array, args: Any) -> Array:
         """Which real numbers of the residual have a weight that is not zero."""
-        parametrisation, data, sigma, weights = args
+        parametrisation, data, _sigma, _weights = args
         ones = jnp.ones_like(self.residual(parametrisation.build(u), data))
         ones = ones + 1j if jnp.iscomplexobj(ones) else ones
         return _Problem(lambda *_: ones, "linear").raw(u, args) != 0
@@ -246,22 +270,43 @@ class _Problem(eqx.Module):
         return r * jnp.where(r == 0, 1.0, jnp.sqrt(ROBUST[self.loss](z) / z))
 
 
+class _End(NamedTuple):
+    """The optimum and all that its errors are made of; `influence` and `slope` are ψ and ψ' of a robust loss."""
+
+    u: Array
+    converged: Array
+    steps: Array
+    start_is_finite: Array
+    residual: Array
+    jacobian: Array
+    value_jacobian: Array
+    influence: Array | None
+    slope: Array | None
+
+
 @eqx.filter_jit
-def _fit(problem: _Problem, u0: Array, args: Any, solver: Any, max_steps: int) -> tuple[Any, ...]:
+def _fit(problem: _Problem, u0: Array, args: Any, solver: Any, max_steps: int) -> _End:
+    start = u0
     if u0.ndim == 2:
         ends = jax.vmap(lambda start: least_squares(problem, start, args, solver, max_steps))(u0)
         best = jnp.argmin(jnp.where(jnp.isfinite(ends.cost), ends.cost, jnp.inf))
         end = jax.tree_util.tree_map(lambda x: x[best], ends)
+        start = u0[0]
     else:
         end = least_squares(problem, u0, args, solver, max_steps)
-    r = problem.raw(end.u, args)
-    jacobian = jax.jacfwd(problem.raw)(end.u, args)
+    start_is_finite = jnp.all(jnp.isfinite(problem.raw(start, args)))
+
+    def residual_twice(u: Array) -> tuple[Array, Array]:
+        r = problem.raw(u, args)
+        return r, r
+
+    jacobian, r = jax.jacfwd(residual_twice, has_aux=True)(end.u)
     influence = slope = None
     if problem.loss != "linear":
         psi = jax.grad(lambda x: 0.5 * ROBUST[problem.loss](x**2))
         influence, slope = jax.vmap(psi)(r), jax.vmap(jax.grad(psi))(r)
     values = jax.jacfwd(lambda u: jnp.concatenate([v.ravel() for v in args[0].values(u).values()]))(end.u)
-    return end.u, end.converged, end.steps, r, jacobian, influence, slope, values
+    return _End(end.u, end.converged, end.steps, start_is_finite, r, jacobian, values, influence, slope)
 
 
 def _solver(solver: Solver | None, max_steps: int | None) -> tuple[Any, int]:
@@ -270,8 +315,3 @@ def _solver(solver: Solver | None, max_steps: int | None) -> tuple[Any, int]:
     if solver is None:
         solver = levenberg_marquardt(1e-8)
     return solver, 256 if max_steps is None else max_steps
-
-
-def _expand(array: Array, ndim: int) -> Array:
-    """A per-frequency σ [f] stands at the front of a residual [f, out, in]."""
-    return array.reshape(array.shape + (1,) * (ndim - array.ndim)) if array.ndim else array

@@ -1,7 +1,7 @@
 """Coupled-mode coefficients from scattering data.
 
-What S identifies are poles, rank-one residues and the direct path. D and K separately, and the scale |d|/|k|, are a gauge
-unless stored energies were measured too. Errors are therefore given for the former, by the delta method.
+What S identifies are poles, rank-one residues and the direct path. D and K separately, and the scale |d|/|k|, are a
+gauge unless stored energies were measured too. Errors are therefore given for the former, by the delta method.
 """
 
 from __future__ import annotations
@@ -50,21 +50,23 @@ def fit_modes(
 
     **Arguments:**
 
-    - `data`: a `FieldData`; its stored energies are used where it has them, and its `sigma` where given. Without σ each entry
-      of S is weighted by the larger of its noise (estimated from the data's own scatter) and its misfit.
+    - `data`: a `FieldData`; its stored energies are used where it has them, and its `sigma` where given. Without σ each
+      entry of S is weighted by the larger of its noise (estimated from the data's own scatter) and its misfit.
     - `modes`: N ≥ 1, how many resonances.
     - `delay`: fit a delay τ per port (reference planes away from the device). Default: only for measurements.
-    - `background`: order of the polynomial by which the direct path varies over the band; 0 is a constant C. Default: 2 for
-      measurements, 0 otherwise.
-    - `passive`: whether the model must be passive (by construction, with hidden ports). Default: unless the data are not.
+    - `background`: order of the polynomial by which the direct path varies over the band; 0 is a constant C. Default: 2
+      for measurements, 0 otherwise.
+    - `passive`: whether the model must be passive (by construction, with hidden ports). Default: unless the data are
+      not.
     - `max_steps`: of the Levenberg–Marquardt iteration.
 
-    **Returns:** a `ModeFit`: `.model`, `.coefficients` and `.stderr`, `.covariance`, `.report()`, `.plot()`, `.predict(omega)`.
+    **Returns:** a `ModeFit`: `.model`, `.coefficients` and `.stderr`, `.covariance`, `.report()`, `.plot()`,
+    `.predict(omega)`.
 
     **Raises:** `ValueError` for too few points, or data so far from passive that `passive=True` cannot be met.
 
-    **Notes:** resonances should lie in the band and span several points. Gain is never forced away: data that are not passive
-    are reported and fitted without the constraint.
+    **Notes:** resonances should lie in the band and span several points. Gain is never forced away: data that are not
+    passive are reported and fitted without the constraint.
 
     Source: paper 3, equations 1–5 and section 5 (hidden ports).
     """
@@ -77,11 +79,16 @@ def fit_modes(
     reciprocal, bounded = reciprocity(data), passivity(data)
     passive = bounded.passive if passive is None else passive
     centre, half = float(data.omega[0] + data.omega[-1]) / 2, float(data.omega[-1] - data.omega[0]) / 2
-    noise = data.deviation if data.deviation is not None else np.maximum(noise_estimate(data), 1e-9 * np.max(np.abs(data.s)))
+    noise = (
+        data.deviation
+        if data.deviation is not None
+        else np.maximum(noise_estimate(data), 1e-9 * np.max(np.abs(data.s)))
+    )
     noise = np.broadcast_to(np.asarray(noise), data.s.shape)
     scaled = _scale(data, noise, centre, half)
 
-    # Of σ: residuals settled to this part of their standard deviation change no coefficient by more than that of its error.
+    # Of σ: residuals settled to this part of their standard deviation change no coefficient by more than that of its
+    # error.
     tolerance = 1e-3 if data.sigma is None else 1e-4
     theta, scaled = _start(scaled, modes, order, delay, data.sigma is not None)
     if passive:
@@ -89,10 +96,12 @@ def fit_modes(
         theta = _solve(theta, ScaledData(scaled.x, scaled.s, scaled.sigma, None, None), 40, tolerance).u
         theta = passive_start(theta, data.num_ports + (0 if data.energy is None else modes))
     # Where σ is not known, an entry that the model misses by more than its noise must not outvote the others.
-    for _ in range(1 if data.sigma is not None else 3):
-        used = scaled
-        solution = _solve(theta, used, max_steps, tolerance)
-        theta, (residual, scaled) = solution.u, _reweigh(solution.u, used, data, noise)
+    used, solution = scaled, _solve(theta, scaled, max_steps, tolerance)
+    residual, scaled = _reweigh(solution.u, used, data, noise)
+    for _ in range(0 if data.sigma is not None else 2):
+        used, solution = scaled, _solve(solution.u, scaled, max_steps, tolerance)
+        residual, scaled = _reweigh(solution.u, used, data, noise)
+    theta = solution.u
 
     jacobian, value_jacobian, coefficients = _linearise(theta, used, centre, half)
     covariance, rank = parameter_covariance(np.asarray(jacobian), np.asarray(value_jacobian))
@@ -184,15 +193,13 @@ def _residual(theta: PassiveModes | ActiveModes, scaled: ScaledData) -> Float[Ar
     s, energy = _predict(theta, scaled)
     r = (s - scaled.s) / scaled.sigma
     parts = [r.real.ravel(), r.imag.ravel()]
-    if scaled.energy is not None:
+    if scaled.energy is not None and scaled.sigma_energy is not None:
         parts.append(((energy - scaled.energy) / scaled.sigma_energy).ravel())
     return jnp.concatenate(parts)
 
 
 @eqx.filter_jit
-def _solve(
-    theta: PassiveModes | ActiveModes, scaled: ScaledData, max_steps: int, tolerance: float
-) -> LeastSquares:
+def _solve(theta: PassiveModes | ActiveModes, scaled: ScaledData, max_steps: int, tolerance: float) -> LeastSquares:
     return least_squares(_residual, theta, scaled, levenberg_marquardt(tolerance), max_steps)
 
 
@@ -203,7 +210,9 @@ def _linearise(
     """d residual/dθ, d coefficients/dθ, and the coefficients."""
     flat, unravel = ravel_pytree(theta)
     jacobian = jax.jacfwd(lambda v: _residual(unravel(v), scaled))(flat)
-    value_jacobian = jax.jacfwd(lambda v: _coefficients(unravel(v), centre, half, scaled.energy is not None).flatten())(flat)
+    value_jacobian = jax.jacfwd(lambda v: _coefficients(unravel(v), centre, half, scaled.energy is not None).flatten())(
+        flat
+    )
     return jacobian, value_jacobian, _coefficients(theta, centre, half, scaled.energy is not None)
 
 

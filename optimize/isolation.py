@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from diffnr.checks import require, require_finite
-from diffnr.parameters import Free, select
+from diffnr.parameters import Free, paths, select
 from diffnr.ports import AbstractPortModel, Drive, port_response, require_port
 from optimize.candidates import candidates, choose, ranking
 from optimize.constrained import ConstrainedSolution, Linearisation, minimise_constrained
@@ -304,7 +304,7 @@ class _Goal(eqx.Module):
 
 @eqx.filter_jit
 def _solve(
-    problem: _Problem, goal: _Goal, starts: Float[np.ndarray, "start n"], tolerance: float, max_steps: Array
+    problem: _Problem, goal: _Goal, starts: Float[Array, "start n"], tolerance: float, max_steps: Array
 ) -> ConstrainedSolution:
     """Local searches from every start; with `max_steps` of 1 no more than the figures there."""
 
@@ -317,9 +317,9 @@ def _solve(
 
 
 @eqx.filter_jit
-def _build(problem: _Problem, u: Float[np.ndarray, " n"]) -> tuple[AbstractPortModel, dict[str, Array]]:
+def _build(problem: _Problem, u: Float[Array, " n"]) -> tuple[AbstractPortModel, dict[str, Array]]:
     parametrisation = parametrise(problem.model, problem.free, problem.transforms)
-    return parametrisation.build(jnp.asarray(u)), parametrisation.values(jnp.asarray(u))
+    return parametrisation.build(u), parametrisation.values(u)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -359,7 +359,7 @@ class _Search:
     def solve(self, goal: _Goal, starts: np.ndarray, max_steps: int) -> ConstrainedSolution:
         """Local searches, always as many at once, so that one compilation serves; their ends join the pool."""
         padded = np.concatenate([starts, np.repeat(starts[:1], self.starts - len(starts), axis=0)])
-        solution = _solve(self.problem, goal, padded, self.tolerance, jnp.asarray(max_steps))
+        solution = _solve(self.problem, goal, jnp.asarray(padded), self.tolerance, jnp.asarray(max_steps))
         self.pool = np.concatenate([self.pool, solution.value[: len(starts)]])
         self.figures = np.concatenate([self.figures, solution.aux[: len(starts)]])
         return solution
@@ -394,7 +394,7 @@ class _Search:
             "insertion_loss": float(loss.max()) if power else math.nan,
             "contrast": float(contrast.min()) if power else math.nan,
         }
-        model, values = _build(self.problem, found.u)
+        model, values = _build(self.problem, jnp.asarray(found.u))
         return Design(
             model=model,
             value=figures[what],
@@ -429,8 +429,10 @@ def _start(
     drive = np.asarray(amplitude)
     require_finite("amplitude", drive)
     require(drive.ndim == 0 and drive != 0, "amplitude", "be a scalar other than 0", drive)
-    free = free if callable(free) or isinstance(free, str) else tuple(free)
-    dtype = jnp.result_type(*select(model, free).values)
+    selection = select(model, free)
+    # By their paths, if they have any: a callable that is written anew for each call would be compiled anew.
+    free = selection.names if not callable(free) or set(selection.names) <= set(paths(model)) else free
+    dtype = jnp.result_type(*selection.values)
     omegas = jnp.asarray(_frequencies(omega, band, points), dtype)
     tone = jnp.asarray(drive, jnp.result_type(dtype, jnp.complex64) if np.iscomplexobj(drive) else dtype)
     chosen, pool = candidates(

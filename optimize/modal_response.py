@@ -33,8 +33,8 @@ class PassiveModes(eqx.Module):
     The rows of D_f and V below the first M are hidden ports; V(x) is the isometry made of a polynomial W(x), the smooth
     background; P = diag e^{−ixτ} the delay of each port.
 
-    **Fields:** `omega` [N, N], Ω with Re Ω in its upper and Im Ω in its lower triangle; `D` [M + q, N, 2]; `background` [order + 1,
-    M + q, M, 2], the coefficients of W; `delay` [M] or None.
+    **Fields:** `omega` [N, N], Ω with Re Ω in its upper and Im Ω in its lower triangle; `D` [M + q, N, 2]; `background`
+    [order + 1, M + q, M, 2], the coefficients of W; `delay` [M] or None.
 
     Source: paper 3, equations 1–5 and section 5; the bounded-real lemma says that q = M hidden ports suffice for S, and
     q = M + N for S and stored energy.
@@ -81,9 +81,7 @@ class ActiveModes(eqx.Module):
 
     def modal(self) -> Modal:
         """The modal matrices at band centre."""
-        return Modal(
-            jnp.diag(_complex(self.poles)), _complex(self.background[0]), _complex(self.D), _complex(self.K)
-        )
+        return Modal(jnp.diag(_complex(self.poles)), _complex(self.background[0]), _complex(self.D), _complex(self.K))
 
     def response(self, x: Float[Array, " f"]) -> tuple[Complex[Array, "f out in"], Complex[Array, "f mode in"]]:
         """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
@@ -103,10 +101,11 @@ def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveModes:
 
 
 def passive_start(active: ActiveModes, hidden: int) -> PassiveModes:
-    """`PassiveModes` with the same poles, residues and background, as far as those are passive; `hidden` ≥ M hidden ports."""
+    """`PassiveModes` of the same response, as far as that is passive, with `hidden` ≥ M hidden ports."""
     modal = active.modal()
     background = np.asarray(_complex(active.background))
-    omega, D, V = passive_realisation(*(np.asarray(part) for part in (modal.A, modal.K.T, modal.D, modal.C)))
+    A, B, C, D0 = (np.asarray(part) for part in (modal.A, modal.K.T, modal.D, modal.C))
+    omega, D, V = passive_realisation(A, B, C, D0)
     ports = V.shape[1]
     missing = hidden - (len(V) - ports)
     # An empty hidden row has no first-order effect, so that no gradient would ever fill it: start it small instead.
@@ -130,7 +129,8 @@ def _delayed(s: Array, x: Array, delay: Array | None) -> Array:
 
 
 def _isometry(W: Array) -> Array:
-    """The columns of W [..., M + q, M] made orthonormal by Gram–Schmidt: arithmetic that batches, where LAPACK calls would not."""
+    """The columns of W [..., M + q, M] made orthonormal by Gram–Schmidt: arithmetic that batches, where LAPACK calls
+    would not."""
     columns: list[Array] = []
     for column in jnp.moveaxis(W, -1, 0):
         for earlier in columns:
@@ -141,7 +141,8 @@ def _isometry(W: Array) -> Array:
 
 @jax.custom_jvp
 def _inverse(matrix: Array) -> Array:
-    """M⁻¹ of a batch of small matrices, with the derivative −M⁻¹ dM M⁻¹: products, where `inv` would solve again per tangent."""
+    """M⁻¹ of a batch of small matrices, with the derivative −M⁻¹ dM M⁻¹: products, where `inv` would solve again per
+    tangent."""
     return jnp.linalg.inv(matrix)
 
 
@@ -160,5 +161,4 @@ def _complex(pairs: Array) -> Array:
 
 
 def _pairs(values: ArrayLike) -> Array:
-    values = np.asarray(values)
-    return jnp.asarray(np.stack([values.real, values.imag], axis=-1))
+    return jnp.stack([jnp.real(values), jnp.imag(values)], axis=-1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from diffnr.checks import is_concrete, require
@@ -88,20 +89,22 @@ def worst_case(values: Float[Array, "*shape"], *, width: float) -> Float[Array, 
 def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0) -> Float[Array, " residual"]:
     """The two outputs' difference, harmonic by harmonic: reals whose squares sum to R² of `metrics.reciprocity_norm`:
 
-        [Re, Im] of Δ_0 and Δ_h/√2 (h ≥ 1),      Δ = b[out, into] − b[into, out]
+        Re Δ_0, and Re, Im of Δ_h/√2 (h ≥ 1),      Δ = b[out, into] − b[into, out]
 
     R itself has no derivative where it is 0; this has, so that least squares finds reciprocity with full accuracy.
 
     **Arguments:** `response`; `out`, `into`: the two ports.
 
-    **Returns:** [2 · harmonics], in units of b.
+    **Returns:** [2 · harmonics], real parts first, in units of b.
 
     **Raises:** `ValueError` for ports that do not exist or are the same.
     """
     _check(response, out, into)
-    weights = jnp.asarray([1.0 if h == 0 else 0.5**0.5 for h in response.harmonics], response.b.real.dtype)
-    difference = weights * (response.b[out, into] - response.b[into, out])
-    return jnp.concatenate([difference.real, difference.imag])
+    difference = response.b[out, into] - response.b[into, out]
+    # x(t) = Re Σ b_h e^{ihωt}: a mean has no imaginary part, and half of |b_h|² is the mean square of a harmonic.
+    weights = np.asarray([(1.0, 0.0) if h == 0 else (0.5**0.5, 0.5**0.5) for h in response.harmonics])
+    real, imag = weights.T.astype(difference.real.dtype)
+    return jnp.concatenate([real * difference.real, imag * difference.imag])
 
 
 def scattering_residual(model: AbstractPortModel, data: Any, sigma: Any = None) -> Float[Array, " residual"]:

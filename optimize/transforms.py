@@ -119,7 +119,9 @@ def transform_for(bounds: tuple[float | None, float | None], value: ArrayLike) -
         return Positive(jnp.asarray(scale))
     if lower is not None and upper is not None:
         return Interval(jnp.asarray(lower), jnp.asarray(upper))
-    raise ValueError(f"Argument bounds must be open, positive or an interval, but was {bounds}; pass a transform instead.")
+    raise ValueError(
+        f"Argument bounds must be open, positive or an interval, but was {bounds}; pass a transform instead."
+    )
 
 
 class Parametrisation(eqx.Module):
@@ -162,9 +164,7 @@ class Parametrisation(eqx.Module):
         return jnp.concatenate([t.inverse(as_real(x)).ravel() for t, x in pieces])
 
 
-def parametrise(
-    model: Any, free: Free, transforms: Mapping[str, AbstractTransform] | None = None
-) -> Parametrisation:
+def parametrise(model: Any, free: Free, transforms: Mapping[str, AbstractTransform] | None = None) -> Parametrisation:
     """The leaves of `model` that are free, as one vector of unbounded reals.
 
     **Arguments:** `model`; `free`: a path, several, or a callable (see `diffnr.parameters.select`); `transforms`: `{path:

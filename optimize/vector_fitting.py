@@ -1,7 +1,8 @@
-"""Start values for coupled-mode fits, found from the data alone: vector fitting, and a passive realisation of its result.
+"""Start values for coupled-mode fits, found from the data alone: vector fitting, and a passive realisation of its
+result.
 
-Runs once per fit on the host, in numpy; the fit itself (`optimize.modes`) is JAX. Here x is a scaled frequency, in which
-the band is [−1, 1], and
+Runs once per fit on the host, in numpy; the fit itself (`optimize.modes`) is JAX. Here x is a scaled frequency, in
+which the band is [−1, 1], and
 
     S(x) ≈ Σ_n R_n / (ix − p_n) + Σ_k C_k x^k
 
@@ -11,17 +12,18 @@ poles); for the realisation the bounded-real Riccati equation, e.g. Boyd, El Gha
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-ComplexArray = NDArray[np.complexfloating]
-RealArray = NDArray[np.floating]
+# Host arrays; numpy's own type stubs know too little of linear algebra to say more.
+ComplexArray = Any
+RealArray = Any
 
 
 class PoleResidue(NamedTuple):
-    """Poles [N] (Re < 0), residues [N, out, in], background coefficients [order + 1, out, in], and the rms misfit [out, in]."""
+    """Poles [N] (Re < 0), residues [N, out, in], background coefficients [order + 1, out, in], and the rms misfit
+    [out, in]."""
 
     poles: ComplexArray
     residues: ComplexArray
@@ -41,23 +43,27 @@ def vector_fit(
 ) -> PoleResidue:
     """Common-pole vector fitting from several sets of starting poles; the most likely fit is returned.
 
-    Where the noise is not known each entry has a variance of its own to be found, so that entries are weighted by their misfit in turn
-    and fits compared by Σ log misfit: a sharp line in a weak entry then counts, however large a smooth entry's misfit is.
+    Where the noise is not known each entry has a variance of its own to be found, so that entries are weighted by their
+    misfit in turn and fits compared by Σ log misfit: a sharp line in a weak entry then counts, however large a smooth
+    entry's misfit is.
 
-    **Arguments:** `x`: [f], increasing; `s`: [f, out, in]; `modes`: N; `order`: of the background polynomial; `noise`: [out, in] or
-    scalar, below which no misfit counts; `known`: whether `noise` is the standard deviation itself; `sweeps`: pole relocations at most.
+    **Arguments:** `x`: [f], increasing; `s`: [f, out, in]; `modes`: N; `order`: of the background polynomial; `noise`:
+    [out, in] or scalar, below which no misfit counts; `known`: whether `noise` is the standard deviation itself;
+    `sweeps`: pole relocations at most.
 
     **Returns:** a `PoleResidue`, poles by rising frequency.
     """
     entries = s.reshape(len(x), -1)
     floor = np.maximum(np.broadcast_to(noise, s.shape[1:]).ravel(), 1e-9 * np.max(np.abs(s)))
+    first = floor if known else np.std(_without_background(x, entries, order), axis=0) + floor
     fits = []
-    for start in _starting_poles(x, entries, modes, order):
-        poles, deviation = start, floor if known else np.std(_without_background(x, entries, order), axis=0) + floor
-        for _ in range(1 if known else 3):
-            poles = _relocate(x, entries, poles, order, 1 / deviation, sweeps)
+    for poles in _starting_poles(x, entries, modes, order):
+        poles = _relocate(x, entries, poles, order, 1 / first, sweeps)
+        residues, background, misfit = _residues(x, entries, poles, order)
+        for _ in range(0 if known else 2):
+            poles = _relocate(x, entries, poles, order, 1 / np.maximum(floor, misfit), sweeps)
             residues, background, misfit = _residues(x, entries, poles, order)
-            deviation = floor if known else np.maximum(floor, misfit)
+        deviation = np.maximum(floor, misfit)
         cost = np.sum((misfit / floor) ** 2) if known else np.sum(np.log(deviation))
         fits.append((cost, poles, residues, background, misfit))
     _, poles, residues, background, misfit = min(fits, key=lambda fit: fit[0])
@@ -109,7 +115,8 @@ def _relocate(
         # Only the common unknowns (of sigma) are wanted of each entry: a QR leaves the rows that hold them.
         for k, weight in enumerate(weights):
             system = weight * np.concatenate([basis, -s[:, k : k + 1] * partial], axis=1)
-            rows.append(np.linalg.qr(system, mode="r")[basis.shape[1] :, basis.shape[1] :])
+            triangle: ComplexArray = np.linalg.qr(system, mode="r")
+            rows.append(triangle[basis.shape[1] :, basis.shape[1] :])
         scale = np.sqrt(np.mean([np.linalg.norm(row) ** 2 for row in rows]))
         relaxation = scale * np.mean(partial, axis=0, keepdims=True)
         system = np.concatenate([*rows, relaxation])
@@ -152,8 +159,8 @@ def passive_realisation(
 ) -> Realisation:
     """A passive device with S = D0 + C (ix − A)⁻¹ B: exactly where that is passive, else with S scaled until it is.
 
-    **Arguments:** `A` [N, N] diagonal; `B` [N, M]; `C` [M, N]; `D0` [M, M]; `margin`: how far below 1 a largest singular value
-    above 1 is brought.
+    **Arguments:** `A` [N, N] diagonal; `B` [N, M]; `C` [M, N]; `D0` [M, M]; `margin`: how far below 1 a largest
+    singular value above 1 is brought.
 
     **Returns:** a `Realisation` with q = M hidden ports, which suffice for any passive S-matrix.
 
@@ -199,11 +206,13 @@ def _storage(A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: ComplexArray
     F = A + B @ R_inverse @ D0.conj().T @ C
     top = np.concatenate([F, B @ R_inverse @ B.conj().T], axis=1)
     corner = -C.conj().T @ (np.eye(len(D0)) + D0 @ R_inverse @ D0.conj().T) @ C
+    values: Any
+    vectors: Any
     values, vectors = np.linalg.eig(np.concatenate([top, np.concatenate([corner, -F.conj().T], axis=1)]))
     stable = np.argsort(values.real)[:n]
     if np.min(np.abs(values.real)) < 1e-9 or np.sum(values.real < 0) != n:
         return None
     X = vectors[:, stable]
-    P = X[n:] @ np.linalg.inv(X[:n])
+    P: ComplexArray = X[n:] @ np.linalg.inv(X[:n])
     P = (P + P.conj().T) / 2
     return P if np.min(np.linalg.eigvalsh(P)) > 0 else None

@@ -7,6 +7,7 @@ down by hand, apart from the code under test.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +15,7 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import tcmt
+from diffnr.checks import is_concrete
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,25 @@ def saturable_branch(
     return F > top, float(np.min(x[abs(x.imag) < 1e-6 * abs(x)].real))
 
 
-def central_difference(f: Callable[[Array], Array], x: Array, step: Array | float) -> Array:
-    """df/dx by central differences, extrapolated twice (Richardson): the error is O(step⁶)."""
-    d = [(f(x + h) - f(x - h)) / (2 * h) for h in (step, step / 2, step / 4)]
+class CrossAbsorption(tcmt.AbstractLoss):
+    """A law of the user's own: mode `mode` loses by the energy of mode `other`, γ(a) = c |a_other|²."""
+
+    coefficient: Array
+    mode: int = eqx.field(static=True)
+    other: int = eqx.field(static=True)
+
+    def rate(self, a: Array) -> Array:
+        return self.coefficient * jnp.abs(a[self.other]) ** 2
+
+
+def central_difference(f: Callable[[Array], Array], x: Array | float, step: Array | float) -> Array:
+    """df/dx at a scalar x by central differences, extrapolated twice (Richardson): the error is O(step⁶)."""
+    offsets = [step * scale for scale in (1, -1, 0.5, -0.5, 0.25, -0.25)]
+    if is_concrete(x):
+        v = [f(x + offset) for offset in offsets]
+    else:  # traced once, where f is compiled along with the rest
+        v = jax.lax.map(f, x + jnp.stack([jnp.asarray(offset) for offset in offsets]))
+    d = [(v[0] - v[1]) / (2 * step), (v[2] - v[3]) / step, (v[4] - v[5]) / (step / 2)]
     first = [(4 * d[1] - d[0]) / 3, (4 * d[2] - d[1]) / 3]
     return (16 * first[1] - first[0]) / 15
 
@@ -190,12 +208,14 @@ def isolation(model: nr.AbstractPortModel, omega: Array | float = 0.0, amplitude
     return nr.metrics.isolation(nr.port_response(model, nr.Drive(omega, amplitude), throw=False), out=0, into=1)
 
 
-def random_modes(key: Array, modes: int, ports: int, lossless: bool = True) -> dict[str, Array]:
-    """Random Ω (Hermitian), D and C (unitary; a contraction unless `lossless`) of a passive device."""
-    keys = jax.random.split(key, 4)
-    square = jax.random.normal(keys[0], (modes, modes), complex)
-    D = jax.random.normal(keys[1], (ports, modes), complex)
-    C = jnp.linalg.qr(jax.random.normal(keys[2], (ports, ports), complex))[0]
+def random_modes(seed: int, modes: int, ports: int, *batch: int, lossless: bool = True) -> dict[str, np.ndarray]:
+    """Random Ω (Hermitian), D and C (unitary; a contraction unless `lossless`) of a passive device, or a batch of them."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.normal(size=(*batch, *shape)) + 1j * rng.normal(size=(*batch, *shape))
+
+    square, D, C = normal(modes, modes), normal(ports, modes), np.linalg.qr(normal(ports, ports))[0]
     if not lossless:
-        C = C * jax.random.uniform(keys[3], (ports,))
-    return {"omega": (square + square.conj().T) / 2, "D": D, "C": C}
+        C = C * rng.uniform(size=(*batch, 1, ports))
+    return {"omega": (square + square.conj().swapaxes(-1, -2)) / 2, "D": D, "C": C}

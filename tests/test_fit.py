@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import diffnr as nr
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,13 +10,19 @@ import optax
 import optimistix as optx
 import pytest
 import scipy.optimize
+
+import diffnr as nr
 from diffnr import tcmt
 from diffnr.data import FieldData
 from optimize.fit import fit, least_squares, levenberg_marquardt, parameter_covariance, scattering_difference
 
 OMEGA = jnp.linspace(-3.0, 3.0, 41)
 TRUE = tcmt.two_resonators(
-    omega=(0.0, 0.3), gamma=(0.4, 0.6), gamma_0=(0.1, 0.2), kappa=0.8, loss=tcmt.NonlocalLoss(gamma_k=0.5, mode=1, sensed=0)
+    omega=(0.0, 0.3),
+    gamma=(0.4, 0.6),
+    gamma_0=(0.1, 0.2),
+    kappa=0.8,
+    loss=tcmt.NonlocalLoss(gamma_k=0.5, mode=1, sensed=0),
 )
 START = nr.replace(TRUE, {"kappa": 1.1, "loss.gamma_k": 0.2, "gamma_0": jnp.asarray([0.2, 0.1])})
 FREE = ("kappa", "loss.gamma_k", "gamma_0")
@@ -45,7 +50,11 @@ def test_a_fit_agrees_with_scipy_in_optimum_and_errors(data, fitted):
 
     jitted, jacobian = jax.jit(residual), jax.jit(jax.jacfwd(residual))
     peer = scipy.optimize.least_squares(
-        lambda v: np.asarray(jitted(v)), [1.0, 0.3, 0.1, 0.1], jac=lambda v: np.asarray(jacobian(v)), xtol=1e-14, ftol=1e-14
+        lambda v: np.asarray(jitted(v)),
+        [1.0, 0.3, 0.1, 0.1],
+        jac=lambda v: np.asarray(jacobian(v)),
+        xtol=1e-14,
+        ftol=1e-14,
     )
     ours = np.concatenate([np.ravel(v) for v in fitted.values.values()])
     # Both stop where a step is below 1e-8 of the parameters, a factor of 1e4 below the standard errors.
@@ -72,7 +81,9 @@ def test_without_sigma_the_errors_scale_with_the_residual(data, fitted):
     assert not unknown.sigma_known
 
 
-@pytest.mark.parametrize("solver", [optax.lbfgs(), optx.BFGS(rtol=1e-10, atol=1e-10), optx.Dogleg(rtol=1e-10, atol=1e-10)])
+@pytest.mark.parametrize(
+    "solver", [optax.lbfgs(), optx.BFGS(rtol=1e-10, atol=1e-10), optx.Dogleg(rtol=1e-10, atol=1e-10)]
+)
 def test_other_solvers_reach_the_same_optimum(data, fitted, solver):
     other = fit(START, data, free=FREE, solver=solver, max_steps=2000)
     for path in FREE:
@@ -143,9 +154,13 @@ def test_covariance_of_a_gauge_free_quantity():
 def test_least_squares_is_vmappable(data):
     problem = lambda u, target: jnp.stack([u[0] - target, u[1] ** 2 - target])  # noqa: E731
     targets = jnp.asarray([1.0, 2.0, 4.0])
-    ends = jax.vmap(lambda t: least_squares(problem, jnp.asarray([0.3, 0.7]), t, levenberg_marquardt(1e-10), 64))(targets)
+    ends = jax.vmap(lambda t: least_squares(problem, jnp.asarray([0.3, 0.7]), t, levenberg_marquardt(1e-10), 64))(
+        targets
+    )
     assert bool(jnp.all(ends.converged))
-    np.testing.assert_allclose(ends.u, jnp.stack([targets, jnp.sqrt(targets)], axis=1), rtol=1e-8)  # the solver's tolerance
+    np.testing.assert_allclose(
+        ends.u, jnp.stack([targets, jnp.sqrt(targets)], axis=1), rtol=1e-8
+    )  # the solver's tolerance
 
 
 def test_a_second_fit_of_the_same_kind_does_not_retrace(data):

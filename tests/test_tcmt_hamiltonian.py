@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from systems import random_modes
-from test_tcmt_newton import CrossAbsorption
+from systems import CrossAbsorption, random_modes
 
 import diffnr as nr
 from diffnr import tcmt
@@ -18,7 +17,7 @@ def pair(*laws: tcmt.AbstractLaw) -> tcmt.TwoResonators:
 
 
 def three(*laws: tcmt.AbstractLaw) -> tcmt.CoupledModes:
-    return tcmt.CoupledModes(**random_modes(jax.random.key(5), 3, 2, lossless=False), loss=laws)
+    return tcmt.CoupledModes(**random_modes(5, 3, 2, lossless=False), loss=laws)
 
 
 MODELS = {

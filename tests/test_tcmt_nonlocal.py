@@ -174,59 +174,98 @@ def test_beyond_the_threshold_the_exact_isolation_is_flat(derivative) -> None:
     np.testing.assert_allclose(slope, 20 / np.log(10) * backward, rtol=1e-12)  # round-off
 
 
-class Problem(eqx.Module):
-    """A random pair with everything in it: unequal resonators, an IdealNonreciprocalCoupling, both ports driven."""
+def random_pairs(seed: int, n: int) -> dict[str, np.ndarray]:
+    """Unequal resonators, an ideal nonreciprocal coupling beside the nonlocal loss, and both ports driven."""
+    rng = np.random.default_rng(seed)
+    return {
+        "gamma_k": rng.uniform(0.0, 6.0, n),
+        "ideal": rng.uniform(-0.2, 0.2, n),
+        "omega": rng.uniform(-3.0, 3.0, (n, 2)),
+        "gamma": rng.uniform(0.05, 3.0, (n, 2)),
+        "gamma_0": rng.uniform(0.0, 0.5, (n, 2)),
+        "kappa": rng.uniform(0.1, 3.0, n),
+        "s_plus": rng.normal(size=(n, 2)) + 1j * rng.normal(size=(n, 2)),
+    }
 
-    model: tcmt.TwoResonators
-    omega: Array
-    s_plus: Array
 
-
-def random_problem(key: Array) -> Problem:
-    k = jax.random.split(key, 7)
-    loss = (
-        tcmt.NonlocalLoss(jax.random.uniform(k[0], (), float, 0.0, 6.0), mode=1, sensed=0),
-        tcmt.IdealNonreciprocalCoupling(jax.random.uniform(k[1], (), float, -0.2, 0.2), mode=0, sensed=1),
-    )
-    model = tcmt.two_resonators(
-        omega=jax.random.uniform(k[2], (2,), float, -3.0, 3.0),
-        gamma=jax.random.uniform(k[3], (2,), float, 0.05, 3.0),
-        gamma_0=jax.random.uniform(k[4], (2,), float, 0.0, 0.5),
-        kappa=jax.random.uniform(k[5], (), float, 0.1, 3.0),
-        loss=loss,
-    )
-    return Problem(model, jnp.array(0.3), jax.random.normal(k[6], (2,), complex))
+def solve_pair(pair: dict[str, Array]) -> tuple[tcmt.TwoResonators, tcmt.SteadyState]:
+    loss = tcmt.NonlocalLoss(pair["gamma_k"], 1, 0), tcmt.IdealNonreciprocalCoupling(pair["ideal"], 0, 1)
+    model = tcmt.two_resonators(pair["omega"], pair["gamma"], pair["gamma_0"], pair["kappa"], loss)
+    return model, tcmt.steady_state(model, 0.3, pair["s_plus"])
 
 
 @jax.jit
-def solve_random(seed: Array) -> tuple[Array, ...]:
-    """Residuals of the equations of motion, amplitudes, and what friction needs and may be, for 256 problems."""
-
-    def one(key: Array) -> tuple[Array, ...]:
-        p = random_problem(key)
-        law, ideal = p.model.laws
-        a = tcmt.steady_state(p.model, p.omega, p.s_plus).a
-        m = p.model.matrices()
-        f = m.K.T @ p.s_plus
-        rest = f - 1j * p.omega * a + (1j * m.omega - m.gamma) @ a - ideal.damping(a)
-        scale = jnp.linalg.norm(f)
-        bound = law.gamma_k * jnp.abs(a[0])
-        moving = a[1] != 0
-        slip = rest[1] - bound * a[1] / jnp.where(moving, jnp.abs(a[1]), 1.0)
-        stick = jnp.maximum(jnp.abs(rest[1]) - bound, 0.0)
-        return jnp.abs(rest[0]) / scale, jnp.where(moving, jnp.abs(slip), stick) / scale, moving
-
-    return jax.vmap(one)(jax.random.split(jax.random.key(seed), 256))
+@jax.vmap
+def equation_errors(pair: dict[str, Array]) -> tuple[Array, Array, Array]:
+    """How far either row of the equation of motion is from 0, and whether mode 1 moves."""
+    model, state = solve_pair(pair)
+    a, m, (law, ideal) = state.a, model.matrices(), model.laws
+    f = m.K.T @ state.s_plus
+    rest = f - 0.3j * a + (1j * m.omega - m.gamma) @ a - ideal.damping(a)
+    friction, moving = law.gamma_k * jnp.abs(a[0]), a[1] != 0
+    slip = jnp.abs(rest[1] - friction * a[1] / jnp.where(moving, jnp.abs(a[1]), 1.0))
+    stick = jnp.maximum(jnp.abs(rest[1]) - friction, 0.0)  # at rest, friction is whatever it must be, up to this
+    return jnp.abs(rest[0]) / jnp.linalg.norm(f), jnp.where(moving, slip, stick) / jnp.linalg.norm(f), moving
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**31 - 1))
 def test_both_ports_driven_solves_the_equations_of_motion(seed: int) -> None:
-    first, second, moving = solve_random(seed)
+    first, second, moving = equation_errors(random_pairs(seed, 256))
     # Round-off: the closed form has no cancellation, and a quarter of a million problems stayed below 3e-15.
     assert jnp.max(first) <= 1e-13
     assert jnp.max(second) <= 1e-13
     assert 0 < jnp.sum(moving) < 256  # both regimes are met
+
+
+def test_gradients_with_both_ports_driven() -> None:
+    @jax.jit
+    @jax.vmap
+    def compare(here: dict[str, Array], there: dict[str, Array]) -> tuple[Array, ...]:
+        def solve(x: Array) -> tuple[Array, Array]:
+            _, state = solve_pair(jax.tree.map(lambda a, b: a + x * (b - a), here, there))
+            return jnp.abs(state.s_minus) ** 2, state.a[1] != 0
+
+        zero = jnp.zeros(())
+        moving = jax.lax.map(solve, jnp.linspace(-0.02, 0.02, 9))[1]
+        difference = central_difference(lambda x: solve(x)[0], zero, 1e-4)
+        forward, reverse = (derivative(solve, has_aux=True)(zero)[0] for derivative in (jax.jacfwd, jax.jacrev))
+        return forward, reverse, difference, jnp.all(moving == moving[4]), moving[4]
+
+    forward, reverse, difference, smooth, moving = compare(random_pairs(1, 128), random_pairs(2, 128))
+    np.testing.assert_allclose(reverse, forward, rtol=1e-10, atol=1e-12)  # the same linear map and its transpose
+    # All parameters move at once. Steps are a two-hundredth of the distance to a change of regime, or less: 1e-13; what
+    # is seen is round-off, 1e-15/1e-4.
+    np.testing.assert_allclose(forward[smooth], difference[smooth], rtol=1e-7, atol=1e-9)
+    assert jnp.sum(smooth & moving) > 20
+    assert jnp.sum(smooth & ~moving) > 20
+
+
+def test_derivatives_where_a_mode_is_dark_or_the_law_off() -> None:
+    # Everything here is known: with γ_k = 0 the device is linear, and with κ = 0 a mode hears of its own port only.
+    def powers(gamma_k: Array, kappa: Array) -> Array:
+        model = pair_model(kappa, gamma_k, jnp.array([0.3, -0.2]), jnp.array([0.9, 0.5]), jnp.array([0.2, 0.2]))
+        return jnp.abs(nr.port_response(model, nr.Drive(0.0)).s) ** 2
+
+    @jax.jit
+    def wanted(gamma_k: Array, kappa: Array) -> tuple[Array, Array]:
+        rest = (jnp.array([0.3, -0.2]), jnp.array([0.9, 0.5]), jnp.array([0.2, 0.2]))
+        return jax.jacfwd(lambda g, k: jnp.abs(transmissions(k, g, *rest)) ** 2, (0, 1))(gamma_k, kappa)
+
+    slopes = jax.jit(jax.jacrev(powers, (0, 1)))
+    off, table = (f(jnp.array(0.0), jnp.array(1.3)) for f in (slopes, wanted))
+    for got, expected in zip(off, table, strict=True):
+        np.testing.assert_allclose([got[1, 0], got[0, 1]], expected, rtol=1e-12)  # round-off
+    apart = slopes(jnp.array(0.7), jnp.array(0.0))
+    assert all(jnp.isfinite(slope).all() for slope in apart)
+    np.testing.assert_allclose(apart[0], 0.0, atol=1e-15)  # a dark mode senses and drives nothing
+
+
+def test_second_derivative_of_the_isolation() -> None:
+    slope = jax.jit(jax.grad(jax.grad(paper_isolation)))(0.15)
+    forward, backward = (0.3 / ((0.34**0.5 + 0.5) ** 2 + 0.09 + sign * 0.3 * 0.15) for sign in (-1, 1))
+    # The derivative of `isolation_slope_on_resonance` in γ_k; round-off.
+    np.testing.assert_allclose(slope, 20 / np.log(10) * (1 / 0.15**2 - forward**2 + backward**2), rtol=1e-11)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)

@@ -49,7 +49,7 @@ def effective_hamiltonian(
         elif isinstance(law, AbstractLoss):
             H = H.at[law.mode, law.mode].add(-law.rate(a))
         else:
-            require(isinstance(law, NonlocalLoss), "model", "have laws linear, of one mode or nonlocal", repr(law))
+            require(isinstance(law, NonlocalLoss), "model", "have laws linear, of one mode or nonlocal", type(law).__name__)
     for law in model.laws:
         if isinstance(law, NonlocalLoss):
             m, s = law.mode, law.sensed

@@ -11,6 +11,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Complex, Float
 
@@ -104,7 +105,7 @@ class NonlocalLoss(AbstractLaw):
         check_fields(self)
         require(self.mode != self.sensed, "sensed", "differ from mode", f"{self.sensed} like mode")
         if self.epsilon is not None and is_concrete(self.epsilon):
-            require(self.epsilon > 0, "epsilon", "be positive (None asks for the exact law)", self.epsilon)
+            require(np.all(np.asarray(self.epsilon) > 0), "epsilon", "be positive (None: the exact law)", self.epsilon)
 
     @property
     def linear(self) -> bool:
@@ -172,7 +173,7 @@ class SaturableLoss(AbstractLoss):
     def __check_init__(self) -> None:
         check_fields(self)
         if is_concrete(self.saturation):
-            require(self.saturation > 0, "saturation", "be positive", self.saturation)
+            require(np.all(np.asarray(self.saturation) > 0), "saturation", "be positive", self.saturation)
 
     def rate(self, a: Complex[Array, " mode"]) -> Float[Array, ""]:
         return self.coefficient / (1 + _power(a[self.mode]) / self.saturation)
@@ -215,7 +216,7 @@ class IdealNonreciprocalCoupling(AbstractLaw):
 def check_laws(loss: Any, num_modes: int) -> None:
     """Raise unless `loss` is a law or a tuple of laws, and every mode they name is there."""
     for law in loss if isinstance(loss, tuple) else (loss,):
-        require(isinstance(law, AbstractLaw), "loss", "be a law or a tuple of laws", repr(loss))
+        require(isinstance(law, AbstractLaw), "loss", "be a law or a tuple of laws", loss)
         law.check_modes(num_modes)
 
 

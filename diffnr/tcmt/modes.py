@@ -27,7 +27,7 @@ from diffnr.checks import (
 )
 from diffnr.ports import AbstractPortModel, Drive
 from diffnr.tcmt.loss import AbstractLaw, check_laws
-from diffnr.tcmt.steady import solve
+from diffnr.tcmt.steady import outgoing, solve
 
 Laws = AbstractLaw | tuple[AbstractLaw, ...]
 
@@ -83,7 +83,7 @@ class AbstractCoupledModes(AbstractPortModel):
         dtype = jnp.result_type(matrices.C, drive.amplitude)
         s_plus = jnp.zeros(self.num_ports, dtype).at[port].set(drive.amplitude)
         a, result = solve(matrices, self.laws, drive.omega, s_plus, guess)
-        return (matrices.C @ s_plus + matrices.D @ a)[:, None], a, result
+        return outgoing(matrices, s_plus, a)[:, None], a, result
 
 
 class CoupledModes(AbstractCoupledModes):
@@ -169,11 +169,12 @@ class CoupledModes(AbstractCoupledModes):
     def _require_lossless(self) -> None:
         require(self.laws == (), "loss", "be empty where lossless=True", self.laws)
         if is_concrete(self.C, self.D, self.K, self.gamma_i):
-            defect = np.linalg.norm(np.asarray(self.C.conj().T @ self.C) - np.eye(self.C.shape[0]), 2)
+            C, D = np.asarray(self.C), np.asarray(self.D)  # in numpy: inside jit, JAX would make tracers of constants
+            defect = np.linalg.norm(C.conj().T @ C - np.eye(len(C)), 2)
             require(defect <= _slack(self.C), "C", "be unitary where lossless=True", f"off by ‖C†C − 1‖ = {defect:.3g}")
             require(not np.any(self.gamma_i), "gamma_i", "be zero where lossless=True", self.gamma_i)
-            defect = np.max(np.abs(self.matrices().K + self.C.T @ self.D.conj()), initial=0.0)
-            scale = np.max(np.abs(self.D), initial=0.0)
+            defect = 0.0 if self.K is None else np.max(np.abs(np.asarray(self.K) + C.T @ D.conj()), initial=0.0)
+            scale = np.max(np.abs(D), initial=0.0)
             require(defect <= _slack(self.C) * scale, "K", "equal −CᵀD* where lossless=True", f"off by {defect:.3g}")
 
     @property

@@ -82,14 +82,19 @@ def _steady_state(
     a, result = solve(matrices, model.laws, omega, s_plus, guess)
     if throw:
         a = result.error_if(a, result != RESULTS.successful)
-    return SteadyState(omega, s_plus, matrices.C @ s_plus + matrices.D @ a, a, result)
+    return SteadyState(omega, s_plus, outgoing(matrices, s_plus, a), a, result)
+
+
+def outgoing(matrices: Matrices, s_plus: Array, a: Array) -> Complex[Array, " port"]:
+    """The waves that leave, s₋ = C s₊ + D a, [M]."""
+    return _times(matrices.C, s_plus) + _times(matrices.D, a)
 
 
 def solve(
     matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array, s_plus: Array, guess: Array | None
 ) -> tuple[Complex[Array, " mode"], Any]:
     """Amplitudes a [N] of the steady state, and a `RESULTS`: the closed form where there is one, else Newton."""
-    f = matrices.K.T @ s_plus
+    f = _times(matrices.K.T, s_plus)
     M = 1j * omega * jnp.eye(f.size, dtype=omega.dtype) - 1j * matrices.omega + matrices.gamma
     M = M + sum((jax.vmap(law.damping, out_axes=1)(jnp.eye(f.size, dtype=M.dtype)) for law in laws if law.linear), 0)
     nonlinear = tuple(law for law in laws if not law.linear)
@@ -179,8 +184,10 @@ def _two_modes_jvp(m: int, s: int, primals: Any, tangents: Any) -> tuple[Array, 
     f_m = jnp.where(held, 0.0, f[m])  # a held mode meets its drive with friction
     w = _nonzero(a_m) / _nonzero(a_s)
     u = w / jnp.abs(w)
-    row = f_dot - jnp.sum(M_dot * a, axis=1)
-    r_m, r_s = row[m] - gamma_k_dot * a_s * u, row[s]
+    row = f_dot - _times(M_dot, a)
+    # A sum, since the transpose of an index is a padding, which is slow in a large batch.
+    row_m, row_s = (jnp.sum(jnp.where(jnp.arange(2) == i, row, 0.0)) for i in (m, s))
+    r_m, r_s = row_m - gamma_k_dot * a_s * u, row_s
     # With w = ρe^{iθ} the differential of the ratio's equation is Z dρ + i(Zρ + γ_k f_s) dθ = R: two real unknowns.
     Z = f_s * M_mm - f_m * M_sm
     R = (f_s * r_m - f_m * r_s) / (_nonzero(a_s) * u)
@@ -191,7 +198,7 @@ def _two_modes_jvp(m: int, s: int, primals: Any, tangents: Any) -> tuple[Array, 
     a_s_dot = a_s * (jnp.conj(f_s) * left_s + jnp.conj(f_m) * left_m) / _nonzero(_power(f_s) + _power(f_m))
     a_dot = _ordered(jnp.where(held, 0.0, w) * a_s_dot + a_s * w_dot, a_s_dot, m)
     # Without γ_k, and where the sensed mode is dark, friction is of second order.
-    linear = _ordered(M_ss * row[m] - M_ms * row[s], M_mm * row[s] - M_sm * row[m], m)
+    linear = _ordered(M_ss * row_m - M_ms * row_s, M_mm * row_s - M_sm * row_m, m)
     linear = linear / _nonzero(M_mm * M_ss - M_ms * M_sm)
     return a, jnp.where(~held & ((a_m == 0) | (a_s == 0)), linear, a_dot)
 
@@ -239,6 +246,11 @@ def _split(z: Array) -> Array:
 def _join(y: Array) -> Array:
     real, imag = jnp.split(y, 2)
     return real + 1j * imag
+
+
+def _times(matrix: Array, vector: Array) -> Array:
+    # A sum, since XLA on a CPU takes the products of a large batch one by one.
+    return jnp.sum(matrix * vector, axis=1)
 
 
 def _power(z: Array) -> Array:

@@ -1,0 +1,362 @@
+"""Design for isolation, against closed forms written out from the physics, brute force and scipy."""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+from diffnr import RESULTS, AbstractPortModel, Drive, metrics, parameters, port_response, tcmt
+from diffnr.checks import rate_field, real_field
+from optimize.isolation import maximise_contrast, maximise_isolation, minimise_insertion_loss
+from optimize.transforms import Interval
+
+KAPPA, GAMMA_0 = 3.0, 0.5
+GAMMA = (GAMMA_0**2 + KAPPA**2) ** 0.5
+
+
+def pair(loss=None, gamma=GAMMA, gamma_0=GAMMA_0, kappa=KAPPA, unit=1.0):
+    loss = tcmt.NonlocalLoss(gamma_k=2.7 * unit, mode=1, sensed=0) if loss is None else loss
+    rates = {"gamma": (gamma * unit,) * 2, "gamma_0": (gamma_0 * unit,) * 2, "kappa": kappa * unit}
+    return tcmt.two_resonators(omega=(0.0, 0.0), **rates, loss=loss)
+
+
+isolate = partial(maximise_isolation, omega=0.0, free="loss.gamma_k", out=0, into=1)
+
+
+def gamma_k_of(design):
+    return float(design.values["loss.gamma_k"])
+
+
+def waves(gamma_k, gamma=(GAMMA, GAMMA), omega=0.0, gamma_0=GAMMA_0, kappa=KAPPA):
+    """|t12| (passes) and |t21| (blocked) of the pair with nonlocal loss, by paper 1's closed forms as corrected."""
+    (g1, g2), omega = gamma, np.asarray(omega)
+    z1, z2 = g1 + gamma_0 + 1j * omega, g2 + gamma_0 + 1j * omega
+    passed = 2 * np.sqrt(g1 * g2) * kappa / np.abs(z1 * (z2 + gamma_k * kappa / np.abs(z1)) + kappa**2)
+    root = np.sqrt(np.maximum(np.abs(z2) ** 2 * kappa**2 - omega**2 * gamma_k**2, 0.0))
+    rho = (kappa**2 - gamma_k**2) / (root + z2.real * gamma_k)
+    u = 1j * kappa / (z2 * rho + gamma_k)
+    blocked = 2 * np.sqrt(g1 * g2) * rho / np.abs(z1 - 1j * kappa * rho * u)
+    return passed, np.where(gamma_k < kappa, blocked, 0.0)
+
+
+def loss_of(*args, **kwargs):
+    return -20 * np.log10(waves(*args, **kwargs)[0])
+
+
+def ratio_of(*args, **kwargs):
+    passed, blocked = waves(*args, **kwargs)
+    return blocked / passed
+
+
+AT_CAP = scipy.optimize.brentq(lambda g: ratio_of(g) - 1e-3, 2.9, KAPPA, xtol=1e-14)
+
+
+def test_insertion_loss_decides():
+    best = isolate(pair(), max_insertion_loss=3.0)
+    # The digits printed by an independent solver.
+    assert gamma_k_of(best) == pytest.approx(1.41167003, abs=5e-9)
+    assert best.value == pytest.approx(2.0633, abs=5e-5)
+    assert (best.active, best.feasible, best.converged) == ("max_insertion_loss", True, True)
+    response = port_response(best.model, Drive(omega=0.0))
+    # The same numbers, computed by the same formulas: round-off.
+    assert best.value == best.isolation == pytest.approx(float(metrics.isolation(response, out=0, into=1)), abs=1e-10)
+    assert best.insertion_loss == pytest.approx(float(metrics.insertion_loss(response, out=0, into=1)), abs=1e-10)
+    assert best.contrast == pytest.approx(float(metrics.contrast(response, out=0, into=1)), abs=1e-12)
+    assert type(best.model) is tcmt.TwoResonators
+    assert "insertion loss of 3 dB decided" in best.message
+    for text in ("loss.gamma_k = 1.41167", "2.0633 dB", "3.0000 dB", best.message):
+        assert text in best.report()
+
+
+def test_insertion_loss_decides_near_the_edge():
+    best = isolate(pair(), max_insertion_loss=4.4)
+    expected = scipy.optimize.brentq(lambda g: loss_of(g) - 4.4, 2.0, KAPPA, xtol=1e-14)
+    # A vertex: the constraint alone fixes the design, to the step tolerance of 1e-8 relative.
+    assert gamma_k_of(best) == pytest.approx(expected, rel=1e-7)
+    assert best.isolation == pytest.approx(-20 * np.log10(ratio_of(expected)), abs=1e-5)
+
+
+@pytest.mark.parametrize("limit", [None, 4.9])
+def test_at_the_cap_the_least_insertion_loss_wins(limit):
+    best = isolate(pair(), max_insertion_loss=limit)
+    assert gamma_k_of(best) == pytest.approx(AT_CAP, rel=1e-7)
+    assert best.insertion_loss == pytest.approx(loss_of(AT_CAP), abs=1e-6)
+    assert best.isolation == pytest.approx(60.0, abs=1e-4)
+    assert (best.active, best.feasible, best.converged) == ("isolation_cap", True, True)
+
+
+def test_the_cap_is_the_users():
+    best = isolate(pair(), isolation_cap=20.0)
+    assert gamma_k_of(best) == pytest.approx(0.957132 * KAPPA, abs=5e-7 * KAPPA)  # printed digits
+    assert best.value == pytest.approx(20.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("starts", [1, 8])
+@pytest.mark.parametrize("start", [0.0, 1e-9, 2.7e-3, 2.999999, 3.0, 3.5, 2.7e3, 1e6])
+def test_any_start_leads_to_the_same_design(start, starts):
+    model = parameters.replace(pair(), {"loss.gamma_k": start})
+    best = isolate(model, max_insertion_loss=3.0, starts=starts)
+    assert gamma_k_of(best) == pytest.approx(1.41167003, rel=1e-7)
+    assert best.converged
+    assert gamma_k_of(isolate(model, starts=starts)) == pytest.approx(AT_CAP, rel=1e-7)
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e12, 1e-9])
+def test_the_unit_of_rates_does_not_matter(unit):
+    assert gamma_k_of(isolate(pair(unit=unit), max_insertion_loss=3.0)) == pytest.approx(1.41167003 * unit, rel=1e-7)
+    assert gamma_k_of(isolate(pair(unit=unit))) == pytest.approx(AT_CAP * unit, rel=1e-7)
+
+
+def test_a_limit_out_of_reach_gives_the_nearest_design():
+    best = isolate(pair(), max_insertion_loss=1.0)
+    assert not best.feasible
+    assert best.active == "max_insertion_loss"
+    assert best.insertion_loss == pytest.approx(loss_of(0.0), abs=1e-6)
+    assert f"the least found is {loss_of(0.0):.6g} dB" in best.message
+    assert gamma_k_of(best) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("kappa", "fraction"), [(0.3, 0.94890), (1.0, 0.91968), (3.0, 0.94062)])
+def test_contrast_has_an_interior_optimum(kappa, fraction):
+    model = pair(kappa=kappa, gamma=(GAMMA_0**2 + kappa**2) ** 0.5)
+    best = maximise_contrast(model, omega=0.0, free="loss.gamma_k", out=0, into=1)
+    assert gamma_k_of(best) == pytest.approx(fraction * kappa, abs=1e-5 * kappa)  # printed digits
+    assert best.value == best.contrast
+    assert (best.active, best.feasible, best.converged) == ("none", True, True)
+
+
+def test_least_loss_for_enough_isolation():
+    find = partial(minimise_insertion_loss, pair(), omega=0.0, free="loss.gamma_k", out=0, into=1)
+    best = find(min_isolation=20.0)
+    assert gamma_k_of(best) == pytest.approx(0.957132 * KAPPA, abs=5e-7 * KAPPA)  # printed digits
+    assert best.value == best.insertion_loss == pytest.approx(loss_of(gamma_k_of(best)), abs=1e-8)
+    assert best.active == "min_isolation"
+
+
+def test_several_free_leaves_reach_the_matched_bound():
+    free = ("loss.gamma_k", "gamma", "kappa")
+    best = maximise_isolation(pair(gamma_0=0.0), omega=0.0, free=free, out=0, into=1)
+    gamma_k, kappa = gamma_k_of(best), float(best.values["kappa"])
+    bound = 10 * np.log10(1 + gamma_k / kappa)
+    assert best.isolation == pytest.approx(60.0, abs=1e-4)
+    # The cap of 60 dB binds γ_k/κ from below and leaves the match free, up to a trade of order r² = 1e-6.
+    assert bound <= best.insertion_loss <= bound + 1e-6
+    # γ_k/κ = 1 − r den_f/den_b = .9995 costs .0011 dB less than γ_k = κ.
+    assert best.insertion_loss == pytest.approx(10 * np.log10(2) - 0.0011, abs=1e-4)
+    lossy = maximise_isolation(pair(), omega=0.0, free=free, out=0, into=1, max_insertion_loss=3.0)
+    bound = 10 * np.log10(1 + gamma_k_of(lossy) / float(lossy.values["kappa"]))
+    assert bound < lossy.insertion_loss <= 3.0 + 1e-6
+    assert lossy.isolation > isolate(pair(), max_insertion_loss=3.0).isolation
+
+
+def test_the_worst_of_a_band():
+    band, limit = (-0.7, 0.9), 4.0
+    best = maximise_isolation(
+        pair(), band=band, free=("loss.gamma_k", "gamma"), out=0, into=1, max_insertion_loss=limit
+    )
+    gamma_k, gamma = gamma_k_of(best), np.asarray(best.values["gamma"])
+    fine = np.linspace(*band, 4001)
+    # Between the 21 points, .08 apart where linewidths are 5, the loss bends by less than 1e-3 dB above the limit.
+    assert -20 * np.log10(ratio_of(gamma_k, gamma, fine).max()) == pytest.approx(best.isolation, abs=2e-3)
+    assert loss_of(gamma_k, gamma, fine).max() == pytest.approx(limit, abs=1e-3)
+
+    # An independent solver on the same 21 points, with the closed forms and an epigraph variable.
+    points = np.linspace(*band, 21)
+    limits = [
+        {"type": "ineq", "fun": lambda x: x[3] - ratio_of(x[0], x[1:3], points)},
+        {"type": "ineq", "fun": lambda x: limit - loss_of(x[0], x[1:3], points)},
+    ]
+    start, bounds = [2.0, 4.0, 4.0, 0.9], [(0.1, 2.999), (0.5, 9.0), (0.5, 9.0), (0.0, 2.0)]
+    options = {"ftol": 1e-14, "maxiter": 500}
+    other = scipy.optimize.minimize(
+        lambda x: x[3], start, jac=lambda x: np.eye(4)[3], bounds=bounds, constraints=limits, options=options
+    )
+    # Its derivatives are differences with a step of 1.5e-8.
+    assert -20 * np.log10(other.x[3]) == pytest.approx(best.isolation, abs=1e-4)
+    np.testing.assert_allclose([gamma_k, *gamma], other.x[:3], rtol=1e-4)
+
+
+def test_the_regularised_law_agrees_with_the_exact_one():
+    loss = tcmt.NonlocalLoss(gamma_k=1e-3, mode=1, sensed=0, epsilon=1e-4)
+    best = isolate(pair(loss), max_insertion_loss=3.0, starts=2)
+    # The regularisation moves ρ by γ_k ε²/(2 G₂ ρ³), about 1e-8 here.
+    assert gamma_k_of(best) == pytest.approx(1.41167003, abs=1e-7)
+    # Beyond κ the regularised ρ is εκ/√(γ_k² − κ²): 60 dB need r = ρ |t12's den / t21's den| there.
+    capped = isolate(pair(loss), starts=2)
+    gamma_k, G = gamma_k_of(capped), GAMMA + GAMMA_0
+    rho = 1e-4 * KAPPA / (gamma_k**2 - KAPPA**2) ** 0.5
+    ratio = rho / (G + KAPPA * rho) * (G**2 + KAPPA**2 + KAPPA * gamma_k) / KAPPA
+    # The formula is the leading order in ρ = 3e-4, where ε² under the root of the exact law is not small against ρ².
+    assert capped.isolation == pytest.approx(60.0, abs=1e-4)
+    assert -20 * np.log10(ratio) == pytest.approx(60.0, abs=0.5)
+    assert gamma_k > KAPPA
+
+
+@pytest.mark.parametrize(
+    "law", [tcmt.KerrLoss, pytest.param(tcmt.SaturableLoss, marks=pytest.mark.slow)], ids=["kerr", "saturable"]
+)
+def test_local_laws_against_brute_force(law):
+    model = pair(law(coefficient=1.0, mode=1))
+    out, into = (1, 0) if law is tcmt.KerrLoss else (0, 1)  # Kerr-like loss isolates the other way
+    best = maximise_isolation(
+        model, omega=0.0, free="loss.coefficient", out=out, into=into, max_insertion_loss=3.0, starts=2
+    )
+
+    def figures(coefficient):
+        changed = parameters.replace(model, {"loss.coefficient": coefficient})
+        response = port_response(changed, Drive(omega=0.0))
+        names = (metrics.isolation, metrics.insertion_loss)
+        return [float(metric(response, out=out, into=into)) for metric in names]
+
+    grid = np.geomspace(1e-2, 1e2, 60)
+    isolation, loss = np.array([figures(c) for c in grid]).T
+    assert best.feasible
+    assert best.value >= isolation[loss <= 3.0].max() - 1e-6
+    assert figures(best.values["loss.coefficient"]) == pytest.approx([best.isolation, best.insertion_loss], abs=1e-6)
+    assert 0.01 < best.value < 1.0
+
+
+def test_generic_coupled_modes_with_an_ideal_nonreciprocal_coupling():
+    model = tcmt.CoupledModes(
+        omega=np.array([[0.0, KAPPA], [KAPPA, 0.0]]),
+        D=np.eye(2) * (2 * GAMMA) ** 0.5,
+        gamma_i=np.array([GAMMA_0, GAMMA_0]),
+        loss=tcmt.IdealNonreciprocalCoupling(gamma_k=1e-2, mode=1, sensed=0),
+    )
+    best = isolate(model, starts=2)
+    # Linear: r = |1 − γ_k/κ| both sides of κ, and beyond it the common determinant G² + κ(κ − γ_k) is smaller.
+    assert gamma_k_of(best) == pytest.approx(1.001 * KAPPA, rel=1e-7)
+    assert best.active == "isolation_cap"
+    assert type(best.model) is tcmt.CoupledModes
+
+
+class OneWay(AbstractPortModel):
+    """No coupled-mode model: b01 = 2/N, b10 = 2√((1 − x)² + leak²)/N, N = 2 + x + i(ω − δ); it fails for x > limit."""
+
+    x: jnp.ndarray = rate_field()
+    detuning: jnp.ndarray = real_field()
+    leak: jnp.ndarray = rate_field(default=1e-4)
+    limit: jnp.ndarray = real_field(default=4.0)
+    power_normalised: bool = eqx.field(static=True, default=True)
+
+    num_ports = property(lambda self: 2)
+    harmonics = property(lambda self: (1,))
+    linear = property(lambda self: True)
+
+    def respond(self, drive, port, guess=None):
+        failed = self.x > self.limit
+        into_1 = jnp.where(port == 1, 2.0, 0.0)
+        into_0 = jnp.where(port == 0, 2 * jnp.sqrt((1 - self.x) ** 2 + self.leak**2), 0.0)
+        b = jnp.stack([into_1, into_0]) * drive.amplitude / (2 + self.x + 1j * (drive.omega - self.detuning))
+        b = jnp.where(failed, jnp.nan, b)
+        return b[:, None], None, RESULTS.where(failed, RESULTS.nonfinite, RESULTS.successful)
+
+
+ONE_WAY_AT_CAP = 1 - (1e-3**2 - 1e-4**2) ** 0.5
+
+
+def test_failing_candidates_stop_nothing():
+    arguments = {"omega": 3.0, "free": ("x", "detuning"), "out": 0, "into": 1}
+    # The start itself fails. The least loss at 60 dB is just below x = 1, on resonance.
+    best = maximise_isolation(OneWay(50.0, 7.0), **arguments)
+    assert float(best.values["x"]) == pytest.approx(ONE_WAY_AT_CAP, rel=1e-7)
+    # A quadratic optimum, resolved where 10 round-offs of L = 3.5 dB would be won: 8e-15, at a curvature of about 1.
+    assert float(best.values["detuning"]) == pytest.approx(3.0, abs=2e-7)
+    assert best.insertion_loss == pytest.approx(20 * np.log10(1 + ONE_WAY_AT_CAP / 2), abs=1e-8)
+
+    hopeless = maximise_isolation(OneWay(50.0, 7.0, limit=-1.0), **arguments)
+    assert (hopeless.feasible, hopeless.converged) == (False, False)
+    assert "look at its response at the start" in hopeless.message
+
+    leaky = minimise_insertion_loss(OneWay(0.5, 3.0, leak=0.1), **arguments, min_isolation=26.0)
+    assert (leaky.feasible, leaky.active) == (False, "min_isolation")
+    # The nearest design: x = 1, where the leak leaves 20 dB.
+    assert leaky.isolation == pytest.approx(20.0, abs=1e-8)
+    assert "the largest found is 20 dB" in leaky.message
+
+    free_lunch = minimise_insertion_loss(OneWay(0.5, 3.0, leak=0.1), **arguments, min_isolation=0.0)
+    assert (free_lunch.feasible, free_lunch.active) == (True, "min_isolation")  # x = 0 passes all, both ways
+    assert free_lunch.insertion_loss == pytest.approx(0.0, abs=0.05)
+
+
+def test_ports_without_power():
+    model = OneWay(0.2, 3.0, power_normalised=False)
+
+    def find(upper, **settings):
+        confined = {"x": Interval(0.1, upper)}
+        return maximise_isolation(
+            model, omega=3.0, free=lambda m: m.x, out=0, into=1, transforms=confined, amplitude=2j, starts=2, **settings
+        )
+
+    # No insertion loss there: among designs at the cap the largest |b| wins.
+    best = find(3.0)
+    assert float(best.model.x) == pytest.approx(ONE_WAY_AT_CAP, rel=1e-7)
+    assert np.isnan(best.insertion_loss)
+    assert np.isnan(best.contrast)
+    # Confined below the cap's design, the largest isolation is at the bound, which a sigmoid reaches at infinity only:
+    # it ends where the rest is round-off of a ratio of order 1.
+    best = find(0.6)
+    assert best.active == "none"
+    assert float(best.values["x"]) == pytest.approx(0.6, rel=1e-6)
+    # A key moves the candidates, not the optimum; the same key gives the same design.
+    shifted, again = (find(3.0, key=jax.random.key(3)) for _ in range(2))
+    assert float(shifted.values["x"]) == pytest.approx(ONE_WAY_AT_CAP, rel=1e-7)
+    assert eqx.tree_equal(shifted, again)
+
+    arguments = {"omega": 3.0, "free": "x", "out": 0, "into": 1}
+    for search, name, limit in (
+        (maximise_isolation, "max_insertion_loss", {"max_insertion_loss": 3.0}),
+        (minimise_insertion_loss, "model", {"min_isolation": 3.0}),
+        (maximise_contrast, "model", {}),
+    ):
+        with pytest.raises(ValueError, match=f"Argument {name} must go with power-normalised ports"):
+            search(model, **arguments, **limit)
+
+
+def test_a_step_limit_is_reported():
+    best = isolate(pair(), starts=1, max_steps=3)
+    assert not best.converged
+    assert "raise max_steps" in best.message
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"omega": None}, "Argument omega must be given, or band, and not both, but was not given."),
+        ({"band": (0.0, 1.0)}, "Argument omega must be given, or band, and not both, but was given with band."),
+        ({"omega": None, "band": (1.0, 0.0)}, r"Argument band must be \(lowest, highest\), in this order"),
+        ({"omega": None, "band": (0.0, np.inf)}, "Argument band must be finite"),
+        ({"omega": None, "band": (0.0, 1.0), "points": 1}, "Argument points must be at least 2, but was 1"),
+        ({"omega": np.zeros(2)}, "Argument omega must be a scalar"),
+        ({"omega": np.nan}, "Argument omega must be finite"),
+        ({"into": 0}, "Argument into must differ from out, but was 0 like out"),
+        ({"out": 2}, "Argument out must be a port between 0 and 1, but was 2"),
+        ({"free": "loss.gamma"}, "Argument path must name a parameter of TwoResonators"),
+        ({"transforms": {"kappa": Interval(1.0, 2.0)}}, "Argument transforms must name free parameters"),
+        ({"max_insertion_loss": -1.0}, "Argument max_insertion_loss must be a number of dB that is finite and not neg"),
+        ({"max_insertion_loss": np.nan}, "Argument max_insertion_loss must be a number of dB"),
+        ({"isolation_cap": 0.0}, "Argument isolation_cap must be positive and finite, but was 0.0"),
+        ({"isolation_cap": np.inf}, "Argument isolation_cap must be positive and finite, but was inf"),
+        ({"amplitude": 0.0}, "Argument amplitude must be a scalar other than 0"),
+        ({"starts": 0}, "Argument starts must be at least 1, but was 0"),
+        ({"tolerance": 0.0}, "Argument tolerance must be positive, but was 0.0"),
+        ({"max_steps": 0}, "Argument max_steps must be positive, but was 0"),
+    ],
+)
+def test_arguments_that_make_no_sense(changed, message):
+    with pytest.raises(ValueError, match=message):
+        isolate(pair(), **changed)
+    if "isolation_cap" not in changed and "max_insertion_loss" not in changed:
+        with pytest.raises(ValueError, match=message):
+            maximise_contrast(pair(), **{**isolate.keywords, **changed})
+
+
+def test_too_little_isolation_asked_for():
+    with pytest.raises(
+        ValueError, match="Argument min_isolation must be a number of dB that is finite and not negative"
+    ):
+        minimise_insertion_loss(pair(), min_isolation=-3.0, **isolate.keywords)

@@ -1,0 +1,56 @@
+"""The script that the README prints, as printed, and the numbers it must print."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+
+SCRIPT = """
+import jax; jax.config.update("jax_enable_x64", True)
+import diffnr as nr, optimize as op
+from diffnr import tcmt
+g = (0.5**2 + 3.0**2) ** 0.5
+pair = tcmt.two_resonators(omega=(0., 0.), gamma=(g, g), gamma_0=(0.5, 0.5), kappa=3.0,
+                           loss=tcmt.NonlocalLoss(gamma_k=2.7, mode=1, sensed=0))
+r = nr.port_response(pair, nr.Drive(omega=1.0))
+print(r.fundamental[1, 0], r.fundamental[0, 1])            # .0366738162+.1256143952j  .1905364127+.5815582039j
+print(nr.metrics.isolation(r, out=0, into=1))              # 13.3986431 dB
+best = op.maximise_isolation(pair, omega=0.0, free="loss.gamma_k", out=0, into=1, max_insertion_loss=3.0)
+print(best.model.loss.gamma_k, best.value)                 # 1.41167  2.0633 dB
+"""
+
+
+def run(script: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_printed_script_prints_its_numbers():
+    amplitudes, isolation, design = run(SCRIPT)
+    t21, t12 = (complex(text.strip("()")) for text in amplitudes.split())
+    # Every digit that is printed beside the script: half a unit of the last one.
+    np.testing.assert_allclose([t21, t12], [0.0366738162 + 0.1256143952j, 0.1905364127 + 0.5815582039j], atol=6e-11)
+    assert abs(float(isolation) - 13.3986431) < 6e-8
+    gamma_k, value = (float(text) for text in design.split())
+    assert abs(gamma_k - 1.41167003) < 6e-9
+    assert abs(value - 2.0633) < 6e-5
+
+
+def test_the_quickstart_of_the_readme_runs_and_is_twelve_lines():
+    quickstart = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL).group(1)
+    lines = [line for line in quickstart.splitlines() if line.strip()]
+    assert len(lines) <= 12
+    printed = run(quickstart)
+    # Each print of the quickstart carries what it prints as a comment, to the digits shown.
+    claims = [line.split("#")[1] for line in lines if line.startswith("print")]
+    assert len(printed) == len(claims)
+    for found, claim in zip(printed, claims, strict=True):
+        for number in re.findall(r"-?\d+\.\d+", claim):
+            digits = len(number.split(".")[1])
+            values = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", found)]
+            assert any(abs(v - float(number)) <= 0.51 * 10**-digits for v in values), (found, claim)
