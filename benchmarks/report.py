@@ -13,7 +13,10 @@ from typing import Any
 
 def heading(title: str, command: str) -> str:
     """A Markdown heading with the command, the date and the machine under it."""
-    software = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in ("jax", "numpy", "scipy"))]
+    software = [
+        f"Python {platform.python_version()}",
+        *(f"{name} {version(name)}" for name in ("jax", "numpy", "scipy")),
+    ]
     return (
         f"## {title}\n\n"
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\n"

@@ -14,7 +14,7 @@ derivatives are needed, once a turn. Every lane of a `vmap` makes its own turns,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -25,6 +25,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from diffnr.checks import as_real, is_concrete, require
 
+Tree = TypeVar("Tree", bound=tuple)
 Functions = Callable[[Float[Array, " n"]], tuple[Float[Array, "..."], Float[Array, " m"]]]
 Linearisation = tuple[Float[Array, " k"], Float[Array, " m"], Float[Array, "k n"], Float[Array, "m n"], Any]
 Linearise = Callable[[Float[Array, " n"]], Linearisation]
@@ -157,8 +158,9 @@ def _minimise(
     linearise: Linearise, start: Array, tolerance: float, max_steps: int | Array, radius: float
 ) -> ConstrainedSolution:
     def evaluate(u: Array) -> _Point:
-        f, g, df, dg, aux = linearise(u)
-        return _Point(*(x.astype(start.dtype) for x in (f, g, df, dg)), aux)
+        *values, aux = linearise(u)
+        f, g, df, dg = (x.astype(start.dtype) for x in values)
+        return _Point(f, g, df, dg, aux)
 
     # One place where the functions are evaluated, the start included: they are what takes long to compile and to run.
     def turn(carry: _Carry) -> _Carry:
@@ -223,7 +225,7 @@ def _revised(carry: _Carry, trial: _Point, take: Array, tolerance: float) -> _Mo
     correct = trial.finite & ~take & ~model.bent & (gain > -fall)
     length = jnp.max(jnp.abs(d))
     wider = jnp.where(gain > 0.75 * fall, jnp.maximum(model.radius, 2.5 * length), model.radius)
-    radius = jnp.where(take, wider, jnp.where(correct | (fall <= noise), model.radius, 0.3 * length))
+    radius = jnp.where(take, wider, jnp.where(correct | (jnp.abs(fall) <= noise), model.radius, 0.3 * length))
     bend_f = jnp.where(correct, trial.f - at.f - at.df @ d, 0.0)
     bend_g = jnp.where(correct, trial.g - at.g - at.dg @ d, 0.0)
 
@@ -247,7 +249,7 @@ def _propose(u: Array, at: _Point, model: _Model, before: _Step, tolerance: floa
 
     eps = jnp.finfo(u.dtype).eps
     small = jnp.all(jnp.abs(d) <= tolerance + 4 * eps * jnp.abs(u)) & (jnp.max(jnp.abs(d)) < 0.5 * model.radius)
-    flat = fall <= 10 * eps * (jnp.abs(at.merit) @ price + jnp.max(jnp.abs(at.f)))
+    flat = jnp.abs(fall) <= 10 * eps * (jnp.abs(at.merit) @ price + jnp.max(jnp.abs(at.f)))
     now = at.merit[1]
     short = (now > tolerance) & (predicted[1] > 0.1 * now) & (penalty < _largest_penalty(at))
     last = (small | flat) & ~short & ~model.bent
@@ -302,7 +304,7 @@ def quadratic_program(
         return jnp.min(jnp.where(dv < 0, -v / jnp.where(dv < 0, dv, -1.0), 1.0), initial=1.0)
 
     def turn(carry: tuple) -> tuple:
-        x, w, z, n, _ = carry
+        x, w, z, n, _, before = carry
         gap = w @ z / w.size
         dual, primal = H @ x + c + A.T @ z, A @ x + w - b
         M = H + A.T @ (A * (z / w)[:, None])
@@ -317,15 +319,18 @@ def quadratic_program(
         _, dw, dz = direction(jnp.zeros_like(w))
         ahead = jnp.minimum(reach(w, dw), reach(z, dz))
         centre = ((w + ahead * dw) @ (z + ahead * dz) / w.size / gap) ** 3
-        dx, dw, dz = direction(centre * gap - dw * dz)
+        # The whole correction may cycle: only the share that can be walked, and none where the gap has not fallen.
+        stalled = gap > 0.9 * before
+        centre = jnp.where(stalled, jnp.maximum(centre, 0.3), centre)
+        dx, dw, dz = direction(centre * gap - jnp.where(stalled, 0.0, ahead) * dw * dz)
         length = 0.995 * jnp.minimum(reach(w, dw), reach(z, dz))
         new = (x + length * dx, w + length * dw, z + length * dz)
         good = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in new]))
         x, w, z = (jnp.where(good, a, b) for a, b in zip(new, (x, w, z), strict=True))
-        return x, w, z, n + 1, good & (w @ z / w.size > 4 * eps) & (length > 1e-8)
+        return x, w, z, n + 1, good & (w @ z / w.size > 4 * eps) & (length > 1e-8), gap
 
-    carry = (x0, b - A @ x0, z0, jnp.zeros((), int), jnp.asarray(True))
-    x, _, z, _, _ = lax.while_loop(lambda carry: carry[4] & (carry[3] < max_steps), turn, carry)
+    carry = (x0, b - A @ x0, z0, jnp.zeros((), int), jnp.asarray(True), jnp.full((), jnp.inf, x0.dtype))
+    x, _, z, _, _, _ = lax.while_loop(lambda carry: carry[4] & (carry[3] < max_steps), turn, carry)
     return x, z
 
 
@@ -348,7 +353,7 @@ def _largest_penalty(at: _Point) -> Array:
     return LARGEST_PENALTY * _scale(at.df) / _scale(at.dg)
 
 
-def _where(which: Array, new: tuple, old: tuple) -> tuple:
+def _where(which: Array, new: Tree, old: Tree) -> Tree:
     return jax.tree_util.tree_map(lambda a, b: jnp.where(which, a, b), new, old)
 
 

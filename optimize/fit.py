@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PRNGKeyArray,
 
 from diffnr.checks import require
 from diffnr.parameters import Free
-from diffnr.ports import Drive, port_response
+from optimize.objectives import scattering_difference
 from optimize.transforms import AbstractTransform, parametrise
 
 # ρ(z) of z = r², as in Triggs et al. 2000: the cost is ½ Σ ρ(r²), and ρ(z) ≈ z for small z.
@@ -78,14 +78,6 @@ class Fit(eqx.Module):
             else "NOT converged: raise max_steps, or pass starts=8"
         )
         return "\n".join(lines)
-
-
-def scattering_difference(model: Any, data: Any) -> Inexact[Array, "frequency out in"]:
-    """S_model − S_data [frequency, out, in] at the data's frequencies, each port driven alone with amplitude 1.
-
-    **Arguments:** `model`: any port model; `data`: a `diffnr.FieldData`. A failed lane of a nonlinear model is NaN.
-    """
-    return jax.vmap(lambda omega: port_response(model, Drive(omega), throw=False).s)(data.omega) - data.s
 
 
 def fit(
@@ -192,7 +184,7 @@ def least_squares(
     return LeastSquares(solution.value, cost, solution.result == optx.RESULTS.successful, solution.stats["num_steps"])
 
 
-def levenberg_marquardt(tolerance: float) -> optx.LevenbergMarquardt:
+def levenberg_marquardt(tolerance: Any) -> optx.LevenbergMarquardt:
     """optimistix's Levenberg–Marquardt on the normal equations: ten times quicker a step than its default QR, and as
     good, because
     the damping, and not the linear algebra, sets what an ill-conditioned step may do."""

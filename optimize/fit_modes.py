@@ -89,7 +89,7 @@ def fit_modes(
 
     # Of σ: residuals settled to this part of their standard deviation change no coefficient by more than that of its
     # error.
-    tolerance = 1e-3 if data.sigma is None else 1e-4
+    tolerance = jnp.asarray(1e-3 if data.sigma is None else 1e-4)
     theta, scaled = _start(scaled, modes, order, delay, data.sigma is not None)
     if passive:
         # Without the constraint the problem is smooth and has no gauge: solve that first, and often it is the answer.
@@ -199,7 +199,7 @@ def _residual(theta: PassiveModes | ActiveModes, scaled: ScaledData) -> Float[Ar
 
 
 @eqx.filter_jit
-def _solve(theta: PassiveModes | ActiveModes, scaled: ScaledData, max_steps: int, tolerance: float) -> LeastSquares:
+def _solve(theta: PassiveModes | ActiveModes, scaled: ScaledData, max_steps: int, tolerance: Array) -> LeastSquares:
     return least_squares(_residual, theta, scaled, levenberg_marquardt(tolerance), max_steps)
 
 

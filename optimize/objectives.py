@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import is_concrete, require
-from diffnr.ports import AbstractPortModel, PortResponse, require_port, scattering
+from diffnr.ports import AbstractPortModel, Drive, PortResponse, port_response, require_port
 
 
 def passed_and_blocked(response: PortResponse, *, out: int, into: int) -> Float[Array, " both"]:
@@ -107,30 +107,42 @@ def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0)
     return jnp.concatenate([real * difference.real, imag * difference.imag])
 
 
+def scattering_difference(model: AbstractPortModel, data: Any) -> Complex[Array, "frequency out in"]:
+    """S_model − S_data at the data's frequencies, each port driven alone with amplitude 1: what `optimize.fit` fits.
+
+    **Arguments:** `model`: a model with as many ports as the data, which may be nonlinear; `data`: a `diffnr.FieldData`, or
+    anything with `omega` [f] and `s` [f, out, in].
+
+    **Returns:** complex [f, out, in]; NaN where a nonlinear model's solve fails.
+
+    **Raises:** `ValueError` for ports that do not agree.
+    """
+    ports = model.num_ports
+    require(
+        data.s.shape[1:] == (ports, ports), "data", f"have {ports} ports like the model", f"of shape {data.s.shape}"
+    )
+    return jax.vmap(lambda omega: port_response(model, Drive(omega), throw=False).s)(data.omega) - data.s
+
+
 def scattering_residual(model: AbstractPortModel, data: Any, sigma: Any = None) -> Float[Array, " residual"]:
-    """The misfit of a linear model to scattering data, for least squares:
+    """The misfit of a model to scattering data as real numbers, for a least-squares solver of your own:
 
         [Re, Im] of (S_model(ω_f) − S_f) / σ,      [f, out, in] flattened in that order
 
-    **Arguments:**
-
-    - `model`: a linear model with as many ports as the data.
-    - `data`: a `diffnr.data.FieldData`, or anything with `omega` [f], `s` [f, out, in] and, perhaps, `sigma`.
-    - `sigma`: standard deviation of each real and imaginary part: scalar, [f] or [f, out, in], positive. By default
-      that of `data`; where that is None too, 1 (misfits count alike).
+    **Arguments:** `model`, `data` as for `scattering_difference`; `sigma`: standard deviation of each real and imaginary
+    part: scalar, [f] or [f, out, in], positive. By default that of `data`; where that is None too, 1 (misfits count alike).
 
     **Returns:** [2 · f · out · in]; its squares sum to χ².
 
-    **Raises:** `ValueError` for a nonlinear model, ports that do not agree, a sigma of another shape or not positive.
+    **Raises:** `ValueError` for ports that do not agree, a sigma of another shape or not positive.
     """
-    shape, ports = data.s.shape, model.num_ports
-    require(shape[1:] == (ports, ports), "data", f"have {ports} ports like the model", f"of shape {shape}")
+    shape = data.s.shape
     sigma = getattr(data, "sigma", None) if sigma is None else sigma
     sigma = jnp.ones((), data.s.real.dtype) if sigma is None else jnp.asarray(sigma)
     allowed = ((), shape[:1], shape)
     require(sigma.shape in allowed, "sigma", f"have shape (), {shape[:1]} or {shape}", f"of shape {sigma.shape}")
     require(not is_concrete(sigma) or bool(jnp.all(sigma > 0)), "sigma", "be positive", sigma)
-    misfit = (scattering(model, data.omega) - data.s) / (sigma[:, None, None] if sigma.ndim == 1 else sigma)
+    misfit = scattering_difference(model, data) / (sigma[:, None, None] if sigma.ndim == 1 else sigma)
     return jnp.concatenate([misfit.real.ravel(), misfit.imag.ravel()])
 
 

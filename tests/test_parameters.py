@@ -66,7 +66,7 @@ def test_replace_gives_a_leaf_where_there_was_none() -> None:
     soft = replace(PAIR, {"loss.epsilon": 1e-3})
     assert "loss.epsilon" in paths(soft)
     # As a leaf it is differentiable and does not retrace.
-    slope = jax.grad(lambda e: isolation(replace(soft, {"loss.epsilon": e})))(1e-2)
+    slope = jax.jit(jax.grad(lambda e: isolation(replace(soft, {"loss.epsilon": e}))))(1e-2)
     assert slope != 0.0
     with pytest.raises(ValueError, match="^Argument epsilon must be positive"):
         replace(PAIR, {"loss.epsilon": -1e-3})
@@ -126,9 +126,9 @@ def test_replace_under_transformations() -> None:
     batch = jax.jit(jax.vmap(of))(values)
     np.testing.assert_allclose(batch, jnp.stack([of(v) for v in values]), rtol=1e-12)  # fused otherwise: round-off
     # Steps of 1e-2 from a singularity 1 away: .01⁶, and round-off 1e-15/1e-2.
-    np.testing.assert_allclose(jax.grad(of)(0.5), central_difference(of, 0.5, 1e-2), rtol=1e-9)
-    entry = jax.grad(lambda g: isolation(replace(PAIR, {"gamma.1": g})))(0.5)
-    whole = jax.grad(lambda g: isolation(replace(PAIR, {"gamma": g})))(PAIR.gamma)
+    np.testing.assert_allclose(jax.jit(jax.grad(of))(0.5), central_difference(of, 0.5, 1e-2), rtol=1e-9)
+    entry = jax.jit(jax.grad(lambda g: isolation(replace(PAIR, {"gamma.1": g}))))(0.5)
+    whole = jax.jit(jax.grad(lambda g: isolation(replace(PAIR, {"gamma": g}))))(PAIR.gamma)
     np.testing.assert_allclose(entry, whole[1], rtol=1e-12)
 
 

@@ -193,8 +193,6 @@ def test_new_values_do_not_retrace() -> None:
     rebuilt = tcmt.two_resonators((0, 1), [1, 2], jnp.array([0.1, 0.2]), np.array(3.0), Counted(jnp.array(1.0), 1))
     isolation(rebuilt, 1, 2)
     assert Counted.traces[0] == before
-    isolation(model, 0.1, 1.0j)  # another dtype is another program
-    assert Counted.traces[0] > before
 
 
 def test_x64_off_gives_single_precision() -> None:

@@ -196,6 +196,13 @@ def test_follow_does_not_jump_to_the_branch_beyond_a_double_fold() -> None:
     assert (solution.result == RESULTS.fold).tolist() == [False, True, True, True, True]
 
 
+def test_follow_reports_where_the_determinant_changes_sign() -> None:
+    # y = 0 throughout, but at t = 1/2 it becomes unstable: what is followed from there is not the branch asked for.
+    solution = follow(lambda y, t, a: y * (a - t) + y**3, jnp.zeros(1), 0.5)
+    assert solution.result == RESULTS.fold
+    assert follow(lambda y, t, a: y * (a - t) + y**3, jnp.zeros(1), 1.5).result == RESULTS.successful
+
+
 def test_follow_says_when_it_cannot_start() -> None:
     assert follow(lambda y, t, a: y * jnp.nan, jnp.ones(1)).result == RESULTS.nonfinite
     assert follow(lambda y, t, a: y**2 + 1, jnp.ones(1)).result == RESULTS.max_steps_reached

@@ -118,6 +118,16 @@ def cold_start(law: Callable[[Array, Array], tcmt.AbstractLaw], n: int) -> dict[
 
     kappa, power, c, detuning = spread(0.03, 30), spread(1e-6, 1e6), spread(0.01, 100), rng.uniform(-10, 10, (n, 2))
     gamma_k = kappa * spread(0.01, 5)
+    # Past the folds of these saturable ones a careless corrector lands on the upper branch.
+    hard = np.array(
+        [
+            [0.3872901625763464, 1.37668431, 3.82583033, 5626.493431655248, 24.05015146347773],
+            [0.47314504376554667, -4.03327246, -6.84589011, 472104.27424935746, 59.74905451477305],
+            [0.18700687148853204, -1.85646355, -1.37618859, 11711.974632894922, 14.260185719079983],
+            [8.854387610755404, 2.08728693, 9.79292994, 312485.7356562736, 153.6731307103745],
+        ]
+    )
+    kappa[:4], detuning[:4], power[:4], c[:4] = hard[:, 0], hard[:, 1:3], hard[:, 3], hard[:, 4]
 
     @jax.jit
     @jax.vmap

@@ -176,31 +176,30 @@ def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, 
 
 @_two_modes.defjvp
 def _two_modes_jvp(m: int, s: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # As friction is γ_k a_s u with |u| = 1, a obeys the linear equations with the coupling M_ms + γ_k u; their differential
+    # has one more unknown, the turn dθ of u, which is the imaginary part of the ratio's equation, differentiated.
     M, f, gamma_k, guess = primals
     M_dot, f_dot, gamma_k_dot, _ = tangents
     a = _two_modes(M, f, gamma_k, guess, m, s)
-    M_mm, M_ms, M_sm, M_ss, a_m, a_s, f_s = M[m, m], M[m, s], M[s, m], M[s, s], a[m], a[s], f[s]
-    held = (a_m == 0) & (gamma_k > 0)
-    f_m = jnp.where(held, 0.0, f[m])  # a held mode meets its drive with friction
-    w = _nonzero(a_m) / _nonzero(a_s)
-    u = w / jnp.abs(w)
+    M_mm, M_ms, M_sm, M_ss = M[m, m], M[m, s], M[s, m], M[s, s]
+    a_m, a_s, f_m, f_s, dark = a[m], a[s], f[m], f[s], a[s] == 0
+    w = a_m / _nonzero(a_s)
+    rho = jnp.abs(_nonzero(w))
+    u = _nonzero(w) / rho
+    Z = f_s * M_mm - f_m * M_sm
+    coupling = jnp.where(dark, M_ms, f_m / _nonzero(a_s) - M_mm * w)
+    determinant = jnp.where(dark, M_mm * M_ss - M_ms * M_sm, Z / _nonzero(a_s))
     row = f_dot - _times(M_dot, a)
     # A sum, since the transpose of an index is a padding, which is slow in a large batch.
-    row_m, row_s = (jnp.sum(jnp.where(jnp.arange(2) == i, row, 0.0)) for i in (m, s))
-    r_m, r_s = row_m - gamma_k_dot * a_s * u, row_s
-    # With w = ρe^{iθ} the differential of the ratio's equation is Z dρ + i(Zρ + γ_k f_s) dθ = R: two real unknowns.
-    Z = f_s * M_mm - f_m * M_sm
-    R = (f_s * r_m - f_m * r_s) / (_nonzero(a_s) * u)
-    slope = _power(Z) * jnp.abs(w) + gamma_k * (Z * jnp.conj(f_s)).real
-    turning = 1j * gamma_k * (R * jnp.conj(Z)).imag / _nonzero(slope)
-    w_dot = jnp.where(held, 0.0, u * (R - f_s * turning) / _nonzero(Z))
-    left_m, left_s = r_m - (M_mm * w_dot + u * turning) * a_s, r_s - M_sm * w_dot * a_s
-    a_s_dot = a_s * (jnp.conj(f_s) * left_s + jnp.conj(f_m) * left_m) / _nonzero(_power(f_s) + _power(f_m))
-    a_dot = _ordered(jnp.where(held, 0.0, w) * a_s_dot + a_s * w_dot, a_s_dot, m)
-    # Without γ_k, and where the sensed mode is dark, friction is of second order.
-    linear = _ordered(M_ss * row_m - M_ms * row_s, M_mm * row_s - M_sm * row_m, m)
-    linear = linear / _nonzero(M_mm * M_ss - M_ms * M_sm)
-    return a, jnp.where(~held & ((a_m == 0) | (a_s == 0)), linear, a_dot)
+    row_m, r_s = (jnp.sum(jnp.where(jnp.arange(2) == i, row, 0.0)) for i in (m, s))
+    r_m = row_m - gamma_k_dot * jnp.where(a_m == 0, 0.0, a_s * u)
+    slope = _power(Z) * rho + gamma_k * (Z * jnp.conj(f_s)).real
+    turn = ((f_s * r_m - f_m * r_s) * (jnp.conj(Z) / (_nonzero(a_s) * u))).imag / _nonzero(slope)
+    r_m = r_m - 1j * gamma_k * a_s * u * turn
+    held = (a_m == 0) & (gamma_k > 0)
+    a_m_dot = jnp.where(held, 0.0, (M_ss * r_m - coupling * r_s) / _nonzero(determinant))
+    a_s_dot = jnp.where(held, r_s / _nonzero(M_ss), (M_mm * r_s - M_sm * r_m) / _nonzero(determinant))
+    return a, _ordered(a_m_dot, a_s_dot, m)
 
 
 def _ordered(a_m: Array, a_s: Array, m: int) -> Array:
