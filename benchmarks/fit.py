@@ -1,7 +1,7 @@
 """A fit of 201 points of a two-port with 8 parameters, compile included, and again with other start values.
 
-diffnr beside scipy's least_squares, which sees the same residual written in numpy with the closed form of two resonators, and takes
-its Jacobian by finite differences. Prints a Markdown table.
+diffnr beside scipy's least_squares, which sees the same residual written in numpy with the closed form of two
+resonators, and takes its Jacobian by finite differences. Prints a Markdown table.
 
     python benchmarks/fit.py
 """

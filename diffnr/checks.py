@@ -1,7 +1,7 @@
 """Checks of arguments, and the converters and field specifiers that models share.
 
-Checks look at values only where there are values: inside a transformation (`jit`, `vmap`, `grad`) an
-argument is a tracer and only its shape and dtype are checked.
+Checks look at values only where there are values: inside a transformation (`jit`, `vmap`, `grad`) an argument is a
+tracer and only its shape and dtype are checked.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def as_complex(value: Numbers) -> Array:
 def real_field(lower: float | None = None, upper: float | None = None, **kwargs: Any) -> Any:
     """A dataclass field for a real parameter whose physical bounds travel with it.
 
-    The bounds serve twice: the model refuses values outside of them (by `check_fields`), and the optimisers, when such a
-    leaf is freed, search only inside (see `diffnr.parameters.bounds`).
+    The bounds serve twice: the model refuses values outside of them (by `check_fields`), and the optimisers, when such
+    a leaf is freed, search only inside (see `diffnr.parameters.bounds`).
     """
     # A converter does not know the name of its field: it leaves the refusal of complex numbers to `check_fields`.
     return eqx.field(converter=as_inexact, metadata={"bounds": (lower, upper)}, **kwargs)

@@ -54,9 +54,7 @@ def nonreciprocal_phase(response: PortResponse, *, out: int, into: int) -> Float
     return jnp.where(phase == -jnp.pi, jnp.pi, phase)  # angle knows of a negative zero
 
 
-def reciprocity_norm(
-    response: PortResponse, *, out: int = 1, into: int = 0, squared: bool = False
-) -> Float[Array, ""]:
+def reciprocity_norm(response: PortResponse, *, out: int = 1, into: int = 0, squared: bool = False) -> Float[Array, ""]:
     """Reciprocity norm R = √(1/T ∫ (x_F − x_B)² dt) of the two outputs over a period, by Parseval over harmonics:
 
         R² = (Re Δ_0)² + ½ Σ_{h≥1} |Δ_h|²,      Δ = b[out, into] − b[into, out]
@@ -78,9 +76,7 @@ def reciprocity_norm(
     return total if squared else jnp.sqrt(total)
 
 
-def bandwidth(
-    omega: Numbers, level: Numbers, *, drop: float = 3.0, at: int | None = None
-) -> Float[Array, ""]:
+def bandwidth(omega: Numbers, level: Numbers, *, drop: float = 3.0, at: int | None = None) -> Float[Array, ""]:
     """Width of the contiguous band around a point in which `level` stays within `drop` of its value there.
 
     **Arguments:** `omega`: [frequency], increasing; `level`: [frequency], in dB; `drop`: dB, positive (default 3.0; the
@@ -89,8 +85,8 @@ def bandwidth(
     **Returns:** [], in units of `omega`, edges interpolated linearly; NaN where the band runs out of the data.
     Differentiable in `level` and `omega`.
 
-    **Raises:** `ValueError` for `omega` not a vector or not increasing, another shape of `level`, `drop` not positive, or
-    `at` not an index.
+    **Raises:** `ValueError` for `omega` not a vector or not increasing, another shape of `level`, `drop` not positive,
+    or `at` not an index.
     """
     omega, level = as_real(omega, "omega"), as_real(level, "level")
     require(omega.ndim == 1 and omega.size > 0, "omega", "be a vector", f"of shape {omega.shape}")
@@ -122,7 +118,12 @@ def _pair(response: PortResponse, out: int, into: int) -> tuple[Array, Array]:
 
 def _check(response: PortResponse, out: int, into: int) -> None:
     shape = response.b.shape
-    require(len(shape) == 3, "response", "be to one drive (put the metric inside jax.vmap)", f"a batch of shape {shape[:-3]}")
+    require(
+        len(shape) == 3,
+        "response",
+        "be to one drive (put the metric inside jax.vmap)",
+        f"a batch of shape {shape[:-3]}",
+    )
     require_port("out", out, shape[0])
     require_port("into", into, shape[1])
 
@@ -131,7 +132,8 @@ def _s(response: PortResponse, out: int, into: int) -> Complex[Array, ""]:
     _check(response, out, into)
     if not response.power_normalised:
         raise ValueError(
-            "Argument response must come from a model with power-normalised ports, but |b|² of this model is not a power."
+            "Argument response must come from a model with power-normalised ports, "
+            "but |b|² of this model is not a power."
         )
     return response.s[out, into]
 

@@ -1,7 +1,7 @@
 """A model's parameters by path: "loss.gamma_k", "gamma.0", "loss.1.coefficient".
 
-A path is a dotted chain of field names; a whole number picks an item of a tuple or an entry of an array.
-Paths name parameters everywhere: in `optimize`, in saved files, in TOML.
+A path is a dotted chain of field names; a whole number picks an item of a tuple or an entry of an array. Paths name
+parameters everywhere: in `optimize`, in saved files, in TOML.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ class Selection:
 def select(model: Any, free: Free) -> Selection:
     """The leaves of `model` that an optimiser may move.
 
-    **Arguments:** `model`; `free`: one path, a sequence of paths, or a callable `model -> leaf or tuple of leaves`
-    (as `equinox.tree_at` takes it).
+    **Arguments:** `model`; `free`: one path, a sequence of paths, or a callable `model -> leaf or tuple of leaves` (as
+    `equinox.tree_at` takes it).
 
     **Returns:** a `Selection`.
 
@@ -129,7 +129,9 @@ def _select_where(model: Any, where: Callable[[Any], Any]) -> Selection:
     leaves = tuple(picked) if isinstance(picked, (tuple, list)) else (picked,)
     for leaf in leaves:
         if not isinstance(leaf, _Named):
-            raise ValueError(f"Argument free must pick leaves of the model as they are, but picked a {type(leaf).__name__}.")
+            raise ValueError(
+                f"Argument free must pick leaves of the model as they are, but picked a {type(leaf).__name__}."
+            )
     return select(model, tuple(leaf.name for leaf in leaves))
 
 

@@ -176,9 +176,7 @@ def _port_response(
     return PortResponse(columns, model.harmonics, drive, state, result, model.power_normalised)
 
 
-def scattering(
-    model: AbstractPortModel, omegas: Numbers
-) -> Complex[Array, "frequency out in"]:
+def scattering(model: AbstractPortModel, omegas: Numbers) -> Complex[Array, "frequency out in"]:
     """The scattering matrix S(ω) of a linear model: s₋ = S(ω) s₊.
 
     **Arguments:** `model`: a linear model; `omegas`: [frequency], angular frequencies in the model's rate unit.

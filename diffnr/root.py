@@ -2,9 +2,9 @@
 
     F(y, θ) = 0      ⇒      dy/dθ = −(∂F/∂y)⁻¹ ∂F/∂θ
 
-`newton` and `follow` find y; `implicit` gives any y, however found, its derivative in forward and reverse mode
-and to any order. Unknowns are real: a complex, non-holomorphic problem is split into its real and imaginary parts
-first, because an implicit solve of it as a complex one is silently wrong.
+`newton` and `follow` find y; `implicit` gives any y, however found, its derivative in forward and reverse mode and to
+any order. Unknowns are real: a complex, non-holomorphic problem is split into its real and imaginary parts first,
+because an implicit solve of it as a complex one is silently wrong.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ class RESULTS(eqx.Enumeration):
 
     successful = ""
     max_steps_reached = (
-        "The Newton iteration did not converge in the steps it was allowed. Start from a closer guess, or raise max_steps."
+        "The Newton iteration did not converge in the steps it was allowed. "
+        "Start from a closer guess, or raise max_steps."
     )
-    nonfinite = "The Newton iteration met a value that is not finite. Look for a singular Jacobian or a NaN among the parameters."
+    nonfinite = (
+        "The Newton iteration met a value that is not finite. "
+        "Look for a singular Jacobian or a NaN among the parameters."
+    )
     fold = (
-        "The solution continued from the linear response ended in a fold, so that the branch asked for does not exist at "
-        "this drive. Pass guess= to choose another branch, or lower the drive."
+        "The solution continued from the linear response ended in a fold, so that the branch asked for does not exist "
+        "at this drive. Pass guess= to choose another branch, or lower the drive."
     )
 
 
@@ -68,8 +72,8 @@ def newton(
       leaf of `residual` itself where that is an `equinox.Module`; it may not be closed over.
     - `guess`: [n], real, where to start. It carries no derivative.
     - `args`: any pytree.
-    - `rtol`: the iteration succeeds when a full step is smaller than `rtol` times ‖y‖ (default ε^0.6 of the dtype: 4e-10 in
-      float64) and steps shrink no more, so that the value is as precise as round-off allows.
+    - `rtol`: the iteration succeeds when a full step is smaller than `rtol` times ‖y‖ (default ε^0.6 of the dtype:
+      4e-10 in float64) and steps shrink no more, so that the value is as precise as round-off allows.
     - `max_steps`: of the iteration, refused trial steps included.
 
     **Returns:** a `RootSolution`, whose `value` has the implicit derivative. Under `vmap` each lane has its own
@@ -94,13 +98,13 @@ def follow(
     """Root of F(y, t, args) = 0 at t = 1, on the branch that starts from `guess` at t → 0.
 
     Tangent predictor, Newton corrector, and a step that is quartered where the corrector has to move far or does not
-    contract fast, and doubled where it arrives. The sign of det ∂F/∂y is watched: if it changes, or the step vanishes, the
-    branch has a fold on the way and `result` says so. This is the definition of "the branch continued from the linear
-    response".
+    contract fast, and doubled where it arrives. The sign of det ∂F/∂y is watched: if it changes, or the step vanishes,
+    the branch has a fold on the way and `result` says so. This is the definition of "the branch continued from the
+    linear response".
 
-    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for 0 < t ≤ 1; `guess`: [n], the solution for
-    t → 0, to a thousandth; `start`: the first t tried, in (0, 1) (a smaller one where Newton leads far from `guess`);
-    `max_steps`: Newton steps in all.
+    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for 0 < t ≤ 1; `guess`: [n], the solution
+    for t → 0, to a thousandth; `start`: the first t tried, in (0, 1) (a smaller one where Newton leads far from
+    `guess`); `max_steps`: Newton steps in all.
 
     **Returns:** a `RootSolution` at t = 1 with the implicit derivative there.
 
@@ -108,9 +112,7 @@ def follow(
     """
     guess = _real_vector(guess)
     require(0.0 < start < 1.0, "start", "lie between 0 and 1", start)
-    y, result, norm, steps = _follow(
-        _frozen(residual), lax.stop_gradient(guess), _frozen(args), start, rtol, max_steps
-    )
+    y, result, norm, steps = _follow(_frozen(residual), lax.stop_gradient(guess), _frozen(args), start, rtol, max_steps)
     one = jnp.ones((), guess.dtype)
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
 
@@ -177,7 +179,7 @@ def _newton(
         return y, f, d, alpha, n + 1, done
 
     def going(carry: tuple) -> Bool[Array, ""]:
-        y, _, d, alpha, n, done = carry
+        _, _, d, alpha, n, done = carry
         return ~done & (n < max_steps) & (alpha > 1e-8) & jnp.all(jnp.isfinite(d))
 
     f, d = direction(guess)
@@ -272,6 +274,8 @@ def _tolerance(y: Array, rtol: float | None) -> float:
 def _real_vector(guess: Array) -> Array:
     guess = jnp.asarray(guess)
     if jnp.issubdtype(guess.dtype, jnp.complexfloating):
-        raise ValueError("Argument guess must be real (split a complex unknown into real and imaginary parts), but was complex.")
+        raise ValueError(
+            "Argument guess must be real (split a complex unknown into real and imaginary parts), but was complex."
+        )
     require(guess.ndim == 1, "guess", "be a vector", f"an array of shape {guess.shape}")
     return guess

@@ -110,8 +110,8 @@ def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0)
 def scattering_difference(model: AbstractPortModel, data: Any) -> Complex[Array, "frequency out in"]:
     """S_model − S_data at the data's frequencies, each port driven alone with amplitude 1: what `optimize.fit` fits.
 
-    **Arguments:** `model`: a model with as many ports as the data, which may be nonlinear; `data`: a `diffnr.FieldData`, or
-    anything with `omega` [f] and `s` [f, out, in].
+    **Arguments:** `model`: a model with as many ports as the data, which may be nonlinear; `data`: a
+    `diffnr.FieldData`, or anything with `omega` [f] and `s` [f, out, in].
 
     **Returns:** complex [f, out, in]; NaN where a nonlinear model's solve fails.
 
@@ -129,8 +129,9 @@ def scattering_residual(model: AbstractPortModel, data: Any, sigma: Any = None) 
 
         [Re, Im] of (S_model(ω_f) − S_f) / σ,      [f, out, in] flattened in that order
 
-    **Arguments:** `model`, `data` as for `scattering_difference`; `sigma`: standard deviation of each real and imaginary
-    part: scalar, [f] or [f, out, in], positive. By default that of `data`; where that is None too, 1 (misfits count alike).
+    **Arguments:** `model`, `data` as for `scattering_difference`; `sigma`: standard deviation of each real and
+    imaginary part: scalar, [f] or [f, out, in], positive. By default that of `data`; where that is None too, 1 (misfits
+    count alike).
 
     **Returns:** [2 · f · out · in]; its squares sum to χ².
 

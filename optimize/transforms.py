@@ -103,8 +103,8 @@ def _check_scale(scale: Array) -> None:
 def transform_for(bounds: tuple[float | None, float | None], value: ArrayLike) -> AbstractTransform:
     """The transform that keeps a leaf inside its physical bounds, scaled to its present value.
 
-    **Arguments:** `bounds`: (lower, upper), None where there is none, as `diffnr.parameters.bounds` returns them; `value`:
-    the leaf, any shape.
+    **Arguments:** `bounds`: (lower, upper), None where there is none, as `diffnr.parameters.bounds` returns them;
+    `value`: the leaf, any shape.
 
     **Returns:** `Scaled`, `Positive` (for a lower bound of 0) or `Interval`.
 
@@ -167,8 +167,8 @@ class Parametrisation(eqx.Module):
 def parametrise(model: Any, free: Free, transforms: Mapping[str, AbstractTransform] | None = None) -> Parametrisation:
     """The leaves of `model` that are free, as one vector of unbounded reals.
 
-    **Arguments:** `model`; `free`: a path, several, or a callable (see `diffnr.parameters.select`); `transforms`: `{path:
-    transform}` where the default (from the leaf's physical bounds, scaled to its value) is not wanted.
+    **Arguments:** `model`; `free`: a path, several, or a callable (see `diffnr.parameters.select`); `transforms`:
+    `{path: transform}` where the default (from the leaf's physical bounds, scaled to its value) is not wanted.
 
     **Returns:** a `Parametrisation`.
 

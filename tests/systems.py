@@ -80,9 +80,7 @@ ROOTS = (
         (1.0, 1.0),
         (3.0, 1.5),
         lambda a: jnp.stack([a[1], a[0] / a[1]]),
-        lambda a: jnp.stack(
-            [jnp.stack([0 * a[0], 1.0 + 0 * a[0]]), jnp.stack([1 / a[1], -a[0] / a[1] ** 2])]
-        ),
+        lambda a: jnp.stack([jnp.stack([0 * a[0], 1.0 + 0 * a[0]]), jnp.stack([1 / a[1], -a[0] / a[1] ** 2])]),
     ),
 )
 
@@ -107,7 +105,12 @@ class Pair:
 
 
 def pair_model(
-    kappa: Array | float, gamma_k: Array | float, detuning: Array, gamma: Array, gamma_0: Array, epsilon: float | None = None
+    kappa: Array | float,
+    gamma_k: Array | float,
+    detuning: Array,
+    gamma: Array,
+    gamma_0: Array,
+    epsilon: float | None = None,
 ) -> tcmt.TwoResonators:
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0, epsilon=epsilon)
     return tcmt.two_resonators(omega=-detuning, gamma=gamma, gamma_0=gamma_0, kappa=kappa, loss=loss)
@@ -161,7 +164,13 @@ def isolation_slope_on_resonance(kappa: float, gamma_k: float, G: float) -> floa
 
 
 def saturable_branch(
-    kappa: float, coefficient: float, detuning: tuple[float, float], gamma: float, gamma_0: float, power: float, into: int
+    kappa: float,
+    coefficient: float,
+    detuning: tuple[float, float],
+    gamma: float,
+    gamma_0: float,
+    power: float,
+    into: int,
 ) -> tuple[bool, float]:
     """Whether the branch from zero power has folded below `power`, and |a2|² on the lowest branch there.
 
@@ -177,7 +186,7 @@ def saturable_branch(
     extrema = extrema[extrema > 0]
     top = extrema[0] * abs(Z + coefficient / (1 + extrema[0])) ** 2 if extrema.size > 1 else np.inf
     x = np.roots(np.polysub(np.polymul([1, 0], [A, 2 * A + B, A + B + C]), F * np.array([1, 2, 1])))
-    return F > top, float(np.min(x[abs(x.imag) < 1e-6 * abs(x)].real))
+    return top < F, float(np.min(x[abs(x.imag) < 1e-6 * abs(x)].real))
 
 
 class CrossAbsorption(tcmt.AbstractLoss):
@@ -209,7 +218,8 @@ def isolation(model: nr.AbstractPortModel, omega: Array | float = 0.0, amplitude
 
 
 def random_modes(seed: int, modes: int, ports: int, *batch: int, lossless: bool = True) -> dict[str, np.ndarray]:
-    """Random Ω (Hermitian), D and C (unitary; a contraction unless `lossless`) of a passive device, or a batch of them."""
+    """Random Ω (Hermitian), D and C (unitary; a contraction unless `lossless`) of a passive device, or a batch of
+    them."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape: int) -> np.ndarray:

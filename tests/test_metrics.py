@@ -5,13 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from systems import PAIRS, central_difference
 
 import diffnr as nr
 from diffnr import metrics
+from systems import PAIRS, central_difference
 
 
-def response(b: object, harmonics: tuple[int, ...] = (1,), amplitude: complex = 1.0, powers: bool = True) -> nr.PortResponse:
+def response(
+    b: object, harmonics: tuple[int, ...] = (1,), amplitude: complex = 1.0, powers: bool = True
+) -> nr.PortResponse:
     """A response with outgoing amplitudes b[out, in] of the tone, or b[out, in, harmonic]."""
     b = jnp.asarray(b, complex)
     b = b[..., None] if b.ndim == 2 else b
@@ -161,7 +163,7 @@ def test_powers_are_refused_where_ports_are_not_power_normalised(metric: str) ->
     with pytest.raises(ValueError, match=r"^Argument response must come from a model with power-normalised ports"):
         getattr(metrics, metric)(response(b, powers=False), **TWO)
     metrics.isolation(response(b, powers=False), **TWO)
-    with pytest.raises(ValueError, match="^Argument out must be a port between 0 and 1, but was 5"):
+    with pytest.raises(ValueError, match=r"^Argument out must be a port between 0 and 1, but was 5"):
         getattr(metrics, metric)(ISOLATOR, out=5, into=0)
 
 

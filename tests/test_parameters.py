@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from systems import central_difference, isolation, random_modes
 
 import diffnr as nr
 from diffnr import tcmt
 from diffnr.checks import check_fields, rate_field, real_field
 from diffnr.parameters import bounds, get, paths, replace, select
+from systems import central_difference, isolation, random_modes
 
 PAIR = tcmt.two_resonators(
     omega=(0.1, -0.2), gamma=(0.9, 0.5), gamma_0=(0.2, 0.3), kappa=1.3, loss=tcmt.NonlocalLoss(0.8, mode=1, sensed=0)
@@ -38,7 +38,19 @@ def test_get() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "gama", "gamma.2", "gamma.-1", "gamma.x", "kappa.0", "loss.gamma", "loss.0.gamma_k", "laws.0", "_x", "num_modes"],
+    [
+        "",
+        "gama",
+        "gamma.2",
+        "gamma.-1",
+        "gamma.x",
+        "kappa.0",
+        "loss.gamma",
+        "loss.0.gamma_k",
+        "laws.0",
+        "_x",
+        "num_modes",
+    ],
 )
 def test_unknown_path_is_answered_with_those_there_are(path: str) -> None:
     sentence = r"^Argument path must name a parameter of TwoResonators \('omega', .*'loss.gamma_k'\), but was '"
@@ -49,7 +61,10 @@ def test_unknown_path_is_answered_with_those_there_are(path: str) -> None:
 
 
 def test_replace_returns_a_changed_copy() -> None:
-    new = replace(LAWS, {"kappa": 2, "gamma.1": 0.7, "gamma_0": 0.25, "loss.0.gamma_k": np.float64(0.6), "loss.1.coefficient": 1.5})
+    new = replace(
+        LAWS,
+        {"kappa": 2, "gamma.1": 0.7, "gamma_0": 0.25, "loss.0.gamma_k": np.float64(0.6), "loss.1.coefficient": 1.5},
+    )
     assert type(new) is tcmt.TwoResonators
     assert new.kappa == 2.0
     assert new.gamma.tolist() == [0.9, 0.7]
@@ -68,14 +83,14 @@ def test_replace_gives_a_leaf_where_there_was_none() -> None:
     # As a leaf it is differentiable and does not retrace.
     slope = jax.jit(jax.grad(lambda e: isolation(replace(soft, {"loss.epsilon": e}))))(1e-2)
     assert slope != 0.0
-    with pytest.raises(ValueError, match="^Argument epsilon must be positive"):
+    with pytest.raises(ValueError, match=r"^Argument epsilon must be positive"):
         replace(PAIR, {"loss.epsilon": -1e-3})
 
 
 def test_replace_of_whole_submodels() -> None:
     assert replace(PAIR, {"loss": ()}).linear
     assert replace(LAWS, {"loss.0": tcmt.KerrLoss(1.0, 1)}).loss[0].mode == 1
-    with pytest.raises(ValueError, match="^Argument mode must be a mode between 0 and 1, but was 2"):
+    with pytest.raises(ValueError, match=r"^Argument mode must be a mode between 0 and 1, but was 2"):
         replace(PAIR, {"loss": tcmt.KerrLoss(1.0, 2)})
 
 
@@ -166,7 +181,7 @@ def test_select(free: object) -> None:
     new = chosen.rebuild((jnp.array([1.0, 2.0]), jnp.array(3.0)))
     assert new.gamma.tolist() == [1.0, 2.0]
     assert new.loss[0].gamma_k == 3.0
-    with pytest.raises(ValueError, match="^Argument gamma must not be negative"):
+    with pytest.raises(ValueError, match=r"^Argument gamma must not be negative"):
         chosen.rebuild((jnp.array([1.0, -2.0]), jnp.array(3.0)))
 
 
@@ -205,7 +220,7 @@ def test_select_refuses(free: object, sentence: str) -> None:
 
 def test_complex_parameters_are_not_free() -> None:
     device = tcmt.CoupledModes(**random_modes(0, 2, 2))
-    with pytest.raises(ValueError, match="^Argument free must name real parameters, but 'D' is a complex128 array"):
+    with pytest.raises(ValueError, match=r"^Argument free must name real parameters, but 'D' is a complex128 array"):
         select(device, "D")
 
 

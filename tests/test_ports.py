@@ -1,16 +1,18 @@
 """Drives, port responses and scattering: shapes, dtypes, batching, compilation, and what they refuse."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from systems import PAIRS, isolation
 
 import diffnr as nr
 from diffnr import tcmt
 from diffnr.checks import rate_field
+from systems import PAIRS, isolation
 
 EXACT = PAIRS[1].model()
 SOFT = PAIRS[1].model(1e-3)
@@ -62,7 +64,10 @@ NAN = float("nan")
         ({"omega": 1.0, "amplitude": NAN}, "amplitude must be finite, but was nan"),
         ({"omega": 1.0, "power": -1.0}, "power must not be negative, but was -1"),
         ({"omega": 1.0, "power": NAN}, "power must be finite, but was nan"),
-        ({"omega": 1.0, "amplitude": 1.0, "power": 1.0}, "power must be left out where amplitude is given, but was 1.0"),
+        (
+            {"omega": 1.0, "amplitude": 1.0, "power": 1.0},
+            "power must be left out where amplitude is given, but was 1.0",
+        ),
     ],
 )
 def test_drive_refuses(arguments: dict[str, complex], sentence: str) -> None:
@@ -114,7 +119,9 @@ def test_ports_that_are_not_there_are_refused(ports: tuple, sentence: str) -> No
 
 @pytest.mark.parametrize("drive", [nr.Drive(np.zeros(2)), nr.Drive(0.0, np.ones(3))])
 def test_many_drives_are_refused(drive: nr.Drive) -> None:
-    with pytest.raises(ValueError, match=r"^Argument drive must have a scalar omega and amplitude \(use jax.vmap for many\)"):
+    with pytest.raises(
+        ValueError, match=r"^Argument drive must have a scalar omega and amplitude \(use jax.vmap for many\)"
+    ):
         nr.port_response(EXACT, drive)
 
 
@@ -169,7 +176,7 @@ class Counted(tcmt.AbstractLoss):
 
     coefficient: Array = rate_field()
     mode: int = eqx.field(static=True)
-    traces = [0]  # noqa: RUF012: shared on purpose
+    traces: ClassVar[list[int]] = [0]
 
     def rate(self, a: Array) -> Array:
         Counted.traces[0] += 1

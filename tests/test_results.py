@@ -1,11 +1,12 @@
 """What the optimisers return is saved and loaded like any model, and reports itself."""
 
-import diffnr as nr
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimize as op
 import pytest
+
+import diffnr as nr
+import optimize as op
 from diffnr import tcmt
 
 OMEGA = jnp.linspace(-1.0, 1.0, 31)

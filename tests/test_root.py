@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from systems import ROOTS, Root
 
 from diffnr.root import RESULTS, RootSolution, follow, implicit, newton
+from systems import ROOTS, Root
 
 each_root = pytest.mark.parametrize("system", ROOTS, ids=lambda system: system.name)
 
@@ -30,10 +30,13 @@ def test_newton_finds_the_root_and_its_derivatives(system: Root) -> None:
     solution, forward, reverse, second = everything(args)
     assert solution.result == RESULTS.successful
     assert 0 < solution.num_steps < 64
-    # Newton ends when steps shrink no more: what is left is round-off, times the condition of the Jacobian (below 1e3 here,
+    # Newton ends when steps shrink no more: what is left is round-off, times the condition of the Jacobian (below 1e3
+    # here,
     # rows scaled).
     np.testing.assert_allclose(solution.value, system.root(args), rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(solution.residual_norm, jnp.linalg.norm(system.residual(solution.value, args)), atol=1e-9)
+    np.testing.assert_allclose(
+        solution.residual_norm, jnp.linalg.norm(system.residual(solution.value, args)), atol=1e-9
+    )
     # One linear solve with an exact Jacobian for the first order, two for the second: round-off times the condition.
     np.testing.assert_allclose(forward, system.gradient(args), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(reverse, system.gradient(args), rtol=1e-12, atol=1e-12)
@@ -72,7 +75,11 @@ def test_a_failing_lane_is_marked_and_leaves_the_others_alone() -> None:
     @jax.jit
     def lanes(a: Array) -> tuple[RootSolution, Array, Array]:
         value = jax.vmap(square_root)(a)
-        return value, jax.vmap(jax.grad(lambda a: square_root(a).value[0]))(a), jax.vmap(jax.jacfwd(lambda a: square_root(a).value[0]))(a)
+        return (
+            value,
+            jax.vmap(jax.grad(lambda a: square_root(a).value[0]))(a),
+            jax.vmap(jax.jacfwd(lambda a: square_root(a).value[0]))(a),
+        )
 
     solution, reverse, forward = lanes(a)
     assert (solution.result == RESULTS.successful).tolist() == [True, False, True]
@@ -111,7 +118,9 @@ def test_a_module_may_carry_what_is_differentiated() -> None:
         def __call__(self, y: Array, scale: Array) -> Array:
             return scale * y**3 - self.level
 
-    value = jax.jit(jax.grad(lambda level: newton(Residual(level), jnp.ones(1), jnp.array(2.0)).value[0]))(jnp.array(16.0))
+    value = jax.jit(jax.grad(lambda level: newton(Residual(level), jnp.ones(1), jnp.array(2.0)).value[0]))(
+        jnp.array(16.0)
+    )
     np.testing.assert_allclose(value, 1 / 24, rtol=1e-14)  # y = (level/2)^{1/3}, dy = 1/(6 y²); round-off
 
 
@@ -127,7 +136,9 @@ def test_max_steps_is_kept() -> None:
 
 
 @pytest.mark.parametrize("solver", [newton, follow])
-@pytest.mark.parametrize("guess", [jnp.array([1j]), jnp.array(1.0), jnp.ones((2, 2))], ids=["complex", "scalar", "matrix"])
+@pytest.mark.parametrize(
+    "guess", [jnp.array([1j]), jnp.array(1.0), jnp.ones((2, 2))], ids=["complex", "scalar", "matrix"]
+)
 def test_guess_must_be_a_real_vector(solver, guess: Array) -> None:
     with pytest.raises(ValueError, match=r"^Argument guess must be (real|a vector)"):
         solver(lambda y, *_: y, guess)
@@ -186,7 +197,8 @@ def test_follow_reports_a_fold_and_no_earlier() -> None:
 
 
 def test_follow_does_not_jump_to_the_branch_beyond_a_double_fold() -> None:
-    # y − y³ + .15 y⁵ rises again beyond its folds: at loads above the first one only the upper branch exists. Its second
+    # y − y³ + .15 y⁵ rises again beyond its folds: at loads above the first one only the upper branch exists. Its
+    # second
     # unknown, a hundred times larger and nearly constant, would hide the jump from a test of the relative change alone.
     def residual(y: Array, t: Array, load: Array) -> Array:
         return jnp.stack([y[0] - y[0] ** 3 + 0.15 * y[0] ** 5 - load * t, y[1] - 100.0 - 0.01 * y[0]])
@@ -206,7 +218,9 @@ def test_follow_reports_where_the_determinant_changes_sign() -> None:
 def test_follow_says_when_it_cannot_start() -> None:
     assert follow(lambda y, t, a: y * jnp.nan, jnp.ones(1)).result == RESULTS.nonfinite
     assert follow(lambda y, t, a: y**2 + 1, jnp.ones(1)).result == RESULTS.max_steps_reached
-    assert follow(cubic, jnp.ones(1), jnp.array([1.0, 2.0, 3.0])).result == RESULTS.max_steps_reached  # 1 is not y(t → 0)
+    assert (
+        follow(cubic, jnp.ones(1), jnp.array([1.0, 2.0, 3.0])).result == RESULTS.max_steps_reached
+    )  # 1 is not y(t → 0)
 
 
 def test_follow_counts_its_steps() -> None:

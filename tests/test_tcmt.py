@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from systems import central_difference, random_modes
 
 import diffnr as nr
 from diffnr import tcmt
 from diffnr.tcmt.loss import check_laws
+from systems import central_difference, random_modes
 
 OMEGAS = jnp.linspace(-3.0, 3.0, 5)
 
@@ -29,7 +29,12 @@ def test_lossless_device_conserves_power_and_reverses_in_time(modes: int, ports:
         m = device.matrices()
         companion = tcmt.CoupledModes(omega=m.omega.T, D=m.K, C=m.C.T, K=m.D, lossless=True)
         margin = tcmt.passivity_margin(device)
-        return nr.scattering(device, OMEGAS), nr.scattering(companion, OMEGAS), margin, companion.matrices().gamma - m.gamma.T
+        return (
+            nr.scattering(device, OMEGAS),
+            nr.scattering(companion, OMEGAS),
+            margin,
+            companion.matrices().gamma - m.gamma.T,
+        )
 
     S, reversed_S, margin, gamma = solve(random_modes(0, modes, ports, 16))
     identity = jnp.broadcast_to(jnp.eye(ports), S.shape)
@@ -129,9 +134,7 @@ def test_passive_by_construction() -> None:
         device = tcmt.CoupledModes(**parts, gamma_i=jnp.diag(absorption))
         return tcmt.passivity_margin(device), jnp.linalg.norm(nr.scattering(device, OMEGAS), 2, axis=(1, 2))
 
-    margin, gain = solve(
-        random_modes(1, 3, 2, 64, lossless=False), np.random.default_rng(2).uniform(size=(64, 3))
-    )
+    margin, gain = solve(random_modes(1, 3, 2, 64, lossless=False), np.random.default_rng(2).uniform(size=(64, 3)))
     assert jnp.min(margin) >= -1e-13  # round-off
     assert jnp.max(gain) <= 1 + 1e-13
     assert jnp.max(margin) > 1e-3
@@ -169,7 +172,9 @@ def test_scattering_gradient_in_every_parameter() -> None:
 
     @jax.jit
     def transmitted(x: Array) -> Array:
-        moved = jax.tree.map(lambda a, b: a + x * b, eqx.filter(device, eqx.is_array), eqx.filter(direction, eqx.is_array))
+        moved = jax.tree.map(
+            lambda a, b: a + x * b, eqx.filter(device, eqx.is_array), eqx.filter(direction, eqx.is_array)
+        )
         return jnp.abs(nr.scattering(eqx.combine(moved, device), OMEGAS)[:, 1, 0]) ** 2
 
     slope = jax.jit(jax.jacfwd(transmitted))(0.0)
@@ -209,7 +214,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "kappa complex": (lambda: pair(kappa=1j), "kappa must be real, but was 1j"),
     "kappa vector": (lambda: pair(kappa=np.ones(2)), r"kappa must have shape \(\), but was of shape \(2,\)"),
     "mode beyond": (lambda: pair(loss=tcmt.KerrLoss(1.0, 2)), "mode must be a mode between 0 and 1, but was 2"),
-    "mode negative": (lambda: modes(loss=tcmt.SaturableLoss(1.0, -1)), "mode must be a mode between 0 and 1, but was -1"),
+    "mode negative": (
+        lambda: modes(loss=tcmt.SaturableLoss(1.0, -1)),
+        "mode must be a mode between 0 and 1, but was -1",
+    ),
     "sensed beyond": (lambda: pair(loss=(tcmt.NonlocalLoss(1.0, 1, 2),)), "sensed must be a mode between 0 and 1"),
     "no law": (lambda: check_laws(0.5, 2), "loss must be a law or a tuple of laws, but was 0.5"),
     "list of laws": (lambda: check_laws([NONLOCAL], 2), r"loss must be a law or a tuple of laws, but was \["),
@@ -227,26 +235,50 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "D vector": (lambda: modes(D=np.ones(2)), r"D must have shape \(ports, modes\), but was of shape \(2,\)"),
     "D NaN": (lambda: modes(D=np.full((2, 2), NAN)), "D must be finite"),
     "C shape": (lambda: modes(C=np.eye(3)), r"C must have shape \(2, 2\), but was of shape \(3, 3\)"),
-    "C not a contraction": (lambda: modes(C=1.1 * np.eye(2)), "C must have a 2-norm of at most 1 .*, but was of norm 1.1"),
+    "C not a contraction": (
+        lambda: modes(C=1.1 * np.eye(2)),
+        "C must have a 2-norm of at most 1 .*, but was of norm 1.1",
+    ),
     "K shape": (lambda: modes(K=np.ones((1, 2))), r"K must have shape \(2, 2\), but was of shape \(1, 2\)"),
-    "omega shape": (lambda: modes(omega=np.zeros(3)), r"omega must have shape \(2,\) or \(2, 2\), but was of shape \(3,\)"),
+    "omega shape": (
+        lambda: modes(omega=np.zeros(3)),
+        r"omega must have shape \(2,\) or \(2, 2\), but was of shape \(3,\)",
+    ),
     "omega not Hermitian": (lambda: modes(omega=[[0, 1], [-1, 0]]), r"omega must be real \(a vector\) or Hermitian"),
     "omega vector complex": (lambda: modes(omega=[1j, 0]), r"omega must be real \(a vector\) or Hermitian"),
     "omega infinite": (lambda: modes(omega=[np.inf, 0]), "omega must be finite"),
     "gamma_i negative": (lambda: modes(gamma_i=[-1.0, 0]), "gamma_i must have no negative rate .* eigenvalue -1"),
-    "gamma_i indefinite": (lambda: modes(gamma_i=[[1, 2], [2, 1]]), "gamma_i must have no negative rate .* eigenvalue -1"),
+    "gamma_i indefinite": (
+        lambda: modes(gamma_i=[[1, 2], [2, 1]]),
+        "gamma_i must have no negative rate .* eigenvalue -1",
+    ),
     "gamma_i not Hermitian": (lambda: modes(gamma_i=[[1, 2j], [2j, 1]]), "gamma_i must be real .* or Hermitian"),
     "lossless, C": (lambda: modes(C=0.5 * np.eye(2), lossless=True), "C must be unitary where lossless=True"),
-    "lossless, K": (lambda: modes(K=2 * np.eye(2), lossless=True), r"K must equal −CᵀD\* where lossless=True, but was off by 1"),
+    "lossless, K": (
+        lambda: modes(K=2 * np.eye(2), lossless=True),
+        r"K must equal −CᵀD\* where lossless=True, but was off by 1",
+    ),
     "lossless, gamma_i": (lambda: modes(gamma_i=[0.1, 0], lossless=True), "gamma_i must be zero where lossless=True"),
     "lossless, loss": (lambda: modes(loss=NONLOCAL, lossless=True), "loss must be empty where lossless=True"),
-    "s_plus shape": (lambda: tcmt.steady_state(pair(), 0.0, np.ones(3)), r"s_plus must have shape \(2,\), but was of shape"),
+    "s_plus shape": (
+        lambda: tcmt.steady_state(pair(), 0.0, np.ones(3)),
+        r"s_plus must have shape \(2,\), but was of shape",
+    ),
     "s_plus NaN": (lambda: tcmt.steady_state(pair(), 0.0, [NAN, 0]), "s_plus must be finite"),
-    "omega many": (lambda: tcmt.steady_state(pair(), np.zeros(2), np.ones(2)), r"omega must be a scalar \(use jax.vmap"),
+    "omega many": (
+        lambda: tcmt.steady_state(pair(), np.zeros(2), np.ones(2)),
+        r"omega must be a scalar \(use jax.vmap",
+    ),
     "omega drive complex": (lambda: tcmt.steady_state(pair(), 1j, np.ones(2)), "omega must be real, but was 1j"),
-    "guess shape": (lambda: tcmt.steady_state(pair(), 0.0, np.ones(2), guess=np.ones(3)), r"guess must have shape \(2,\)"),
+    "guess shape": (
+        lambda: tcmt.steady_state(pair(), 0.0, np.ones(2), guess=np.ones(3)),
+        r"guess must have shape \(2,\)",
+    ),
     "guess NaN": (lambda: tcmt.steady_state(pair(), 0.0, np.ones(2), guess=[NAN, 0]), "guess must be finite"),
-    "into beyond": (lambda: tcmt.effective_hamiltonian(pair(), 0.0, into=2), "into must be a port between 0 and 1, but was 2"),
+    "into beyond": (
+        lambda: tcmt.effective_hamiltonian(pair(), 0.0, into=2),
+        "into must be a port between 0 and 1, but was 2",
+    ),
     "out beyond": (lambda: tcmt.effective_coupling(pair(), 0.0, out=2, into=0), "out must be a mode between 0 and 1"),
 }
 

@@ -1,15 +1,14 @@
 """The effective Hamiltonian: at the steady state it is the equation of motion, for every law."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
-from systems import CrossAbsorption, random_modes
 
 import diffnr as nr
 from diffnr import tcmt
+from systems import CrossAbsorption, random_modes
 
 
 def pair(*laws: tcmt.AbstractLaw) -> tcmt.TwoResonators:
@@ -91,5 +90,7 @@ def test_laws_without_a_hamiltonian_are_refused() -> None:
         def check_modes(self, num_modes: int) -> None:
             pass
 
-    with pytest.raises(ValueError, match=r"^Argument model must have laws linear, of one mode or nonlocal, but was Odd"):
+    with pytest.raises(
+        ValueError, match=r"^Argument model must have laws linear, of one mode or nonlocal, but was Odd"
+    ):
         tcmt.effective_hamiltonian(pair(Odd()), 0.3)

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
+
+import diffnr as nr
+from diffnr import tcmt
 from systems import (
     PAIRS,
     CrossAbsorption,
@@ -18,9 +21,6 @@ from systems import (
     random_modes,
     saturable_branch,
 )
-
-import diffnr as nr
-from diffnr import tcmt
 
 PORT = 9.25**0.5  # paper ports at κ = 3
 
@@ -140,7 +140,16 @@ def cold_start(law: Callable[[Array, Array], tcmt.AbstractLaw], n: int) -> dict[
         return r.successful, r.result == nr.RESULTS.fold, r.state, error
 
     ok, fold, a, error = solve(kappa, gamma_k, detuning, power, c)
-    return {"ok": ok, "fold": fold, "a": a, "error": error, "kappa": kappa, "power": power, "c": c, "detuning": detuning}
+    return {
+        "ok": ok,
+        "fold": fold,
+        "a": a,
+        "error": error,
+        "kappa": kappa,
+        "power": power,
+        "c": c,
+        "detuning": detuning,
+    }
 
 
 @pytest.mark.parametrize(
@@ -195,7 +204,7 @@ def test_saturable_loss_isolates_at_one_power_only(c: float, highest: float) -> 
     power = np.logspace(0.8, 2.5, 401)
     level = isolation_over_power(tcmt.SaturableLoss(c, mode=1), jnp.asarray(power))
     # Mode 0 eliminated, |t12/t21| = (S + γ_f)/(S + γ_b) with S = G + κ²/G and γ = c/(1 + |a1|²) of either direction.
-    G, S = PORT + 0.5, PORT + 0.5 + 9 / (PORT + 0.5)
+    S = PORT + 0.5 + 9 / (PORT + 0.5)
     x = np.array([[saturable_branch(3.0, c, (0.0, 0.0), PORT, 0.5, p, into)[1] for into in (0, 1)] for p in power])
     forward, backward = (S + c / (1 + x)).T
     np.testing.assert_allclose(level, 20 * np.log10(forward / backward), atol=1e-8)  # roots of a cubic, by numpy

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from jax import Array
+
+import diffnr as nr
+from diffnr import tcmt
 from systems import (
     PAIRS,
     Pair,
@@ -19,12 +22,11 @@ from systems import (
     transmissions,
 )
 
-import diffnr as nr
-from diffnr import tcmt
-
 
 @eqx.filter_jit
-def response(model: tcmt.TwoResonators, omega: Array | float = 0.0, amplitude: Array | complex = 1.0) -> nr.PortResponse:
+def response(
+    model: tcmt.TwoResonators, omega: Array | float = 0.0, amplitude: Array | complex = 1.0
+) -> nr.PortResponse:
     return nr.port_response(model, nr.Drive(omega, amplitude), throw=False)
 
 
@@ -40,7 +42,8 @@ def paper_sweep(kappa: Array, gamma_k: Array, D1: Array, D2: Array) -> Array:
     return jax.vmap(one)(*jnp.broadcast_arrays(*(jnp.asarray(x, float) for x in (kappa, gamma_k, D1, D2))))
 
 
-# Printed numbers have ten digits, so that they may be off by half a unit of the last, 5e-11: 1e-9 relative with a margin.
+# Printed numbers have ten digits, so that they may be off by half a unit of the last, 5e-11: 1e-9 relative with a
+# margin.
 PRINTED = {"rtol": 1e-9, "atol": 6e-11}
 
 
@@ -147,7 +150,13 @@ def test_gradients_against_central_differences_up_to_the_threshold() -> None:
     rng = np.random.default_rng(0)
     n = 64
     ratio = np.concatenate([rng.uniform(0.02, 0.98, n - 2), [0.98, 0.99]])
-    parameters = (rng.uniform(0.03, 30, n), ratio, rng.uniform(-5, 5, (n, 2)), rng.uniform(0.1, 9, (n, 2)), rng.uniform(0, 1, (n, 2)))
+    parameters = (
+        rng.uniform(0.03, 30, n),
+        ratio,
+        rng.uniform(-5, 5, (n, 2)),
+        rng.uniform(0.1, 9, (n, 2)),
+        rng.uniform(0, 1, (n, 2)),
+    )
     forward, reverse, difference = jax.jit(jax.vmap(one))(*map(jnp.asarray, parameters))
     # The step is a fiftieth of the distance to the singularity: .02⁶ = 6e-11, and round-off 1e-15/.02 of the isolation.
     np.testing.assert_allclose(forward, difference, rtol=1e-7)
@@ -296,7 +305,8 @@ def test_undriven_device_is_at_rest() -> None:
     assert (state.s_minus == 0).all()
 
 
-# With G1 = G2 = κ = 1 on resonance and f = (1, 2i), Z = −1 and k = 3i: (−ρ + γ_k) u = 3i, so that at γ_k = 4 ρ is 1 or 7,
+# With G1 = G2 = κ = 1 on resonance and f = (1, 2i), Z = −1 and k = 3i: (−ρ + γ_k) u = 3i, so that at γ_k = 4 ρ is 1 or
+# 7,
 # and extinction is a third solution, as 3 < γ_k. Row 0 then gives a_s = 1/(1 − iρu) with u = ±i.
 BRANCHES = {
     "upper": (lambda: 1 / (1 - 7), -7j),

@@ -26,8 +26,8 @@ def effective_hamiltonian(
 
     so that nonlocal loss, which is a loss of mode m, shows as a nonreciprocal coupling s → m.
 
-    **Arguments:** `model`: a coupled-mode model; `omega`: [], drive frequency; `into`: the driven port; `amplitude`: [], of
-    the drive (it matters for laws that depend on power).
+    **Arguments:** `model`: a coupled-mode model; `omega`: [], drive frequency; `into`: the driven port; `amplitude`:
+    [], of the drive (it matters for laws that depend on power).
 
     **Returns:** [N, N], in the model's rate unit; entry [m, s] is the rate at which mode s drives mode m.
 
@@ -49,7 +49,9 @@ def effective_hamiltonian(
         elif isinstance(law, AbstractLoss):
             H = H.at[law.mode, law.mode].add(-law.rate(a))
         else:
-            require(isinstance(law, NonlocalLoss), "model", "have laws linear, of one mode or nonlocal", type(law).__name__)
+            require(
+                isinstance(law, NonlocalLoss), "model", "have laws linear, of one mode or nonlocal", type(law).__name__
+            )
     for law in model.laws:
         if isinstance(law, NonlocalLoss):
             m, s = law.mode, law.sensed

@@ -80,20 +80,21 @@ class NonlocalLoss(AbstractLaw):
     - `gamma_k`: [], rate, not negative, in the model's rate unit. With γ_k ≥ κ the mode is held at a_m = 0 exactly when
       it is driven only through the coupling κ (Coulomb friction in the complex plane).
     - `mode`: the mode m that loses; `sensed`: the mode s whose amplitude sets the loss; they must differ.
-    - `epsilon`: [], the relative regularisation ε > 0. By default the exact law is used wherever there is a closed
-      form (two modes and this the only nonlinear law) and ε = 1e-4 elsewhere. Being relative it keeps the response exactly
+    - `epsilon`: [], the relative regularisation ε > 0. By default the exact law is used wherever there is a closed form
+      (two modes and this the only nonlinear law) and ε = 1e-4 elsewhere. Being relative it keeps the response exactly
       independent of power; an absolute one would not. Good values: 1e-3 … 1e-5.
 
-    **Notes:** the error of the ratio ρ = |a_m/a_s| is γ_k ε²/(2 G ρ³) for γ_k < κ, ρ = (κε²/2G)^{1/3} at γ_k = κ and
-    ρ = εκ/√(γ_k² − κ²) beyond, with G the linear loss rate of mode m. γ_k < 2√(G_s G_m) implies one globally stable response.
+    **Notes:** the error of the ratio ρ = |a_m/a_s| is γ_k ε²/(2 G ρ³) for γ_k < κ, ρ = (κε²/2G)^{1/3} at γ_k = κ and ρ
+    = εκ/√(γ_k² − κ²) beyond, with G the linear loss rate of mode m. γ_k < 2√(G_s G_m) implies one globally stable
+    response.
 
     Source: paper 1 (nonreciprocal coupling induced by nonlocal loss engineering), equation 2.
     """
 
     gamma_k: Float[Array, ""] = rate_field()
-    mode: int = eqx.field(static=True)
-    sensed: int = eqx.field(static=True)
-    epsilon: Float[Array, ""] | None
+    mode: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    sensed: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    epsilon: Float[Array, ""] | None  # pyright: ignore[reportGeneralTypeIssues]
 
     def __init__(self, gamma_k: ArrayLike, mode: int, sensed: int, epsilon: ArrayLike | None = None):
         self.gamma_k = as_real(gamma_k, "gamma_k")
@@ -158,8 +159,8 @@ class KerrLoss(AbstractLoss):
 class SaturableLoss(AbstractLoss):
     """Saturable local loss γ(a) = c / (1 + |a_m|²/I_s).
 
-    **Arguments:** `coefficient`: [], c ≥ 0, the unsaturated rate; `mode`: the mode that loses; `saturation`: [], I_s > 0,
-    the |a|² at which the rate has halved (default 1).
+    **Arguments:** `coefficient`: [], c ≥ 0, the unsaturated rate; `mode`: the mode that loses; `saturation`: [], I_s >
+    0, the |a|² at which the rate has halved (default 1).
 
     **Notes:** for c above the other losses the response is bistable; see `diffnr.port_response` on branches.
 
@@ -182,8 +183,8 @@ class SaturableLoss(AbstractLoss):
 class IdealNonreciprocalCoupling(AbstractLaw):
     """The ideal one-way reduction of a coupling, a_m' = … − iγ_k a_s: forward coupling i(κ − γ_k), backward iκ.
 
-    It is what nonlocal loss is compared with: linear, but not a passive device by itself (for |γ_k| larger than twice the
-    absorption it amplifies some superposition of the modes).
+    It is what nonlocal loss is compared with: linear, but not a passive device by itself (for |γ_k| larger than twice
+    the absorption it amplifies some superposition of the modes).
 
     **Arguments:** `gamma_k`: [], real rate; `mode`: the mode m driven less; `sensed`: the mode s that drives it.
 
@@ -191,8 +192,8 @@ class IdealNonreciprocalCoupling(AbstractLaw):
     """
 
     gamma_k: Float[Array, ""] = real_field()
-    mode: int = eqx.field(static=True)
-    sensed: int = eqx.field(static=True)
+    mode: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    sensed: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -222,7 +223,9 @@ def check_laws(loss: Any, num_modes: int) -> None:
 
 def require_mode(name: str, mode: int, num_modes: int) -> None:
     """Raise unless `mode` is one of 0 … num_modes − 1."""
-    require(isinstance(mode, int) and 0 <= mode < num_modes, name, f"be a mode between 0 and {num_modes - 1}", repr(mode))
+    require(
+        isinstance(mode, int) and 0 <= mode < num_modes, name, f"be a mode between 0 and {num_modes - 1}", repr(mode)
+    )
 
 
 def _power(z: Array) -> Array:

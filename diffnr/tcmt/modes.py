@@ -35,7 +35,8 @@ Laws = AbstractLaw | tuple[AbstractLaw, ...]
 class Matrices(NamedTuple):
     """The matrices of a' = (iΩ − Γ) a + Kᵀ s₊, s₋ = C s₊ + D a, in the model's rate unit.
 
-    `omega` [N, N] Hermitian, `gamma` [N, N] all linear loss (radiative and absorptive), `C` [M, M], `D` [M, N], `K` [M, N].
+    `omega` [N, N] Hermitian, `gamma` [N, N] all linear loss (radiative and absorptive), `C` [M, M], `D` [M, N], `K` [M,
+    N].
     """
 
     omega: Complex[Array, "mode mode"]
@@ -92,18 +93,20 @@ class CoupledModes(AbstractCoupledModes):
     **Arguments:**
 
     - `omega`: [N] real resonance frequencies, or [N, N] Hermitian (its off-diagonal entries are couplings, iκ → κ).
-    - `D`: [M, N] complex, outcoupling of mode n to port m, √rate. A resonator radiating at γ into one port has |d|² = 2γ.
-    - `C`: [M, M] complex, the direct path; default −1 (s₋ = −s₊ far from resonance). A contraction, ‖C‖₂ ≤ 1: a device seen
-      through some of its ports only need not have a unitary C.
-    - `K`: [M, N] complex, incoupling; default −CᵀD*, which energy conservation demands of a lossless device and which keeps
-      any other passive.
-    - `gamma_i`: [N] rates or [N, N] Hermitian positive semidefinite, absorption besides the radiation into the ports; hidden
-      ports belong here. Default 0. The whole ½D†D is added: its diagonal alone would break passivity.
+    - `D`: [M, N] complex, outcoupling of mode n to port m, √rate. A resonator radiating at γ into one port has |d|² =
+      2γ.
+    - `C`: [M, M] complex, the direct path; default −1 (s₋ = −s₊ far from resonance). A contraction, ‖C‖₂ ≤ 1: a device
+      seen through some of its ports only need not have a unitary C.
+    - `K`: [M, N] complex, incoupling; default −CᵀD*, which energy conservation demands of a lossless device and which
+      keeps any other passive.
+    - `gamma_i`: [N] rates or [N, N] Hermitian positive semidefinite, absorption besides the radiation into the ports;
+      hidden ports belong here. Default 0. The whole ½D†D is added: its diagonal alone would break passivity.
     - `loss`: a law, or a tuple of laws, of `diffnr.tcmt`.
     - `lossless`: demand that the device conserve power: C unitary, K = −CᵀD*, no absorption and no laws.
     - `active`: allow gain: neither the bound on C nor that on `gamma_i` is checked.
 
-    **Raises:** `ValueError` for wrong shapes, Ω not Hermitian, negative absorption, ‖C‖₂ > 1, a law that names a mode there is not.
+    **Raises:** `ValueError` for wrong shapes, Ω not Hermitian, negative absorption, ‖C‖₂ > 1, a law that names a mode
+    there is not.
 
     **Notes:** with K given by hand the device may be active although each matrix is allowed; `passivity_margin` tells.
 
@@ -137,7 +140,9 @@ class CoupledModes(AbstractCoupledModes):
         self.omega = _square("omega", omega, modes)
         self.C = -jnp.eye(ports, dtype=self.D.dtype) if C is None else as_complex(C)
         self.K = None if K is None else as_complex(K)
-        self.gamma_i = jnp.zeros((modes, modes), self.D.dtype) if gamma_i is None else _square("gamma_i", gamma_i, modes)
+        self.gamma_i = (
+            jnp.zeros((modes, modes), self.D.dtype) if gamma_i is None else _square("gamma_i", gamma_i, modes)
+        )
         self.loss = loss
         self.lossless = lossless
         self.active = active
@@ -154,7 +159,12 @@ class CoupledModes(AbstractCoupledModes):
         check_laws(self.loss, modes)
         if is_concrete(self.C, self.gamma_i) and not self.active:
             norm = np.linalg.norm(self.C, 2)
-            require(norm <= 1 + _slack(self.C), "C", "have a 2-norm of at most 1 (or pass active=True)", f"of norm {norm:.6g}")
+            require(
+                norm <= 1 + _slack(self.C),
+                "C",
+                "have a 2-norm of at most 1 (or pass active=True)",
+                f"of norm {norm:.6g}",
+            )
             least = np.min(np.linalg.eigvalsh(self.gamma_i), initial=0.0)
             scale = np.max(np.abs(self.gamma_i), initial=0.0)
             require(
@@ -275,7 +285,12 @@ def passivity_margin(model: AbstractCoupledModes) -> Float[Array, ""]:
 
 def _square(name: str, value: Numbers, size: int) -> Array:
     array = as_complex(value)
-    require(array.shape in ((size,), (size, size)), name, f"have shape {(size,)} or {(size, size)}", f"of shape {array.shape}")
+    require(
+        array.shape in ((size,), (size, size)),
+        name,
+        f"have shape {(size,)} or {(size, size)}",
+        f"of shape {array.shape}",
+    )
     return jnp.diag(array) if array.ndim == 1 else array
 
 

@@ -1,6 +1,6 @@
 """Steady states of coupled modes at one frequency: linear, exact for two modes with nonlocal loss, or by Newton.
 
-    (iω − iΩ + Γ) a + Σ f_law(a) = Kᵀ s₊
+(iω − iΩ + Γ) a + Σ f_law(a) = Kᵀ s₊
 """
 
 from __future__ import annotations
@@ -51,25 +51,30 @@ def steady_state(
     - `model`: a coupled-mode model.
     - `omega`: [], angular frequency in the model's rate unit.
     - `s_plus`: [M] complex, incoming amplitudes; |s|² is a power. For given powers pass their square roots with phases.
-    - `guess`: [N] complex, amplitudes to start from, which choose among several branches; by default the branch continued
-      from the linear response in drive amplitude, at fixed frequency.
+    - `guess`: [N] complex, amplitudes to start from, which choose among several branches; by default the branch
+      continued from the linear response in drive amplitude, at fixed frequency.
     - `throw`: raise where the solve fails; otherwise `result` says so, with NaN values and gradients.
 
     **Returns:** a `SteadyState`.
 
-    **Raises:** `ValueError` for shapes or non-finite values; `RuntimeError` with the cause if `throw` and the solve fails.
+    **Raises:** `ValueError` for shapes or non-finite values; `RuntimeError` with the cause if `throw` and the solve
+    fails.
 
-    **Notes:** responses of a nonlinear device do not superpose: with both ports driven the answer is not the sum of the two
-    one-port responses, even for nonlocal loss, whose one-port response does not depend on power.
+    **Notes:** responses of a nonlinear device do not superpose: with both ports driven the answer is not the sum of the
+    two one-port responses, even for nonlocal loss, whose one-port response does not depend on power.
     """
     omega, s_plus = as_real(omega, "omega"), as_complex(s_plus)
     require(omega.ndim == 0, "omega", "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
-    require(s_plus.shape == (model.num_ports,), "s_plus", f"have shape {(model.num_ports,)}", f"of shape {s_plus.shape}")
+    require(
+        s_plus.shape == (model.num_ports,), "s_plus", f"have shape {(model.num_ports,)}", f"of shape {s_plus.shape}"
+    )
     require_finite("omega", omega)
     require_finite("s_plus", s_plus)
     if guess is not None:
         guess = as_complex(guess)
-        require(guess.shape == (model.num_modes,), "guess", f"have shape {(model.num_modes,)}", f"of shape {guess.shape}")
+        require(
+            guess.shape == (model.num_modes,), "guess", f"have shape {(model.num_modes,)}", f"of shape {guess.shape}"
+        )
         require_finite("guess", guess)
     return _steady_state(model, omega, s_plus, guess, throw)
 
@@ -124,8 +129,8 @@ def two_mode_nonlocal(
 
     whose modulus is a quadratic for ρ. If it has no positive root the mode is extinct, a_m = 0 exactly.
 
-    **Arguments:** `M` [2, 2] and `f` [2], the linear problem; `law`: says which mode loses, and γ_k; `guess`: [2], chooses
-    among several solutions (they exist only with both modes driven); by default the one continued from γ_k = 0.
+    **Arguments:** `M` [2, 2] and `f` [2], the linear problem; `law`: says which mode loses, and γ_k; `guess`: [2],
+    chooses among several solutions (they exist only with both modes driven); by default the one continued from γ_k = 0.
 
     **Returns:** a [2].
 
@@ -176,7 +181,8 @@ def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, 
 
 @_two_modes.defjvp
 def _two_modes_jvp(m: int, s: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
-    # As friction is γ_k a_s u with |u| = 1, a obeys the linear equations with the coupling M_ms + γ_k u; their differential
+    # As friction is γ_k a_s u with |u| = 1, a obeys the linear equations with the coupling M_ms + γ_k u; their
+    # differential
     # has one more unknown, the turn dθ of u, which is the imaginary part of the ratio's equation, differentiated.
     M, f, gamma_k, guess = primals
     M_dot, f_dot, gamma_k_dot, _ = tangents
