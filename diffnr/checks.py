@@ -6,6 +6,7 @@ tracer and only its shape and dtype are checked.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ def rate_field(**kwargs: Any) -> Any:
 
 def check_fields(module: eqx.Module) -> None:
     """Raise unless every field of `module` made by `real_field` is real and within its bounds."""
-    for field in module.__dataclass_fields__.values():
+    for field in dataclasses.fields(module):
         if "bounds" in field.metadata:
             value = getattr(module, field.name)
             if value is not None:

@@ -71,9 +71,8 @@ def bounds(model: Any, path: str) -> tuple[float | None, float | None]:
     get(model, path)
     node, found = model, (None, None)
     for token in path.split("."):
-        fields = getattr(node, "__dataclass_fields__", {})
-        if token in fields:
-            found = fields[token].metadata.get("bounds", (None, None))
+        if token in _fields(node):
+            found = _fields(node)[token].metadata.get("bounds", (None, None))
         node = _child(node, token)
     return found
 
@@ -148,9 +147,14 @@ def _child(node: Any, token: str) -> Any:
         if eqx.is_array(node) and int(token) >= node.shape[0]:  # JAX would clamp the index
             raise IndexError(token)
         return node[int(token)]
-    if token.startswith("_") or token not in getattr(node, "__dataclass_fields__", {}):
+    if token.startswith("_") or token not in _fields(node):
         raise AttributeError(token)
     return getattr(node, token)
+
+
+def _fields(node: Any) -> dict[str, dataclasses.Field]:
+    """The fields of a module by name; unlike `__dataclass_fields__` without its class variables."""
+    return {field.name: field for field in dataclasses.fields(node)} if dataclasses.is_dataclass(node) else {}
 
 
 def _put(node: Any, tokens: Sequence[str], value: Any) -> Any:
@@ -165,7 +169,7 @@ def _put(node: Any, tokens: Sequence[str], value: Any) -> Any:
     if isinstance(node, (tuple, list)):
         return type(node)(child if i == int(head) else item for i, item in enumerate(node))
     new = object.__new__(type(node))
-    for name in node.__dataclass_fields__:
+    for name in _fields(node):
         object.__setattr__(new, name, child if name == head else getattr(node, name))
     return new
 
