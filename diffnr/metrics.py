@@ -68,8 +68,7 @@ def reciprocity_norm(response: PortResponse, *, out: int = 1, into: int = 0, squ
 
     Source: paper 2 (restoring reciprocity in coupled oscillators), definition of R.
     """
-    _check(response, out, into)
-    require(out != into, "into", "differ from out", f"{into} like out")
+    require_direction(response, out, into)
     difference = response.b[out, into] - response.b[into, out]
     mean = jnp.asarray([h == 0 for h in response.harmonics])
     total = jnp.sum(jnp.where(mean, difference.real**2, _power(difference) / 2))
@@ -111,25 +110,22 @@ def bandwidth(omega: Numbers, level: Numbers, *, drop: float = 3.0, at: int | No
 
 
 def _pair(response: PortResponse, out: int, into: int) -> tuple[Array, Array]:
-    _check(response, out, into)
-    require(out != into, "into", "differ from out", f"{into} like out")
+    require_direction(response, out, into)
     return response.fundamental[out, into], response.fundamental[into, out]
 
 
-def _check(response: PortResponse, out: int, into: int) -> None:
+def require_direction(response: PortResponse, out: int, into: int, *, distinct: bool = True) -> None:
+    """Raise `ValueError` unless `out` and `into` are ports of a response to one drive, and different if `distinct`."""
     shape = response.b.shape
-    require(
-        len(shape) == 3,
-        "response",
-        "be to one drive (put the metric inside jax.vmap)",
-        f"a batch of shape {shape[:-3]}",
-    )
+    was = f"a batch of shape {shape[:-3]}"
+    require(len(shape) == 3, "response", "be to one drive (put the metric inside jax.vmap)", was)
     require_port("out", out, shape[0])
     require_port("into", into, shape[1])
+    require(not distinct or out != into, "into", "differ from out", f"{into} like out")
 
 
 def _s(response: PortResponse, out: int, into: int) -> Complex[Array, ""]:
-    _check(response, out, into)
+    require_direction(response, out, into, distinct=False)
     if not response.power_normalised:
         raise ValueError(
             "Argument response must come from a model with power-normalised ports, "

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import is_concrete, require
-from diffnr.ports import AbstractPortModel, Drive, PortResponse, port_response, require_port
+from diffnr.metrics import require_direction
+from diffnr.ports import AbstractPortModel, Drive, PortResponse, port_response
 
 
 def passed_and_blocked(response: PortResponse, *, out: int, into: int) -> Float[Array, " both"]:
@@ -28,7 +29,7 @@ def passed_and_blocked(response: PortResponse, *, out: int, into: int) -> Float[
 
     **Raises:** `ValueError` for ports that do not exist or are the same.
     """
-    _check(response, out, into)
+    require_direction(response, out, into)
     both = jnp.stack([response.s[out, into], response.s[into, out]])
     return both.real**2 + both.imag**2
 
@@ -99,7 +100,7 @@ def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0)
 
     **Raises:** `ValueError` for ports that do not exist or are the same.
     """
-    _check(response, out, into)
+    require_direction(response, out, into)
     difference = response.b[out, into] - response.b[into, out]
     # x(t) = Re Σ b_h e^{ihωt}: a mean has no imaginary part, and half of |b_h|² is the mean square of a harmonic.
     weights = np.asarray([(1.0, 0.0) if h == 0 else (0.5**0.5, 0.5**0.5) for h in response.harmonics])
@@ -145,9 +146,3 @@ def scattering_residual(model: AbstractPortModel, data: Any, sigma: Any = None) 
     require(not is_concrete(sigma) or bool(jnp.all(sigma > 0)), "sigma", "be positive", sigma)
     misfit = scattering_difference(model, data) / (sigma[:, None, None] if sigma.ndim == 1 else sigma)
     return jnp.concatenate([misfit.real.ravel(), misfit.imag.ravel()])
-
-
-def _check(response: PortResponse, out: int, into: int) -> None:
-    require_port("out", out, response.b.shape[0])
-    require_port("into", into, response.b.shape[1])
-    require(out != into, "into", "differ from out", f"{into} like out")
