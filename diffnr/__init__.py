@@ -1,7 +1,8 @@
 """diffnr: differentiable nonreciprocity in JAX."""
 
 from diffnr import metrics, tcmt
-from diffnr.data import FieldData, read_csv, read_touchstone, write_csv, write_touchstone
+from diffnr.data import FieldData
+from diffnr.datafiles import read_csv, read_touchstone, write_csv, write_touchstone
 from diffnr.parameters import get, paths, replace
 from diffnr.ports import AbstractPortModel, Drive, PortResponse, hertz, port_response, scattering
 from diffnr.root import RESULTS

@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffnr.data import (
-    FieldData,
-    noise_estimate,
-    passivity,
-    read_csv,
-    read_touchstone,
-    reciprocity,
-    write_csv,
-    write_touchstone,
-)
+from diffnr.data import FieldData, noise_estimate, passivity, reciprocity
+from diffnr.datafiles import read_csv, read_touchstone, write_csv, write_touchstone
 
 MEASURED = Path(os.environ.get("DIFFNR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

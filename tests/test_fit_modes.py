@@ -12,7 +12,8 @@ from scipy.linalg import expm
 
 import diffnr as nr
 from diffnr import tcmt
-from diffnr.data import FieldData, read_touchstone
+from diffnr.data import FieldData
+from diffnr.datafiles import read_touchstone
 from optimize.fit import least_squares, levenberg_marquardt, parameter_covariance
 from optimize.fit_modes import _coefficients, _linearise, _residual, _scale, fit_modes
 from optimize.modal_response import ActiveModes
