@@ -217,12 +217,13 @@ def _linearise(
 
 
 def _coefficients(theta: PassiveModes | ActiveModes, centre: float, half: float, energy: bool) -> ModeCoefficients:
-    A, C, D, K = theta.modal()
+    A, C, D, _ = theta.modal()
     poles, right = lax.linalg.eig(A, compute_left_eigenvectors=False, enable_eigvec_derivs=True)
     order = jnp.argsort(poles.imag)
     poles, right = poles[order], right[:, order]
-    # Columns of `right` have unit norm, hence unit energy; the residues do not care.
-    d, k = D @ right, jnp.linalg.solve(right, K.T)
+    # Columns of `right` have unit norm, hence unit energy; the residues do not care. Each k_n is that at its resonance.
+    d, K = D @ right, theta.incoupling(poles.imag)
+    k = jnp.stack([jnp.linalg.solve(right, K[n].T)[n] for n in range(len(poles))])
     return ModeCoefficients(
         omega=centre + half * poles.imag,
         gamma=-half * poles.real,

@@ -33,8 +33,9 @@ class PassiveModes(eqx.Module):
     The rows of D_f and V below the first M are hidden ports; V(x) is the isometry made of a polynomial W(x), the smooth
     background; P = diag e^{−ixτ} the delay of each port.
 
-    **Fields:** `omega` [N, N], Ω with Re Ω in its upper and Im Ω in its lower triangle; `D` [M + q, N, 2]; `background`
-    [order + 1, M + q, M, 2], the coefficients of W; `delay` [M] or None.
+    **Fields:** `omega` [N, N], Ω with Re Ω in its upper and Im Ω in its lower triangle; `D` [M + q, N, 2]; `direct`
+    [M + q, M, 2], the generator W of V at band centre; `background` [order, M, M, 2], the coefficients of x, x², … in
+    its visible rows (in the hidden ones they would hardly show in S, and spoil every error); `delay` [M] or None.
 
     Source: paper 3, equations 1–5 and section 5; the bounded-real lemma says that q = M hidden ports suffice for S, and
     q = M + N for S and stored energy.
@@ -42,23 +43,37 @@ class PassiveModes(eqx.Module):
 
     omega: Float[Array, "mode mode"]
     D: Float[Array, "wire mode 2"]
-    background: Float[Array, "power wire port 2"]
+    direct: Float[Array, "wire port 2"]
+    background: Float[Array, "power port port 2"]
     delay: Float[Array, " port"] | None
 
     def modal(self) -> Modal:
         """The modal matrices of the visible ports at band centre."""
         A, D = self._poles()
-        V = _isometry(_complex(self.background[0]))
+        V = _isometry(_complex(self.direct))
         ports = V.shape[1]
         return Modal(A, V[:ports], D[:ports], -(D.conj().T @ V).T)
 
     def response(self, x: Float[Array, " f"]) -> tuple[Complex[Array, "f out in"], Complex[Array, "f mode in"]]:
         """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
         A, D = self._poles()
-        W = _complex(self.background)
-        V = _isometry(W[0] if len(W) == 1 else _polynomial(W, x))
+        V = self._direct_path(x)
         a = -_inverse(1j * x[:, None, None] * jnp.eye(A.shape[0]) - A) @ (D.conj().T @ V)
         return _delayed((V + D @ a)[:, : V.shape[-1]], x, self.delay), a
+
+    def incoupling(self, x: Float[Array, " f"]) -> Complex[Array, "f port mode"]:
+        """K [f, M, N]: it follows the background, so that a residue is to be taken at its own resonance."""
+        D = _complex(self.D)
+        V = jnp.broadcast_to(self._direct_path(x), (x.size, *self.direct.shape[:2]))
+        return -jnp.swapaxes(D.conj().T @ V, -1, -2)
+
+    def _direct_path(self, x: Array) -> Array:
+        W = _complex(self.direct)
+        if len(self.background):
+            powers = x[:, None] ** jnp.arange(1, len(self.background) + 1)
+            visible = jnp.tensordot(powers, _complex(self.background), 1)
+            W = W + jnp.pad(visible, ((0, 0), (0, len(W) - W.shape[1]), (0, 0)))
+        return _isometry(W)
 
     def _poles(self) -> tuple[Array, Array]:
         symmetric = jnp.triu(self.omega) + jnp.triu(self.omega, 1).T
@@ -83,6 +98,10 @@ class ActiveModes(eqx.Module):
         """The modal matrices at band centre."""
         return Modal(jnp.diag(_complex(self.poles)), _complex(self.background[0]), _complex(self.D), _complex(self.K))
 
+    def incoupling(self, x: Float[Array, " f"]) -> Complex[Array, "f port mode"]:
+        """K [f, M, N], the same at every frequency."""
+        return jnp.broadcast_to(_complex(self.K), (x.size, *self.K.shape[:2]))
+
     def response(self, x: Float[Array, " f"]) -> tuple[Complex[Array, "f out in"], Complex[Array, "f mode in"]]:
         """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
         A, _, D, K = self.modal()
@@ -103,7 +122,6 @@ def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveModes:
 def passive_start(active: ActiveModes, hidden: int) -> PassiveModes:
     """`PassiveModes` of the same response, as far as that is passive, with `hidden` ≥ M hidden ports."""
     modal = active.modal()
-    background = np.asarray(_complex(active.background))
     A, B, C, D0 = (np.asarray(part) for part in (modal.A, modal.K.T, modal.D, modal.C))
     omega, D, V = passive_realisation(A, B, C, D0)
     ports = V.shape[1]
@@ -112,12 +130,11 @@ def passive_start(active: ActiveModes, hidden: int) -> PassiveModes:
     rng = np.random.default_rng(0)
     small = 0.05 * np.sqrt(np.mean(np.abs(D) ** 2))
     extra = small * (rng.normal(size=(missing, D.shape[1])) + 1j * rng.normal(size=(missing, D.shape[1])))
-    V = np.concatenate([V, np.zeros((missing, ports))])
-    higher = np.concatenate([background[1:], np.zeros((len(background) - 1, hidden, ports))], axis=1)
     return PassiveModes(
         jnp.asarray(np.triu(omega.real) + np.tril(omega.imag, -1)),
         _pairs(np.concatenate([D, extra])),
-        _pairs(np.concatenate([V[None], higher])),
+        _pairs(np.concatenate([V, np.zeros((missing, ports))])),
+        active.background[1:],
         active.delay,
     )
 

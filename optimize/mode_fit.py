@@ -18,10 +18,11 @@ class ModeCoefficients(eqx.Module):
     """What scattering data identify about N modes and M ports, in the data's rate unit; or the standard errors of it.
 
     **Fields:** `omega` [N], `gamma` [N]: poles iω_n − γ_n, by rising ω; `residues` complex [N, out, in]: the rank-one
-    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i; `C` complex [out, in]: the direct path at
-    band centre, at the ports' reference planes; `delay` [M], seconds per port, or None; `outcoupling`, `incoupling` [M,
-    N]: |d|² and |k|² per unit of stored energy, or None without energy data, which alone identify their ratio. In
-    errors a complex number holds those of the real and imaginary part.
+    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i, where a background varies each at its own
+    resonance; `C` complex [out, in]: the direct path at band centre, at the ports' reference planes; `delay` [M],
+    seconds per port, or None; `outcoupling`, `incoupling` [M, N]: |d|² and |k|² per unit of stored energy, or None
+    without energy data, which alone identify their ratio. In errors a complex number holds those of the real and
+    imaginary part.
     """
 
     omega: Float[Array, " mode"]

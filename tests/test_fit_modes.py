@@ -278,6 +278,13 @@ def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(res
     assert resonator.passivity.passive
     assert resonator.reciprocity.max_difference == pytest.approx(2.2e-4, rel=0.01)  # as stated with the data
     assert float(tcmt.passivity_margin(resonator.model)) > -1e-6 * float(np.max(np.abs(resonator.model.D)) ** 2)
+    # A reciprocal device has symmetric residues, and a line of transmission is |R|/γ high. 10 % and 5 %: S11, which the
+    # background describes to 1e-2 only, moves them by more than the noise does.
+    residues, gamma = np.asarray(resonator.coefficients.residues), np.asarray(resonator.coefficients.gamma)
+    np.testing.assert_allclose(residues[:, 0, 1], residues[:, 1, 0], rtol=0.1)
+    s21 = np.abs(np.asarray(resonator.data.s)[:, 1, 0])
+    peaks = [s21[:180].max(), s21[180:].max()]
+    np.testing.assert_allclose(np.abs(residues[:, 1, 0]) / gamma, peaks, rtol=0.05)
     # Transmission, whose lines are the device, is described to near its noise of 2e-5.
     assert np.sqrt(np.mean(np.abs(np.asarray(resonator.residual)[:, 1, 0]) ** 2)) < 1e-4
 
