@@ -95,13 +95,19 @@ def outgoing(matrices: Matrices, s_plus: Array, a: Array) -> Complex[Array, " po
     return _times(matrices.C, s_plus) + _times(matrices.D, a)
 
 
+def linear_part(matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array) -> Complex[Array, "mode mode"]:
+    """A = iΩ − iω − Γ − the linear laws, [N, N]: a' = A a + Kᵀs₊ − … in the frame of e^{iωt}."""
+    A = 1j * matrices.omega - matrices.gamma - 1j * omega * jnp.eye(matrices.omega.shape[0], dtype=omega.dtype)
+    identity = jnp.eye(A.shape[0], dtype=A.dtype)
+    return A - sum((jax.vmap(law.damping, out_axes=1)(identity) for law in laws if law.linear), 0)
+
+
 def solve(
     matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array, s_plus: Array, guess: Array | None
 ) -> tuple[Complex[Array, " mode"], Any]:
     """Amplitudes a [N] of the steady state, and a `RESULTS`: the closed form where there is one, else Newton."""
     f = _times(matrices.K.T, s_plus)
-    M = 1j * omega * jnp.eye(f.size, dtype=omega.dtype) - 1j * matrices.omega + matrices.gamma
-    M = M + sum((jax.vmap(law.damping, out_axes=1)(jnp.eye(f.size, dtype=M.dtype)) for law in laws if law.linear), 0)
+    M = -linear_part(matrices, laws, omega)
     nonlinear = tuple(law for law in laws if not law.linear)
     if not nonlinear:
         return jnp.linalg.solve(M, f), RESULTS.successful

@@ -1,0 +1,174 @@
+"""What a small disturbance does to a driven steady state: its growth or decay, and a weak probe beside the carrier.
+
+    δa' = J₁ δa + J₂ δa* + Kᵀ δs₊,      J₁ = ∂a'/∂a,  J₂ = ∂a'/∂a*
+
+Nonlinear laws couple a disturbance with its conjugate: a probe at ω + δ also comes out at ω − δ, and a device that
+isolates one tone need not isolate a second one beside it.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Complex, Float
+
+from diffnr.checks import as_real, require, require_finite
+from diffnr.tcmt.loss import IdealNonreciprocalCoupling, KerrLoss, NonlocalLoss, SaturableLoss
+from diffnr.tcmt.modes import AbstractCoupledModes
+from diffnr.tcmt.proximal import held, velocity
+from diffnr.tcmt.steady import SteadyState, has_closed_form, linear_part
+
+
+class Stability(eqx.Module):
+    """The fate of small disturbances of a steady state.
+
+    **Fields:** `poles` [2N] complex: disturbances go as e^{λt} in the frame of the drive, conjugate pairs or reals, the
+    fastest growing first; −∞ for a mode that friction holds at 0. `growth_rate` []: the largest Re λ. `stable` []:
+    whether it is negative. `unique` []: whether the model is known to have one response only, see `unique`.
+    """
+
+    poles: Complex[Array, " pole"]
+    growth_rate: Float[Array, ""]
+    stable: Bool[Array, ""]
+    unique: Bool[Array, ""]
+
+
+class SmallSignal(eqx.Module):
+    """The response to a weak probe on a carrier: at ω + δ, where the probe is, and at ω − δ.
+
+    **Fields:** `signal` [out, in] complex: what leaves at ω + δ per probe amplitude p; `idler` [out, in] complex: what
+    leaves at ω − δ per p*.
+    """
+
+    signal: Complex[Array, "out in"]
+    idler: Complex[Array, "out in"]
+
+
+def stability(model: AbstractCoupledModes, state: SteadyState) -> Stability:
+    """The small-signal poles of a steady state, and whether it is stable:
+
+        λ = eigenvalues of [[J₁, J₂], [J₂*, J₁*]]
+
+    **Arguments:** `model`: a coupled-mode model; `state`: one of its steady states, of `steady_state`.
+
+    **Returns:** a `Stability`.
+
+    **Raises:** `ValueError` for a state of another model.
+
+    **Notes:** of a device without nonlinear laws these are the poles of S, i(ω_n − ω) − γ_n, and their conjugates. A
+    mode that is held at 0 does not answer small disturbances and takes no part. An unstable state oscillates or goes to
+    another one: `simulate` shows which.
+    """
+    _require_of(model, state)
+    return _stability(model, state)
+
+
+@eqx.filter_jit
+def _stability(model: AbstractCoupledModes, state: SteadyState) -> Stability:
+    jacobian, rest = _jacobian(model, state)
+    # Held modes decouple. What stands for their −∞ is out of the reach of every other eigenvalue (Gershgorin).
+    floor = -1e3 * (1 + jnp.max(jnp.sum(jnp.abs(jacobian), axis=1)))
+    both = jnp.concatenate([rest, rest])
+    poles = jnp.linalg.eigvals(jacobian + jnp.diag(jnp.where(both, floor, 0.0)))
+    poles = jnp.where(poles.real < floor / 2, -jnp.inf, poles)
+    poles = poles[jnp.argsort(-poles.real)]
+    growth = poles[0].real
+    return Stability(poles, growth, growth < 0, unique(model))
+
+
+def unique(model: AbstractCoupledModes) -> Bool[Array, ""]:
+    """Whether the device is known to have one response to any drive, to which all transients converge exponentially:
+
+        γ_k < 2 √(G_s G_m)        for one nonlocal loss of mode m that senses mode s
+
+    and for several the same of all together: Γ with −½γ_k at [m, s] and [s, m] positive definite, couplings by moduli.
+
+    **Arguments:** `model`: a coupled-mode model with any of diffnr's laws.
+
+    **Returns:** [], a sufficient condition; False too where a law is not known to be monotone.
+
+    **Notes:** the motion is then strongly monotone, so that any two solutions approach each other. Kerr loss is
+    monotone by itself, saturable loss is down to −c/8 of its slope.
+
+    Source: paper 1's model; G_i = γ_i + γ_i0.
+    """
+    matrices = model.matrices()
+    A = linear_part(matrices, model.laws, jnp.zeros((), matrices.C.real.dtype))
+    decay = -(A + A.conj().T) / 2
+    margin = 2 * jnp.diag(jnp.diag(decay).real) - jnp.abs(decay)
+    for law in model.laws:
+        if isinstance(law, NonlocalLoss):
+            both = jnp.array([law.mode, law.sensed])
+            margin = margin.at[both, both[::-1]].add(-law.gamma_k / 2)
+        elif isinstance(law, SaturableLoss):
+            margin = margin.at[law.mode, law.mode].add(-law.coefficient / 8)
+        elif not isinstance(law, KerrLoss | IdealNonreciprocalCoupling) and not law.linear:
+            return jnp.asarray(False)
+    return jnp.linalg.eigvalsh(margin)[0] > 0
+
+
+def small_signal_response(model: AbstractCoupledModes, state: SteadyState, detuning: ArrayLike) -> SmallSignal:
+    """The response of a driven device to a weak probe beside the carrier, from every port to every port.
+
+        s₊ = carrier + p e^{i(ω+δ)t}     ⇒     s₋ = carrier's + signal p e^{i(ω+δ)t} + idler p* e^{i(ω−δ)t}
+
+    **Arguments:** `model`: a coupled-mode model; `state`: the carrier's steady state, of `steady_state`, from any
+    ports; `detuning`: [], δ, the probe's frequency from the carrier's, in the model's rate unit.
+
+    **Returns:** a `SmallSignal`.
+
+    **Raises:** `ValueError` for a state of another model, or a detuning that is not a finite scalar.
+
+    **Notes:** "dynamic reciprocity": a device that blocks a wave when it comes alone need not block it while another
+    passes the other way. With γ_k = κ a forward probe on a backward carrier gets through. A mode that friction holds at
+    0 stays there. The response means something about a stable state only.
+
+    Source: paper 1's model; the notion is that of Y. Shi, Z. Yu and S. Fan, *Limitations of nonlinear optical isolators
+    due to dynamic reciprocity*, Nature Photonics 9, 388 (2015).
+    """
+    _require_of(model, state)
+    detuning = as_real(detuning, "detuning")
+    require(detuning.ndim == 0, "detuning", "be a scalar (use jax.vmap for many)", f"of shape {detuning.shape}")
+    require_finite("detuning", detuning)
+    return _small_signal(model, state, detuning)
+
+
+@eqx.filter_jit
+def _small_signal(model: AbstractCoupledModes, state: SteadyState, detuning: Array) -> SmallSignal:
+    matrices, modes = model.matrices(), model.num_modes
+    jacobian, rest = _jacobian(model, state)
+    rr, ri, ir, ii = (block for row in jnp.split(jacobian, 2) for block in jnp.split(row, 2, axis=1))
+    direct, conjugate = (rr + ii + 1j * (ir - ri)) / 2, (rr - ii + 1j * (ir + ri)) / 2
+    whole = jnp.block([[direct, conjugate], [conjugate.conj(), direct.conj()]])
+    drive = jnp.where(rest[:, None], 0.0, matrices.K.T)
+    answer = jnp.linalg.solve(
+        1j * detuning * jnp.eye(2 * modes) - whole + jnp.diag(jnp.where(jnp.concatenate([rest, rest]), 1.0, 0.0)),
+        jnp.concatenate([drive, jnp.zeros_like(drive)]),
+    )
+    signal, idler = answer[:modes], answer[modes:].conj()
+    return SmallSignal(matrices.C + matrices.D @ signal, matrices.D @ idler)
+
+
+def _jacobian(model: AbstractCoupledModes, state: SteadyState) -> tuple[Array, Array]:
+    """∂(Re a', Im a')/∂(Re a, Im a) [2N, 2N], with nothing in the rows and columns of modes at rest; and which rest."""
+    matrices = model.matrices()
+    A = linear_part(matrices, model.laws, state.omega)
+    laws = tuple(law for law in model.laws if not law.linear)
+    if not has_closed_form(model.laws, model.num_modes):
+        laws = tuple(law.softened(1.0) for law in laws)  # regularised, as the steady state's are
+    f = matrices.K.T @ state.s_plus
+    rest = held(laws, state.a)
+
+    def slope(y: Array) -> Array:
+        real, imag = jnp.split(y, 2)
+        rate = velocity(A, laws, jnp.where(rest, 0.0, real + 1j * imag), f)
+        rate = jnp.where(rest, 0.0, rate)
+        return jnp.concatenate([rate.real, rate.imag])
+
+    return jax.jacfwd(slope)(jnp.concatenate([state.a.real, state.a.imag])), rest
+
+
+def _require_of(model: AbstractCoupledModes, state: SteadyState) -> None:
+    shape = (model.num_modes,)
+    require(state.a.shape == shape, "state", f"have amplitudes of shape {shape} like the model", state.a.shape)

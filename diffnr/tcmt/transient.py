@@ -1,0 +1,347 @@
+"""Coupled modes in time: any waveform at any port, by diffrax.
+
+    a' = (iΩ − iω − Γ) a − Σ f_law(a) + Kᵀ s₊(t),      s₋ = C s₊ + D a
+
+Amplitudes and waves are envelopes about e^{iωt}. Inside, the unknowns are real pairs in units of the drive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, ArrayLike, Complex, Float, Inexact
+
+from diffnr.checks import Numbers, as_complex, as_inexact, as_real, is_concrete, require, require_finite
+from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
+from diffnr.tcmt.modes import AbstractCoupledModes, Matrices
+from diffnr.tcmt.proximal import ProximalSDIRK, is_exact, resolvent, velocity
+from diffnr.tcmt.steady import linear_part, outgoing
+
+Waveform = Callable[[Float[Array, ""]], Inexact[Array, " port"]]
+
+
+class Transient(eqx.Module):
+    """What `simulate` returns: envelopes about e^{iωt} at the times `ts`.
+
+    **Fields:**
+
+    - `ts` [time]; `omega` [].
+    - `a` [time, mode] (√energy); `s_plus`, `s_minus` [time, port], incoming and outgoing waves (√power).
+    - `loss_rate` [time, mode]: γ_nl(t), the rate at which nonlinear laws take from each mode: γ_k|a_s|/|a_m| for
+      nonlocal loss, infinite where friction holds the mode at 0.
+    - `energy_in`, `energy_out` [time, port]: ∫|s₊|² dt and ∫|s₋|² dt since ts[0], integrated along with the modes.
+    - `num_steps`, taken; `result`, a diffrax `RESULTS`.
+    """
+
+    ts: Float[Array, " time"]
+    omega: Float[Array, ""]
+    a: Complex[Array, "time mode"]
+    s_plus: Complex[Array, "time port"]
+    s_minus: Complex[Array, "time port"]
+    loss_rate: Float[Array, "time mode"]
+    energy_in: Float[Array, "time port"]
+    energy_out: Float[Array, "time port"]
+    num_steps: Array
+    result: Any
+
+
+class GaussianPulse(eqx.Module):
+    """A Gaussian pulse s(t) = A exp(−((t − t₀)/w)²), a waveform for `simulate` whose parameters are leaves.
+
+    **Arguments:** `amplitude`: [M] real or complex, A at each port (0 where there is no input); `centre`: [], t₀;
+    `width`: [], w: |s|² falls to e⁻² at t₀ ± w. Its energy is √(π/2) w |A|².
+
+    Source: paper 1, Figure 5.
+    """
+
+    amplitude: Inexact[Array, " port"] = eqx.field(converter=as_inexact)
+    centre: Float[Array, ""] = eqx.field(converter=as_inexact)
+    width: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self) -> None:
+        require(self.amplitude.ndim == 1, "amplitude", "have shape (ports,)", f"of shape {self.amplitude.shape}")
+        for name in ("amplitude", "centre", "width"):
+            require_finite(name, getattr(self, name))
+        require(not is_concrete(self.width) or np.all(self.width > 0), "width", "be positive", self.width)
+
+    def __call__(self, t: Float[ArrayLike, ""]) -> Inexact[Array, " port"]:
+        return self.amplitude * jnp.exp(-(((t - self.centre) / self.width) ** 2))
+
+
+def simulate(
+    model: AbstractCoupledModes,
+    s_plus: Numbers | Waveform,
+    ts: Numbers,
+    a0: Numbers | None = None,
+    *,
+    omega: ArrayLike = 0.0,
+    rtol: float | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+    adjoint: diffrax.AbstractAdjoint | None = None,
+    max_steps: int = 100_000,
+    throw: bool = True,
+) -> Transient:
+    """The transient response to any waveforms at any ports:
+
+        a' = (iΩ − iω − Γ) a − Σ f_law(a) + Kᵀ s₊(t),      s₋ = C s₊ + D a
+
+    **Arguments:**
+
+    - `model`: a coupled-mode model; its rate unit is that of 1/t.
+    - `s_plus`: incoming waves (√power), one of: a function t [] -> [M] (a `GaussianPulse`, or your own; as an
+      `equinox.Module` its leaves can be differentiated and its values never retrace); an array [time, M] of samples at
+      `ts`, joined by cubic Hermite pieces; an array [M], constant from ts[0] on.
+    - `ts`: [time], increasing, at least two: integrated from the first to the last, and returned at each. No step of
+      the solver is longer than the largest gap, so that a pulse seen at `ts` is not stepped over.
+    - `a0`: [N] complex, amplitudes at ts[0]; default 0.
+    - `omega`: [], the frequency about which waves and amplitudes are envelopes: a(t) e^{iωt} is the field. Default 0.
+      Near the carrier the envelope is slow and steps are long.
+    - `rtol`: relative accuracy asked of each step (default √ε of the dtype: 1.5e-8 in float64), also of the largest
+      amplitude, as an absolute one.
+    - `solver`: a diffrax solver. By default `ProximalSDIRK` where an exact nonlocal law is at work, `Kvaerno5` where
+      one is regularised, which makes it stiff, and `Tsit5` elsewhere.
+    - `adjoint`: a diffrax adjoint; by default gradients by reverse mode with checkpoints. For forward mode
+      (`jax.jvp`, `jax.jacfwd`): `diffrax.ForwardMode()`.
+    - `max_steps`: after which the solver gives up. `throw`: raise then; otherwise `result` says it, and what was not
+      reached is not finite.
+
+    **Returns:** a `Transient`.
+
+    **Raises:** `ValueError` for a waveform of another shape or not finite at `ts`, times that do not increase, shapes;
+    `RuntimeError` if `throw` and the solver gives up.
+
+    **Notes:** nonlocal loss is exact here for any number of modes unless the law has an `epsilon`. Driven only through
+    the coupling, with γ_k ≥ κ, its mode stays at 0 exactly; driven off it leaves, and comes to rest again in finite
+    time. Across the instant of coming to rest the derivative with respect to parameters is that of the steps taken.
+
+    Source: paper 1, equations 1–2 and Figure 5.
+    """
+    ts, omega = as_real(ts, "ts"), as_real(omega, "omega")
+    require(ts.ndim == 1 and ts.size >= 2, "ts", "be a vector of at least two times", f"of shape {ts.shape}")
+    require_finite("ts", ts)
+    require(not is_concrete(ts) or np.all(np.diff(np.asarray(ts)) > 0), "ts", "increase", ts)
+    require(omega.ndim == 0, "omega", "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
+    require_finite("omega", omega)
+    modes = model.num_modes
+    if a0 is not None:
+        a0 = as_complex(a0)
+        require(a0.shape == (modes,), "a0", f"have shape {(modes,)}", f"of shape {a0.shape}")
+        require_finite("a0", a0)
+    accuracy = float(jnp.finfo(ts.dtype).eps) ** 0.5 if rtol is None else rtol
+    require(accuracy > 0, "rtol", "be positive", rtol)
+    waveform = _waveform(s_plus, ts, model.num_ports)
+    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    return _simulate(model, waveform, ts, a0, omega, accuracy, solver, adjoint, max_steps, throw)
+
+
+def _waveform(s_plus: Any, ts: Array, ports: int) -> Any:
+    """`s_plus` as a function of time, checked at every one of `ts`."""
+    if callable(s_plus):
+        shape = eqx.filter_eval_shape(s_plus, ts[0])
+        was = f"of shape {shape.shape}" if hasattr(shape, "shape") else f"a {type(shape).__name__}"
+        require(getattr(shape, "shape", None) == (ports,), "s_plus", f"return an array of shape {(ports,)}", was)
+        waveform: Any = s_plus
+        samples = _sampled(waveform, ts)
+    else:
+        samples = as_complex(s_plus)
+        allowed = ((ports,), (ts.size, ports))
+        was = f"of shape {samples.shape}"
+        require(samples.shape in allowed, "s_plus", f"have shape {allowed[0]} or {allowed[1]}, or be a function", was)
+        waveform = _Constant(samples) if samples.ndim == 1 else _Samples(ts, samples)
+    if is_concrete(samples):
+        finite = np.atleast_2d(np.all(np.isfinite(samples), axis=-1)).ravel()
+        if not np.all(finite):
+            first = int(np.argmin(finite))
+            at = "" if samples.ndim == 1 else f" at t = {float(ts[first]):g}"
+            require(False, "s_plus", "be finite", f"{np.atleast_2d(np.asarray(samples))[first]}{at}")
+    return waveform
+
+
+@eqx.filter_jit
+def _sampled(waveform: Any, ts: Array) -> Array:
+    return jax.vmap(waveform)(ts)
+
+
+class _Constant(eqx.Module):
+    value: Complex[Array, " port"]
+
+    def __call__(self, t: Array) -> Array:
+        return self.value
+
+
+class _Samples(eqx.Module):
+    ts: Float[Array, " time"]
+    values: Complex[Array, "time port"]
+
+    def __call__(self, t: Array) -> Array:
+        # Split, as the interpolation is for reals.
+        pairs = jnp.concatenate([self.values.real, self.values.imag], axis=1)
+        coefficients = diffrax.backward_hermite_coefficients(self.ts, pairs)
+        real, imag = jnp.split(diffrax.CubicInterpolation(self.ts, coefficients).evaluate(t), 2)
+        return real + 1j * imag
+
+
+class _Motion(eqx.Module):
+    """The equations of motion of y = [Re a, Im a, energies in, energies out], with waves and amplitudes in `unit`s."""
+
+    matrices: Matrices
+    A: Complex[Array, "mode mode"]
+    laws: tuple[AbstractLaw, ...]
+    waveform: Waveform
+    unit: Float[Array, ""]
+
+    def split(self, y: Array) -> tuple[Array, Array]:
+        modes = self.A.shape[0]
+        return y[:modes] + 1j * y[modes : 2 * modes], y[2 * modes :]
+
+    def join(self, a: Array, energies: Array) -> Array:
+        return jnp.concatenate([a.real, a.imag, energies])
+
+    def waves(self, t: Array, a: Array) -> tuple[Array, Array]:
+        s_plus = self.waveform(t).astype(self.A.dtype)
+        return s_plus, outgoing(self.matrices, s_plus, a)
+
+    def drive(self, s_plus: Array) -> Array:
+        return jnp.sum(self.matrices.K.T * s_plus, axis=1)
+
+    def powers(self, t: Array, a: Array) -> Array:
+        waves = jnp.concatenate(self.waves(t, self.unit * a)) / self.unit
+        return waves.real**2 + waves.imag**2
+
+    # A law need not be homogeneous: it sees the amplitudes as they are.
+    def velocity(self, t: Array, y: Array, args: Any) -> Array:
+        a, _ = self.split(y)
+        s_plus, _ = self.waves(t, self.unit * a)
+        slope = velocity(self.A, self.laws, self.unit * a, self.drive(s_plus)) / self.unit
+        return self.join(slope, self.powers(t, a))
+
+    def solution(self, t: Array, h: Array, r: Array, guess: Array, args: Any) -> Array:
+        (a, energies), (near, _) = self.split(r), self.split(guess)
+        s_plus, _ = self.waves(t, near)
+        unit = self.unit
+        a = resolvent(self.A, self.laws, self.drive(s_plus), h, unit * a, unit * near) / unit
+        return self.join(a, energies + h * self.powers(t, a))
+
+
+class _RealLeaves(eqx.Module):
+    """A pytree whose complex leaves are held as pairs of reals, which is all that diffrax promises to treat right."""
+
+    leaves: list[Any]
+    is_complex: tuple[bool, ...] = eqx.field(static=True)
+    treedef: Any = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, tree: Any) -> _RealLeaves:
+        leaves, treedef = jax.tree_util.tree_flatten(tree)
+        is_complex = tuple(eqx.is_array(x) and jnp.iscomplexobj(x) for x in leaves)
+        pairs = [(x.real, x.imag) if split else x for x, split in zip(leaves, is_complex, strict=True)]
+        return cls(pairs, is_complex, treedef)
+
+    def whole(self) -> Any:
+        joined = [x[0] + 1j * x[1] if split else x for x, split in zip(self.leaves, self.is_complex, strict=True)]
+        return jax.tree_util.tree_unflatten(self.treedef, joined)
+
+
+class _Velocity(eqx.Module):
+    motion: _RealLeaves
+
+    def __call__(self, t: Array, y: Array, args: Any) -> Array:
+        return self.motion.whole().velocity(t, y, args)
+
+
+class _Solution(eqx.Module):
+    motion: _RealLeaves
+
+    def __call__(self, t: Array, h: Array, r: Array, guess: Array, args: Any) -> Array:
+        return self.motion.whole().solution(t, h, r, guess, args)
+
+
+@eqx.filter_jit
+def _simulate(
+    model: AbstractCoupledModes,
+    waveform: Any,
+    ts: Array,
+    a0: Array | None,
+    omega: Array,
+    rtol: float,
+    solver: diffrax.AbstractSolver | None,
+    adjoint: diffrax.AbstractAdjoint,
+    max_steps: int,
+    throw: bool,
+) -> Transient:
+    matrices = model.matrices()
+    dtype = jnp.result_type(matrices.C, eqx.filter_eval_shape(waveform, ts[0]).dtype)
+    a0 = jnp.zeros(model.num_modes, dtype) if a0 is None else a0.astype(dtype)
+    ts = ts.astype(a0.real.dtype)
+    A = linear_part(matrices, model.laws, omega.astype(ts.dtype)).astype(dtype)
+    laws = tuple(law for law in model.laws if not law.linear)
+
+    samples = _sampled(waveform, ts).astype(dtype)
+    rate = jnp.maximum(jnp.max(jnp.abs(A)), 1 / (ts[-1] - ts[0]))
+    unit = lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(samples @ matrices.K)) / rate, jnp.max(jnp.abs(a0))))
+    unit = jnp.where(unit > 0, unit, 1.0)
+    motion = _Motion(matrices, A, laws, waveform, unit)
+    real = _RealLeaves.of(motion)
+
+    velocity_of: Any = _Velocity(real)
+    if solver is None:
+        solver = _default_solver(laws, _Solution(real))
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(velocity_of),
+        solver,
+        t0=ts[0],
+        t1=ts[-1],
+        dt0=None,
+        y0=motion.join(a0 / unit, jnp.zeros(2 * model.num_ports, ts.dtype)),
+        saveat=diffrax.SaveAt(ts=ts),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol, dtmax=lax.stop_gradient(jnp.max(jnp.diff(ts)))),
+        adjoint=adjoint,
+        max_steps=max_steps,
+        throw=throw,
+    )
+    ys: Any = solution.ys
+    a, energies = jax.vmap(motion.split)(ys)
+    a = unit * a
+    energy_in, energy_out = jnp.split(unit**2 * energies, 2, axis=1)
+    s_plus, s_minus = jax.vmap(motion.waves)(ts, a)
+    return Transient(
+        ts=ts,
+        omega=omega,
+        a=a,
+        s_plus=s_plus,
+        s_minus=s_minus,
+        loss_rate=jax.vmap(lambda a: _loss_rate(laws, a))(a),
+        energy_in=energy_in,
+        energy_out=energy_out,
+        num_steps=solution.stats["num_steps"],
+        result=solution.result,
+    )
+
+
+def _default_solver(laws: tuple[AbstractLaw, ...], resolvent: Any) -> diffrax.AbstractSolver:
+    if any(is_exact(law) for law in laws):
+        return ProximalSDIRK(resolvent)
+    return diffrax.Kvaerno5() if any(isinstance(law, NonlocalLoss) for law in laws) else diffrax.Tsit5()
+
+
+def _loss_rate(laws: tuple[AbstractLaw, ...], a: Complex[Array, " mode"]) -> Float[Array, " mode"]:
+    """Re(a* f_law(a)) / |a|² of every mode, the rate at which nonlinear laws take from it."""
+    power = a.real**2 + a.imag**2
+    rate = jnp.zeros_like(power)
+    for law in laws:
+        if isinstance(law, NonlocalLoss) and is_exact(law):
+            sensed, lossy = power[law.sensed], power[law.mode]
+            ratio = jnp.where(lossy > 0, sensed, 0.0) / jnp.where(lossy > 0, lossy, 1.0)
+            moving = law.gamma_k * jnp.where(ratio > 0, jnp.sqrt(jnp.where(ratio > 0, ratio, 1.0)), 0.0)
+            held = (lossy == 0) & (law.gamma_k * sensed > 0)
+            rate = rate.at[law.mode].add(jnp.where(held, jnp.inf, moving))
+        else:
+            rate = rate + (a.conj() * law.damping(a)).real / jnp.where(power > 0, power, 1.0)
+    return rate
