@@ -80,13 +80,14 @@ class NonlocalLoss(AbstractLaw):
     - `gamma_k`: [], rate, not negative, in the model's rate unit. With γ_k ≥ κ the mode is held at a_m = 0 exactly when
       it is driven only through the coupling κ (Coulomb friction in the complex plane).
     - `mode`: the mode m that loses; `sensed`: the mode s whose amplitude sets the loss; they must differ.
-    - `epsilon`: [], the relative regularisation ε > 0. By default the exact law is used wherever there is a closed form
-      (two modes and this the only nonlinear law) and ε = 1e-4 elsewhere. Being relative it keeps the response exactly
-      independent of power; an absolute one would not. Good values: 1e-3 … 1e-5.
+    - `epsilon`: [], the relative regularisation ε > 0. By default the exact law is used in time, and in steady states
+      wherever there is a closed form (two modes and this the only nonlinear law); ε = 1e-4 in other steady states.
+      Being relative it keeps the response exactly independent of power; an absolute one would not. Good values: 1e-3 …
+      1e-5.
 
     **Notes:** the error of the ratio ρ = |a_m/a_s| is γ_k ε²/(2 G ρ³) for γ_k < κ, ρ = (κε²/2G)^{1/3} at γ_k = κ and ρ
     = εκ/√(γ_k² − κ²) beyond, with G the linear loss rate of mode m. γ_k < 2√(G_s G_m) implies one globally stable
-    response.
+    response of two modes; `unique` tells for more, which bear less.
 
     Source: paper 1 (nonreciprocal coupling induced by nonlocal loss engineering), equation 2.
     """
