@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
-.PHONY: help demo test slow lint types wheel clean
+.PHONY: help demo test slow lint types docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -30,11 +30,16 @@ lint: $(VENV)/.dev ## check style and format
 types: $(VENV)/.dev ## check types
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
+# Begun anew each time, since the gallery would not see that the library has changed.
+docs: $(VENV)/.docs ## build the documentation into docs/_build/html
+	rm -rf docs/_build docs/api docs/gallery
+	$(BIN)/python -m sphinx -W --keep-going -d docs/_build/doctrees docs docs/_build/html
+
 wheel: $(VENV)/.dev ## build the sdist, and from it the wheel, into dist/
 	$(BIN)/python -m build --outdir $(DIST)
 
 clean: ## remove what this Makefile and the tools made
-	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis docs/_build docs/api docs/gallery
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -48,6 +53,11 @@ $(VENV)/.made:
 $(VENV)/.demo: pyproject.toml $(VENV)/.made
 	@echo "Installing diffnr and what it needs into $(VENV) (about a minute, once)"
 	$(PIP_INSTALL) --editable '.[rf]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.made
+	@echo "Installing diffnr and what its documentation needs into $(VENV) (about a minute, once)"
+	$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.made

@@ -6,9 +6,11 @@ from optimize.fit_modes import fit_modes
 from optimize.isolation import Design, maximise_contrast, maximise_isolation, minimise_insertion_loss
 from optimize.minimise import Minimum, minimise
 from optimize.mode_fit import ModeCoefficients, ModeFit
+from optimize.scenarios import Assessment, assess
 from optimize.transforms import Interval, Parametrisation, Positive, Scaled, parametrise
 
 __all__ = [
+    "Assessment",
     "Design",
     "Fit",
     "Interval",
@@ -18,6 +20,7 @@ __all__ = [
     "Parametrisation",
     "Positive",
     "Scaled",
+    "assess",
     "fit",
     "fit_modes",
     "maximise_contrast",

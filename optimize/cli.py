@@ -9,6 +9,23 @@ from pathlib import Path
 
 import diffnr
 
+CONFIGURATION = """\
+the file:
+  [model]         kind = "two_resonators" with omega, gamma, gamma_0, kappa;
+                  or "coupled_modes" with omega, D, C, K, gamma_i, a complex number as "0.3-0.4j";
+                  or file = "model.npz", as 'diffnr fit' writes;  unit = a label for its rates
+  [[model.loss]]  kind = "nonlocal" (gamma_k, mode, sensed, epsilon), "kerr" (coefficient, mode),
+                  "saturable" (coefficient, mode, saturation) or "ideal" (gamma_k, mode, sensed)
+  [design]        goal = "isolation" (max_insertion_loss, isolation_cap), "insertion_loss" (min_isolation) or
+                  "contrast";  free = ["loss.gamma_k"], with several laws "loss.0.gamma_k";  out, into: the ports of
+                  the direction that passes;  omega or band;  points, amplitude or power, starts, max_steps, seed
+  [bounds]        "kappa" = [0.1, 5.0]     of free parameters
+  [tolerances]    "kappa" = 0.05           half-widths: the design is judged at its worst in this box
+  [figure]        span = [-5.0, 5.0]       frequencies to draw
+
+modes and ports count from 0. docs/isolate.md tells the rest; examples/isolator.toml is one to start from.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 2 for an argument or a file that cannot be used."""
@@ -19,8 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return arguments.run(arguments)
     except (ValueError, OSError, ImportError) as error:
-        print(f"diffnr: {error}", file=sys.stderr)
+        print(f"diffnr: {_sentence(error)}", file=sys.stderr)
         return 2
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong in one line, in words also where the system gave a number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, FileNotFoundError):
+            return f"There is no file {str(error.filename)!r}."
+        return f"File {str(error.filename)!r} cannot be used: {error.strerror}."
+    return " ".join(str(error).split())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +95,21 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("diffnr-fit"), metavar="DIR", help="where to write (default: %(default)s)"
     )
     fit.set_defaults(run=_fit)
+
+    isolate = commands.add_parser(
+        "isolate",
+        help="design a device for isolation from a configuration file",
+        description="Chooses the parameters of a device for the most isolation, the least insertion loss or the\n"
+        "largest contrast, at the worst of a band and of tolerances, and writes a report, a figure, the\n"
+        "numbers and the model.",
+        epilog=CONFIGURATION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    isolate.add_argument("file", type=Path, metavar="CONFIG.toml", help="what to design; see below")
+    isolate.add_argument(
+        "--out", type=Path, default=Path("diffnr-isolate"), metavar="DIR", help="where to write (default: %(default)s)"
+    )
+    isolate.set_defaults(run=_isolate)
     return parser
 
 
@@ -97,4 +138,11 @@ def _fit(arguments: argparse.Namespace) -> int:
     diffnr.save(arguments.out / "model.npz", result.model)
     print(report)
     print(f"\nWrote report.txt, fit.png and model.npz (for diffnr.load) in {arguments.out}.")
+    return 0
+
+
+def _isolate(arguments: argparse.Namespace) -> int:
+    from optimize.isolate import run
+
+    print(run(arguments.file, arguments.out))
     return 0

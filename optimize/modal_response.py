@@ -11,8 +11,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Complex, Float
+from jaxtyping import Array, Complex, Float
 
+from diffnr.tcmt.passive import from_pairs, hermitian, isometry, to_pairs
 from optimize.vector_fitting import PoleResidue, passive_realisation
 
 
@@ -50,7 +51,7 @@ class PassiveModes(eqx.Module):
     def modal(self) -> Modal:
         """The modal matrices of the visible ports at band centre."""
         A, D = self._poles()
-        V = _isometry(_complex(self.direct))
+        V = isometry(from_pairs(self.direct))
         ports = V.shape[1]
         return Modal(A, V[:ports], D[:ports], -(D.conj().T @ V).T)
 
@@ -63,23 +64,21 @@ class PassiveModes(eqx.Module):
 
     def incoupling(self, x: Float[Array, " f"]) -> Complex[Array, "f port mode"]:
         """K [f, M, N]: it follows the background, so that a residue is to be taken at its own resonance."""
-        D = _complex(self.D)
+        D = from_pairs(self.D)
         V = jnp.broadcast_to(self._direct_path(x), (x.size, *self.direct.shape[:2]))
         return -jnp.swapaxes(D.conj().T @ V, -1, -2)
 
     def _direct_path(self, x: Array) -> Array:
-        W = _complex(self.direct)
+        W = from_pairs(self.direct)
         if len(self.background):
             powers = x[:, None] ** jnp.arange(1, len(self.background) + 1)
-            visible = jnp.tensordot(powers, _complex(self.background), 1)
+            visible = jnp.tensordot(powers, from_pairs(self.background), 1)
             W = W + jnp.pad(visible, ((0, 0), (0, len(W) - W.shape[1]), (0, 0)))
-        return _isometry(W)
+        return isometry(W)
 
     def _poles(self) -> tuple[Array, Array]:
-        symmetric = jnp.triu(self.omega) + jnp.triu(self.omega, 1).T
-        skew = jnp.tril(self.omega, -1) - jnp.tril(self.omega, -1).T
-        D = _complex(self.D)
-        return 1j * (symmetric + 1j * skew) - D.conj().T @ D / 2, D
+        D = from_pairs(self.D)
+        return 1j * hermitian(self.omega) - D.conj().T @ D / 2, D
 
 
 class ActiveModes(eqx.Module):
@@ -96,17 +95,19 @@ class ActiveModes(eqx.Module):
 
     def modal(self) -> Modal:
         """The modal matrices at band centre."""
-        return Modal(jnp.diag(_complex(self.poles)), _complex(self.background[0]), _complex(self.D), _complex(self.K))
+        return Modal(
+            jnp.diag(from_pairs(self.poles)), from_pairs(self.background[0]), from_pairs(self.D), from_pairs(self.K)
+        )
 
     def incoupling(self, x: Float[Array, " f"]) -> Complex[Array, "f port mode"]:
         """K [f, M, N], the same at every frequency."""
-        return jnp.broadcast_to(_complex(self.K), (x.size, *self.K.shape[:2]))
+        return jnp.broadcast_to(from_pairs(self.K), (x.size, *self.K.shape[:2]))
 
     def response(self, x: Float[Array, " f"]) -> tuple[Complex[Array, "f out in"], Complex[Array, "f mode in"]]:
         """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
         A, _, D, K = self.modal()
         a = K.T / (1j * x[:, None, None] - A.diagonal()[:, None])
-        return _delayed(_polynomial(_complex(self.background), x) + D @ a, x, self.delay), a
+        return _delayed(_polynomial(from_pairs(self.background), x) + D @ a, x, self.delay), a
 
 
 def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveModes:
@@ -115,7 +116,11 @@ def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveModes:
     root = np.sqrt(s[:, :1])
     D, K = (u[:, :, 0] * root).T, (vh[:, 0, :] * root).T
     return ActiveModes(
-        _pairs(fit.poles), _pairs(D), _pairs(K), _pairs(fit.background), None if delay is None else jnp.asarray(delay)
+        to_pairs(fit.poles),
+        to_pairs(D),
+        to_pairs(K),
+        to_pairs(fit.background),
+        None if delay is None else jnp.asarray(delay),
     )
 
 
@@ -132,8 +137,8 @@ def passive_start(active: ActiveModes, hidden: int) -> PassiveModes:
     extra = small * (rng.normal(size=(missing, D.shape[1])) + 1j * rng.normal(size=(missing, D.shape[1])))
     return PassiveModes(
         jnp.asarray(np.triu(omega.real) + np.tril(omega.imag, -1)),
-        _pairs(np.concatenate([D, extra])),
-        _pairs(np.concatenate([V, np.zeros((missing, ports))])),
+        to_pairs(np.concatenate([D, extra])),
+        to_pairs(np.concatenate([V, np.zeros((missing, ports))])),
         active.background[1:],
         active.delay,
     )
@@ -143,17 +148,6 @@ def _delayed(s: Array, x: Array, delay: Array | None) -> Array:
     if delay is None:
         return s
     return s * jnp.exp(-1j * x[:, None, None] * (delay[:, None] + delay))
-
-
-def _isometry(W: Array) -> Array:
-    """The columns of W [..., M + q, M] made orthonormal by Gram–Schmidt: arithmetic that batches, where LAPACK calls
-    would not."""
-    columns: list[Array] = []
-    for column in jnp.moveaxis(W, -1, 0):
-        for earlier in columns:
-            column = column - earlier * jnp.sum(earlier.conj() * column, axis=-1, keepdims=True)
-        columns.append(column / jnp.sqrt(jnp.sum(column.real**2 + column.imag**2, axis=-1, keepdims=True)))
-    return jnp.stack(columns, axis=-1)
 
 
 @jax.custom_jvp
@@ -171,11 +165,3 @@ def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 def _polynomial(coefficients: Array, x: Array) -> Array:
     return jnp.tensordot(x[:, None] ** jnp.arange(coefficients.shape[0]), coefficients.astype(complex), 1)
-
-
-def _complex(pairs: Array) -> Array:
-    return pairs[..., 0] + 1j * pairs[..., 1]
-
-
-def _pairs(values: ArrayLike) -> Array:
-    return jnp.stack([jnp.real(values), jnp.imag(values)], axis=-1)

@@ -1,7 +1,7 @@
 """Start values for coupled-mode fits, found from the data alone: vector fitting, and a passive realisation of its
 result.
 
-Runs once per fit on the host, in numpy; the fit itself (`optimize.modes`) is JAX. Here x is a scaled frequency, in
+Runs once per fit on the host, in numpy; the fit itself (`optimize.fit_modes`) is JAX. Here x is a scaled frequency, in
 which the band is [−1, 1], and
 
     S(x) ≈ Σ_n R_n / (ix − p_n) + Σ_k C_k x^k

@@ -70,7 +70,8 @@ def test_demo_without_scikit_rf_says_what_is_left_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
-        (None, "missing.csv", "missing.csv"),
+        (None, "missing.csv", "There is no file '"),
+        (None, "missing.s2p", "missing.s2p'."),
         ("frequency_hz,S11_re,S11_im\n1e9,nan,0\n2e9,0,0\n", "nan.csv", "nan.csv"),
         ("this is no touchstone file\n", "bad.s1p", "bad.s1p"),
         ("frequency_hz,S11_re,S11_im\n" + "".join(f"{k}e9,0.5,0.1\n" for k in range(1, 7)), "short.csv", "more points"),
@@ -86,10 +87,20 @@ def test_a_bad_file_is_one_sentence_and_exit_status_two(content, name, sentence,
     assert error.count("\n") == 1
 
 
-def test_help_names_both_commands(capsys):
+def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    assert "demo" in printed
-    assert "fit" in printed
+    for command in ("demo", "fit", "isolate"):
+        assert f"    {command} " in printed
+
+
+def test_help_describes_the_file(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["isolate", "--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    for table in ("[model]", "[[model.loss]]", "[design]", "[bounds]", "[tolerances]", "[figure]"):
+        assert table in printed
+    assert max(map(len, printed.splitlines())) <= 120

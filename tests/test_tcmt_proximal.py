@@ -7,7 +7,7 @@ import pytest
 from jax import Array
 
 from diffnr import tcmt
-from diffnr.tcmt.proximal import ProximalSDIRK, resolvent, velocity
+from diffnr.tcmt.proximal import ProximalSDIRK, resolvent, settled, velocity
 
 A = jnp.array([[-0.8 + 0.3j, 0.9j, 0.0], [0.9j, -0.6 - 0.2j, 0.4j], [0.0, 0.4j, -0.5]])
 LAW = tcmt.NonlocalLoss(0.5, mode=1, sensed=0)
@@ -29,7 +29,10 @@ def run(modes: int, laws: tuple, drive: Array, steps: int, a0: Array, end: float
     def f(t: Array) -> Array:
         return drive * jnp.exp(1j * t)
 
-    solver = ProximalSDIRK(lambda t, h, r, guess, args: real(resolvent(part, laws, f(t), h, whole(r), whole(guess))))
+    solver = ProximalSDIRK(
+        lambda t, h, r, guess, args: real(resolvent(part, laws, f(t), h, whole(r), whole(guess))),
+        lambda t, h, y0, y, args: real(settled(part, laws, f(t), h, whole(y0), whole(y))),
+    )
     term = diffrax.ODETerm(lambda t, y, args: real(velocity(part, laws, whole(y), f(t))))
     solution = diffrax.diffeqsolve(term, solver, t0, end, (end - t0) / steps, real(a0), max_steps=steps + 1)
     return whole(solution.ys[-1])

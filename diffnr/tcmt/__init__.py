@@ -1,6 +1,8 @@
-"""Temporal coupled-mode theory (TCMT): N modes, M ports, nonlocal and nonlinear loss."""
+"""Temporal coupled-mode theory (TCMT): N modes, M ports, nonlocal and nonlinear loss, steady and in time."""
 
 from diffnr.tcmt.hamiltonian import effective_coupling, effective_hamiltonian
+from diffnr.tcmt.hidden_ports import hide_ports, with_hidden_ports
+from diffnr.tcmt.junction import behind_junction
 from diffnr.tcmt.loss import (
     AbstractLaw,
     AbstractLoss,
@@ -17,9 +19,17 @@ from diffnr.tcmt.modes import (
     passivity_margin,
     two_resonators,
 )
+from diffnr.tcmt.passive import PassiveModes, passive_modes
 from diffnr.tcmt.proximal import ProximalSDIRK
 from diffnr.tcmt.stability import SmallSignal, Stability, small_signal_response, stability, unique
 from diffnr.tcmt.steady import SteadyState, steady_state
+from diffnr.tcmt.time_reversal import (
+    TimeBandwidth,
+    TimeReversalResiduals,
+    companion,
+    time_bandwidth,
+    time_reversal_residuals,
+)
 from diffnr.tcmt.transient import GaussianPulse, Transient, simulate
 
 __all__ = [
@@ -32,20 +42,30 @@ __all__ = [
     "KerrLoss",
     "Matrices",
     "NonlocalLoss",
+    "PassiveModes",
     "ProximalSDIRK",
     "SaturableLoss",
     "SmallSignal",
     "Stability",
     "SteadyState",
+    "TimeBandwidth",
+    "TimeReversalResiduals",
     "Transient",
     "TwoResonators",
+    "behind_junction",
+    "companion",
     "effective_coupling",
     "effective_hamiltonian",
+    "hide_ports",
+    "passive_modes",
     "passivity_margin",
     "simulate",
     "small_signal_response",
     "stability",
     "steady_state",
+    "time_bandwidth",
+    "time_reversal_residuals",
     "two_resonators",
     "unique",
+    "with_hidden_ports",
 ]

@@ -44,7 +44,8 @@ class ProximalSDIRK(diffrax.AbstractAdaptiveSolver):
     """Hairer and Wanner's L-stable SDIRK method of order 4(3), each stage one exact proximal step.
 
     **Arguments:** `resolvent`: `(t, h, r, guess, args) -> y` with y − h F(t, y) = r, for the term's vector field F;
-    where F has several values the term gives that of the motion, which is the one of least size.
+    where F has several values the term gives that of the motion, which is the one of least size. `settle`: `(t, h, y0,
+    y, args) -> y`, the end of a step of length h from y0 with what friction has brought to rest on the way set to rest.
 
     `diffnr.tcmt.simulate` takes it wherever the exact nonlocal law is at work. A mode that friction holds stays at 0
     exactly, without chatter, and leaves when it is driven off; steady states are fixed points of it, whatever the step.
@@ -54,6 +55,7 @@ class ProximalSDIRK(diffrax.AbstractAdaptiveSolver):
     """
 
     resolvent: Callable[..., Array]
+    settle: Callable[..., Array]
 
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar = diffrax.ThirdOrderHermitePolynomialInterpolation
@@ -74,14 +76,16 @@ class ProximalSDIRK(diffrax.AbstractAdaptiveSolver):
         def stage(carry: tuple, tableau: tuple) -> tuple:
             y, slopes = carry
             i, node, row = tableau
-            r = y0 + h * (row @ slopes)
+            r = y0 + h * jnp.sum(row[:, None] * slopes, axis=0)
             y = self.resolvent(t0 + node * h, GAMMA * h, r, y, args)
             return (y, slopes.at[i].set((y - r) / (GAMMA * h))), None
 
         nodes, rows, weights = (jnp.asarray(x, y0.dtype) for x in (NODES, STAGES, ERROR))
         slopes = jnp.zeros((len(NODES), *y0.shape), y0.dtype)
         (y, slopes), _ = lax.scan(stage, (y0, slopes), (jnp.arange(len(NODES)), nodes, rows))
-        error = h * (weights @ slopes)
+        error = h * jnp.sum(weights[:, None] * slopes, axis=0)
+        # A mode of the size of the error would else be thrown about by the earlier stages' slopes, which stopped it.
+        y = self.settle(t1, h, y0, y, args)
         # Not the last slope: in the step in which a mode comes to rest that is what stopped it.
         k1 = terms.vf(t1, y, args)
         dense = {"y0": y0, "y1": y, "k0": h * k0, "k1": h * k1}
@@ -158,6 +162,27 @@ def _friction(laws: tuple[AbstractLaw, ...], a: Array) -> Array:
         if is_exact(law):
             force = force.at[law.mode].add(law.gamma_k * _abs(a[law.sensed]))
     return force
+
+
+def settled(
+    A: Complex[Array, "mode mode"],
+    laws: tuple[AbstractLaw, ...],
+    f: Complex[Array, " mode"],
+    h: Float[Array, ""],
+    before: Complex[Array, " mode"],
+    a: Complex[Array, " mode"],
+) -> Complex[Array, " mode"]:
+    """a at the end of a step of length h, with 0 for every mode that friction there can stop within the step and hold:
+
+        |a_m(before)/h + (A a + f − …)_m − A_mm a_m| ≤ γ_k|a_s|
+
+    **Arguments:** `A`, `laws`, `f` as for `velocity`; `h`: []; `before`, `a` [N], amplitudes where it began and ends.
+
+    **Returns:** [N].
+    """
+    friction = _friction(laws, a)
+    force = before / h + _smooth_slope(A, laws, a, f) - jnp.diagonal(A) * a
+    return jnp.where((_abs(force) <= friction) & (friction > 0), 0.0, a)
 
 
 def is_exact(law: AbstractLaw) -> TypeGuard[NonlocalLoss]:

@@ -21,7 +21,7 @@ from jaxtyping import Array, ArrayLike, Complex, Float, Inexact
 from diffnr.checks import Numbers, as_complex, as_inexact, as_real, is_concrete, require, require_finite
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.modes import AbstractCoupledModes, Matrices
-from diffnr.tcmt.proximal import ProximalSDIRK, is_exact, resolvent, velocity
+from diffnr.tcmt.proximal import ProximalSDIRK, is_exact, resolvent, settled, velocity
 from diffnr.tcmt.steady import linear_part, outgoing
 
 Waveform = Callable[[Float[Array, ""]], Inexact[Array, " port"]]
@@ -222,12 +222,18 @@ class _Motion(eqx.Module):
         slope = velocity(self.A, self.laws, self.unit * a, self.drive(s_plus)) / self.unit
         return self.join(slope, self.powers(t, a))
 
-    def solution(self, t: Array, h: Array, r: Array, guess: Array, args: Any) -> Array:
+    def resolvent(self, t: Array, h: Array, r: Array, guess: Array, args: Any) -> Array:
         (a, energies), (near, _) = self.split(r), self.split(guess)
         s_plus, _ = self.waves(t, near)
         unit = self.unit
         a = resolvent(self.A, self.laws, self.drive(s_plus), h, unit * a, unit * near) / unit
         return self.join(a, energies + h * self.powers(t, a))
+
+    def settled(self, t: Array, h: Array, y0: Array, y: Array, args: Any) -> Array:
+        (before, _), (a, energies) = self.split(y0), self.split(y)
+        s_plus, _ = self.waves(t, a)
+        unit = self.unit
+        return self.join(settled(self.A, self.laws, self.drive(s_plus), h, unit * before, unit * a) / unit, energies)
 
 
 class _RealLeaves(eqx.Module):
@@ -249,18 +255,14 @@ class _RealLeaves(eqx.Module):
         return jax.tree_util.tree_unflatten(self.treedef, joined)
 
 
-class _Velocity(eqx.Module):
+class _Method(eqx.Module):
+    """One method of a `_Motion` whose leaves are held as reals."""
+
     motion: _RealLeaves
+    name: str = eqx.field(static=True)
 
-    def __call__(self, t: Array, y: Array, args: Any) -> Array:
-        return self.motion.whole().velocity(t, y, args)
-
-
-class _Solution(eqx.Module):
-    motion: _RealLeaves
-
-    def __call__(self, t: Array, h: Array, r: Array, guess: Array, args: Any) -> Array:
-        return self.motion.whole().solution(t, h, r, guess, args)
+    def __call__(self, *args: Any) -> Array:
+        return getattr(self.motion.whole(), self.name)(*args)
 
 
 @eqx.filter_jit
@@ -290,9 +292,9 @@ def _simulate(
     motion = _Motion(matrices, A, laws, waveform, unit)
     real = _RealLeaves.of(motion)
 
-    velocity_of: Any = _Velocity(real)
+    velocity_of: Any = _Method(real, "velocity")
     if solver is None:
-        solver = _default_solver(laws, _Solution(real))
+        solver = _default_solver(laws, real)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(velocity_of),
         solver,
@@ -325,9 +327,9 @@ def _simulate(
     )
 
 
-def _default_solver(laws: tuple[AbstractLaw, ...], resolvent: Any) -> diffrax.AbstractSolver:
+def _default_solver(laws: tuple[AbstractLaw, ...], motion: _RealLeaves) -> diffrax.AbstractSolver:
     if any(is_exact(law) for law in laws):
-        return ProximalSDIRK(resolvent)
+        return ProximalSDIRK(_Method(motion, "resolvent"), _Method(motion, "settled"))
     return diffrax.Kvaerno5() if any(isinstance(law, NonlocalLoss) for law in laws) else diffrax.Tsit5()
 
 

@@ -1,0 +1,28 @@
+"""How sphinx-gallery runs the examples, and in which order it shows them."""
+
+from __future__ import annotations
+
+import builtins
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_SCRATCH = tempfile.TemporaryDirectory()
+
+
+class ReadingOrder:
+    """A sort key: the figures of papers first."""
+
+    def __init__(self, folder: str):
+        self.folder = folder
+
+    def __call__(self, name: str) -> tuple[bool, str]:
+        return not name.startswith("paper"), name
+
+
+def place_elsewhere(gallery_conf: dict[str, Any], path: str) -> None:
+    """Before an example runs: let it save its figure in a scratch folder, since it saves beside `__file__`.
+
+    sphinx-gallery gives examples no `__file__`, so Python looks among the builtins.
+    """
+    builtins.__file__ = str(Path(_SCRATCH.name, Path(path).name))
