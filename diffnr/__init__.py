@@ -1,6 +1,6 @@
 """diffnr: differentiable nonreciprocity in JAX."""
 
-from diffnr import metrics, tcmt
+from diffnr import duffing, metrics, tcmt
 from diffnr.data import FieldData
 from diffnr.datafiles import read_csv, read_touchstone, write_csv, write_touchstone
 from diffnr.parameters import get, paths, replace
@@ -16,6 +16,7 @@ __all__ = [
     "Drive",
     "FieldData",
     "PortResponse",
+    "duffing",
     "get",
     "hertz",
     "load",

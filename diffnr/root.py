@@ -117,7 +117,6 @@ def follow(
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
 
 
-@eqx.filter_custom_jvp
 def implicit(residual: Residual, value: Float[Array, " n"], args: PyTree) -> Float[Array, " n"]:
     """`value` itself, with the derivative it has as the root of `residual(value, args) = 0`.
 
@@ -126,14 +125,20 @@ def implicit(residual: Residual, value: Float[Array, " n"], args: PyTree) -> Flo
 
     **Returns:** `value`, with dy = −(∂F/∂y)⁻¹ dF. If `value` is NaN so is its derivative, and nothing is raised.
     """
+    return _implicit(residual, value, args)
+
+
+# A name of its own: what this decorator returns has neither the docstring nor the signature of what it decorates.
+@eqx.filter_custom_jvp
+def _implicit(residual: Residual, value: Array, args: PyTree) -> Array:
     return value
 
 
-@implicit.def_jvp
+@_implicit.def_jvp
 def _implicit_jvp(primals: Any, tangents: Any) -> Any:
     residual, value, args = primals
     residual_dot, _, args_dot = tangents
-    value = implicit(residual, value, args)
+    value = _implicit(residual, value, args)
     _, f_dot = eqx.filter_jvp(lambda f, a: f(value, a), (residual, args), (residual_dot, args_dot))
     jacobian = jax.jacfwd(residual)(value, args)
     f_dot = jnp.zeros_like(value) if f_dot is None else f_dot

@@ -227,3 +227,9 @@ def test_devices_without_a_passive_form_are_refused() -> None:
         ValueError, match=r"^Argument hidden must be a whole number of at least 1, which the model takes"
     ):
         PassiveModes.of(tcmt.CoupledModes([0.0], [[1.0]], gamma_i=[0.1]), hidden=0)
+
+
+def test_a_constant_device_is_changed_inside_jit() -> None:
+    device = tcmt.passive_modes([0.3, -0.2], [[0.7, 0.1], [0.2j, 0.9]])
+    moved = jax.jit(lambda x: nr.replace(device, {"omega.0.0": x}).matrices().omega)(1.0)
+    assert moved[0, 0] == 1.0

@@ -61,7 +61,8 @@ class PassiveModes(AbstractCoupledModes):
         check_fields(self)
         check_laws(self.loss, self.num_modes)
         if is_concrete(self.direct):
-            values = np.linalg.svd(np.asarray(self.direct[..., 0] + 1j * self.direct[..., 1]), compute_uv=False)
+            pairs = np.asarray(self.direct)  # in numpy: inside jit, JAX would make tracers of constants
+            values = np.linalg.svd(pairs[..., 0] + 1j * pairs[..., 1], compute_uv=False)
             # Gram–Schmidt, done twice, makes columns orthonormal to round-off up to a condition number of 1/√eps.
             independent = values[-1] > np.sqrt(np.finfo(self.direct.dtype).eps) * values[0]
             require(independent, "direct", "have linearly independent columns", self.direct)

@@ -1,0 +1,229 @@
+"""Coupled nonlinear oscillators under harmonic forces, as an `AbstractPortModel`: port j is oscillator j.
+
+    M x'' + C x' + g(x) = A cos ωt at the driven oscillator
+
+A response is the displacement of every oscillator per harmonic, x_j(t) = Re Σ_h b_jh e^{ihωt}; |b|² is no power.
+"""
+
+# No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Complex, Float, Int
+
+from diffnr.checks import as_real, check_fields, is_concrete, rate_field, real_field, require, require_finite
+from diffnr.duffing.harmonic_balance import Basis, continued_orbit, orbit_from
+from diffnr.ports import AbstractPortModel, Drive
+
+Force = Callable[[Array], Array]
+
+
+class AbstractOscillators(AbstractPortModel):
+    """What every set of oscillators shares. Subclasses give, as fields or properties: `mass` [n], the diagonal of M;
+    `friction` [n], that of C; `odd`, whether g(−x) = −g(x), so that orbits of odd harmonics alone exist;
+    `num_harmonics`, H; and the method `force`.
+    """
+
+    mass: eqx.AbstractVar[Float[Array, " oscillator"]]
+    friction: eqx.AbstractVar[Float[Array, " oscillator"]]
+    odd: eqx.AbstractVar[bool]
+    num_harmonics: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        """The restoring forces g(x), [n, …], of displacements [n, …]; other axes (instants) stay apart."""
+
+    @property
+    def basis(self) -> Basis:
+        """The harmonics of an orbit and the instants at which forces are evaluated."""
+        return Basis.of(self.num_harmonics, odd=self.odd)
+
+    @property
+    def num_ports(self) -> int:
+        return self.mass.shape[0]
+
+    @property
+    def harmonics(self) -> tuple[int, ...]:
+        return self.basis.orders
+
+    @property
+    def power_normalised(self) -> bool:
+        return False
+
+    @property
+    def linear(self) -> bool:
+        return False
+
+    def respond(
+        self, drive: Drive, port: Int[Array, ""], guess: Complex[Array, "oscillator harmonic"] | None = None
+    ) -> tuple[Complex[Array, "out harmonic"], Complex[Array, "oscillator harmonic"], Any]:
+        """The periodic orbit by harmonic balance: from `guess`, or continued from the linear response in amplitude."""
+        b, result = continued_orbit(self, drive, port) if guess is None else orbit_from(self, drive, port, guess)
+        return b, b, result
+
+
+class DuffingPair(AbstractOscillators):
+    """Two coupled Duffing oscillators, dimensionless:
+
+        x1'' + 2ζ x1' + x1 + k_c (x1 − x2) + k_N x1³ = F1 cos ωt
+        μ x2'' + 2ζ x2' + r x2 + k_c (x2 − x1) + α k_N x2³ = F2 cos ωt
+
+    **Arguments**, all [] and dimensionless:
+
+    - `mass_ratio`: μ > 0; `stiffness_ratio`: r; `cubic_ratio`: α. All 1: mirror symmetry, so reciprocity.
+    - `coupling`: k_c; `cubic`: k_N, hardening if positive; `damping`: ζ ≥ 0.
+    - `num_harmonics`: H, the highest harmonic of orbits (default 9); odd ones alone are used, as the forces are odd.
+
+    **Raises:** `ValueError` for a mass that is not positive, negative damping, values that are not finite scalars.
+
+    Good values: the paper's figures have ζ = .05, k_c = 5, k_N = 1. H = 9 is precise to 1e-8 at P = .15.
+
+    Source: paper 2 (restoring reciprocity in coupled oscillators), equation 1.
+    """
+
+    mass_ratio: Float[Array, ""] = real_field(lower=0.0)
+    stiffness_ratio: Float[Array, ""] = real_field()
+    cubic_ratio: Float[Array, ""] = real_field()
+    coupling: Float[Array, ""] = real_field()
+    cubic: Float[Array, ""] = real_field()
+    damping: Float[Array, ""] = rate_field()
+    num_harmonics: int = eqx.field(static=True, default=9)
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        for name in ("mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling", "cubic", "damping"):
+            was = getattr(self, name).shape
+            require(was == (), name, "be a scalar (use jax.vmap for many)", f"of shape {was}")
+        if is_concrete(self.mass_ratio):
+            require(np.asarray(self.mass_ratio) > 0, "mass_ratio", "be positive", self.mass_ratio)
+        require_harmonics(self.num_harmonics)
+
+    @property
+    def mass(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.stack([jnp.ones_like(self.mass_ratio), self.mass_ratio])
+
+    @property
+    def friction(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.stack([2 * self.damping, 2 * self.damping])
+
+    @property
+    def odd(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return True
+
+    def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        spring = self.coupling * (x[0] - x[1])
+        first = x[0] + spring + self.cubic * x[0] ** 3
+        second = self.stiffness_ratio * x[1] - spring + self.cubic_ratio * self.cubic * x[1] ** 3
+        return jnp.stack([first, second])
+
+
+class OscillatorChain(AbstractOscillators):
+    """A chain of n oscillators with any smooth forces:
+
+        m_j x_j'' + c_j x_j' + g_j(x) + T(x_j − x_{j−1}) − T(x_{j+1} − x_j) = F_j cos ωt
+
+    **Arguments:**
+
+    - `mass`: [n], positive. `friction`: [n] or [], c_j ≥ 0, force per velocity.
+    - `internal`: a function x [n, …] -> [n, …], the restoring forces to ground, x[j] to force j.
+    - `coupling`: a function of the extensions e [n − 1, …] -> [n − 1, …], the tension T of each link.
+    - `num_harmonics`: H (default 9). `odd`: whether both forces are odd; by default found out by trying.
+
+    As `equinox.Module`s their leaves are parameters, with paths ("internal.cubic"); functions are differentiated, so
+    they must be written in JAX. Other axes of their argument are instants and must stay apart.
+
+    **Raises:** `ValueError` for masses that are not positive, negative friction, shapes, a force that is not finite.
+    """
+
+    mass: Float[Array, " oscillator"] = real_field(lower=0.0)
+    friction: Float[Array, " oscillator"] = rate_field()
+    internal: Force  # pyright: ignore[reportGeneralTypeIssues]
+    coupling: Force  # pyright: ignore[reportGeneralTypeIssues]
+    num_harmonics: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    odd: bool = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    def __init__(
+        self,
+        mass: Any,
+        friction: Any,
+        internal: Force,
+        coupling: Force,
+        *,
+        num_harmonics: int = 9,
+        odd: bool | None = None,
+    ):
+        self.mass = as_real(mass, "mass")
+        require(self.mass.ndim == 1 and self.mass.size > 0, "mass", "be a vector", f"of shape {self.mass.shape}")
+        self.friction = jnp.broadcast_to(as_real(friction, "friction"), self.mass.shape)
+        self.internal = internal
+        self.coupling = coupling
+        self.num_harmonics = num_harmonics
+        self.odd = _is_odd(self) if odd is None else odd
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        if is_concrete(self.mass):
+            require(np.all(np.asarray(self.mass) > 0), "mass", "be positive", self.mass)
+        require_harmonics(self.num_harmonics)
+
+    def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        tension = self.coupling(x[1:] - x[:-1])
+        none = jnp.zeros_like(x[:1])
+        return self.internal(x) + jnp.concatenate([none, tension]) - jnp.concatenate([tension, none])
+
+
+class PolynomialForce(eqx.Module):
+    """A force k₁ x + k₂ x² + k₃ x³ + …, for `OscillatorChain`.
+
+    **Arguments:** `coefficients`: [order, n] or [order], k₁ first, of each oscillator or link.
+    """
+
+    coefficients: Float[Array, "order ..."] = real_field()
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        require(self.coefficients.ndim >= 1, "coefficients", "have shape (order, …)", "a scalar")
+
+    def __call__(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        total = jnp.zeros_like(x)
+        for k in self.coefficients[::-1]:
+            total = x * (k.reshape(k.shape + (1,) * (x.ndim - k.ndim)) + total)
+        return total
+
+
+def require_harmonics(number: Any) -> None:
+    """Raise unless `number` can be the highest harmonic."""
+    require(isinstance(number, int) and number >= 1, "num_harmonics", "be an integer of at least 1", number)
+
+
+def _is_odd(chain: OscillatorChain) -> bool:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(chain.mass.size, 8)), chain.mass.dtype)
+    with jax.ensure_compile_time_eval():
+        forces = chain.force(x), chain.force(-x)
+    if not is_concrete(forces):
+        raise ValueError("Argument odd must be given where a chain is built inside a transformation, but was not.")
+    require_finite("internal or coupling", forces)
+    scale = float(jnp.max(jnp.abs(forces[0])))
+    return bool(np.all(np.abs(np.asarray(forces[0] + forces[1])) <= 1e-6 * scale))
+
+
+def linear_frequencies(model: AbstractOscillators) -> Float[Array, " oscillator"]:
+    """The undamped natural frequencies of small oscillations, [n], rising: ω² are the eigenvalues of M⁻¹ ∂g/∂x at 0."""
+    stiffness = jax.jacfwd(model.force)(jnp.zeros_like(model.mass))
+    root = jnp.sqrt(model.mass)
+    symmetric = stiffness / (root[:, None] * root)
+    return jnp.sqrt(jnp.linalg.eigvalsh((symmetric + symmetric.T) / 2))
+
+
+def as_frequency(name: str, value: ArrayLike) -> Float[Array, ""]:
+    """A driving frequency: real, finite, positive, scalar."""
+    omega = as_real(value, name)
+    require(omega.ndim == 0, name, "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
+    require_finite(name, omega)
+    require(not is_concrete(omega) or bool(np.asarray(omega) > 0), name, "be positive", omega)
+    return omega
