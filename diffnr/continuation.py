@@ -54,6 +54,7 @@ class Branch(eqx.Module):
 class _Walk(NamedTuple):
     u: Array  # the last point taken, [y, λ] scaled
     tangent: Array  # there
+    before: tuple[Array, Array, Array]  # the point before it, its tangent, and their distance
     ds: Array
     trial: Array
     row: Array  # the corrector's constraint: row · (trial − u) = reach
@@ -108,7 +109,7 @@ def trace(
         correction, tangent = jnp.linalg.solve(matrix, right).T
         return correction, tangent
 
-    def predicted(u: Array, tangent: Array, ds: Array) -> tuple[Array, Array, Array, Array]:
+    def predicted(u: Array, tangent: Array, before: tuple, ds: Array) -> tuple[Array, Array, Array, Array]:
         """Where to try next, and by which constraint: the arclength, or λ itself at a bound."""
         rate = tangent[n]
         bound = jnp.where(rate > 0, high, low)
@@ -116,7 +117,12 @@ def trace(
         last = (ahead > high) | (ahead < low)
         ds = jnp.where(last, (bound - u[n]) / jnp.where(rate == 0, 1.0, rate), ds)
         row = jnp.where(last, jnp.zeros_like(u).at[n].set(1.0), tangent)
-        return u + ds * tangent, row, row @ (ds * tangent), last
+        # Hermite's cubic through the last two points: two corrections do where a straight step would want three.
+        earlier, slope, gap = before
+        x = ds / gap
+        secant = (u - earlier) / gap
+        bend = x**2 * (2 * tangent + slope - 3 * secant) + x**3 * (tangent + slope - 2 * secant)
+        return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
 
     def turn(walk: _Walk) -> _Walk:
         correction, tangent = bordered(walk.trial, walk.row, walk.reach - walk.row @ (walk.trial - walk.u))
@@ -132,7 +138,10 @@ def trace(
         u, t = (jnp.where(taken, new, old) for new, old in ((corrected, walk.u), (tangent, walk.tangent)))
         grown = walk.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
         ds = jnp.where(taken, jnp.minimum(grown, longest), jnp.where(refused, walk.ds / 3, walk.ds))
-        trial, row, reach, last = predicted(u, t, ds)
+        gap = jnp.where(taken, jnp.linalg.norm(corrected - walk.u), walk.before[2])
+        old = (walk.u, walk.tangent)
+        before = (*(jnp.where(taken, x, y) for x, y in zip(old, walk.before[:2], strict=True)), gap)
+        trial, row, reach, last = predicted(u, t, before, ds)
         fresh = taken | refused
         where = jnp.where(taken, walk.taken, max_points)  # out of bounds: dropped
         count = walk.taken + taken
@@ -140,6 +149,7 @@ def trace(
         return _Walk(
             u=u,
             tangent=t,
+            before=before,
             ds=ds,
             trial=jnp.where(fresh, trial, corrected),
             row=jnp.where(fresh, row, walk.row),
@@ -159,10 +169,12 @@ def trace(
     tangent = tangent / jnp.linalg.norm(tangent)
     begun = jnp.all(jnp.isfinite(tangent))
     tangent = jnp.where(begun, tangent, along)
-    trial, row, reach, last = predicted(u, tangent, jnp.asarray(step, y.dtype))
+    before = (u - tangent, tangent, jnp.ones((), y.dtype))  # as if the branch had come straight
+    trial, row, reach, last = predicted(u, tangent, before, jnp.asarray(step, y.dtype))
     walk = _Walk(
         u=u,
         tangent=tangent,
+        before=before,
         ds=jnp.asarray(step, y.dtype),
         trial=trial,
         row=row,
@@ -184,20 +196,47 @@ def trace(
     return Branch(us[:, :n], us[:, n], end.slopes, jnp.where(begun, end.taken, 0), ending, end.turns)
 
 
-def fold_residual(linearise: Linearise, u: Float[Array, " m"], args: PyTree) -> Float[Array, " m"]:
+def fold_residual(u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:
     """F(y, λ) and the function g(y, λ) that vanishes at folds, [n + 1], of u = [y, λ]:
 
-        [[∂F/∂y, b], [cᵀ, 0]] [v; g] = [0; 1]      b, c: the singular directions of ∂F/∂y, from where u was guessed
+        [[∂F/∂y, b], [cᵀ, 0]] [v; g] = [0; 1]      b, c: near the singular directions of ∂F/∂y; b = ∂F/∂λ will do
 
-    **Arguments:** `linearise` as for `trace`; `u`: [n + 1]; `args`: `(args of linearise, b [n], c [n])`.
+    **Arguments:** `u`: [n + 1]; `args`: (residual, args of it, b [n], c [n]), residual: `(y, λ, args) -> F`.
+
+    **Notes:** its derivative is dg = −wᵀ d(∂F/∂y) v, with w the left solution: no solve is differentiated.
     """
-    inner, b, c = args
-    f, jacobian, _ = linearise(u[:-1], u[-1], inner)
+    residual, inner, b, c = args
+    return jnp.append(residual(u[:-1], u[-1], inner), _singularity(residual, u, inner, b, c))
+
+
+@eqx.filter_custom_jvp
+def _singularity(residual: Any, u: Array, args: PyTree, b: Array, c: Array) -> Array:
+    return _null_vectors(residual, u, args, b, c)[0]
+
+
+@_singularity.def_jvp
+def _singularity_jvp(primals: Any, tangents: Any) -> Any:
+    residual, u, args, b, c = primals
+    residual_dot, u_dot, args_dot, _, _ = tangents
+    g, v, w = _null_vectors(residual, u, args, b, c)
+
+    def along(residual: Any, u: Array, args: PyTree) -> Array:
+        return jax.jvp(lambda y: residual(y, u[-1], args), (u[:-1],), (v,))[1]
+
+    u_dot = jnp.zeros_like(u) if u_dot is None else u_dot
+    _, change = eqx.filter_jvp(along, (residual, u, args), (residual_dot, u_dot, args_dot))
+    return g, -(w @ change)
+
+
+def _null_vectors(residual: Any, u: Array, args: PyTree, b: Array, c: Array) -> tuple[Array, Array, Array]:
+    jacobian = jax.jacfwd(lambda y: residual(y, u[-1], args))(u[:-1])
     matrix = jnp.concatenate(
         [jnp.concatenate([jacobian, b[:, None]], axis=1), jnp.append(c, jnp.zeros((), c.dtype))[None]]
     )
-    right = jnp.zeros_like(u).at[-1].set(1.0)
-    return jnp.append(f, jnp.linalg.solve(matrix, right)[-1])
+    # One call of LAPACK, not two: two that run at once in a large batch wait for each other's threads for ever
+    # (jaxlib 0.10.2 on two cores).
+    inverse = jnp.linalg.inv(matrix)
+    return inverse[-1, -1], inverse[:-1, -1], inverse[-1, :-1]
 
 
 def turning(slope: Float[Array, " point"]) -> Bool[Array, " interval"]:

@@ -163,8 +163,9 @@ def _newton(
     tolerance = _tolerance(guess, rtol)
 
     def direction(y: Array) -> tuple[Array, Array]:
-        f = residual(y, args)
-        return f, -jnp.linalg.solve(jax.jacfwd(residual)(y, args), f)
+        # Evaluated once: a residual with a solve inside would else run it twice, at the same time.
+        jacobian, f = jax.jacfwd(lambda y: (residual(y, args),) * 2, has_aux=True)(y)
+        return f, -jnp.linalg.solve(jacobian, f)
 
     # One evaluation a turn, whether the trial step is taken or refused: lanes under vmap then stay in step.
     def turn(carry: tuple) -> tuple:

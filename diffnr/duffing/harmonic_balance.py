@@ -141,6 +141,12 @@ def residual(y: Float[Array, " n"], args: tuple[AbstractOscillators, Array, Arra
     return (g - omega**2 * inertia + omega * drag).ravel() - drive
 
 
+def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[Array, " n"]:
+    """F(y, ω) at args = (model, force's coefficients [n·m]), for `diffnr.continuation`."""
+    model, drive = args
+    return residual(y, (model, omega, drive))
+
+
 def forcing(model: AbstractOscillators, port: Any, amplitude: Any) -> Float[Array, " n"]:
     """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator."""
     basis = model.basis

@@ -13,13 +13,14 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
 from diffnr.checks import as_real, is_concrete, require, require_finite
-from diffnr.continuation import ENDINGS, fold_residual, trace, turning
-from diffnr.duffing.harmonic_balance import continued_orbit, forcing, linearise, residual
+from diffnr.continuation import ENDINGS, Branch, fold_residual, trace, turning
+from diffnr.duffing.harmonic_balance import balance, continued_orbit, forcing, linearise, residual
 from diffnr.duffing.oscillators import AbstractOscillators, as_frequency, linear_frequencies
 from diffnr.ports import Drive, require_port
 from diffnr.root import RESULTS, implicit, newton
 from diffnr.stability import floquet_multipliers, instants
 
+BLOCK = 32  # orbits whose multipliers are computed at once
 FLOQUET_STEPS = 32  # of half a period; the multiplier at a fold then is +1 within 1e-6
 
 
@@ -215,8 +216,16 @@ def _frequency_response(
         linearise, y, low, (low, high), (model, drive), scale=_scale(model, amplitude, low, high), max_points=max_points
     )
     valid = jnp.arange(max_points) < branch.count
-    points = _points(model, branch.y, branch.parameter, drive, valid)
-    folds = _folds(model, branch, drive, max_folds)
+    y, omega = _at_fixed_frequency(model, branch, drive, valid)
+    folds, at_folds, folded = _folds(model, branch, drive, max_folds)
+    every = orbits(
+        model,
+        jnp.concatenate([folds, y]),
+        jnp.concatenate([at_folds, omega]),
+        jnp.concatenate([folded, valid]),
+        needed=max_folds + branch.count,
+    )
+    points, folds = (_part(every, part) for part in (slice(max_folds, None), slice(None, max_folds)))
     return FrequencyResponse(points, folds, branch.ending, model, amplitude, port)
 
 
@@ -227,20 +236,30 @@ def _scale(model: AbstractOscillators, amplitude: Array, low: Array, high: Array
     return peak / 2, first / 2
 
 
-def _points(model: AbstractOscillators, y: Array, omega: Array, drive: Array, valid: Array) -> Points:
-    """Orbits with their multipliers, NaN where not `valid`; y as a function of the model at fixed ω."""
-    inside = jnp.where(valid[:, None], y, 0.0)
-    frequency = jnp.where(valid, omega, 1.0)
-    args = (model, lax.stop_gradient(frequency), drive)
-    inside = jax.vmap(lambda y, omega: implicit(residual, y, (args[0], omega, args[2])))(inside, args[1])
-    return _orbits(model, inside, frequency, valid)
+def _at_fixed_frequency(
+    model: AbstractOscillators, branch: Branch, drive: Array, valid: Array
+) -> tuple[Float[Array, "point n"], Float[Array, " point"]]:
+    """The branch's points as functions of the model at fixed ω; beyond them rest, at which all is finite."""
+    y, omega = jnp.where(valid[:, None], branch.y, 0.0), jnp.where(valid, branch.parameter, 1.0)
+    return jax.vmap(lambda y, omega: implicit(residual, y, (model, omega, drive)))(y, omega), omega
 
 
-def _orbits(model: AbstractOscillators, y: Array, omega: Array, valid: Array) -> Points:
+def orbits(
+    model: AbstractOscillators,
+    y: Float[Array, "point n"],
+    omega: Float[Array, " point"],
+    valid: Bool[Array, " point"],
+    *,
+    needed: Int[Array, ""] | None = None,
+) -> Points:
+    """Points of coefficients [point, n·m] that balance at ω [point], with their multipliers; NaN where not `valid`.
+
+    **Arguments:** `needed`: [], how many of the points, from the first, are worth their multipliers; default all.
+    """
     basis, n = model.basis, model.mass.size
     c = y.reshape(-1, n, basis.size)
     b = jax.vmap(basis.phasors)(c)
-    multipliers = _multipliers(*lax.stop_gradient((model, c, omega)))
+    multipliers = _multipliers(*lax.stop_gradient((model, c, omega)), c.shape[0] if needed is None else needed)
     return Points(
         omega=jnp.where(valid, omega, jnp.nan),
         b=jnp.where(valid[:, None, None], b, jnp.nan),
@@ -250,7 +269,32 @@ def _orbits(model: AbstractOscillators, y: Array, omega: Array, valid: Array) ->
     )
 
 
-def _multipliers(model: AbstractOscillators, c: Array, omega: Array) -> Complex[Array, "point state"]:
+def _part(points: Points, part: slice) -> Points:
+    omega, b, multipliers = points.omega[part], points.b[part], points.multipliers[part]
+    return Points(omega, b, multipliers, jnp.sum(~jnp.isnan(omega)), points.harmonics)
+
+
+def _multipliers(
+    model: AbstractOscillators, c: Array, omega: Array, needed: Array | int
+) -> Complex[Array, "point state"]:
+    """Floquet multipliers of orbits c [point, oscillator, m], in blocks, as far as they are needed."""
+    count = c.shape[0]
+    blocks = -(-count // BLOCK)
+    c = jnp.pad(c, ((0, blocks * BLOCK - count), (0, 0), (0, 0)))
+    omega = jnp.pad(omega, (0, blocks * BLOCK - count), constant_values=1.0)
+
+    def block(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        i, multipliers = carry
+        orbits, frequencies = (lax.dynamic_slice_in_dim(x, i * BLOCK, BLOCK) for x in (c, omega))
+        found = _multipliers_of(model, orbits, frequencies)
+        return i + 1, lax.dynamic_update_slice_in_dim(multipliers, found, i * BLOCK, axis=0)
+
+    empty = jnp.full((blocks * BLOCK, 2 * model.mass.size), jnp.nan, jnp.result_type(c, jnp.complex64))
+    _, multipliers = lax.while_loop(lambda carry: carry[0] * BLOCK < needed, block, (jnp.zeros((), int), empty))
+    return multipliers[:count]
+
+
+def _multipliers_of(model: AbstractOscillators, c: Array, omega: Array) -> Complex[Array, "point state"]:
     basis, n = model.basis, model.mass.size
     repeats = 2 if basis.odd else 1
     waves = basis.at(instants(FLOQUET_STEPS * 2 // repeats, 2 * np.pi / repeats)).astype(c.dtype)
@@ -263,7 +307,10 @@ def _multipliers(model: AbstractOscillators, c: Array, omega: Array) -> Complex[
     return floquet_multipliers(model.mass, model.friction, stiffness, 2 * jnp.pi / omega, repeats=repeats)
 
 
-def _folds(model: AbstractOscillators, branch: Any, drive: Array, most: int) -> Points:
+def _folds(
+    model: AbstractOscillators, branch: Branch, drive: Array, most: int
+) -> tuple[Float[Array, "fold n"], Float[Array, " fold"], Bool[Array, " fold"]]:
+    """Coefficients, frequencies, and which of `most` there are; a regular point where there is none."""
     found = turning(branch.slope)
     first = jnp.nonzero(found, size=most, fill_value=-1)[0]
     valid = first >= 0
@@ -276,11 +323,11 @@ def _folds(model: AbstractOscillators, branch: Any, drive: Array, most: int) -> 
 
     def refine(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
         _, _, border = lax.stop_gradient(linearise(guess[:-1], guess[-1], (model, drive)))
-        args = ((model, drive), border, along / jnp.linalg.norm(along))
-        return _refined(_FoldResidual(), guess, args, u[0], valid)
+        args = (balance, (model, drive), border, along / jnp.linalg.norm(along))
+        return _refined(fold_residual, guess, args, u[0], valid)
 
     u, valid = jax.vmap(refine)(guess, along, valid)
-    return _orbits(model, u[:, :-1], u[:, -1], valid)
+    return u[:, :-1], u[:, -1], valid
 
 
 def _refined(residual: Any, guess: Array, args: Any, spare: Array, valid: Array) -> tuple[Array, Array]:
@@ -288,15 +335,9 @@ def _refined(residual: Any, guess: Array, args: Any, spare: Array, valid: Array)
 
     (A lane that is masked afterwards is differentiated all the same, so that it must not be NaN.)
     """
-    frozen = lax.stop_gradient((guess, args))
-    solution = newton(residual, *frozen, max_steps=20)
+    solution = newton(residual, guess, args, max_steps=20)
     valid = valid & (solution.result == RESULTS.successful)
     return implicit(residual, lax.stop_gradient(jnp.where(valid, solution.value, spare)), args), valid
-
-
-class _FoldResidual(eqx.Module):
-    def __call__(self, u: Array, args: Any) -> Array:
-        return fold_residual(linearise, u, args)
 
 
 @eqx.filter_jit
@@ -314,7 +355,7 @@ def _at(response: FrequencyResponse, omega: Array, most: int) -> Points:
 
     args = (model, omega, drive)
     y, valid = jax.vmap(lambda guess, valid: _refined(residual, guess, args, y[0], valid))(guess, valid)
-    return _orbits(model, y, jnp.full(most, 1.0) * omega, valid)
+    return orbits(model, y, jnp.full(most, 1.0) * omega, valid)
 
 
 @eqx.filter_jit
@@ -336,23 +377,29 @@ def _peaks(response: FrequencyResponse, out: int, most: int) -> Points:
         return _refined(_PeakResidual(out), guess, args, u[0], valid)
 
     u, valid = jax.vmap(refine)(guess, along, valid)
-    return _orbits(model, u[:, :-1], u[:, -1], valid)
+    return orbits(model, u[:, :-1], u[:, -1], valid)
+
+
+def peak_residual(out: int, u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:
+    """F(y, ω) and d(N²/2)/ds of one oscillator along the branch, whose tangent t has row · t = 1, [n·m + 1].
+
+    **Arguments:** `out`: the oscillator; `u`: [n·m + 1], y and ω; `args`: (model, the force's coefficients, row).
+    """
+    model, drive, row = args
+    f, jacobian, slope = linearise(u[:-1], u[-1], (model, drive))
+    matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), row[None]])
+    tangent = jnp.linalg.solve(matrix, jnp.zeros_like(u).at[-1].set(1.0))
+    m = model.basis.size
+    weights = jnp.where(jnp.asarray(model.basis.terms) == 0, 1.0, 0.5)
+    ours = slice(out * m, (out + 1) * m)
+    return jnp.append(f, jnp.sum(weights * u[:-1][ours] * tangent[:-1][ours]))
 
 
 class _PeakResidual(eqx.Module):
-    """F(y, ω) = 0 and d(N²/2)/ds = 0 along the branch, whose tangent t has row · t = 1."""
-
     out: int = eqx.field(static=True)
 
     def __call__(self, u: Array, args: Any) -> Array:
-        model, drive, row = args
-        f, jacobian, slope = linearise(u[:-1], u[-1], (model, drive))
-        matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), row[None]])
-        tangent = jnp.linalg.solve(matrix, jnp.zeros_like(u).at[-1].set(1.0))
-        m = model.basis.size
-        weights = jnp.where(jnp.asarray(model.basis.terms) == 0, 1.0, 0.5)
-        ours = slice(self.out * m, (self.out + 1) * m)
-        return jnp.append(f, jnp.sum(weights * u[:-1][ours] * tangent[:-1][ours]))
+        return peak_residual(self.out, u, args)
 
 
 def _trimmed(points: Points) -> Points:
