@@ -139,8 +139,7 @@ def trace(
         grown = walk.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
         ds = jnp.where(taken, jnp.minimum(grown, longest), jnp.where(refused, walk.ds / 3, walk.ds))
         gap = jnp.where(taken, jnp.linalg.norm(corrected - walk.u), walk.before[2])
-        old = (walk.u, walk.tangent)
-        before = (*(jnp.where(taken, x, y) for x, y in zip(old, walk.before[:2], strict=True)), gap)
+        before = jnp.where(taken, walk.u, walk.before[0]), jnp.where(taken, walk.tangent, walk.before[1]), gap
         trial, row, reach, last = predicted(u, t, before, ds)
         fresh = taken | refused
         where = jnp.where(taken, walk.taken, max_points)  # out of bounds: dropped

@@ -6,7 +6,13 @@ from optimize.fit_modes import fit_modes
 from optimize.isolation import Design, maximise_contrast, maximise_isolation, minimise_insertion_loss
 from optimize.minimise import Minimum, minimise
 from optimize.mode_fit import ModeCoefficients, ModeFit
+from optimize.oscillator_fit import fit_oscillators
+from optimize.reciprocity import Restoration, restore_reciprocity
+from optimize.reciprocity_locus import ReciprocityLocus, reciprocity_level, reciprocity_locus
 from optimize.scenarios import Assessment, assess
+from optimize.sweeps import Sweep
+from optimize.swept_fit import Jumps, OscillatorFit
+from optimize.swept_oscillators import SweptOscillators
 from optimize.transforms import Interval, Parametrisation, Positive, Scaled, parametrise
 
 __all__ = [
@@ -14,19 +20,29 @@ __all__ = [
     "Design",
     "Fit",
     "Interval",
+    "Jumps",
     "Minimum",
     "ModeCoefficients",
     "ModeFit",
+    "OscillatorFit",
     "Parametrisation",
     "Positive",
+    "ReciprocityLocus",
+    "Restoration",
     "Scaled",
+    "Sweep",
+    "SweptOscillators",
     "assess",
     "fit",
     "fit_modes",
+    "fit_oscillators",
     "maximise_contrast",
     "maximise_isolation",
     "minimise",
     "minimise_insertion_loss",
     "objectives",
     "parametrise",
+    "reciprocity_level",
+    "reciprocity_locus",
+    "restore_reciprocity",
 ]

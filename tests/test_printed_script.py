@@ -23,6 +23,19 @@ best = op.maximise_isolation(pair, omega=0.0, free="loss.gamma_k", out=0, into=1
 print(best.model.loss.gamma_k, best.value)                 # 1.41167  2.0633 dB
 """
 
+OSCILLATORS = """
+import jax; jax.config.update("jax_enable_x64", True)
+import diffnr as nr, optimize as op
+from diffnr import duffing
+pair = duffing.DuffingPair(mass_ratio=2., stiffness_ratio=1., cubic_ratio=1., coupling=5., cubic=1., damping=.05)
+curve = duffing.frequency_response(pair, amplitude=.15, omega=(.5, 4.), port=0, harmonics=9)
+print(curve.folds.omega[:2])             # .96430619, .91566469   (in order along the branch)
+r = op.restore_reciprocity(pair, amplitude=.15, free="stiffness_ratio", resonance=1, harmonics=9)
+print(r.value, r.omega, r.reciprocity_norm, r.stable)      # 12.0238  3.320215  1.065331e-5  [True, True]
+fold = lambda z: duffing.frequency_response(nr.replace(pair, {"damping": z}), amplitude=.15, omega=(.5, 4.), port=0, harmonics=9).folds.omega[0]
+print(jax.grad(fold)(.05))               # -3.6408
+"""  # noqa: E501
+
 
 def run(script: str) -> list[str]:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=300)
@@ -39,6 +52,17 @@ def test_the_printed_script_prints_its_numbers():
     gamma_k, value = (float(text) for text in design.split())
     assert abs(gamma_k - 1.41167003) < 6e-9
     assert abs(value - 2.0633) < 6e-5
+
+
+def test_the_printed_script_of_oscillators_prints_its_numbers():
+    folds, restored, slope = run(OSCILLATORS)
+    # Half a unit of the last digit printed beside the script.
+    np.testing.assert_allclose([float(x) for x in folds.strip("[]").split()], [0.96430619, 0.91566469], atol=6e-9)
+    value, omega, norm, *stable = restored.split()
+    np.testing.assert_allclose([float(value), float(omega)], [12.0238, 3.320215], atol=[6e-5, 6e-7])
+    np.testing.assert_allclose(float(norm), 1.065331e-5, atol=6e-12)
+    assert " ".join(stable) == "[ True  True]"
+    np.testing.assert_allclose(float(slope), -3.6408, atol=6e-5)
 
 
 def test_the_quickstart_of_the_readme_runs_and_is_twelve_lines():

@@ -1,5 +1,8 @@
-"""Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability."""
+"""Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
+from diffnr.duffing.inventory import inventory
+from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
+from diffnr.duffing.orbit import Orbit, shoot, time_series
 from diffnr.duffing.oscillators import (
     AbstractOscillators,
     DuffingPair,
@@ -7,15 +10,27 @@ from diffnr.duffing.oscillators import (
     PolynomialForce,
     linear_frequencies,
 )
+from diffnr.duffing.phase_locked import SteadyState, steady_by_time
 from diffnr.duffing.response import FrequencyResponse, Points, frequency_response
+from diffnr.duffing.transient import Transient, simulate
 
 __all__ = [
     "AbstractOscillators",
     "DuffingPair",
     "FrequencyResponse",
+    "OneHarmonicRestoration",
+    "Orbit",
     "OscillatorChain",
     "Points",
     "PolynomialForce",
+    "SteadyState",
+    "Transient",
     "frequency_response",
+    "inventory",
     "linear_frequencies",
+    "one_harmonic_restoration",
+    "shoot",
+    "simulate",
+    "steady_by_time",
+    "time_series",
 ]

@@ -92,7 +92,25 @@ class DuffingPair(AbstractOscillators):
     coupling: Float[Array, ""] = real_field()
     cubic: Float[Array, ""] = real_field()
     damping: Float[Array, ""] = rate_field()
-    num_harmonics: int = eqx.field(static=True, default=9)
+    num_harmonics: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        mass_ratio: ArrayLike,
+        stiffness_ratio: ArrayLike,
+        cubic_ratio: ArrayLike,
+        coupling: ArrayLike,
+        cubic: ArrayLike,
+        damping: ArrayLike,
+        num_harmonics: int = 9,
+    ):
+        self.mass_ratio = as_real(mass_ratio, "mass_ratio")
+        self.stiffness_ratio = as_real(stiffness_ratio, "stiffness_ratio")
+        self.cubic_ratio = as_real(cubic_ratio, "cubic_ratio")
+        self.coupling = as_real(coupling, "coupling")
+        self.cubic = as_real(cubic, "cubic")
+        self.damping = as_real(damping, "damping")
+        self.num_harmonics = num_harmonics
 
     def __check_init__(self) -> None:
         check_fields(self)

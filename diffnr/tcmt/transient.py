@@ -281,7 +281,8 @@ def _simulate(
     matrices = model.matrices()
     dtype = jnp.result_type(matrices.C, eqx.filter_eval_shape(waveform, ts[0]).dtype)
     a0 = jnp.zeros(model.num_modes, dtype) if a0 is None else a0.astype(dtype)
-    ts = ts.astype(a0.real.dtype)
+    # Where ts is computed in the same program, its last must not be computed twice and rounded apart.
+    ts = lax.optimization_barrier(ts.astype(a0.real.dtype))
     A = linear_part(matrices, model.laws, omega.astype(ts.dtype)).astype(dtype)
     laws = tuple(law for law in model.laws if not law.linear)
 

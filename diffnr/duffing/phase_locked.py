@@ -1,0 +1,180 @@
+"""Steady states of many oscillators by time integration, in step with the force.
+
+A fixed number of steps a period meets the same instants of the force in every period: it is a table, and no cosine is
+ever computed. The state is one number for each displacement and velocity, so that under `vmap` every operation runs
+along the lanes.
+
+    M x'' + C x' + g(x) = F(t)      =      drift  x' = v, v' = −M⁻¹C v   +   kick  v' = M⁻¹(F(t) − g(x))
+
+Both parts are solved exactly in turn, by the splitting of order 6 of S. Blanes and P. C. Moan, J. Comput. Appl. Math.
+142, 313 (2002), table 3, made for v' = f(x): 11 forces a step, and an error constant that lets few steps do. Friction,
+exact in the drift, leaves its order conditions alone.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Complex, Float
+
+from diffnr.checks import Numbers, require
+from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.transient import as_state, require_tone
+from diffnr.ports import Drive
+
+
+def _palindrome(half: list[float], *, middle: int) -> list[float]:
+    """Coefficients that sum to 1 and read the same from both ends; `middle` of them, 1 or 2, share what is left."""
+    return half + [(1 - 2 * sum(half)) / middle] * middle + half[::-1]
+
+
+KICKS = _palindrome(
+    [0.0414649985182624, 0.198128671918067, -0.0400061921041533, 0.0752539843015807, -0.0115113874206879], middle=2
+)
+DRIFTS = _palindrome(
+    [0.123229775946271, 0.290553797799558, -0.127049212625417, -0.246331761062075, 0.357208872795928], middle=1
+)
+NODES = np.cumsum([0.0, *DRIFTS])  # when in a step the kicks happen
+
+State = tuple[list[Array], list[Array]]  # displacements, velocities
+
+
+class SteadyState(eqx.Module):
+    """What `steady_by_time` returns: the last period, in phase with the force.
+
+    **Fields:**
+
+    - `omega` []; `x`, `v` [instant, oscillator], displacements and velocities at equal intervals from phase 0 on.
+    - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}, by Fourier transform; `harmonics`, its last axis.
+    - `drift` []: how far the state moved in a whole period, relative to its size; 0 in a steady state.
+    """
+
+    omega: Float[Array, ""]
+    x: Float[Array, "instant oscillator"]
+    v: Float[Array, "instant oscillator"]
+    b: Complex[Array, "oscillator harmonic"]
+    drift: Float[Array, ""]
+    harmonics: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def ts(self) -> Float[Array, "*batch instant"]:
+        """The times of the instants since phase 0."""
+        instants = self.x.shape[-2]
+        return jnp.arange(instants) / instants * (2 * jnp.pi / self.omega)[..., None]
+
+    @property
+    def norm(self) -> Float[Array, "*batch oscillator"]:
+        """N = √(1/T ∫x² dt) of every oscillator."""
+        return jnp.sqrt(jnp.mean(self.x**2, axis=-2))
+
+
+def steady_by_time(
+    model: AbstractOscillators,
+    drive: Drive,
+    port: int = 0,
+    *,
+    periods: int = 200,
+    steps_per_period: int = 12,
+    x0: Numbers | None = None,
+    v0: Numbers | None = None,
+) -> SteadyState:
+    """Where oscillators settle under a tone at one of them, by integrating whole periods of
+
+        M x'' + C x' + g(x) = Re(A e^{iωt}) at `port`
+
+    **Arguments:**
+
+    - `model`: the oscillators; `drive`: the tone, with scalar frequency and amplitude; `port`: the driven oscillator.
+    - `periods`: how many. Small disturbances fall as e^{−ct/2m}: by e^{−63/ω} in 200 periods at ζ = .05.
+    - `steps_per_period`: of order 6, with 12 forces each; the error falls by 64 as they halve. They must be shorter
+      than half of the fastest resonance's own period, where the integration becomes unstable.
+    - `x0`, `v0`: [n], at phase 0; default 0. `x[0]`, `v[0]` of another steady state continue it, so that a loop over
+      frequencies follows a measured sweep up or down through its jumps.
+
+    **Returns:** a `SteadyState`. The period returned is one more, in steps short enough for all harmonics.
+
+    **Raises:** `ValueError` for a port that does not exist, numbers that are not positive, shapes.
+
+    **Notes:** for a batch, `jax.vmap` over this function; on processors with AVX-512 twice as fast in a function
+    compiled by `jax.jit(..., compiler_options={"xla_cpu_prefer_vector_width": 512})`. Derivatives are those of the
+    integration, with a checkpoint at each period. Only stable orbits are found, and where there are several the start
+    decides; `drift` says whether the state has settled.
+
+    Good values, for the paper's pairs at ω > .7: 8 steps a period for 1e-6 of displacement, 12 for 5e-8, 24 for 1e-9.
+    """
+    require_tone(drive, port, model)
+    for name, value in (("periods", periods), ("steps_per_period", steps_per_period)):
+        require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
+    return _steady(model, drive, port, periods, steps_per_period, as_state("x0", x0, model), as_state("v0", v0, model))
+
+
+@eqx.filter_jit
+def _steady(
+    model: AbstractOscillators, drive: Drive, port: int, periods: int, steps: int, x0: Array, v0: Array
+) -> SteadyState:
+    omega = drive.omega
+    dtype = jnp.result_type(model.mass, omega, jnp.real(drive.amplitude), x0, v0)
+    state = [x.astype(dtype) for x in x0], [v.astype(dtype) for v in v0]
+
+    coarse = jax.checkpoint(lambda state: _period(model, drive, port, state, steps, dtype)[0])
+    advance = lambda states, _: ((states[1], coarse(states[1])), None)  # noqa: E731
+    (before, after), _ = lax.scan(advance, (state, state), None, length=periods)
+    instants = steps * -(-(4 * max(model.harmonics) + 2) // steps)
+    _, (x, v) = _period(model, drive, port, after, instants, dtype)
+    x, v = jnp.stack(x, axis=1), jnp.stack(v, axis=1)
+
+    sizes = [jnp.concatenate([jnp.stack(x), jnp.stack(v) / omega]) for x, v in (before, after)]
+    size = jnp.max(jnp.abs(sizes[1]))
+    drift = jnp.max(jnp.abs(sizes[1] - sizes[0])) / jnp.where(size > 0, size, 1.0)
+    return SteadyState(omega, x, v, fourier(x, model.harmonics), drift, model.harmonics)
+
+
+def fourier(x: Float[Array, "instant oscillator"], harmonics: tuple[int, ...]) -> Complex[Array, "oscillator harmonic"]:
+    """The harmonics of x(t) = Re Σ X_h e^{ihωt} from instants at equal intervals of a period."""
+    orders = np.asarray(harmonics)
+    phase = 2 * np.pi / x.shape[0] * np.arange(x.shape[0])[:, None] * orders
+    weights = np.where(orders == 0, 1.0, 2.0) / x.shape[0]
+    real, imag = (jnp.asarray(wave(phase) * weights, x.dtype) for wave in (np.cos, np.sin))
+    return x.T @ real - 1j * (x.T @ imag)
+
+
+def _period(
+    model: AbstractOscillators, drive: Drive, port: int, state: State, steps: int, dtype: jnp.dtype
+) -> tuple[State, State]:
+    """The state after a period, and at the beginning of each of its steps."""
+    h = 2 * jnp.pi / drive.omega / steps
+    oscillators = range(model.num_ports)
+    # Lists of scalars, [drift][oscillator]: what is indexed in the loop would be gathered there again and again.
+    rate, share = ([value[j] for j in oscillators] for value in (model.friction / model.mass, h / model.mass))
+    fade = [[jnp.exp(-a * h * rate[j]) for j in oscillators] for a in DRIFTS]
+    reach = [[a * h * _decaying(a * h * rate[j]) for j in oscillators] for a in DRIFTS]
+    tau = 2 * np.pi / steps * (np.arange(steps)[:, None] + NODES)
+    table = [jnp.asarray(wave(tau), dtype) for wave in (np.cos, np.sin)]
+    real, imag = jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
+    quadrature = jnp.iscomplexobj(drive.amplitude)
+
+    def step(state: State, waves: list[Array]) -> tuple[State, State]:
+        x, v = list(state[0]), list(state[1])
+        for i, kick in enumerate(KICKS):
+            force = real * waves[0][i] - imag * waves[1][i] if quadrature else real * waves[0][i]
+            g = model.force(jnp.stack(x))
+            push = [force - g[j] if j == port else -g[j] for j in oscillators]
+            v = [v[j] + kick * share[j] * push[j] for j in oscillators]
+            if i < len(DRIFTS):
+                x = [x[j] + reach[i][j] * v[j] for j in oscillators]
+                v = [fade[i][j] * v[j] for j in oscillators]
+        end = [p.astype(dtype) for p in x], [p.astype(dtype) for p in v]
+        return end, state
+
+    return lax.scan(step, state, table)
+
+
+def _decaying(z: Array) -> Array:
+    """(1 − e^{−z}) / z, at z = 0 too."""
+    small = jnp.abs(z) < 1e-3
+    safe = jnp.where(small, 1.0, z)
+    series = 1 - z / 2 * (1 - z / 3 * (1 - z / 4 * (1 - z / 5)))
+    return jnp.where(small, series, -jnp.expm1(-safe) / safe)

@@ -1,0 +1,245 @@
+"""Oscillators in time: any forces on any of them, by diffrax.
+
+    M x'' + C x' + g(x) = F(t)
+
+Inside, displacements and velocities are in units of the forces, so that accuracy does not depend on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
+from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.ports import Drive, require_port
+
+ForceInTime = Callable[[Float[Array, ""]], Float[Array, " oscillator"]]
+
+
+class Transient(eqx.Module):
+    """What `simulate` returns: the motion at the times `ts`.
+
+    **Fields:** `ts` [time]; `x`, `v` [time, oscillator], displacements and velocities; `force` [time, oscillator], F;
+    `num_steps`, taken; `result`, a diffrax `RESULTS`.
+    """
+
+    ts: Float[Array, " time"]
+    x: Float[Array, "time oscillator"]
+    v: Float[Array, "time oscillator"]
+    force: Float[Array, "time oscillator"]
+    num_steps: Array
+    result: Any
+
+
+def simulate(
+    model: AbstractOscillators,
+    force: Drive | ForceInTime | Numbers,
+    ts: Numbers,
+    x0: Numbers | None = None,
+    v0: Numbers | None = None,
+    *,
+    port: int | None = None,
+    rtol: float | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+    adjoint: diffrax.AbstractAdjoint | None = None,
+    max_steps: int = 100_000,
+    throw: bool = True,
+) -> Transient:
+    """The motion of oscillators under any forces:
+
+        M x'' + C x' + g(x) = F(t),      x(t₀) = x₀,  x'(t₀) = v₀
+
+    **Arguments**, in the model's units:
+
+    - `model`: n oscillators.
+    - `force`: F, one of: a `Drive` at `port`, F = Re(A e^{iωt}) there; a function t [] -> [n] (as an `equinox.Module`
+      its leaves can be differentiated and its values never retrace); an array [time, n] of samples at `ts`, joined by
+      cubic Hermite pieces; an array [n], constant from ts[0] on (zeros: free decay).
+    - `ts`: [time], increasing, at least two: integrated from the first to the last, and returned at each. No step of
+      the solver is longer than the largest gap, so that a pulse seen at `ts` is not stepped over.
+    - `x0`, `v0`: [n], at ts[0]; default 0.
+    - `port`: the driven oscillator, where `force` is a `Drive`.
+    - `rtol`: relative accuracy asked of each step (default √ε of the dtype: 1.5e-8 in float64), also of the smallest
+      scale of the motion, that of the forces against inertia and springs, as an absolute one.
+    - `solver`: a diffrax solver (default `Dopri8`; `Tsit5` in float32). Stiff forces want an implicit one, `Kvaerno5`.
+    - `adjoint`: a diffrax adjoint; by default gradients by reverse mode with checkpoints. For forward mode
+      (`jax.jvp`, `jax.jacfwd`): `diffrax.ForwardMode()`.
+    - `max_steps`: after which the solver gives up. `throw`: raise then; otherwise `result` says it, and what was not
+      reached is not finite.
+
+    **Returns:** a `Transient`.
+
+    **Raises:** `ValueError` for forces of another shape or not finite at `ts`, times that do not increase, shapes;
+    `RuntimeError` if `throw` and the solver gives up.
+
+    **Notes:** for steady states of many oscillators `steady_by_time` is some fifty times faster, harmonic balance
+    (`port_response`) faster still.
+    """
+    ts = as_real(ts, "ts")
+    require(ts.ndim == 1 and ts.size >= 2, "ts", "be a vector of at least two times", f"of shape {ts.shape}")
+    require_finite("ts", ts)
+    require(not is_concrete(ts) or np.all(np.diff(np.asarray(ts)) > 0), "ts", "increase", ts)
+    start = as_state("x0", x0, model), as_state("v0", v0, model)
+    accuracy = float(jnp.finfo(jnp.result_type(model.mass, ts)).eps) ** 0.5 if rtol is None else rtol
+    require(accuracy > 0, "rtol", "be positive", rtol)
+    waveform = _waveform(force, ts, model, port)
+    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    return _simulate(model, waveform, ts, start, accuracy, solver, adjoint, max_steps, throw)
+
+
+def as_state(name: str, value: Numbers | None, model: AbstractOscillators) -> Float[Array, " oscillator"]:
+    """Displacements or velocities of a model's oscillators, 0 by default."""
+    if value is None:
+        return jnp.zeros_like(model.mass)
+    state = as_real(value, name)
+    require(state.shape == model.mass.shape, name, f"have shape {model.mass.shape}", f"of shape {state.shape}")
+    require_finite(name, state)
+    return state
+
+
+def require_tone(drive: Any, port: Any, model: AbstractOscillators) -> None:
+    """Raise unless `drive` is one tone with a positive frequency and `port` one of the model's."""
+    shapes = drive.omega.shape, drive.amplitude.shape
+    was = f"of shapes {shapes[0]} and {shapes[1]}"
+    require(shapes == ((), ()), "drive", "have a scalar omega and amplitude (use jax.vmap for many)", was)
+    if is_concrete(drive.omega):
+        require(np.asarray(drive.omega) > 0, "drive", "have a positive omega", drive.omega)
+    require_port("port", port, model.num_ports)
+
+
+def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: int | None) -> Any:
+    """`force` as a function of time, checked at every one of `ts`."""
+    shape = model.mass.shape
+    if isinstance(force, Drive):
+        require_tone(force, port, model)
+        return _Tone(force.omega, jnp.real(force.amplitude), jnp.imag(force.amplitude), port, shape[0])
+    require(port is None, "port", "be left out where force is no Drive", port)
+    if callable(force):
+        found = eqx.filter_eval_shape(force, ts[0])
+        was = f"of shape {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__}"
+        require(getattr(found, "shape", None) == shape, "force", f"return an array of shape {shape}", was)
+        waveform: Any = force
+        samples = as_real(_sampled(waveform, ts), "force")
+    else:
+        samples = as_real(force, "force")
+        allowed = (shape, (ts.size, *shape))
+        was = f"of shape {samples.shape}"
+        must = f"have shape {allowed[0]} or {allowed[1]}, or be a function or a Drive"
+        require(samples.shape in allowed, "force", must, was)
+        waveform = _Constant(samples) if samples.ndim == 1 else _Samples(ts, samples)
+    if is_concrete(samples):
+        finite = np.atleast_1d(np.all(np.isfinite(samples), axis=-1))
+        if not np.all(finite):
+            first = int(np.argmin(finite))
+            at = "" if samples.ndim == 1 else f" at t = {float(ts[first]):g}"
+            require(False, "force", "be finite", f"{np.atleast_2d(np.asarray(samples))[first]}{at}")
+    return waveform
+
+
+@eqx.filter_jit
+def _sampled(waveform: Any, ts: Array) -> Array:
+    return jax.vmap(waveform)(ts)
+
+
+class _Tone(eqx.Module):
+    """Re(A e^{iωt}) at one oscillator; A as two reals, which is all that diffrax promises to treat right."""
+
+    omega: Float[Array, ""]
+    real: Float[Array, ""]
+    imag: Float[Array, ""]
+    port: Any = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+
+    def __call__(self, t: Array) -> Array:
+        tone = self.real * jnp.cos(self.omega * t) - self.imag * jnp.sin(self.omega * t)
+        return jnp.zeros(self.size, tone.dtype).at[self.port].set(tone)
+
+
+class _Constant(eqx.Module):
+    value: Float[Array, " oscillator"]
+
+    def __call__(self, t: Array) -> Array:
+        return self.value
+
+
+class _Samples(eqx.Module):
+    ts: Float[Array, " time"]
+    values: Float[Array, "time oscillator"]
+
+    def __call__(self, t: Array) -> Array:
+        coefficients = diffrax.backward_hermite_coefficients(self.ts, self.values)
+        return diffrax.CubicInterpolation(self.ts, coefficients).evaluate(t)
+
+
+class _Motion(eqx.Module):
+    """The equations of motion of y = [x, v / rate] / unit."""
+
+    model: AbstractOscillators
+    waveform: ForceInTime
+    rate: Float[Array, ""]
+    unit: Float[Array, ""]
+
+    def __call__(self, t: Array, y: Array, args: Any) -> Array:
+        model = self.model
+        x, v = self.split(y)
+        push = self.waveform(t).astype(y.dtype) - model.friction * v - model.force(x)
+        return self.join(v, push / model.mass).astype(y.dtype)
+
+    def split(self, y: Array) -> tuple[Array, Array]:
+        x, v = jnp.split(self.unit * y, 2)
+        return x, self.rate * v
+
+    def join(self, x: Array, v: Array) -> Array:
+        return jnp.concatenate([x, v / self.rate]) / self.unit
+
+
+@eqx.filter_jit
+def _simulate(
+    model: AbstractOscillators,
+    waveform: Any,
+    ts: Array,
+    start: tuple[Array, Array],
+    rtol: float,
+    solver: diffrax.AbstractSolver | None,
+    adjoint: diffrax.AbstractAdjoint,
+    max_steps: int,
+    throw: bool,
+) -> Transient:
+    dtype = jnp.result_type(model.mass, eqx.filter_eval_shape(waveform, ts[0]).dtype, *start)
+    # Where ts is computed in the same program, its last must not be computed twice and rounded apart.
+    ts, (x0, v0) = lax.optimization_barrier(ts.astype(dtype)), (part.astype(dtype) for part in start)
+    samples = _sampled(waveform, ts).astype(dtype)
+    stiffness = jnp.max(jnp.abs(jax.jacfwd(model.force)(x0)) / model.mass[:, None])
+    rate = jnp.maximum(jnp.sqrt(stiffness), 1 / (ts[-1] - ts[0]))
+    sizes = jnp.max(jnp.abs(samples) / model.mass) / rate**2, jnp.max(jnp.abs(x0)), jnp.max(jnp.abs(v0)) / rate
+    unit = jnp.max(jnp.stack(sizes))
+    rate, unit = (lax.stop_gradient(scale).astype(dtype) for scale in (rate, jnp.where(unit > 0, unit, 1.0)))
+    motion = _Motion(model, waveform, rate, unit)
+    if solver is None:
+        solver = diffrax.Tsit5() if dtype == jnp.float32 else diffrax.Dopri8()
+    vector_field: Any = motion
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(vector_field),
+        solver,
+        t0=ts[0],
+        t1=ts[-1],
+        dt0=None,
+        y0=motion.join(x0, v0),
+        saveat=diffrax.SaveAt(ts=ts),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol, dtmax=lax.stop_gradient(jnp.max(jnp.diff(ts)))),
+        adjoint=adjoint,
+        max_steps=max_steps,
+        throw=throw,
+    )
+    states: Any = solution.ys
+    x, v = jax.vmap(motion.split)(states)
+    return Transient(ts, x, v, samples, solution.stats["num_steps"], solution.result)
