@@ -25,6 +25,7 @@ def test_the_three_sheets_of_the_sheet() -> None:
     assert np.asarray(found.valid).tolist() == [True] * 3 + [False] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("port", [0, 1], ids=["forward", "backward"])
 def test_any_key_finds_what_the_branch_has(port: int, seed: int) -> None:
@@ -56,6 +57,7 @@ def test_linear_oscillators_have_one_orbit() -> None:
     np.testing.assert_allclose(found.b[0], nr.port_response(linear, nr.Drive(0.9, 0.15)).b[:, 0], atol=1e-14)
 
 
+@pytest.mark.slow
 def test_gradients_and_vmap() -> None:
     @jax.jit
     def norms(p: Array) -> Array:

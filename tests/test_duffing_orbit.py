@@ -18,6 +18,7 @@ PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05, num_harmonics=13)
 STRONG = duffing.DuffingPair(1.2, 3.45, 1.0, 5.0, 1.0, 0.05, num_harmonics=13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("port", [0, 1], ids=["forward", "backward"])
 def test_harmonic_balance_is_time_integration_at_the_points_of_the_sheet(port: int) -> None:
     curve = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 4.0), port=port)
@@ -77,6 +78,7 @@ def test_without_a_guess_it_is_the_orbit_continued_from_the_linear_response() ->
     assert orbit.harmonics == response.harmonics
 
 
+@pytest.mark.slow
 def test_forces_that_are_not_odd_have_means_and_even_harmonics() -> None:
     internal = duffing.PolynomialForce(jnp.array([[1.0, 1.0], [0.3, 0.0], [1.0, 1.0]]))
     chain = duffing.OscillatorChain([1.0, 2.0], 0.1, internal, lambda e: 5.0 * e, num_harmonics=12)
@@ -85,6 +87,7 @@ def test_forces_that_are_not_odd_have_means_and_even_harmonics() -> None:
     assert orbit.b[0, 0].real < -1e-3
 
 
+@pytest.mark.slow
 def test_gradients_in_both_modes_and_vmap() -> None:
     guess = nr.port_response(STRONG, nr.Drive(3.5, 1.0), ports=[0]).state[0]
 

@@ -86,6 +86,7 @@ def test_a_steady_state_continues_another() -> None:
     np.testing.assert_allclose(after.x, steady_by_time(PAIR, DRIVE, periods=5).x, atol=1e-14)  # the same steps
 
 
+@pytest.mark.slow
 def test_vmap_equals_the_loop() -> None:
     masses, omegas = jnp.array([1.0, 1.5, 2.5]), jnp.array([0.7, 1.4, 2.9])
 
@@ -99,6 +100,7 @@ def test_vmap_equals_the_loop() -> None:
             np.testing.assert_allclose(getattr(many, name)[i], getattr(alone, name), atol=1e-13)  # order of sums
 
 
+@pytest.mark.slow
 def test_gradients() -> None:
     def quantities(p: Array) -> Array:
         pair = nr.replace(PAIR, {"mass_ratio": p[0], "cubic": p[1], "damping": p[2]})

@@ -56,6 +56,7 @@ def test_branch_is_whole_and_its_stability_changes_at_folds_alone() -> None:
     assert np.max(np.abs(np.diff(curve.norm[:, 1]))) < 0.08
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("harmonics", "fold"), [(1, 0.96621032), (3, 0.96426034), (9, 0.96430619)])
 def test_upper_fold_by_the_number_of_harmonics(harmonics: int, fold: float) -> None:
     assert response(harmonics=harmonics).folds.omega[0] == pytest.approx(fold, abs=1e-8)  # the digits given
@@ -75,6 +76,7 @@ def test_every_sheet_at_one_frequency() -> None:
     assert (j, (phase + np.pi) % (2 * np.pi) - np.pi) == (1, pytest.approx(-0.7099694, abs=1e-5))
 
 
+@pytest.mark.slow
 def test_gradients_of_folds() -> None:
     slope = jax.grad(lambda z: response(damping=z).folds.omega[0])(0.05)
     assert slope == pytest.approx(-3.64079, rel=2e-6)  # the digits given
@@ -82,6 +84,7 @@ def test_gradients_of_folds() -> None:
     assert slope == pytest.approx(1.237058, rel=2e-6)
 
 
+@pytest.mark.slow
 def test_gradients_of_peaks_and_points() -> None:
     def quantities(ratio: Array) -> Array:
         curve = response(stiffness_ratio=ratio)
@@ -94,6 +97,7 @@ def test_gradients_of_peaks_and_points() -> None:
     np.testing.assert_allclose(slopes, along, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_the_mirror_symmetric_pair() -> None:
     slopes = jax.grad(
         lambda ratios: response(mass_ratio=ratios[0], stiffness_ratio=ratios[1], cubic_ratio=ratios[2]).folds.omega[0]
@@ -101,6 +105,7 @@ def test_gradients_are_finite_at_the_mirror_symmetric_pair() -> None:
     assert np.all(np.isfinite(slopes))
 
 
+@pytest.mark.slow
 def test_vmap_over_amplitudes_equals_the_loop() -> None:
     amplitudes = jnp.array([0.05, 0.15, 0.25])
     batched = jax.vmap(lambda P: response(amplitude=P))(amplitudes)
@@ -137,6 +142,7 @@ def test_mirror_symmetry_is_reciprocal() -> None:
     assert nr.metrics.reciprocity_norm(bent) > 1e-2
 
 
+@pytest.mark.slow
 def test_a_chain_of_functions_is_the_pair() -> None:
     internal = duffing.PolynomialForce(jnp.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]))
     chain = duffing.OscillatorChain([1.0, 2.0], 0.1, internal, duffing.PolynomialForce([5.0]))

@@ -57,6 +57,7 @@ def test_motion_settles_on_the_orbit_of_harmonic_balance(omega: float, port: int
     np.testing.assert_allclose(r.x[-25:], expected, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_forces_as_functions_samples_and_drives_agree() -> None:
     drive = nr.Drive(0.7, 0.15 * np.exp(0.4j))
     tone = lambda t: jnp.stack([jnp.zeros_like(t), 0.15 * jnp.cos(0.7 * t + 0.4)])  # noqa: E731
@@ -70,6 +71,7 @@ def test_forces_as_functions_samples_and_drives_agree() -> None:
     assert not np.array_equal(sampled.x, driven.x)
 
 
+@pytest.mark.slow
 def test_gradients() -> None:
     ts = jnp.linspace(0.0, 10.0, 21)
 

@@ -87,6 +87,7 @@ def test_jumps_are_found_where_a_sweep_leaves_its_branch() -> None:
     assert linear[0].jump_after == ()
 
 
+@pytest.mark.slow
 def test_exact_sweeps_give_the_oscillator_back() -> None:
     found = fit_oscillators(two_levels(0.0, 0), harmonics=1)
     assert found.converged
@@ -144,6 +145,7 @@ def test_derivatives_of_distances_and_folds() -> None:
     np.testing.assert_allclose(np.einsum("dj,djp", seen.difference, seen.difference_by), by[-1], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_coupled_pair_on_a_shaken_base() -> None:
     sweeps = measure(PAIR, PAIR_BAND, noise=2e-3, key=1)
     assert sum(len(s.jump_after) for s in sweeps) == 4
@@ -196,6 +198,7 @@ def test_one_measured_beam() -> None:
     assert styles == ["-", "--", "-"]  # up to the upper fold, back to the lower, and on
 
 
+@pytest.mark.slow
 @measured
 def test_two_measured_beams() -> None:
     sweeps = read_beams("frid_two_beam_sweep.csv")

@@ -140,6 +140,7 @@ def test_it_is_the_peak_of_that_resonance(points) -> None:
         assert float(peaks.norm[case, 1]) == pytest.approx(float(points[case].norm[0]), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_optax_reaches_the_same_optimum(points) -> None:
     r = restored(*CASES[0], solver=optax.lbfgs(), max_steps=50)
     assert bool(r.converged)
@@ -148,6 +149,7 @@ def test_optax_reaches_the_same_optimum(points) -> None:
     assert float(r.reciprocity_norm) == pytest.approx(float(points[0].reciprocity_norm), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_derivatives_and_vmap(points) -> None:
     def quantities(mass):
         r = restored(nr.replace(PAIR, {"mass_ratio": mass}))

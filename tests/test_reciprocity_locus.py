@@ -29,6 +29,7 @@ def test_locus_of_the_stiffness_ratio() -> None:
     assert np.all(np.diff(found.reciprocity_norm) > 0)
 
 
+@pytest.mark.slow
 def test_level_set_bends_back_nearer_to_the_equal_pair_for_less_tolerance() -> None:
     bends = []
     for level in (7e-3, 5e-3):

@@ -166,6 +166,7 @@ def test_nonlocal_loss_does_not_see_the_power_in_time_either() -> None:
         np.testing.assert_allclose(scaled.energy_out / power, unit.energy_out, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_regularised_law_tends_to_the_exact_one() -> None:
     ts = times()
     exact = tcmt.simulate(figure_5(), pulse(BACKWARD), ts).energy_out[-1]
@@ -190,6 +191,7 @@ def test_chain_of_exact_laws_is_the_limit_of_its_regularised_steady_states() -> 
         assert np.all(r.a[-1, 1:] == 0) == (gamma_k > 1)
 
 
+@pytest.mark.slow
 def test_two_laws_on_one_mode_add_their_friction() -> None:
     laws = (tcmt.NonlocalLoss(0.5, mode=1, sensed=0), tcmt.NonlocalLoss(0.4, mode=1, sensed=2))
     om = np.array([[0, 0.8, 0], [0.8, 0, 0.8], [0, 0.8, 0]])
@@ -202,6 +204,7 @@ def test_two_laws_on_one_mode_add_their_friction() -> None:
         assert bool(a1 == 0) == rest
 
 
+@pytest.mark.slow
 def test_unstable_device_oscillates_and_leaves_its_steady_state_at_the_predicted_rate() -> None:
     model = unstable_pair()
     state = tcmt.steady_state(model, 0.0, FORWARD)
@@ -216,7 +219,7 @@ def test_unstable_device_oscillates_and_leaves_its_steady_state_at_the_predicted
     assert late.std() > 0.2 * late.mean()
 
 
-@pytest.mark.parametrize("into", [0, 1], ids=["forward", "backward"])
+@pytest.mark.parametrize("into", [pytest.param(0, marks=pytest.mark.slow), 1], ids=["forward", "backward"])
 def test_gradients_through_a_pulse(into: int) -> None:
     ts = times()
 
@@ -254,6 +257,7 @@ def test_vmap_equals_the_loop_and_values_do_not_retrace() -> None:
     np.testing.assert_allclose(batched, looped, rtol=1e-12)  # each lane takes the steps it takes alone
 
 
+@pytest.mark.slow
 def test_sampled_waveform_is_the_function_it_samples() -> None:
     ts = jnp.linspace(0.0, 40.0, 401)
     wave = pulse(jnp.array([0.3, 1.0j]))
