@@ -14,6 +14,8 @@ from diffnr.root import RESULTS
 from diffnr.stability import floquet_multipliers, instants
 from systems import central_difference
 
+pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
+
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05, num_harmonics=13)
 STRONG = duffing.DuffingPair(1.2, 3.45, 1.0, 5.0, 1.0, 0.05, num_harmonics=13)
 

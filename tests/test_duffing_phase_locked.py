@@ -11,6 +11,8 @@ from diffnr import duffing
 from diffnr.duffing.phase_locked import DRIFTS, KICKS, SteadyState, steady_by_time
 from systems import central_difference
 
+pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
+
 PAIR = duffing.DuffingPair(mass_ratio=2.0, stiffness_ratio=1.0, cubic_ratio=1.0, coupling=5.0, cubic=1.0, damping=0.05)
 DRIVE = nr.Drive(0.7, 0.15)
 

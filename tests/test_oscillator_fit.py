@@ -15,6 +15,8 @@ from optimize.sweeps import Sweep, SweepTable
 from optimize.swept_oscillators import SweptOscillators
 from optimize.swept_search import search
 
+pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
+
 BEAMS = Path(__file__).parents[2] / "shared" / "data"
 measured = pytest.mark.skipif(not BEAMS.is_dir(), reason="the measured sweeps are not at hand")
 

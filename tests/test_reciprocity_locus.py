@@ -8,6 +8,8 @@ from diffnr import duffing
 from diffnr.continuation import ENDINGS
 from optimize.reciprocity_locus import reciprocity_level, reciprocity_locus
 
+pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
+
 PAIR = duffing.DuffingPair(mass_ratio=1.0, stiffness_ratio=1.0, cubic_ratio=1.0, coupling=5.0, cubic=1.0, damping=0.05)
 
 
