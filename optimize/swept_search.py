@@ -97,6 +97,8 @@ def _linear_residual(u: Array, parametrisation: Parametrisation, table: SweepTab
 
 
 class Descent(NamedTuple):
+    """Where lanes ended: `u` [lane, p], `cost` [lane], `converged` [lane], and the steps taken by all together."""
+
     u: np.ndarray
     cost: np.ndarray
     converged: np.ndarray

@@ -7,7 +7,6 @@ Inside, displacements and velocities are in units of the forces, so that accurac
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -21,8 +20,7 @@ from jaxtyping import Array, Float
 from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.ports import Drive, require_port
-
-ForceInTime = Callable[[Float[Array, ""]], Float[Array, " oscillator"]]
+from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 
 class Transient(eqx.Module):
@@ -42,7 +40,7 @@ class Transient(eqx.Module):
 
 def simulate(
     model: AbstractOscillators,
-    force: Drive | ForceInTime | Numbers,
+    force: Drive | Waveform | Numbers,
     ts: Numbers,
     x0: Numbers | None = None,
     v0: Numbers | None = None,
@@ -84,10 +82,7 @@ def simulate(
     **Notes:** for steady states of many oscillators `steady_by_time` is some fifty times faster, harmonic balance
     (`port_response`) faster still.
     """
-    ts = as_real(ts, "ts")
-    require(ts.ndim == 1 and ts.size >= 2, "ts", "be a vector of at least two times", f"of shape {ts.shape}")
-    require_finite("ts", ts)
-    require(not is_concrete(ts) or np.all(np.diff(np.asarray(ts)) > 0), "ts", "increase", ts)
+    ts = as_times(ts)
     start = as_state("x0", x0, model), as_state("v0", v0, model)
     accuracy = float(jnp.finfo(jnp.result_type(model.mass, ts)).eps) ** 0.5 if rtol is None else rtol
     require(accuracy > 0, "rtol", "be positive", rtol)
@@ -118,36 +113,12 @@ def require_tone(drive: Any, port: Any, model: AbstractOscillators) -> None:
 
 def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: int | None) -> Any:
     """`force` as a function of time, checked at every one of `ts`."""
-    shape = model.mass.shape
+    size = model.mass.size
     if isinstance(force, Drive):
         require_tone(force, port, model)
-        return _Tone(force.omega, jnp.real(force.amplitude), jnp.imag(force.amplitude), port, shape[0])
+        return _Tone(force.omega, jnp.real(force.amplitude), jnp.imag(force.amplitude), port, size)
     require(port is None, "port", "be left out where force is no Drive", port)
-    if callable(force):
-        found = eqx.filter_eval_shape(force, ts[0])
-        was = f"of shape {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__}"
-        require(getattr(found, "shape", None) == shape, "force", f"return an array of shape {shape}", was)
-        waveform: Any = force
-        samples = as_real(_sampled(waveform, ts), "force")
-    else:
-        samples = as_real(force, "force")
-        allowed = (shape, (ts.size, *shape))
-        was = f"of shape {samples.shape}"
-        must = f"have shape {allowed[0]} or {allowed[1]}, or be a function or a Drive"
-        require(samples.shape in allowed, "force", must, was)
-        waveform = _Constant(samples) if samples.ndim == 1 else _Samples(ts, samples)
-    if is_concrete(samples):
-        finite = np.atleast_1d(np.all(np.isfinite(samples), axis=-1))
-        if not np.all(finite):
-            first = int(np.argmin(finite))
-            at = "" if samples.ndim == 1 else f" at t = {float(ts[first]):g}"
-            require(False, "force", "be finite", f"{np.atleast_2d(np.asarray(samples))[first]}{at}")
-    return waveform
-
-
-@eqx.filter_jit
-def _sampled(waveform: Any, ts: Array) -> Array:
-    return jax.vmap(waveform)(ts)
+    return as_waveform("force", force, ts, size, real=True, otherwise="a function or a Drive")
 
 
 class _Tone(eqx.Module):
@@ -164,27 +135,11 @@ class _Tone(eqx.Module):
         return jnp.zeros(self.size, tone.dtype).at[self.port].set(tone)
 
 
-class _Constant(eqx.Module):
-    value: Float[Array, " oscillator"]
-
-    def __call__(self, t: Array) -> Array:
-        return self.value
-
-
-class _Samples(eqx.Module):
-    ts: Float[Array, " time"]
-    values: Float[Array, "time oscillator"]
-
-    def __call__(self, t: Array) -> Array:
-        coefficients = diffrax.backward_hermite_coefficients(self.ts, self.values)
-        return diffrax.CubicInterpolation(self.ts, coefficients).evaluate(t)
-
-
 class _Motion(eqx.Module):
     """The equations of motion of y = [x, v / rate] / unit."""
 
     model: AbstractOscillators
-    waveform: ForceInTime
+    waveform: Waveform
     rate: Float[Array, ""]
     unit: Float[Array, ""]
 
@@ -217,7 +172,7 @@ def _simulate(
     dtype = jnp.result_type(model.mass, eqx.filter_eval_shape(waveform, ts[0]).dtype, *start)
     # Where ts is computed in the same program, its last must not be computed twice and rounded apart.
     ts, (x0, v0) = lax.optimization_barrier(ts.astype(dtype)), (part.astype(dtype) for part in start)
-    samples = _sampled(waveform, ts).astype(dtype)
+    samples = sampled(waveform, ts).astype(dtype)
     stiffness = jnp.max(jnp.abs(jax.jacfwd(model.force)(x0)) / model.mass[:, None])
     rate = jnp.maximum(jnp.sqrt(stiffness), 1 / (ts[-1] - ts[0]))
     sizes = jnp.max(jnp.abs(samples) / model.mass) / rate**2, jnp.max(jnp.abs(x0)), jnp.max(jnp.abs(v0)) / rate

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.root import RESULTS, implicit, newton
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
-from diffnr.tcmt.steady import has_closed_form, two_mode_nonlocal
+from diffnr.tcmt.steady import has_closed_form, join, nonzero, split, two_mode_nonlocal
 
 # Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.6: L-stable, order 4 with an embedded 3. Its
 # last stage is the end of the step, so that a mode at rest there is at rest exactly.
@@ -111,7 +111,7 @@ def velocity(
     slope, friction = _smooth_slope(A, laws, a, f), _friction(laws, a)
     rest = a == 0
     against = jnp.where(rest, slope, a)
-    return jnp.where(rest, _shrink(slope, friction), slope - friction * against / _nonzero(_abs(against)))
+    return jnp.where(rest, _shrink(slope, friction), slope - friction * against / nonzero(_abs(against)))
 
 
 def resolvent(
@@ -137,11 +137,11 @@ def resolvent(
         M = jnp.eye(r.size, dtype=A.dtype) / h - A
         return two_mode_nonlocal(M, f + r / h, law, guess)
     args = A, laws, f, h, r
-    root = newton(_fixed_point_residual, _split(guess), args)
+    root = newton(_fixed_point_residual, split(guess), args)
     failed = root.result != RESULTS.successful
     # A step that fails is refused, but its derivative is still asked for, with weight 0: it has to be finite.
-    y = implicit(_fixed_point_residual, lax.stop_gradient(jnp.where(failed, _split(guess), root.value)), args)
-    a = _join(y)
+    y = implicit(_fixed_point_residual, lax.stop_gradient(jnp.where(failed, split(guess), root.value)), args)
+    a = join(y)
     at_rest = (_fixed_point(a, args) == 0) & (_friction(laws, a) > 0)  # Newton lands there but for round-off
     return jnp.where(failed, jnp.inf, jnp.where(at_rest, 0.0, a))
 
@@ -191,8 +191,8 @@ def is_exact(law: AbstractLaw) -> TypeGuard[NonlocalLoss]:
 
 
 def _fixed_point_residual(y: Array, args: Any) -> Array:
-    a = _join(y)
-    return _split(a - _fixed_point(a, args))
+    a = join(y)
+    return split(a - _fixed_point(a, args))
 
 
 def _fixed_point(a: Array, args: Any) -> Array:
@@ -202,23 +202,10 @@ def _fixed_point(a: Array, args: Any) -> Array:
 
 def _shrink(z: Array, threshold: Array) -> Array:
     size = _abs(z)
-    return jnp.where(size > threshold, z * (1 - threshold / _nonzero(size)), 0.0)
+    return jnp.where(size > threshold, z * (1 - threshold / nonzero(size)), 0.0)
 
 
 def _abs(z: Array) -> Array:
     """|z|, with derivative 0 at 0."""
     power = z.real**2 + z.imag**2
     return jnp.where(power == 0, 0.0, jnp.sqrt(jnp.where(power == 0, 1.0, power)))
-
-
-def _nonzero(x: Array) -> Array:
-    return jnp.where(x == 0, 1.0, x)
-
-
-def _split(z: Array) -> Array:
-    return jnp.concatenate([z.real, z.imag])
-
-
-def _join(y: Array) -> Array:
-    real, imag = jnp.split(y, 2)
-    return real + 1j * imag

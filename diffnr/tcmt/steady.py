@@ -144,7 +144,7 @@ def two_mode_nonlocal(
     """
     # In float32 the powers below would overflow at rates in rad/s, hence units of the rates and of the drive. As the
     # solution is homogeneous in both, these carry no derivative.
-    rate, drive = (lax.stop_gradient(_nonzero(jnp.max(jnp.abs(x)))) for x in (M, f))
+    rate, drive = (lax.stop_gradient(nonzero(jnp.max(jnp.abs(x)))) for x in (M, f))
     unit = drive / rate
     guess = None if guess is None else guess / unit
     return unit * _two_modes(M / rate, f / drive, law.gamma_k / rate, guess, law.mode, law.sensed)
@@ -169,11 +169,11 @@ def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, 
         lossy = numerator * u / jnp.abs(u)
         friction = gamma_k * denominator * u / jnp.abs(u)
         image_m, image_s = M_mm * lossy + M_ms * denominator + friction, M_sm * lossy + M_ss * denominator
-        scale = (jnp.conj(image_m) * f_m + jnp.conj(image_s) * f_s) / _nonzero(_power(image_m) + _power(image_s))
+        scale = (jnp.conj(image_m) * f_m + jnp.conj(image_s) * f_s) / nonzero(_power(image_m) + _power(image_s))
         return _ordered(lossy * scale, denominator * scale, m)
 
     # ρ = numerator/denominator, in the form without cancellation for either sign of b.
-    still = _ordered(jnp.zeros_like(f_m), f_s / _nonzero(M_ss), m)
+    still = _ordered(jnp.zeros_like(f_m), f_s / nonzero(M_ss), m)
     upper = moving(jnp.where(b >= 0, excess, root - b), jnp.where(b >= 0, b + root, _power(Z)))
     default = jnp.where(extinct, still, upper)
     if guess is None:
@@ -195,22 +195,22 @@ def _two_modes_jvp(m: int, s: int, primals: Any, tangents: Any) -> tuple[Array, 
     a = _two_modes(M, f, gamma_k, guess, m, s)
     M_mm, M_ms, M_sm, M_ss = M[m, m], M[m, s], M[s, m], M[s, s]
     a_m, a_s, f_m, f_s, dark = a[m], a[s], f[m], f[s], a[s] == 0
-    w = a_m / _nonzero(a_s)
-    rho = jnp.abs(_nonzero(w))
-    u = _nonzero(w) / rho
+    w = a_m / nonzero(a_s)
+    rho = jnp.abs(nonzero(w))
+    u = nonzero(w) / rho
     Z = f_s * M_mm - f_m * M_sm
-    coupling = jnp.where(dark, M_ms, f_m / _nonzero(a_s) - M_mm * w)
-    determinant = jnp.where(dark, M_mm * M_ss - M_ms * M_sm, Z / _nonzero(a_s))
+    coupling = jnp.where(dark, M_ms, f_m / nonzero(a_s) - M_mm * w)
+    determinant = jnp.where(dark, M_mm * M_ss - M_ms * M_sm, Z / nonzero(a_s))
     row = f_dot - _times(M_dot, a)
     # A sum, since the transpose of an index is a padding, which is slow in a large batch.
     row_m, r_s = (jnp.sum(jnp.where(jnp.arange(2) == i, row, 0.0)) for i in (m, s))
     r_m = row_m - gamma_k_dot * jnp.where(a_m == 0, 0.0, a_s * u)
     slope = _power(Z) * rho + gamma_k * (Z * jnp.conj(f_s)).real
-    turn = ((f_s * r_m - f_m * r_s) * (jnp.conj(Z) / (_nonzero(a_s) * u))).imag / _nonzero(slope)
+    turn = ((f_s * r_m - f_m * r_s) * (jnp.conj(Z) / (nonzero(a_s) * u))).imag / nonzero(slope)
     r_m = r_m - 1j * gamma_k * a_s * u * turn
     held = (a_m == 0) & (gamma_k > 0)
-    a_m_dot = jnp.where(held, 0.0, (M_ss * r_m - coupling * r_s) / _nonzero(determinant))
-    a_s_dot = jnp.where(held, r_s / _nonzero(M_ss), (M_mm * r_s - M_sm * r_m) / _nonzero(determinant))
+    a_m_dot = jnp.where(held, 0.0, (M_ss * r_m - coupling * r_s) / nonzero(determinant))
+    a_s_dot = jnp.where(held, r_s / nonzero(M_ss), (M_mm * r_s - M_sm * r_m) / nonzero(determinant))
     return a, _ordered(a_m_dot, a_s_dot, m)
 
 
@@ -228,8 +228,8 @@ def _newton(
     if guess is None:
         solution = follow(_residual, _weakly_driven(args), args)
     else:
-        solution = newton(_residual_at_full_drive, _split(guess / drive), args)
-    return _join(solution.value) * drive, solution.result
+        solution = newton(_residual_at_full_drive, split(guess / drive), args)
+    return join(solution.value) * drive, solution.result
 
 
 def _weakly_driven(args: Any) -> Array:
@@ -241,20 +241,22 @@ def _weakly_driven(args: Any) -> Array:
 def _residual(y: Array, t: Array, args: Any) -> Array:
     """The equation at the fraction t of the drive amplitude, with laws softened accordingly, divided by the drive."""
     M, f, drive, laws = args
-    a = _join(y)
+    a = join(y)
     damping = sum((law.softened(t).damping(t * drive * a) for law in laws), jnp.zeros_like(f))
-    return _split(M @ a + damping / (t * drive) - f)
+    return split(M @ a + damping / (t * drive) - f)
 
 
 def _residual_at_full_drive(y: Array, args: Any) -> Array:
     return _residual(y, jnp.ones((), y.dtype), args)
 
 
-def _split(z: Array) -> Array:
+def split(z: Array) -> Array:
+    """A complex vector as a real one, real parts first: solvers are for reals."""
     return jnp.concatenate([z.real, z.imag])
 
 
-def _join(y: Array) -> Array:
+def join(y: Array) -> Array:
+    """The complex vector that `split` made real."""
     real, imag = jnp.split(y, 2)
     return real + 1j * imag
 
@@ -268,5 +270,6 @@ def _power(z: Array) -> Array:
     return z.real**2 + z.imag**2
 
 
-def _nonzero(z: Array) -> Array:
+def nonzero(z: Array) -> Array:
+    """z, and 1 in place of 0, to divide by where the quotient is not used."""
     return jnp.where(z == 0, 1.0, z)

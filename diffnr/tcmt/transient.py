@@ -7,7 +7,6 @@ Amplitudes and waves are envelopes about e^{iωt}. Inside, the unknowns are real
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -23,8 +22,7 @@ from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.modes import AbstractCoupledModes, Matrices
 from diffnr.tcmt.proximal import ProximalSDIRK, is_exact, resolvent, settled, velocity
 from diffnr.tcmt.steady import linear_part, outgoing
-
-Waveform = Callable[[Float[Array, ""]], Inexact[Array, " port"]]
+from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 
 class Transient(eqx.Module):
@@ -123,10 +121,7 @@ def simulate(
 
     Source: paper 1, equations 1–2 and Figure 5.
     """
-    ts, omega = as_real(ts, "ts"), as_real(omega, "omega")
-    require(ts.ndim == 1 and ts.size >= 2, "ts", "be a vector of at least two times", f"of shape {ts.shape}")
-    require_finite("ts", ts)
-    require(not is_concrete(ts) or np.all(np.diff(np.asarray(ts)) > 0), "ts", "increase", ts)
+    ts, omega = as_times(ts), as_real(omega, "omega")
     require(omega.ndim == 0, "omega", "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
     require_finite("omega", omega)
     modes = model.num_modes
@@ -136,56 +131,9 @@ def simulate(
         require_finite("a0", a0)
     accuracy = float(jnp.finfo(ts.dtype).eps) ** 0.5 if rtol is None else rtol
     require(accuracy > 0, "rtol", "be positive", rtol)
-    waveform = _waveform(s_plus, ts, model.num_ports)
+    waveform = as_waveform("s_plus", s_plus, ts, model.num_ports, real=False)
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     return _simulate(model, waveform, ts, a0, omega, accuracy, solver, adjoint, max_steps, throw)
-
-
-def _waveform(s_plus: Any, ts: Array, ports: int) -> Any:
-    """`s_plus` as a function of time, checked at every one of `ts`."""
-    if callable(s_plus):
-        shape = eqx.filter_eval_shape(s_plus, ts[0])
-        was = f"of shape {shape.shape}" if hasattr(shape, "shape") else f"a {type(shape).__name__}"
-        require(getattr(shape, "shape", None) == (ports,), "s_plus", f"return an array of shape {(ports,)}", was)
-        waveform: Any = s_plus
-        samples = _sampled(waveform, ts)
-    else:
-        samples = as_complex(s_plus)
-        allowed = ((ports,), (ts.size, ports))
-        was = f"of shape {samples.shape}"
-        require(samples.shape in allowed, "s_plus", f"have shape {allowed[0]} or {allowed[1]}, or be a function", was)
-        waveform = _Constant(samples) if samples.ndim == 1 else _Samples(ts, samples)
-    if is_concrete(samples):
-        finite = np.atleast_2d(np.all(np.isfinite(samples), axis=-1)).ravel()
-        if not np.all(finite):
-            first = int(np.argmin(finite))
-            at = "" if samples.ndim == 1 else f" at t = {float(ts[first]):g}"
-            require(False, "s_plus", "be finite", f"{np.atleast_2d(np.asarray(samples))[first]}{at}")
-    return waveform
-
-
-@eqx.filter_jit
-def _sampled(waveform: Any, ts: Array) -> Array:
-    return jax.vmap(waveform)(ts)
-
-
-class _Constant(eqx.Module):
-    value: Complex[Array, " port"]
-
-    def __call__(self, t: Array) -> Array:
-        return self.value
-
-
-class _Samples(eqx.Module):
-    ts: Float[Array, " time"]
-    values: Complex[Array, "time port"]
-
-    def __call__(self, t: Array) -> Array:
-        # Split, as the interpolation is for reals.
-        pairs = jnp.concatenate([self.values.real, self.values.imag], axis=1)
-        coefficients = diffrax.backward_hermite_coefficients(self.ts, pairs)
-        real, imag = jnp.split(diffrax.CubicInterpolation(self.ts, coefficients).evaluate(t), 2)
-        return real + 1j * imag
 
 
 class _Motion(eqx.Module):
@@ -286,7 +234,7 @@ def _simulate(
     A = linear_part(matrices, model.laws, omega.astype(ts.dtype)).astype(dtype)
     laws = tuple(law for law in model.laws if not law.linear)
 
-    samples = _sampled(waveform, ts).astype(dtype)
+    samples = sampled(waveform, ts).astype(dtype)
     rate = jnp.maximum(jnp.max(jnp.abs(A)), 1 / (ts[-1] - ts[0]))
     unit = lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(samples @ matrices.K)) / rate, jnp.max(jnp.abs(a0))))
     unit = jnp.where(unit > 0, unit, 1.0)
