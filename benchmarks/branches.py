@@ -26,7 +26,7 @@ RUNS = 5
 
 
 @jax.jit
-def curve(amplitude: Array) -> duffing.FrequencyResponse:
+def curve(amplitude: Array) -> duffing.OrbitBranch:
     """The forward response, 9 harmonics."""
     return duffing.frequency_response(PAIR, amplitude=amplitude, omega=(0.5, 4.0), max_points=256)
 

@@ -14,14 +14,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
+
+from diffnr.root import frozen, implicit
 
 Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
 Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
 
 TURN = 0.12  # rad, the angle by which the branch should turn from point to point
 LARGEST_TURN = 0.4  # rad, more is refused
-CONVERGED = 1e-8  # of the scaled unknowns; the correction of this length is applied, and the next would be its square
+CONVERGED = 1e-7  # of the scaled unknowns; the correction of this length is applied, and leaves 1e-12
+SHORTEST = 1e-8  # step
+STRETCH = 16  # turns between two visits to the buffers, which in a batch are read and written whole
 
 
 class ENDINGS(eqx.Enumeration):
@@ -33,6 +37,7 @@ class ENDINGS(eqx.Enumeration):
         "The branch could not be followed further: steps became as short as round-off allows. "
         "Look for a bifurcation, a kink of a force, or parameters out of range near its last point."
     )
+    closed = "The branch is a closed loop, followed once around."
     no_start = "No solution was found at the start of the branch. Begin where the response is nearly linear."
 
 
@@ -52,7 +57,9 @@ class Branch(eqx.Module):
 
 
 class _Walk(NamedTuple):
-    u: Array  # the last point taken, [y, λ] scaled
+    """What a turn of the walk changes; positions and tangents are scaled, [y, λ]."""
+
+    u: Array  # the last point taken
     tangent: Array  # there
     before: tuple[Array, Array, Array]  # the point before it, its tangent, and their distance
     ds: Array
@@ -64,8 +71,96 @@ class _Walk(NamedTuple):
     taken: Array
     turns: Array
     stop: Array
-    us: Array
-    slopes: Array
+    closed: Array
+
+
+class _Course(eqx.Module):
+    """Where a walk may go, and the turns it takes: each is one correction by Newton, whatever it is for."""
+
+    linearise: Linearise
+    args: PyTree
+    size: Float[Array, " m"]  # of the unknowns: changes that count alike
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    first: tuple[Array, Array]  # the first point and its tangent
+    longest: float
+    max_points: int = eqx.field(static=True)
+
+    def bordered(self, u: Array, row: Array, reach: Array) -> tuple[Array, Array]:
+        """Newton's correction of u towards row · u = reach, and the tangent with row · tangent = 1."""
+        full = u * self.size
+        f, jacobian, slope = self.linearise(full[:-1], full[-1], self.args)
+        matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1) * self.size, row[None]])
+        right = jnp.stack([jnp.append(-f, reach), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
+        correction, tangent = jnp.linalg.solve(matrix, right).T
+        return correction, tangent
+
+    def predicted(self, u: Array, tangent: Array, before: tuple, ds: Array) -> tuple[Array, Array, Array, Array]:
+        """Where to try next, and by which constraint: the arclength, or λ itself at a bound."""
+        rate = tangent[-1]
+        bound = jnp.where(rate > 0, self.high, self.low)
+        ahead = u[-1] + ds * rate
+        last = (ahead > self.high) | (ahead < self.low)
+        ds = jnp.where(last, (bound - u[-1]) / jnp.where(rate == 0, 1.0, rate), ds)
+        row = jnp.where(last, jnp.zeros_like(u).at[-1].set(1.0), tangent)
+        # Hermite's cubic through the last two points: two corrections do where a straight step would want three.
+        earlier, slope, gap = before
+        x = ds / gap
+        secant = (u - earlier) / gap
+        bend = x**2 * (2 * tangent + slope - 3 * secant) + x**3 * (tangent + slope - 2 * secant)
+        return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
+
+    def begun(self, step: float) -> _Walk:
+        """The walk at its first point."""
+        u, tangent = self.first
+        one = jnp.ones((), u.dtype)
+        ds, before = step * one, (u - tangent, tangent, one)  # as if the branch had come straight
+        trial, row, reach, last = self.predicted(u, tangent, before, ds)
+        no, count = jnp.zeros((), bool), jnp.ones((), int)
+        return _Walk(u, tangent, before, ds, trial, row, reach, 0.5 * ds, last, count, count, no, no)
+
+    def turn(self, walk: _Walk) -> _Walk:
+        correction, tangent = self.bordered(walk.trial, walk.row, walk.reach - walk.row @ (walk.trial - walk.u))
+        length, corrected = jnp.linalg.norm(correction), walk.trial + correction
+        tangent = tangent / jnp.linalg.norm(tangent)
+        tangent = jnp.where(tangent @ walk.tangent < 0, -tangent, tangent)
+        angle = jnp.arccos(jnp.clip(tangent @ walk.tangent, -1.0, 1.0))
+        finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
+        arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
+        refused = ~finite | (~arrived & ~(length <= walk.limit)) | (arrived & (angle > LARGEST_TURN))
+        taken = arrived & ~refused
+
+        u, t = (jnp.where(taken, new, old) for new, old in ((corrected, walk.u), (tangent, walk.tangent)))
+        grown = walk.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
+        ds = jnp.where(taken, jnp.minimum(grown, self.longest), jnp.where(refused, walk.ds / 3, walk.ds))
+        gap = jnp.where(taken, jnp.linalg.norm(corrected - walk.u), walk.before[2])
+        before = jnp.where(taken, walk.u, walk.before[0]), jnp.where(taken, walk.tangent, walk.before[1]), gap
+        trial, row, reach, last = self.predicted(u, t, before, ds)
+        fresh = taken | refused
+        count = walk.taken + taken
+        closed = taken & self._is_back(u, t, walk.u)
+        return _Walk(
+            u=u,
+            tangent=t,
+            before=before,
+            ds=ds,
+            trial=jnp.where(fresh, trial, corrected),
+            row=jnp.where(fresh, row, walk.row),
+            reach=jnp.where(fresh, reach, walk.reach),
+            limit=jnp.where(fresh, 0.5 * ds, length / 4),
+            last=jnp.where(fresh, last, walk.last),
+            taken=count,
+            turns=walk.turns + 1,
+            stop=(taken & walk.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
+            closed=closed,
+        )
+
+    def _is_back(self, u: Array, tangent: Array, before: Array) -> Array:
+        """Whether the step from `before` to u has passed the first point, in the first direction."""
+        start, along = self.first
+        step = jnp.linalg.norm(u - before)
+        near = (jnp.linalg.norm(u - start) <= step) & (jnp.linalg.norm(before - start) <= step)
+        return near & ((u - start) @ along >= 0) & ((before - start) @ along < 0) & (tangent @ along > 0)
 
 
 def trace(
@@ -94,105 +189,37 @@ def trace(
 
     **Returns:** a `Branch`. It carries no derivative: differentiate points of it (implicitly) or its folds.
     """
-    args, y, parameter = lax.stop_gradient((args, y, parameter))
-    size = jnp.concatenate([jnp.full_like(y, scale[0]), jnp.asarray(scale[1], y.dtype)[None]])
-    size = lax.stop_gradient(size)
-    low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in lax.stop_gradient(bounds))
-    n = y.size
-    smallest = float(jnp.finfo(y.dtype).eps) ** 0.5
-
-    def bordered(u: Array, row: Array, reach: Array) -> tuple[Array, Array]:
-        """Newton's correction of u towards row · u = reach, and the tangent with row · tangent = 1."""
-        f, jacobian, slope = linearise(u[:n] * size[:n], u[n] * size[n], args)
-        matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1) * size, row[None]])
-        right = jnp.stack([jnp.append(-f, reach), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
-        correction, tangent = jnp.linalg.solve(matrix, right).T
-        return correction, tangent
-
-    def predicted(u: Array, tangent: Array, before: tuple, ds: Array) -> tuple[Array, Array, Array, Array]:
-        """Where to try next, and by which constraint: the arclength, or λ itself at a bound."""
-        rate = tangent[n]
-        bound = jnp.where(rate > 0, high, low)
-        ahead = u[n] + ds * rate
-        last = (ahead > high) | (ahead < low)
-        ds = jnp.where(last, (bound - u[n]) / jnp.where(rate == 0, 1.0, rate), ds)
-        row = jnp.where(last, jnp.zeros_like(u).at[n].set(1.0), tangent)
-        # Hermite's cubic through the last two points: two corrections do where a straight step would want three.
-        earlier, slope, gap = before
-        x = ds / gap
-        secant = (u - earlier) / gap
-        bend = x**2 * (2 * tangent + slope - 3 * secant) + x**3 * (tangent + slope - 2 * secant)
-        return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
-
-    def turn(walk: _Walk) -> _Walk:
-        correction, tangent = bordered(walk.trial, walk.row, walk.reach - walk.row @ (walk.trial - walk.u))
-        length, corrected = jnp.linalg.norm(correction), walk.trial + correction
-        tangent = tangent / jnp.linalg.norm(tangent)
-        tangent = jnp.where(tangent @ walk.tangent < 0, -tangent, tangent)
-        angle = jnp.arccos(jnp.clip(tangent @ walk.tangent, -1.0, 1.0))
-        finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
-        arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
-        refused = ~finite | (~arrived & ~(length <= walk.limit)) | (arrived & (angle > LARGEST_TURN))
-        taken = arrived & ~refused
-
-        u, t = (jnp.where(taken, new, old) for new, old in ((corrected, walk.u), (tangent, walk.tangent)))
-        grown = walk.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
-        ds = jnp.where(taken, jnp.minimum(grown, longest), jnp.where(refused, walk.ds / 3, walk.ds))
-        gap = jnp.where(taken, jnp.linalg.norm(corrected - walk.u), walk.before[2])
-        before = jnp.where(taken, walk.u, walk.before[0]), jnp.where(taken, walk.tangent, walk.before[1]), gap
-        trial, row, reach, last = predicted(u, t, before, ds)
-        fresh = taken | refused
-        where = jnp.where(taken, walk.taken, max_points)  # out of bounds: dropped
-        count = walk.taken + taken
-        stop = (taken & walk.last) | (count >= max_points) | (ds < smallest)
-        return _Walk(
-            u=u,
-            tangent=t,
-            before=before,
-            ds=ds,
-            trial=jnp.where(fresh, trial, corrected),
-            row=jnp.where(fresh, row, walk.row),
-            reach=jnp.where(fresh, reach, walk.reach),
-            limit=jnp.where(fresh, 0.5 * ds, length / 4),
-            last=jnp.where(fresh, last, walk.last),
-            taken=count,
-            turns=walk.turns + 1,
-            stop=stop,
-            us=walk.us.at[where].set(u, mode="drop"),
-            slopes=walk.slopes.at[where].set(t[n], mode="drop"),
-        )
-
+    args, y, parameter, scale, bounds = frozen((args, y, parameter, scale, bounds))
+    size = jnp.append(jnp.full_like(y, scale[0]), jnp.asarray(scale[1], y.dtype))
+    low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in bounds)
     u = jnp.append(y, parameter) / size
-    along = jnp.zeros_like(u).at[n].set(1.0 if upwards else -1.0)
-    _, tangent = bordered(u, along, jnp.zeros((), y.dtype))
-    tangent = tangent / jnp.linalg.norm(tangent)
+    along = jnp.zeros_like(u).at[-1].set(1.0 if upwards else -1.0)
+    course = _Course(linearise, args, size, low, high, (u, along), longest, max_points)
+    _, tangent = course.bordered(u, along, jnp.zeros((), y.dtype))
     begun = jnp.all(jnp.isfinite(tangent))
-    tangent = jnp.where(begun, tangent, along)
-    before = (u - tangent, tangent, jnp.ones((), y.dtype))  # as if the branch had come straight
-    trial, row, reach, last = predicted(u, tangent, before, jnp.asarray(step, y.dtype))
-    walk = _Walk(
-        u=u,
-        tangent=tangent,
-        before=before,
-        ds=jnp.asarray(step, y.dtype),
-        trial=trial,
-        row=row,
-        reach=reach,
-        limit=jnp.asarray(0.5 * step, y.dtype),
-        last=last,
-        taken=jnp.ones((), int),
-        turns=jnp.ones((), int),
-        stop=~begun,
-        us=jnp.full((max_points, n + 1), jnp.nan, y.dtype).at[0].set(u),
-        slopes=jnp.full(max_points, jnp.nan, y.dtype).at[0].set(tangent[n]),
-    )
-    end = lax.while_loop(lambda walk: ~walk.stop, turn, walk)
-    ending = ENDINGS.where(end.taken >= max_points, ENDINGS.out_of_points, ENDINGS.stuck)
-    arrived = (end.taken > 1) & ((end.us[end.taken - 1, n] >= high) | (end.us[end.taken - 1, n] <= low))
+    tangent = jnp.where(begun, tangent / jnp.linalg.norm(tangent), along)
+    course = eqx.tree_at(lambda course: course.first[1], course, tangent)
+
+    def turn(walk: _Walk, _: None) -> tuple[_Walk, tuple[Array, Array]]:
+        new = jax.tree_util.tree_map(lambda new, old: jnp.where(walk.stop, old, new), course.turn(walk), walk)
+        place = jnp.where(new.taken > walk.taken, walk.taken, max_points)  # out of bounds: dropped
+        return new, (place, jnp.append(new.u, new.tangent[-1]))
+
+    def stretch(carry: tuple[_Walk, Array]) -> tuple[_Walk, Array]:
+        walk, found = carry
+        walk, (places, rows) = lax.scan(turn, walk, None, length=STRETCH)
+        return walk, found.at[places].set(rows, mode="drop")
+
+    walk = course.begun(step)._replace(stop=~begun)
+    found = jnp.full((max_points, u.size + 1), jnp.nan, y.dtype).at[0].set(jnp.append(u, tangent[-1]))
+    walk, found = lax.while_loop(lambda carry: ~carry[0].stop, stretch, (walk, found))
+    ending = ENDINGS.where(walk.taken >= max_points, ENDINGS.out_of_points, ENDINGS.stuck)
+    arrived = (walk.taken > 1) & ((walk.u[-1] >= high) | (walk.u[-1] <= low))
     ending = ENDINGS.where(arrived, ENDINGS.arrived, ending)
+    ending = ENDINGS.where(walk.closed, ENDINGS.closed, ending)
     ending = ENDINGS.where(begun, ending, ENDINGS.no_start)
-    us = end.us * size
-    return Branch(us[:, :n], us[:, n], end.slopes, jnp.where(begun, end.taken, 0), ending, end.turns)
+    us = found[:, :-1] * size
+    return Branch(us[:, :-1], us[:, -1], found[:, -1], jnp.where(begun, walk.taken, 0), ending, walk.turns)
 
 
 def fold_residual(u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:
@@ -210,14 +237,14 @@ def fold_residual(u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:
 
 @eqx.filter_custom_jvp
 def _singularity(residual: Any, u: Array, args: PyTree, b: Array, c: Array) -> Array:
-    return _null_vectors(residual, u, args, b, c)[0]
+    return _null_vectors(_jacobian(residual, u, args), b, c)[0]
 
 
 @_singularity.def_jvp
 def _singularity_jvp(primals: Any, tangents: Any) -> Any:
     residual, u, args, b, c = primals
     residual_dot, u_dot, args_dot, _, _ = tangents
-    g, v, w = _null_vectors(residual, u, args, b, c)
+    g, v, w = _null_vectors(_jacobian(residual, u, args), b, c)
 
     def along(residual: Any, u: Array, args: PyTree) -> Array:
         return jax.jvp(lambda y: residual(y, u[-1], args), (u[:-1],), (v,))[1]
@@ -227,8 +254,12 @@ def _singularity_jvp(primals: Any, tangents: Any) -> Any:
     return g, -(w @ change)
 
 
-def _null_vectors(residual: Any, u: Array, args: PyTree, b: Array, c: Array) -> tuple[Array, Array, Array]:
-    jacobian = jax.jacfwd(lambda y: residual(y, u[-1], args))(u[:-1])
+def _jacobian(residual: Any, u: Array, args: PyTree) -> Array:
+    return jax.jacfwd(lambda y: residual(y, u[-1], args))(u[:-1])
+
+
+def _null_vectors(jacobian: Array, b: Array, c: Array) -> tuple[Array, Array, Array]:
+    """g of `fold_residual`, and the right and left vectors that the bordered Jacobian takes to (0, 1)."""
     matrix = jnp.concatenate(
         [jnp.concatenate([jacobian, b[:, None]], axis=1), jnp.append(c, jnp.zeros((), c.dtype))[None]]
     )
@@ -236,6 +267,45 @@ def _null_vectors(residual: Any, u: Array, args: PyTree, b: Array, c: Array) -> 
     # (jaxlib 0.10.2 on two cores).
     inverse = jnp.linalg.inv(matrix)
     return inverse[-1, -1], inverse[:-1, -1], inverse[-1, :-1]
+
+
+def fold(
+    linearise: Linearise,
+    residual: Callable[[Array, Array, PyTree], Array],
+    guess: Float[Array, " m"],
+    along: Float[Array, " n"],
+    args: PyTree = None,
+    *,
+    sought: Bool[ArrayLike, ""] = True,
+    max_steps: int = 12,
+) -> tuple[Float[Array, " m"], Bool[Array, ""]]:
+    """The fold near a guess, by Newton's method on `fold_residual`, and whether it was found.
+
+    **Arguments:** `linearise`, `residual`, `args`: of the branch; `guess`: [n + 1], y and λ; `along`: [n], how y
+    changes there; `sought`: False for a lane of a batch that has no fold, which then costs no steps.
+
+    **Returns:** [n + 1], with the derivative of the implicit function theorem; its value is `guess` where not found.
+    """
+    guess, held = frozen((guess, args))
+    _, _, b = linearise(guess[:-1], guess[-1], held)
+    c = lax.stop_gradient(along / jnp.linalg.norm(along))
+
+    def turn(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        u, _, count = carry
+        f, jacobian, slope = linearise(u[:-1], u[-1], held)
+        g, v, w = _null_vectors(jacobian, b, c)
+        bend = jax.grad(lambda u: w @ jax.jvp(lambda y: residual(y, u[-1], held), (u[:-1],), (v,))[1])(u)
+        matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), -bend[None]])
+        step = jnp.linalg.solve(matrix, -jnp.append(f, g))
+        return u + step, jnp.linalg.norm(step), count + 1
+
+    def going(carry: tuple[Array, Array, Array]) -> Array:
+        return sought & (carry[1] > 1e-10 * jnp.linalg.norm(carry[0])) & (carry[2] < max_steps)
+
+    u, step, _ = lax.while_loop(going, turn, (guess, jnp.full((), jnp.inf, guess.dtype), jnp.zeros((), int)))
+    found = sought & (step <= 1e-8 * jnp.linalg.norm(u))
+    value = jnp.where(found, u, guess)
+    return implicit(fold_residual, lax.stop_gradient(value), (residual, args, b, c)), found
 
 
 def turning(slope: Float[Array, " point"]) -> Bool[Array, " interval"]:

@@ -82,7 +82,7 @@ def newton(
     **Raises:** `ValueError` if `guess` is complex or not one-dimensional.
     """
     guess = _real_vector(guess)
-    y, result, norm, steps = _newton(_frozen(residual), lax.stop_gradient(guess), _frozen(args), rtol, max_steps)
+    y, result, norm, steps = _newton(frozen(residual), lax.stop_gradient(guess), frozen(args), rtol, max_steps)
     return _solution(residual, y, args, result, norm, steps)
 
 
@@ -112,7 +112,7 @@ def follow(
     """
     guess = _real_vector(guess)
     require(0.0 < start < 1.0, "start", "lie between 0 and 1", start)
-    y, result, norm, steps = _follow(_frozen(residual), lax.stop_gradient(guess), _frozen(args), start, rtol, max_steps)
+    y, result, norm, steps = _follow(frozen(residual), lax.stop_gradient(guess), frozen(args), start, rtol, max_steps)
     one = jnp.ones((), guess.dtype)
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
 
@@ -269,7 +269,7 @@ def _settled(step: Array, before: Array, size: Array) -> Bool[Array, ""]:
     return (step <= 8 * jnp.finfo(size.dtype).eps * size) | (step > before / 4)
 
 
-def _frozen(tree: PyTree) -> PyTree:
+def frozen(tree: PyTree) -> PyTree:
     return jax.tree_util.tree_map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
 
 

@@ -13,8 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from diffnr.checks import require
-from diffnr.duffing.oscillators import require_harmonics
-from diffnr.duffing.response import require_double
+from diffnr.duffing.oscillators import require_double, require_harmonics
 from optimize.fit import parameter_covariance
 from optimize.mode_fit import ResidualVerdict
 from optimize.sweeps import Sweep, SweepTable

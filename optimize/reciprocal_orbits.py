@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from diffnr.duffing.harmonic_balance import forcing, linearise, residual
 from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration
 from diffnr.duffing.oscillators import DuffingPair
-from diffnr.duffing.response import peak_residual
+from diffnr.duffing.special_points import peak_residual
 from diffnr.parameters import replace
 from diffnr.root import implicit, newton
 

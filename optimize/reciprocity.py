@@ -14,8 +14,8 @@ from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
 from diffnr.checks import as_real, is_concrete, require
 from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harmonic_restoration
-from diffnr.duffing.oscillators import DuffingPair
-from diffnr.duffing.response import orbits, require_double, with_harmonics
+from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
+from diffnr.duffing.points import orbits
 from diffnr.metrics import nonreciprocal_phase
 from diffnr.ports import Drive, PortResponse
 from diffnr.root import RESULTS, newton

@@ -14,8 +14,8 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from diffnr.checks import as_real, is_concrete, require, require_finite
 from diffnr.continuation import ENDINGS, from_residual, trace
 from diffnr.duffing.one_harmonic import RATIOS, one_harmonic_restoration
-from diffnr.duffing.oscillators import DuffingPair
-from diffnr.duffing.response import orbits, require_double, with_harmonics
+from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
+from diffnr.duffing.points import orbits
 from diffnr.parameters import replace
 from diffnr.root import newton
 from optimize.reciprocal_orbits import AtPeak, Problem, curvatures, difference, sensitivity, split, with_tangents

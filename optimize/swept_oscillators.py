@@ -21,7 +21,7 @@ from diffnr.checks import check_fields, rate_field, real_field
 from diffnr.continuation import trace
 from diffnr.duffing import OscillatorChain, PolynomialForce
 from diffnr.duffing.harmonic_balance import linearise, residual
-from diffnr.duffing.response import orbits
+from diffnr.duffing.points import orbits
 from diffnr.root import implicit
 from optimize.sweeps import SweepTable
 

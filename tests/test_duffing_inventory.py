@@ -38,7 +38,7 @@ def test_any_key_finds_what_the_branch_has(port: int, seed: int) -> None:
         np.testing.assert_allclose(found.b[: sheets.count], sheets.b[order][: sheets.count], atol=1e-11)
 
 
-def response(port: int) -> duffing.FrequencyResponse:
+def response(port: int) -> duffing.OrbitBranch:
     return duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0), port=port)
 
 

@@ -65,7 +65,9 @@ def multipliers(model: duffing.AbstractOscillators, b: Array, omega: float, step
     ts = instants(steps, 2 * np.pi / omega)
     x = time_series(b, ts, omega=omega, harmonics=model.harmonics)
     stiffness = jax.vmap(jax.jacfwd(model.force))(x.T)[..., None]
-    return floquet_multipliers(model.mass, model.friction, stiffness, jnp.asarray([2 * np.pi / omega]))[0]
+    return floquet_multipliers(
+        model.mass[:, None], model.friction[:, None], stiffness, jnp.asarray([2 * np.pi / omega])
+    )[0]
 
 
 def test_without_a_guess_it_is_the_orbit_continued_from_the_linear_response() -> None:

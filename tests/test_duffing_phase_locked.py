@@ -18,7 +18,7 @@ DRIVE = nr.Drive(0.7, 0.15)
 
 
 def balanced(omega: float, port: int = 0) -> Array:
-    pair = duffing.response.with_harmonics(PAIR, 13)
+    pair = duffing.oscillators.with_harmonics(PAIR, 13)
     return nr.port_response(pair, nr.Drive(omega, 0.15), ports=[port]).b[:, port]
 
 

@@ -15,7 +15,7 @@ PAIR = duffing.DuffingPair(mass_ratio=2.0, stiffness_ratio=1.0, cubic_ratio=1.0,
 RANGE = (0.5, 4.0)
 
 
-def response(port: int = 0, amplitude: Array | float = 0.15, harmonics: int = 9, **leaves) -> duffing.FrequencyResponse:
+def response(port: int = 0, amplitude: Array | float = 0.15, harmonics: int = 9, **leaves) -> duffing.OrbitBranch:
     pair = nr.replace(PAIR, leaves)
     return duffing.frequency_response(pair, amplitude=amplitude, omega=RANGE, port=port, harmonics=harmonics)
 

@@ -46,7 +46,7 @@ def test_motion_settles_on_the_orbit_of_harmonic_balance(omega: float, port: int
     # A last period without interpolation: each time is the end of a step where steps are as long as the gaps at most.
     ts = jnp.linspace(0.0, period * periods, 24 * periods + 1)
     r = simulate(PAIR, drive, ts, port=port, rtol=1e-12, solver=diffrax.Dopri8())
-    pair = duffing.response.with_harmonics(PAIR, 13)
+    pair = duffing.oscillators.with_harmonics(PAIR, 13)
     b = nr.port_response(pair, drive).b[:, port]
     orders = jnp.array([1, 3, 5, 7, 9, 11, 13])
     last = ts[-25:]

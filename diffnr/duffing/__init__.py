@@ -1,30 +1,34 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
+from diffnr.duffing.branch import OrbitBranch, continue_orbit, frequency_response
 from diffnr.duffing.inventory import inventory
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
 from diffnr.duffing.oscillators import (
     AbstractOscillators,
+    AllHarmonics,
     DuffingPair,
     OscillatorChain,
     PolynomialForce,
     linear_frequencies,
 )
 from diffnr.duffing.phase_locked import SteadyState, steady_by_time
-from diffnr.duffing.response import FrequencyResponse, Points, frequency_response
+from diffnr.duffing.points import Points
 from diffnr.duffing.transient import Transient, simulate
 
 __all__ = [
     "AbstractOscillators",
+    "AllHarmonics",
     "DuffingPair",
-    "FrequencyResponse",
     "OneHarmonicRestoration",
     "Orbit",
+    "OrbitBranch",
     "OscillatorChain",
     "Points",
     "PolynomialForce",
     "SteadyState",
     "Transient",
+    "continue_orbit",
     "frequency_response",
     "inventory",
     "linear_frequencies",

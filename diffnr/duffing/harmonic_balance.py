@@ -29,7 +29,8 @@ class Basis(eqx.Module):
     """The real Fourier basis of an orbit: its harmonics, and the transforms to and from instants.
 
     **Fields:** `orders`, the harmonics; `terms` [m], the harmonic of each coefficient; `synthesis` [s, m], coefficients
-    to values at instants; `analysis` [m, s], back; `turn` [m, m], the derivative by τ. All are constants of the code.
+    to values at instants; `analysis` [m, s], back; `turn` [m, m], the derivative by τ; `product` [s, m·m], values k of
+    a stiffness at instants to the matrix of y -> analysis (k · synthesis y). All are constants of the code.
 
     Odd orbits obey x(τ + π) = −x(τ): half of a period tells all. The product of three harmonics up to H reaches 3H, and
     4H + 2 instants a period keep that off the harmonics kept, so that cubic forces are exact.
@@ -66,6 +67,10 @@ class Basis(eqx.Module):
     def turn(self) -> np.ndarray:
         return _tables(self)[3]
 
+    @property
+    def product(self) -> np.ndarray:
+        return _tables(self)[4]
+
     def at(self, tau: Float[ArrayLike, " instant"]) -> Float[Array, "instant m"]:
         """The synthesis matrix of other phases τ, [instant, m]."""
         phase = jnp.asarray(tau)[:, None] * np.asarray([h for h in self.orders if h > 0])
@@ -96,7 +101,9 @@ def _tables(basis: Basis) -> tuple[np.ndarray, ...]:
     if not basis.odd:
         waves, terms = np.hstack([np.ones((basis.instants, 1)), waves]), np.append(0, terms)
         turn, norm = np.pad(turn, ((1, 0), (1, 0))), np.append(1.0, norm)
-    return terms, waves, norm[:, None] * waves.T / basis.instants, turn
+    analysis = norm[:, None] * waves.T / basis.instants
+    product = (waves[:, None] * analysis.T[:, :, None]).reshape(basis.instants, -1)
+    return terms, waves, analysis, turn, product
 
 
 def linearise(
@@ -122,7 +129,8 @@ def linearise(
     drag = friction[:, None] * turned
     f = g @ analysis.T - omega**2 * inertia + omega * drag - drive.reshape(oscillators, m)
 
-    coupled = (analysis * stiffness.swapaxes(0, 1)[:, :, None, :]) @ synthesis  # [of, by, m, m]
+    product = jnp.asarray(basis.product, y.dtype)
+    coupled = (stiffness.swapaxes(0, 1) @ product).reshape(*units.shape, m, m)  # [of, by, …]
     own = -(omega**2) * mass[:, None, None] * jnp.diag(squares) + omega * friction[:, None, None] * turn
     coupled = coupled + units[:, :, None, None] * own[:, None]
     jacobian = coupled.swapaxes(1, 2).reshape(oscillators * m, oscillators * m)

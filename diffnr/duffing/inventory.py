@@ -9,6 +9,8 @@ Source: P. E. Farrell, Á. Birkisson and S. W. Funke, SIAM J. Sci. Comput. 37, A
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -18,11 +20,11 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from diffnr.checks import require
 from diffnr.duffing.harmonic_balance import forcing, residual
-from diffnr.duffing.oscillators import AbstractOscillators
-from diffnr.duffing.response import Points, orbits, require_double, with_harmonics
+from diffnr.duffing.oscillators import AbstractOscillators, require_double, with_harmonics
+from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
-from diffnr.root import RESULTS, implicit, newton
+from diffnr.root import RESULTS, frozen, implicit, newton
 
 SAME = 1e-5  # of the size: orbits closer than this are one; two sheets come so close within 1e-10 of a fold
 ROUNDS = 4  # at most; the search ends with the first that finds nothing new
@@ -46,7 +48,8 @@ def inventory(
 
     - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: where.
     - `starts`: how many. One is the linear response; a quarter are multiples of it, from a hundredth to the largest
-      response there can be; the others are random fundamentals up to that bound, |X_j| ≤ |A|/(ω√(c_j c_port)): no
+      response there can be; the others are random fundamentals (and a mean and second harmonics, if the model has them)
+      up to that bound, |X_j| ≤ |A|/(ω√(c_j c_port)): no
       oscillator loses more power than the force gives.
     - `most`: room for as many orbits, a static number.
     - `harmonics`: the highest harmonic of orbits; default the model's.
@@ -59,7 +62,7 @@ def inventory(
 
     **Notes:** no search of this kind proves that it found all; more starts and another key make it likelier. Isolated
     branches (isolas), which `frequency_response` does not meet, are found too. Orbits are of the model's harmonics:
-    those that break the symmetry of odd forces are found by a model that is told `odd=False`.
+    those that break the symmetry of odd forces are found by `AllHarmonics`.
 
     Good values: 64 starts find the three sheets of the paper's pairs at P = 1.
     """
@@ -77,8 +80,8 @@ def _inventory(
     model: AbstractOscillators, drive: Drive, port: int, starts: int, most: int, key: PRNGKeyArray
 ) -> Points:
     args = model, drive.omega, forcing(model, port, drive.amplitude)
-    frozen = lax.stop_gradient(args)
-    y, found = _roots(_starts(*frozen, port, starts, key), most, frozen)
+    held: Any = frozen(args)
+    y, found = _roots(_starts(*held, port, starts, key), most, held)
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
     # Beyond the last an orbit that is regular: a lane that is masked afterwards is differentiated all the same.
@@ -141,11 +144,16 @@ def _starts(
     multiples = 1 + starts // 4
     factors = jnp.append(1.0, jnp.geomspace(1e-2, 1.0, multiples - 1) * jnp.max(bound) / jnp.where(size > 0, size, 1.0))
 
-    radius_key, phase_key = jax.random.split(key)
+    radius_key, phase_key, even_key = jax.random.split(key, 3)
     shape = starts - multiples, n
     radius = bound * 10 ** jax.random.uniform(radius_key, shape, bound.dtype, -2.0, 0.0)
     phase = jax.random.uniform(phase_key, shape, bound.dtype, 0.0, 2 * np.pi)
     X = jnp.zeros((*shape, len(basis.orders)), jnp.result_type(bound, jnp.complex64))
     X = X.at[..., basis.orders.index(1)].set(radius * jnp.exp(1j * phase))
+    if not basis.odd:
+        # Newton's method on odd forces keeps symmetry: a start without even harmonics leads to orbits without them.
+        even = [basis.orders.index(h) for h in (0, 2) if h in basis.orders]
+        share = jax.random.normal(even_key, (*shape, len(even)), bound.dtype)
+        X = X.at[..., jnp.asarray(even)].set(0.5 * share * radius[..., None])
     random = jax.vmap(basis.coefficients)(X).reshape(shape[0], n * basis.size)
     return jnp.concatenate([factors[:, None] * linear, random])

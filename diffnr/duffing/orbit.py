@@ -21,9 +21,8 @@ from jaxtyping import Array, ArrayLike, Bool, Complex, Float
 
 from diffnr.checks import Numbers, as_complex, as_real, require, require_finite
 from diffnr.duffing.harmonic_balance import continued_orbit
-from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.oscillators import AbstractOscillators, require_double
 from diffnr.duffing.phase_locked import fourier
-from diffnr.duffing.response import require_double
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
 from diffnr.root import RESULTS

@@ -7,6 +7,7 @@ A response is the displacement of every oscillator per harmonic, x_j(t) = Re Σ_
 
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import abc
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -195,6 +196,37 @@ class OscillatorChain(AbstractOscillators):
         return self.internal(x) + jnp.concatenate([none, tension]) - jnp.concatenate([tension, none])
 
 
+class AllHarmonics(AbstractOscillators):
+    """The same oscillators with orbits of all harmonics and a mean, where the model's own are of odd ones alone.
+
+    Odd forces have orbits that break their symmetry, x(t + T/2) ≠ −x(t), in pairs; they begin where a multiplier of the
+    symmetric orbit passes +1 without a fold. Four times as dear as odd harmonics alone.
+
+    **Arguments:** `oscillators`: any model; its leaves keep their paths below "oscillators".
+    """
+
+    oscillators: AbstractOscillators
+
+    @property
+    def mass(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.oscillators.mass
+
+    @property
+    def friction(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.oscillators.friction
+
+    @property
+    def odd(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return False
+
+    @property
+    def num_harmonics(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.oscillators.num_harmonics
+
+    def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        return self.oscillators.force(x)
+
+
 class PolynomialForce(eqx.Module):
     """A force k₁ x + k₂ x² + k₃ x³ + …, for `OscillatorChain`.
 
@@ -245,3 +277,25 @@ def as_frequency(name: str, value: ArrayLike) -> Float[Array, ""]:
     require_finite(name, omega)
     require(not is_concrete(omega) or bool(np.asarray(omega) > 0), name, "be positive", omega)
     return omega
+
+
+def with_harmonics(model: AbstractOscillators, harmonics: int) -> AbstractOscillators:
+    """The model with another highest harmonic."""
+    require(isinstance(harmonics, int) and harmonics >= 1, "harmonics", "be an integer of at least 1", harmonics)
+    if isinstance(model, AllHarmonics):
+        return AllHarmonics(with_harmonics(model.oscillators, harmonics))  # pyright: ignore[reportCallIssue]
+    # As JAX itself does it when it puts a module together: `__init__` need not take what the fields hold.
+    new = object.__new__(type(model))
+    for field in dataclasses.fields(model):
+        value = harmonics if field.name == "num_harmonics" else getattr(model, field.name)
+        object.__setattr__(new, field.name, value)
+    return new
+
+
+def require_double(name: str, value: Array) -> None:
+    """Raise unless `value` has 64 bits."""
+    if value.dtype != jnp.float64:
+        raise ValueError(
+            f"Argument {name} must be in float64, but was in {value.dtype}: call "
+            'jax.config.update("jax_enable_x64", True) before the model is built, and build it again.'
+        )

@@ -1,0 +1,75 @@
+"""Periodic orbits at points of parameter space, with what is read off them."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from diffnr.duffing.multipliers import multipliers_of
+from diffnr.duffing.oscillators import AbstractOscillators
+
+
+class Points(eqx.Module):
+    """Orbits, in order; NaN beyond `count`.
+
+    **Fields:** `parameter` [point], of the branch they are on, where that is not the frequency; `omega` [point]; `b`
+    [point, oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}; `multipliers` [point, 2n] complex, Floquet's,
+    largest modulus first; `count` []; `harmonics`, the last axis of b.
+    """
+
+    parameter: Float[Array, " point"]
+    omega: Float[Array, " point"]
+    b: Complex[Array, "point oscillator harmonic"]
+    multipliers: Complex[Array, "point state"]
+    count: Int[Array, ""]
+    harmonics: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def valid(self) -> Bool[Array, " point"]:
+        """Which points there are."""
+        return jnp.arange(self.omega.shape[-1]) < self.count[..., None]
+
+    @property
+    def norm(self) -> Float[Array, "point oscillator"]:
+        """N = √(1/T ∫x² dt) of every oscillator."""
+        weights = jnp.asarray([1.0 if h == 0 else 0.5 for h in self.harmonics], self.omega.dtype)
+        return jnp.sqrt(jnp.sum(weights * (self.b.real**2 + self.b.imag**2), axis=-1))
+
+    @property
+    def phase(self) -> Float[Array, "point oscillator"]:
+        """The phase of every fundamental against the force, in (−π, π], rad."""
+        return jnp.angle(self.b[..., self.harmonics.index(1)])
+
+    @property
+    def harmonicity(self) -> Float[Array, "point oscillator"]:
+        """|X_1| / √(Σ|X_h|²) of every oscillator: 1 for a pure tone."""
+        power = self.b.real**2 + self.b.imag**2
+        return jnp.sqrt(power[..., self.harmonics.index(1)] / jnp.sum(power, axis=-1))
+
+    @property
+    def stable(self) -> Bool[Array, " point"]:
+        """Whether all multipliers lie inside of the unit circle."""
+        return jnp.abs(self.multipliers[..., 0]) < 1
+
+    def trim(self) -> Points:
+        """The points without the empty rest of their buffers, for people; not inside a transformation."""
+        return self[: int(self.count)]
+
+    def __getitem__(self, part: slice) -> Points:
+        """A part of the points."""
+        arrays = self.parameter, self.omega, self.b, self.multipliers
+        parameter, omega, b, multipliers = (x[part] for x in arrays)
+        return Points(parameter, omega, b, multipliers, jnp.sum(~jnp.isnan(omega)), self.harmonics)
+
+
+def orbits(
+    model: AbstractOscillators, y: Float[Array, "point n"], omega: Float[Array, " point"], valid: Bool[Array, " point"]
+) -> Points:
+    """Points of coefficients [point, n·m] that balance at ω [point], with their multipliers; NaN where not `valid`."""
+    basis = model.basis
+    c = y.reshape(y.shape[0], -1, basis.size)
+    b = jnp.where(valid[:, None, None], jax.vmap(basis.phasors)(c), jnp.nan)
+    omega_, multipliers = jnp.where(valid, omega, jnp.nan), multipliers_of(model, c, omega, valid)
+    return Points(omega_, omega_, b, multipliers, jnp.sum(valid), basis.orders)

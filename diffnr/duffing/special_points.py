@@ -1,0 +1,123 @@
+"""Points of a branch that are looked for: its folds, those at one value of the parameter, and its peaks.
+
+Each is bracketed by neighbouring points of the branch and refined by Newton's method, with exact derivatives. How many
+there are is known at run time only: buffers have room for some, and the rest is masked. What is masked is
+differentiated all the same, so that it must be a regular point, never NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from diffnr import continuation
+from diffnr.continuation import turning
+from diffnr.duffing import harmonic_balance
+from diffnr.duffing.family import Family, balance, balance_at, linearise
+from diffnr.duffing.harmonic_balance import Basis
+from diffnr.duffing.points import Points
+from diffnr.root import RESULTS, implicit, newton
+
+Found = tuple[Float[Array, "found n"], Float[Array, " found"], Bool[Array, " found"]]
+
+
+def folds(family: Family, u: Float[Array, "point m"], slope: Float[Array, " point"], most: int) -> Found:
+    """Coefficients and parameter of where a branch u = [y, λ] turns back, in order, and which of `most` there are."""
+    first, valid = _first(turning(slope), most)
+    # Where dλ/ds vanishes, by linear interpolation.
+    share = slope[first] / (slope[first] - slope[first + 1])
+    guess = jnp.where(valid[:, None], _between(u, first, share), u[0])
+    along = jnp.where(valid[:, None], u[first + 1, :-1] - u[first, :-1], 1.0)
+
+    def refined(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
+        return continuation.fold(linearise, balance, guess, along, family, sought=valid)
+
+    found, valid = jax.vmap(refined)(guess, along, valid)
+    return found[:, :-1], found[:, -1], valid
+
+
+@eqx.filter_jit
+def at(family: Family, points: Points, value: Array, most: int) -> Points:
+    """The orbits at one value of the parameter, in order along the branch."""
+    u, value_ = _rows(family, points), lax.stop_gradient(value)
+    below = u[:, -1] - value_
+    first, valid = _first((below[:-1] * below[1:] <= 0) & (below[1:] != 0), most)
+    guess = _between(u, first, below[first] / (below[first] - below[first + 1]))
+    guess = _or_first(guess, valid, u[0])[:, :-1]
+    y, valid = jax.vmap(lambda guess, valid: _refined(balance_at, guess, (family, value), u[0, :-1], valid))(
+        guess, valid
+    )
+    return family.orbits(y, jnp.broadcast_to(value, (most,)), valid)
+
+
+@eqx.filter_jit
+def peaks(family: Family, points: Points, out: int, most: int) -> Points:
+    """The maxima of the norm of one oscillator, in order along the branch."""
+    u, norm = _rows(family, points), lax.stop_gradient(points.norm[:, out])
+    before, valid = _first((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]), most)
+    guess = _or_first(u[before + 1], valid, u[0])
+    along = _or_first(u[before + 2] - u[before], valid, jnp.ones_like(u[0]))
+
+    def refined(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
+        return _refined(_Peak(out), guess, (family, along / jnp.linalg.norm(along)), u[0], valid)
+
+    found, valid = jax.vmap(refined)(guess, along, valid)
+    return family.orbits(found[:, :-1], found[:, -1], valid)
+
+
+def peak_residual(out: int, u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:
+    """F(y, ω) and d(N²/2)/ds of one oscillator along the branch, whose tangent t has row · t = 1, [n·m + 1].
+
+    **Arguments:** `out`: the oscillator; `u`: [n·m + 1], y and ω; `args`: (model, the force's coefficients, row).
+    """
+    model, drive, row = args
+    return _stationary(out, u, harmonic_balance.linearise(u[:-1], u[-1], (model, drive)), row, model.basis)
+
+
+class _Peak(eqx.Module):
+    out: int = eqx.field(static=True)
+
+    def __call__(self, u: Array, args: tuple[Family, Array]) -> Array:
+        family, row = args
+        return _stationary(self.out, u, linearise(u[:-1], u[-1], family), row, family.model.basis)
+
+
+def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], row: Array, basis: Basis) -> Array:
+    f, jacobian, slope = linearisation
+    matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), row[None]])
+    tangent = jnp.linalg.solve(matrix, jnp.zeros_like(u).at[-1].set(1.0))
+    weights = jnp.where(jnp.asarray(basis.terms) == 0, 1.0, 0.5)
+    ours = slice(out * basis.size, (out + 1) * basis.size)
+    return jnp.append(f, jnp.sum(weights * u[:-1][ours] * tangent[:-1][ours]))
+
+
+def _rows(family: Family, points: Points) -> Float[Array, "point m"]:
+    y = jax.vmap(lambda b: family.model.basis.coefficients(b).ravel())(points.b)
+    return lax.stop_gradient(jnp.concatenate([y, points.parameter[:, None]], axis=1))
+
+
+def _first(where: Bool[Array, " interval"], most: int) -> tuple[Array, Array]:
+    """The first `most` places at which a condition holds, and which of them there are."""
+    places = jnp.nonzero(where, size=most, fill_value=-1)[0]
+    return jnp.maximum(places, 0), places >= 0
+
+
+def _between(u: Array, first: Array, share: Array) -> Array:
+    return u[first] * (1 - share)[:, None] + u[first + 1] * share[:, None]
+
+
+def _or_first(guess: Array, valid: Array, otherwise: Array) -> Array:
+    """Guesses [point, m], with the first one in the place of those not `valid`: a batch waits for its slowest."""
+    return jnp.where(valid[:, None], guess, jnp.where(valid[0], guess[0], otherwise))
+
+
+def _refined(residual: Any, guess: Array, args: Any, spare: Array, valid: Array) -> tuple[Array, Array]:
+    """The root near `guess` with its derivative, and whether there is one; elsewhere `spare`, a regular point."""
+    solution = newton(residual, guess, args, max_steps=20)
+    valid = valid & (solution.result == RESULTS.successful)
+    return implicit(residual, lax.stop_gradient(jnp.where(valid, solution.value, spare)), args), valid

@@ -1,0 +1,269 @@
+"""Branches along any parameter; isolas; where multipliers cross the unit circle, and what time integration says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffnr as nr
+from diffnr import duffing
+from diffnr.continuation import ENDINGS
+from diffnr.stability import crossings
+from systems import central_difference
+
+PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05, num_harmonics=5)
+
+
+def single(*coefficients: float, friction: float, harmonics: int) -> duffing.OscillatorChain:
+    force = duffing.PolynomialForce(jnp.array(coefficients))
+    return duffing.OscillatorChain([1.0], friction, force, lambda e: e, num_harmonics=harmonics)
+
+
+HELMHOLTZ = single(1.0, -1.0, friction=0.1, harmonics=8)
+DUFFING = single(1.0, 0.0, 1.0, friction=0.2, harmonics=9)
+
+
+@pytest.fixture(scope="module")
+def over_amplitude() -> duffing.OrbitBranch:
+    return duffing.continue_orbit(PAIR, along="amplitude", bounds=(0.0, 0.4), omega=0.95)
+
+
+@pytest.fixture(scope="module")
+def over_frequency() -> duffing.OrbitBranch:
+    return duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0))
+
+
+def test_sheets_over_the_force_are_those_over_the_frequency(
+    over_amplitude: duffing.OrbitBranch, over_frequency: duffing.OrbitBranch
+) -> None:
+    assert over_amplitude.along == "amplitude"
+    assert over_amplitude.parameter[0] == 0
+    assert over_amplitude.ending == ENDINGS.arrived
+    assert over_amplitude.folds.count == 2
+    np.testing.assert_array_equal(over_amplitude.omega[: over_amplitude.count], 0.95)
+    here, there = over_amplitude.at(0.15), over_frequency.at(0.95)
+    assert here.count == there.count == 3
+    # Newton to round-off, twice; the force climbs the sheets in the other order.
+    np.testing.assert_allclose(here.norm[:3], there.norm[:3][::-1], atol=1e-12)
+    np.testing.assert_allclose(here.multipliers[:3], there.multipliers[:3][::-1], atol=1e-12)
+    assert np.asarray(here.stable[:3]).tolist() == [True, False, True]
+
+
+def test_folds_over_the_force_are_folds_over_the_frequency(over_amplitude: duffing.OrbitBranch) -> None:
+    """One orbit with a critical multiplier, whatever is changed."""
+    for P in over_amplitude.folds.parameter[:2]:
+        response = duffing.frequency_response(PAIR, amplitude=P, omega=(0.5, 2.0))
+        assert np.min(np.abs(response.folds.omega[:2] - 0.95)) < 1e-8  # Newton to round-off; a fold's ω ~ P
+
+
+@pytest.mark.slow
+def test_along_a_leaf_with_its_derivatives() -> None:
+    @jax.jit
+    def quantities(damping: jax.Array) -> jax.Array:
+        pair = nr.replace(PAIR, {"damping": damping})
+        branch = duffing.continue_orbit(
+            pair, along="cubic_ratio", bounds=(-1.0, 8.0), amplitude=0.15, omega=0.93, max_points=200
+        )
+        return jnp.concatenate([branch.folds.parameter[:2], branch.at(1.0).norm[:1, 1]])
+
+    value = quantities(jnp.asarray(0.05))
+    alone = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0)).at(0.93)
+    assert np.min(np.abs(alone.norm[:3, 1] - value[2])) < 1e-12  # Newton to round-off
+    assert np.all(np.isfinite(value))
+    slopes = jax.jacfwd(quantities)(jnp.asarray(0.05))
+    along = central_difference(quantities, jnp.asarray(0.05), 1e-4)
+    np.testing.assert_allclose(slopes, along, rtol=1e-6)  # roots to 1e-12 over steps of 1e-4; O(step⁶)
+
+
+@pytest.mark.slow
+def test_an_isola_is_followed_once_around() -> None:
+    pair = duffing.DuffingPair(1.951873, 1.287778, 1.663198, 0.171479, 1.0, 0.0102043, num_harmonics=5)
+    drive, bounds = nr.Drive(1.2, 0.142254), (0.3, 4.0)
+    main = duffing.frequency_response(pair, amplitude=drive.amplitude, omega=bounds).at(drive.omega)
+    every = duffing.inventory(pair, drive)
+    assert (main.count, every.count) == (3, 4)
+    apart = np.min(np.linalg.norm(every.b[:4, None] - main.b[:3], axis=(2, 3)), axis=1)
+    start = every.b[int(np.argmax(apart))]
+    isola = duffing.continue_orbit(
+        pair, along="omega", bounds=bounds, amplitude=drive.amplitude, omega=drive.omega, start=start
+    )
+    assert isola.ending == ENDINGS.closed
+    assert isola.folds.count == 2
+    low, high = sorted(np.asarray(isola.folds.omega[:2]))
+    assert low < drive.omega < high
+    loop = isola.trim()
+    assert np.min(loop.omega) >= low - 1e-9
+    assert np.max(loop.omega) <= high + 1e-9
+    # It is closed: back on the first point's neighbourhood, and where it passes ω again it is the orbit it began at.
+    assert np.linalg.norm(loop.b[-1] - loop.b[0]) < 2 * np.linalg.norm(loop.b[1] - loop.b[0]) + 0.15
+    back = isola.at(drive.omega)
+    assert np.min(np.linalg.norm(back.b[: back.count] - start, axis=(1, 2))) < 1e-12  # Newton to round-off
+    # Downwards it is the same loop.
+    down = duffing.continue_orbit(
+        pair, along="omega", bounds=bounds, amplitude=drive.amplitude, omega=drive.omega, start=start, upwards=False
+    )
+    np.testing.assert_allclose(np.sort(down.folds.omega[:2]), [low, high], atol=1e-10)
+
+
+def after(branch: duffing.OrbitBranch, value: float, periods: int, last: int) -> np.ndarray:
+    """Displacements at the start of the last periods of a long time, from the orbit at a value, pushed a little."""
+    orbit, model = branch.at(value), branch.model
+    assert orbit.count == 1
+    drive = nr.Drive(orbit.omega[0], value if branch.along == "amplitude" else branch.amplitude)
+    x0 = jnp.sum(orbit.b[0].real, axis=1)
+    v0 = -jnp.sum(jnp.asarray(model.harmonics) * drive.omega * orbit.b[0].imag, axis=1)
+    ts = 2 * np.pi / drive.omega * np.append(0.0, np.arange(periods - last, periods + 1))
+    moved = duffing.simulate(model, drive, ts, x0=1.001 * x0, v0=v0, port=0, max_steps=2**18)
+    return np.asarray(moved.x)[1:]
+
+
+@pytest.mark.slow
+def test_period_doubling_is_flagged_where_time_integration_has_it() -> None:
+    """The escape oscillator: Thompson, Proc. R. Soc. A 421, 195 (1989), has it near F = .099 at ω = .85."""
+    branch = duffing.continue_orbit(HELMHOLTZ, along="amplitude", bounds=(1e-3, 0.12), omega=0.85)
+    flags = branch.crossings
+    (i,) = np.flatnonzero(flags.at_minus_one)
+    before, behind = branch.parameter[i], branch.parameter[i + 1]
+    assert 0.095 < before < 0.1 < behind < 0.105
+    assert not np.any(flags.as_pair)
+    assert np.sum(flags.at_one) == 2 == branch.folds.count
+    assert not branch.stable[i + 1]
+    once = np.diff(after(branch, 0.098, 400, 4)[:, 0])
+    np.testing.assert_allclose(once, 0, atol=1e-6)  # e^{-.05 t} after 400 periods, and the integrator's 1e-8
+    doubled = after(branch, 0.104, 400, 4)[:, 0]
+    assert np.max(np.abs(np.diff(doubled))) > 1e-2
+    np.testing.assert_allclose(doubled[2:], doubled[:-2], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_torus_is_flagged_where_time_integration_has_it() -> None:
+    pair = duffing.DuffingPair(1.5973185, 1.8544039, -0.593437, 0.1341046, 1.0, 0.0299404, num_harmonics=7)
+    amplitude = 0.0729835
+    branch = duffing.frequency_response(pair, amplitude=amplitude, omega=(0.3, 2.0))
+    i, j = np.flatnonzero(branch.crossings.as_pair)
+    assert (branch.omega[i], branch.omega[j]) == (pytest.approx(1.12, abs=0.02), pytest.approx(1.19, abs=0.02))
+    unstable = branch.multipliers[(i + j) // 2]
+    assert abs(unstable[0].imag) > 0.1
+    assert abs(unstable[0]) > 1
+    still = after(branch, 1.05, 600, 8)
+    np.testing.assert_allclose(np.diff(still, axis=0), 0, atol=1e-6)  # e^{-.03 t} after 600 periods
+    beating = after(branch, 1.155, 600, 8)
+    assert np.max(np.abs(np.diff(beating, axis=0))) > 1e-2
+
+
+@pytest.mark.slow
+def test_orbits_that_break_the_symmetry_of_odd_forces() -> None:
+    branch = duffing.continue_orbit(DUFFING, along="amplitude", bounds=(0.01, 4.0), omega=1.0)
+    assert branch.folds.count == 0
+    (i,) = np.flatnonzero(branch.crossings.at_one)
+    assert (branch.stable[i], branch.stable[i + 1]) == (True, False)
+    where, drive = float(branch.parameter[i + 1]), nr.Drive(1.0, 3.0)
+    assert where < drive.amplitude
+    # The symmetric orbit and a pair of broken ones, of the same norm, each the other's mirror image.
+    free = duffing.AllHarmonics(DUFFING)
+    assert (free.harmonics, nr.paths(free)[0]) == (tuple(range(10)), "oscillators.mass")
+    found = duffing.inventory(free, drive)
+    even = np.abs(found.b[: found.count, 0, 0])
+    broken = np.flatnonzero(even > 1e-3)
+    assert len(broken) == 2
+    assert np.all(found.stable[broken])
+    one, other = found.b[broken]
+    signs = np.asarray([(-1) ** h for h in free.harmonics])
+    np.testing.assert_allclose(one, -signs * other, atol=1e-11)  # Newton to round-off
+    assert np.sum(even < 1e-9) == found.count - 2
+    # Followed down in amplitude the broken orbit merges into the symmetric one where the flag is.
+    down = duffing.continue_orbit(
+        free, along="amplitude", bounds=(1.0, 4.0), amplitude=drive.amplitude, omega=1.0, start=one, upwards=False
+    ).trim()
+    mean = np.abs(down.b[:, 0, 0])
+    merged = int(np.argmax(mean < 1e-2))
+    assert merged > 0
+    assert down.parameter[merged] == pytest.approx(float(branch.parameter[i]), abs=0.15)  # a step of the branch
+
+
+def test_crossings_tell_circles_from_meetings() -> None:
+    def along(*rows: list[complex]) -> tuple:
+        flags = crossings(jnp.asarray(rows, complex))
+        return tuple(bool(flag[0]) for flag in flags)
+
+    assert along([0.9, 0.5], [1.1, 0.5]) == (True, False, False)
+    assert along([-0.9, 0.5], [-1.1, 0.5]) == (False, True, False)
+    assert along([0.9j, -0.9j], [1.1j, -1.1j]) == (False, False, True)
+    assert along([1.1 + 0.1j, 1.1 - 0.1j], [1.3, 1.05]) == (False, False, False)
+    assert along([1.3, 1.05], [1.2, 0.9]) == (True, False, False)
+    assert along([0.9, 0.5], [np.nan, np.nan]) == (False, False, False)
+
+
+@pytest.mark.slow
+def test_a_thousand_lanes_are_the_serial_branches() -> None:
+    """vmap over (μ, r, P): every lane's folds and peaks to 1e-10."""
+    rng = np.random.default_rng(4)
+    mu, r, P = rng.uniform(0.5, 3, 1000), rng.uniform(0.5, 12, 1000), rng.uniform(0.05, 0.3, 1000)
+
+    def special(mu: jax.Array, r: jax.Array, P: jax.Array) -> tuple:
+        pair = nr.replace(PAIR, {"mass_ratio": mu, "stiffness_ratio": r})
+        response = duffing.frequency_response(pair, amplitude=P, omega=(0.3, 5.0), max_points=300)
+        peaks = response.peaks(out=1)
+        return (
+            response.folds.omega,
+            peaks.omega,
+            peaks.norm[:, 1],
+            response.folds.count,
+            response.ending == ENDINGS.arrived,
+        )
+
+    lanes = jax.jit(jax.vmap(special))(mu, r, P)
+    assert np.all(lanes[4])
+    assert 500 < np.sum(lanes[3]) < 4000
+    alone = jax.jit(special)
+    for i in range(1000):
+        serial = alone(mu[i], r[i], P[i])
+        assert serial[3] == lanes[3][i]
+        for together, one in zip(lanes[:3], serial[:3], strict=True):
+            np.testing.assert_allclose(together[i], one, rtol=1e-10, atol=1e-10)  # the issue's bound; NaN where none
+
+
+def test_the_gap_between_the_modes_is_walked() -> None:
+    """Between the modes of a weakly driven pair the output falls by a thousand; the branch must not jump to another."""
+    response = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 4.0)).trim()
+    u = np.concatenate([response.b.real, response.b.imag], axis=2).reshape(int(response.count), -1)
+    steps = np.linalg.norm(np.diff(u, axis=0), axis=1)
+    assert np.max(steps) < 0.15 * np.max(np.linalg.norm(u, axis=1))
+    # Finer points lie on the same curve: at each ω between the modes there is one orbit, with the port response's norm.
+    for omega in (1.6, 2.2, 2.6):
+        here = response.at(omega)
+        assert here.count == 1
+        np.testing.assert_allclose(here.b[0], nr.port_response(PAIR, nr.Drive(omega, 0.15)).b[:, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (dict(along="mass", bounds=(1.0, 2.0), amplitude=0.1, omega=1.0), "Argument path must name a parameter"),
+        (dict(along="omega", bounds=(2.0, 1.0), amplitude=0.1), r"Argument bounds must be \(lowest, highest\)"),
+        (dict(along="amplitude", bounds=(0.0, 1.0)), "Argument omega must be given, but was not"),
+        (dict(along="omega", bounds=(0.5, 1.0)), "Argument amplitude must be given, but was not"),
+        (
+            dict(along="omega", bounds=(0.5, 1.0), amplitude=0.1, start=np.zeros((2, 3))),
+            "Argument omega must be given, but was not",
+        ),
+        (
+            dict(along="omega", bounds=(0.5, 1.0), amplitude=0.1, omega=0.7, start=np.zeros((2, 2))),
+            r"Argument start must have shape \(2, 3\), but was of shape \(2, 2\)",
+        ),
+        (
+            dict(along="mass_ratio", bounds=(-1.0, 1.0), amplitude=0.1, omega=0.7),
+            "Argument mass_ratio must not be negative, but was -1",
+        ),
+        (dict(along="damping", bounds=(0.01, np.inf), amplitude=0.1, omega=0.7), "Argument bounds must be finite"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        duffing.continue_orbit(PAIR, **arguments)
+
+
+def test_a_start_that_leads_nowhere_is_said() -> None:
+    wild = np.full((1, 9), 1e3 + 1e3j)
+    with pytest.raises(RuntimeError, match="No solution was found at the start"):
+        duffing.continue_orbit(HELMHOLTZ, along="omega", bounds=(0.5, 1.0), amplitude=5.0, omega=0.8, start=wild)
