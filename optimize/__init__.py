@@ -7,6 +7,9 @@ from optimize.isolation import Design, maximise_contrast, maximise_isolation, mi
 from optimize.minimise import Minimum, minimise
 from optimize.mode_fit import ModeCoefficients, ModeFit
 from optimize.oscillator_fit import fit_oscillators
+from optimize.phase_design import PhaseDesign, design_nonreciprocal_phase
+from optimize.phase_locus import PhaseNonreciprocityLocus, ReciprocalPoints, phase_nonreciprocity_locus
+from optimize.phase_nonreciprocity import EqualNormPoints, equal_norm_points
 from optimize.reciprocity import Restoration, restore_reciprocity
 from optimize.reciprocity_locus import ReciprocityLocus, reciprocity_level, reciprocity_locus
 from optimize.scenarios import Assessment, assess
@@ -18,6 +21,7 @@ from optimize.transforms import Interval, Parametrisation, Positive, Scaled, par
 __all__ = [
     "Assessment",
     "Design",
+    "EqualNormPoints",
     "Fit",
     "Interval",
     "Jumps",
@@ -26,13 +30,18 @@ __all__ = [
     "ModeFit",
     "OscillatorFit",
     "Parametrisation",
+    "PhaseDesign",
+    "PhaseNonreciprocityLocus",
     "Positive",
+    "ReciprocalPoints",
     "ReciprocityLocus",
     "Restoration",
     "Scaled",
     "Sweep",
     "SweptOscillators",
     "assess",
+    "design_nonreciprocal_phase",
+    "equal_norm_points",
     "fit",
     "fit_modes",
     "fit_oscillators",
@@ -42,6 +51,7 @@ __all__ = [
     "minimise_insertion_loss",
     "objectives",
     "parametrise",
+    "phase_nonreciprocity_locus",
     "reciprocity_level",
     "reciprocity_locus",
     "restore_reciprocity",

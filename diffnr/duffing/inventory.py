@@ -9,8 +9,6 @@ Source: P. E. Farrell, Á. Birkisson and S. W. Funke, SIAM J. Sci. Comput. 37, A
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -80,7 +78,7 @@ def _inventory(
     model: AbstractOscillators, drive: Drive, port: int, starts: int, most: int, key: PRNGKeyArray
 ) -> Points:
     args = model, drive.omega, forcing(model, port, drive.amplitude)
-    held: Any = frozen(args)
+    held = frozen(args)
     y, found = _roots(_starts(*held, port, starts, key), most, held)
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
