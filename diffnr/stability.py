@@ -28,6 +28,7 @@ _RIGHT = (
 )
 _SQUARE = (857 - 58 * _ROOT) / 630
 
+WRITTEN_OUT = 6  # products of matrices up to this size are written out, and the orbits are what is worked along
 REAL = 1e-9  # imaginary parts of this share are round-off
 
 
@@ -81,7 +82,8 @@ def _exponential(omega: Float[Array, "state state orbit"]) -> Float[Array, "stat
 
 
 def _times(a: Float[Array, "i j orbit"], b: Float[Array, "j k orbit"]) -> Float[Array, "i k orbit"]:
-    """Products of small matrices, written out, so that the orbits are what the machine works along."""
+    if a.shape[0] > WRITTEN_OUT:
+        return jnp.einsum("ijo,jko->iko", a, b)
     return sum((a[:, j, None] * b[j] for j in range(1, b.shape[0])), a[:, 0, None] * b[0])
 
 
