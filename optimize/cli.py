@@ -26,6 +26,18 @@ the file:
 modes and ports count from 0. docs/isolate.md tells the rest; examples/isolator.toml is one to start from.
 """
 
+RESTORATION = """\
+the file:
+  [pair]     mass_ratio, stiffness_ratio, cubic_ratio (1 where left out), coupling, cubic, damping; dimensionless
+  [restore]  amplitude: of the force;  free: the ratio to choose;  resonance: 0, the lower one, or 1;
+             at = "peak" (R is least with the frequency on the forward output's peak) or "equal_norm" (equal
+             amplitudes and phases);  harmonics, max_steps
+  [locus]    along: another ratio;  bounds = [0.9, 3.0] of it;  points
+  [figure]   span = [0.5, 4.0]: frequencies to draw;  max_points
+
+docs/restore.md tells the rest; examples/restore.toml is one to start from.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 2 for an argument or a file that cannot be used."""
@@ -52,7 +64,7 @@ def _sentence(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="diffnr",
-        description="Differentiable nonreciprocity: fit coupled-mode coefficients to data, and design with them.",
+        description="Differentiable nonreciprocity: fit models to data, and design with them.",
         epilog="Run 'diffnr COMMAND --help' for a command's options.",
     )
     parser.add_argument("--version", action="version", version=f"diffnr {diffnr.__version__}")
@@ -60,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser(
         "demo",
-        help="fit a measurement, design an isolator, fit a noisy nonreciprocal two-port",
+        help="fit a measurement, design an isolator, fit a noisy two-port, restore reciprocity",
         description="Fits the measured ring slot that scikit-rf carries, designs γ_k for maximum isolation under an "
-        "insertion-loss cap, fits a synthesised noisy nonreciprocal two-port, and writes figures and a report "
-        "with reference values beside.",
+        "insertion-loss cap, fits a synthesised noisy nonreciprocal two-port, restores the reciprocity of two "
+        "oscillators, and writes figures and a report with reference values beside.",
     )
     demo.add_argument("--small", action="store_true", help="fewer points: a quick check that everything works")
     demo.add_argument(
@@ -110,6 +122,20 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("diffnr-isolate"), metavar="DIR", help="where to write (default: %(default)s)"
     )
     isolate.set_defaults(run=_isolate)
+
+    restore = commands.add_parser(
+        "restore",
+        help="restore the reciprocity of two oscillators from a configuration file",
+        description="Chooses a second ratio of two coupled Duffing oscillators that makes them answer alike from both\n"
+        "sides at one of their resonances, and writes a report, a figure, the numbers and the model.",
+        epilog=RESTORATION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    restore.add_argument("file", type=Path, metavar="CONFIG.toml", help="what to restore; see below")
+    restore.add_argument(
+        "--out", type=Path, default=Path("diffnr-restore"), metavar="DIR", help="where to write (default: %(default)s)"
+    )
+    restore.set_defaults(run=_restore)
     return parser
 
 
@@ -143,6 +169,13 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 def _isolate(arguments: argparse.Namespace) -> int:
     from optimize.isolate import run
+
+    print(run(arguments.file, arguments.out))
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from optimize.restore import run
 
     print(run(arguments.file, arguments.out))
     return 0

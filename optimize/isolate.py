@@ -14,6 +14,7 @@ from diffnr.parameters import get
 from optimize.configuration import Table, naming
 from optimize.isolation import Design
 from optimize.isolation_task import Task, read_task
+from optimize.report import markdown_table, plain
 from optimize.scenarios import Assessment
 
 
@@ -44,13 +45,13 @@ def summary(task: Task, design: Design, before: Assessment) -> Table:
         "diffnr": diffnr.__version__,
         "goal": task.goal,
         "unit": task.unit,
-        "values": {path: _plain(value) for path, value in design.values.items()},
-        "value": _plain(design.value),
-        "worst": {name: _plain(value) for name, value in _figures(design).items()},
-        "without_tolerances": {name: _plain(value) for name, value in _figures(nominal).items()},
+        "values": {path: plain(value) for path, value in design.values.items()},
+        "value": plain(design.value),
+        "worst": {name: plain(value) for name, value in _figures(design).items()},
+        "without_tolerances": {name: plain(value) for name, value in _figures(nominal).items()},
         "before": {
-            "values": {path: _plain(get(task.model, path)) for path in design.values},
-            "worst": {name: _plain(value) for name, value in _figures(before).items()},
+            "values": {path: plain(get(task.model, path)) for path in design.values},
+            "worst": {name: plain(value) for name, value in _figures(before).items()},
         },
         "feasible": bool(design.feasible),
         "active": design.active,
@@ -72,9 +73,9 @@ def report(task: Task, design: Design, before: Assessment) -> str:
         f"# Design for isolation: {task.name}",
         f"{design.message} {met}",
         f"{_worst_of(task)}:",
-        _markdown([["", *columns], *figures]),
+        markdown_table([["", *columns], *figures]),
         "Free parameters" + (f", in {task.unit}:" if task.unit else ":"),
-        _markdown([["parameter", "before", "design", "bounds", "tolerance"], *_rows(task, design)]),
+        markdown_table([["parameter", "before", "design", "bounds", "tolerance"], *_rows(task, design)]),
         "![Insertion loss and isolation over frequency, before and after](isolation.png)",
         f"Local searches converged: {'yes' if design.converged else 'no'}, after {design.steps} evaluations one after "
         f"another; limit that decided: {design.active}. diffnr {diffnr.__version__}.",
@@ -123,14 +124,6 @@ def _figures(judged: Design | Assessment) -> dict[str, float]:
     return {name: getattr(judged, name) for name in ("isolation", "insertion_loss", "contrast")}
 
 
-def _plain(value: Any) -> Any:
-    """A number or nested lists of numbers, as JSON has them."""
-    value = np.asarray(value).tolist()
-    if isinstance(value, list):
-        return [_plain(x) for x in value]
-    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
-
-
 def _level(value: float) -> str:
     return "–" if math.isnan(value) else "∞" if value == math.inf else f"{value:.4f}"
 
@@ -140,9 +133,3 @@ def _digits(value: Any) -> str:
     if array.ndim:
         return f"[{', '.join(map(_digits, array))}]"
     return f"{float(array):.9g}"
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])

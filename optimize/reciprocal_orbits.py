@@ -94,6 +94,25 @@ class EqualFundamentals(eqx.Module):
         return jnp.append(balances(v, problem), (forward - backward)[first] / size)
 
 
+class EqualNorms(eqx.Module):
+    """Both orbits, and N_F² = N_B² of the outputs, [2 n + 1], of v without p and args = (p, problem)."""
+
+    def __call__(self, u: Array, args: tuple[Array, Problem]) -> Array:
+        value, problem = args
+        v = jnp.append(u, value)
+        forward, backward = outputs(v)
+        weights = jnp.where(jnp.asarray(problem.pair.basis.terms) == 0, 1.0, 0.5)
+        gap = jnp.sum(weights * (forward - backward) * (forward + backward))
+        return jnp.append(balances(v, problem), gap / lax.stop_gradient(jnp.sum(weights * backward**2)))
+
+
+class EqualNormsAt(eqx.Module):
+    """`EqualNorms` of (y_F, ω, y_B) and p, for `continuation.fold_residual`: its folds in p are double roots over ω."""
+
+    def __call__(self, u: Array, value: Array, problem: Problem) -> Array:
+        return EqualNorms()(u, (value, problem))
+
+
 class BothPeak(eqx.Module):
     """Both orbits, and both outputs at their peak along their branch, [2 n + 2].
 
@@ -102,10 +121,13 @@ class BothPeak(eqx.Module):
 
     def __call__(self, v: Array, problem: Problem) -> Array:
         x = split(v)
-        model = problem.model(x.value)
-        back = model, forcing(model, 1, problem.amplitude), problem.rows[1]
-        backward = peak_residual(0, jnp.append(x.backward, x.omega), back)
-        return jnp.append(_forward_peak(x, model, problem), backward)
+        forces, jacobians = _bordered(x, problem, problem.rows)
+        ends = jnp.zeros(jacobians.shape[:2], v.dtype).at[:, -1].set(1.0)
+        # Both in one call of LAPACK: two that run at once in a large batch may wait for each other's threads for ever.
+        tangents = jnp.linalg.solve(jacobians, ends[..., None])[..., 0]
+        weights = jnp.where(jnp.asarray(problem.pair.basis.terms) == 0, 1.0, 0.5)
+        rises = [jnp.sum(weights * y * dy) for y, dy in zip(outputs(v), _outputs_of(tangents), strict=True)]
+        return jnp.concatenate([forces[0], rises[0][None], forces[1], rises[1][None]])
 
 
 class AtPeak(eqx.Module):
@@ -155,27 +177,55 @@ def anchored(u: Float[Array, " u"], value: Float[Array, ""], problem: Problem) -
     return implicit(AtPeak(), lax.stop_gradient(jnp.where(near, u, jnp.nan)), args)
 
 
+def before_bend(v: Float[Array, " k"], problem: Problem) -> tuple[Float[Array, " k"], tuple]:
+    """Where to look for the bend of N_F = N_B from v, restored at the peak; and args of `fold_residual`."""
+    of = curvatures(v, problem)
+    # Where R² has grown by a tenth, at smaller p: from this side N_F = N_B is met before the restored point.
+    shift = jnp.sqrt(0.1 * jnp.sum(difference(v, problem) ** 2) / jnp.abs(of.misfit))
+    v = v - shift * jnp.append(of.sensitivity, 1.0)
+    x, rows = split(v), with_tangents(v, problem).rows
+    over_omega = rows[:, :-1] / rows[:, -1:]
+    across = jnp.concatenate([over_omega[0], jnp.ones(1), over_omega[1]])
+    across = across / jnp.linalg.norm(across)
+    _, border = jax.jvp(lambda p: EqualNormsAt()(v[:-1], p, problem), (x.value,), (jnp.ones_like(x.value),))
+    return lax.stop_gradient(v), (EqualNormsAt(), problem, *lax.stop_gradient((border, across)))
+
+
 def sensitivity(v: Float[Array, " k"], problem: Problem) -> Float[Array, " u"]:
     """d(y_F, ω, y_B)/dp with the forward output held at its peak, [2 n + 1]."""
-    jacobian = jax.jacfwd(AtPeak())(v[:-1], (v[-1], problem))
-    slope = jax.jvp(lambda p: AtPeak()(v[:-1], (p, problem)), (v[-1],), (jnp.ones_like(v[-1]),))[1]
-    return -jnp.linalg.solve(jacobian, slope)
+    jacobian = jax.jacfwd(lambda v: AtPeak()(v[:-1], (v[-1], problem)))(v)
+    return -jnp.linalg.solve(jacobian[:, :-1], jacobian[:, -1])
 
 
-def curvatures(v: Float[Array, " k"], problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """½ d²R²/dp² with the forward output held at its peak, and d²N_F²/ds² along the branch, up to a positive factor."""
+class Curvatures(NamedTuple):
+    """At a restored point: ½ d²R²/dp² with the forward output held at its peak; d²N_F²/ds² along the branch, up to a
+    positive factor; and `sensitivity`.
+    """
+
+    misfit: Float[Array, ""]
+    output: Float[Array, ""]
+    sensitivity: Float[Array, " u"]
+
+
+def curvatures(v: Float[Array, " k"], problem: Problem) -> Curvatures:
+    """Whether R² and the output have an extremum at v, and which."""
 
     def equations(v: Array) -> Array:
         return AtPeak()(v[:-1], (v[-1], problem))
 
-    jacobian = jax.jacfwd(equations)(v)
-    w = jnp.append(-jnp.linalg.solve(jacobian[:, :-1], jacobian[:, -1]), 1.0)
-    bend = jax.jvp(lambda v: jax.jvp(equations, (v,), (w,))[1], (v,), (w,))[1]
-    w_dot = jnp.append(-jnp.linalg.solve(jacobian[:, :-1], bend), 0.0)
-    d, d_dot, d_second = (difference(x, problem) for x in (v, w, w_dot))  # it is linear
     n = problem.rows.shape[1] - 1
-    branch = with_tangents(v, problem).rows[0]
-    return d_dot @ d_dot + d @ d_second, jacobian[n, : n + 1] @ branch
+    jacobian = jax.jacfwd(equations)(v)
+    inverse = jnp.linalg.inv(jacobian[:, :-1])
+    w = -inverse @ jacobian[:, -1]
+    along = jnp.append(w, 1.0)
+    # The equations, which solve inside, are evaluated after that inverse and not beside it: as in `BothPeak`.
+    after = v + 0.0 * along
+    bend = jax.jvp(lambda v: jax.jvp(equations, (v,), (along,))[1], (after,), (along,))[1]
+    w_dot = jnp.append(-inverse @ bend, 0.0)
+    d, d_dot, d_second = (difference(x, problem) for x in (v, along, w_dot))  # it is linear
+    # The step by which dN_F²/ds grows by 1 while both orbits hold leads along the branch.
+    step = inverse[: n + 1, n]
+    return Curvatures(d_dot @ d_dot + d @ d_second, 1 / (problem.rows[0] @ step), w)
 
 
 def _forward_peak(x: Unknowns, model: DuffingPair, problem: Problem) -> Array:
@@ -188,28 +238,41 @@ def begin(pair: DuffingPair, amplitude: Array, which: Array, guess: OneHarmonicR
     model = with_ratio(pair, which, guess.value)
     phasors = jnp.zeros((2, len(model.harmonics)), guess.phasors.dtype)
     phasors = phasors.at[:, model.basis.orders.index(1)].set(guess.phasors)
-    orbits = [
-        newton(residual, model.basis.coefficients(x).ravel(), (model, guess.omega, forcing(model, port, amplitude)))
-        for port, x in enumerate((phasors, phasors[::-1]))
-    ]
-    v = jnp.concatenate([orbits[0].value, guess.omega[None], orbits[1].value, guess.value[None]])
+    forces = jnp.stack([forcing(model, port, amplitude) for port in (0, 1)])
+    starts = jnp.stack([model.basis.coefficients(x).ravel() for x in (phasors, phasors[::-1])])
+    # Both in one batch: what is compiled once takes half of the time.
+    solve = lambda y, force: newton(residual, y, (model, guess.omega, force)).value  # noqa: E731
+    forward, backward = jax.vmap(solve)(starts, forces)
+    v = jnp.concatenate([forward, guess.omega[None], backward, guess.value[None]])
     v = lax.stop_gradient(v)
-    return v, with_tangents(v, Problem(pair, amplitude, which, jnp.zeros((2, orbits[0].value.size + 1))))
+    return v, with_tangents(v, Problem(pair, amplitude, which, jnp.zeros((2, forward.size + 1))))
 
 
 def with_tangents(v: Float[Array, " k"], problem: Problem) -> Problem:
     """The problem with its rows along the tangents at v."""
-    x = split(v)
-    model = problem.model(x.value)
-    rows = [_tangent(model, y, x.omega, port, problem.amplitude) for port, y in enumerate((x.forward, x.backward))]
-    return eqx.tree_at(lambda problem: problem.rows, problem, lax.stop_gradient(jnp.stack(rows)))
-
-
-def _tangent(model: DuffingPair, y: Array, omega: Array, port: int, amplitude: Array) -> Array:
-    """The unit tangent (y, ω) of a branch."""
-    _, jacobian, slope = linearise(y, omega, (model, forcing(model, port, amplitude)))
+    x, basis = split(v), problem.pair.basis
+    y = jnp.stack([x.forward, x.backward])
     # Around a peak an orbit changes by its phase above all, at folds too, where the frequency does not change.
-    turn = (y.reshape(2, -1) @ jnp.asarray(model.basis.turn, y.dtype).T).ravel()
-    matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), jnp.append(turn, 0.0)[None]])
-    tangent = jnp.linalg.solve(matrix, jnp.zeros(y.size + 1, y.dtype).at[-1].set(1.0))
-    return tangent / jnp.linalg.norm(tangent)
+    turns = (y.reshape(2, 2, -1) @ jnp.asarray(basis.turn, v.dtype).T).reshape(2, -1)
+    _, jacobians = _bordered(x, problem, jnp.pad(turns, ((0, 0), (0, 1))))
+    ends = jnp.zeros(jacobians.shape[:2], v.dtype).at[:, -1].set(1.0)
+    tangents = jnp.linalg.solve(jacobians, ends[..., None])[..., 0]
+    rows = tangents / jnp.linalg.norm(tangents, axis=1, keepdims=True)
+    return eqx.tree_at(lambda problem: problem.rows, problem, lax.stop_gradient(rows))
+
+
+def _bordered(x: Unknowns, problem: Problem, rows: Array) -> tuple[list[Array], Float[Array, "direction m m"]]:
+    """F of both orbits, and [[∂F/∂y, ∂F/∂ω], [row]] of both."""
+    model = problem.model(x.value)
+    forces, matrices = [], []
+    for port, y in enumerate((x.forward, x.backward)):
+        f, jacobian, slope = linearise(y, x.omega, (model, forcing(model, port, problem.amplitude)))
+        forces.append(f)
+        matrices.append(jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), rows[port][None]]))
+    return forces, jnp.stack(matrices)
+
+
+def _outputs_of(tangents: Float[Array, "direction m"]) -> tuple[Array, Array]:
+    """Of tangents (y, ω) of both branches the outputs' part."""
+    m = tangents.shape[1] // 2
+    return tangents[0, m:-1], tangents[1, :m]

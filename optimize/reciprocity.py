@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
 from diffnr.checks import as_real, is_concrete, require
+from diffnr.continuation import fold_residual
 from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
 from diffnr.duffing.points import orbits
@@ -27,6 +28,7 @@ from optimize.reciprocal_orbits import (
     Problem,
     Stationary,
     anchored,
+    before_bend,
     begin,
     curvatures,
     difference,
@@ -37,6 +39,7 @@ from optimize.reciprocal_orbits import (
 )
 from optimize.transforms import Scaled
 
+AT = ("peak", "equal_norm", "bend")
 CONDITION = 1e6  # beyond it orbits precise to 1e-10 leave 1e-4 of the ratio undetermined: called singular
 RECIPROCAL = 1e-9  # R by which N is still called 0
 
@@ -159,6 +162,7 @@ def restore_reciprocity(
 
         "peak":        min_p R²(p),  ω on the peak of the forward output,  R² = 1/T ∫ (x_F − x_B)² dt
         "equal_norm":  X_F = X_B of the outputs' fundamentals: N_F = N_B and Δφ = 0, for p and ω
+        "bend":        N_F = N_B and ∂(N_F − N_B)/∂ω = 0
 
     **Arguments:**
 
@@ -167,7 +171,8 @@ def restore_reciprocity(
     - `free`: the ratio p to find: "stiffness_ratio", "mass_ratio" or "cubic_ratio".
     - `resonance`: 0, the lower, or 1.
     - `at`: "peak" (default), which always means something and never slides to an anti-resonance, where R is small
-      because nothing moves; or "equal_norm", the paper's, which is singular for some pairs and then says so.
+      because nothing moves; "equal_norm", the paper's, which is singular for some pairs and then says so; or "bend",
+      where the curve N_F = N_B turns back in p: the end of what `reciprocity_level` at "equal_norm" can reach.
     - `harmonics`: the highest harmonic of orbits; default the pair's.
     - `solver`: "newton", or for "peak" any optax optimiser (`optax.lbfgs()`), which `optimize.minimise` drives.
     - `max_steps`: of the solver. Good values: 64 for Newton, which takes 3 to 8; some hundred for `optax.adam(1e-3)`.
@@ -185,11 +190,11 @@ def restore_reciprocity(
 
     Source: paper 2 (restoring reciprocity in coupled oscillators), Figures 3 and 5; the definition "peak" is ours.
     """
-    require(at in ("peak", "equal_norm"), "at", 'be "peak" or "equal_norm"', repr(at))
+    require(at in AT, "at", f"be one of {', '.join(map(repr, AT))}", repr(at))
     optax_solver = isinstance(solver, optax.GradientTransformation)
     known = solver == "newton" if isinstance(solver, str) else optax_solver
     require(known, "solver", 'be "newton" or an optax optimiser', repr(solver))
-    require(not optax_solver or at == "peak", "solver", 'be "newton" where at is "equal_norm"', "an optax optimiser")
+    require(not optax_solver or at == "peak", "solver", 'be "newton" where at is not "peak"', "an optax optimiser")
     require(isinstance(max_steps, int) and max_steps >= 1, "max_steps", "be an integer of at least 1", repr(max_steps))
     pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
     require_double("pair", pair.mass)
@@ -199,18 +204,22 @@ def restore_reciprocity(
     guess = one_harmonic_restoration(pair, amplitude=amplitude, free=free, resonance=resonance)
     if not isinstance(solver, str):
         return _by_optax(pair, amplitude, free, guess, solver, max_steps)
-    return _by_newton(pair, amplitude, jnp.asarray(RATIOS.index(free)), guess, at, max_steps)
+    return restore_from(pair, amplitude, jnp.asarray(RATIOS.index(free)), guess, at, max_steps)
 
 
 @eqx.filter_jit
-def _by_newton(
-    pair: DuffingPair, amplitude: Array, which: Array, guess: OneHarmonicRestoration, at: str, max_steps: int
+def restore_from(
+    pair: DuffingPair, amplitude: Array, which: Array, guess: OneHarmonicRestoration, at: str, max_steps: int = 64
 ) -> Restoration:
+    """`restore_reciprocity` by Newton, with the ratio `which` [] of `RATIOS` free, from the closed form `guess`."""
     v, problem = _peaks_together(pair, amplitude, which, guess, max_steps)
-    if at == "peak":
-        solution = newton(Stationary(), jnp.append(v, sensitivity(v, problem)), problem, max_steps=max_steps)
+    if at == "equal_norm":
+        # Where it is singular steps wander for ever, wide of a tight tolerance. Elsewhere they shrink to round-off.
+        solution = newton(EqualFundamentals(), v, problem, rtol=1e-5, max_steps=max_steps)
     else:
-        solution = newton(EqualFundamentals(), v, problem, max_steps=max_steps)
+        solution = newton(Stationary(), jnp.append(v, sensitivity(v, problem)), problem, max_steps=max_steps)
+    if at == "bend":
+        solution = newton(fold_residual, *before_bend(solution.value[: v.size], problem), max_steps=max_steps)
     return _judged(v, solution.value[: v.size], solution.result, problem, guess, at)
 
 
@@ -280,19 +289,30 @@ def _judged(
     spare = jnp.where(begun, start, 1.0)
     inside = jnp.where(converged & begun, v, spare)
     outcome = OUTCOMES.where(_same_shape(inside, problem, guess), OUTCOMES.successful, OUTCOMES.other_resonance)
-    condition = jnp.full((), jnp.nan)
+    condition = known = jnp.full((), jnp.nan)
     if at == "peak":
-        outcome = OUTCOMES.where(_is_minimum(inside, problem), outcome, OUTCOMES.no_minimum)
+        of = curvatures(*lax.stop_gradient((inside, problem)))
+        minimum, known = (of.misfit > 0) & (of.output < 0), of.misfit
+        outcome = OUTCOMES.where(minimum, outcome, OUTCOMES.no_minimum)
+    elif at == "equal_norm":
+        condition = known = _condition(inside, problem)
     else:
-        condition = _condition(inside, problem)
+        known = jnp.zeros(())
     outcome = OUTCOMES.where(converged, outcome, OUTCOMES.not_converged)
     outcome = OUTCOMES.where(condition > CONDITION, OUTCOMES.singular, outcome)
     outcome = OUTCOMES.where(begun, outcome, OUTCOMES.no_orbit)
-    return _restoration(inside, converged & begun, outcome, condition, problem, guess)
+    # Multipliers wait for what is solved above: two calls of LAPACK at once in a large batch may wait for ever.
+    valid = converged & begun & ~jnp.isnan(known)
+    return _restoration(inside, valid, outcome, condition, problem, guess)
 
 
 def _restoration(
-    v: Array, valid: Array, outcome: Any, condition: Array, problem: Problem, guess: OneHarmonicRestoration
+    v: Array,
+    valid: Array,
+    outcome: Any,
+    condition: Array,
+    problem: Problem,
+    guess: OneHarmonicRestoration,
 ) -> Restoration:
     x = split(v)
     value, omega = (jnp.where(valid, number, jnp.nan) for number in (x.value, x.omega))
@@ -328,12 +348,6 @@ def _same_shape(v: Array, problem: Problem, guess: OneHarmonicRestoration) -> Ar
     basis = problem.pair.basis
     X = basis.phasors(split(v).forward.reshape(2, -1))[:, basis.orders.index(1)]
     return jnp.real(X[0] * jnp.conj(X[1])) * jnp.real(guess.phasors[0] * jnp.conj(guess.phasors[1])) > 0
-
-
-def _is_minimum(v: Array, problem: Problem) -> Array:
-    """Whether R² is a minimum over p, and the forward output a maximum along its branch."""
-    curvature, bend = curvatures(*lax.stop_gradient((v, problem)))
-    return (curvature > 0) & (bend < 0)
 
 
 def _condition(v: Array, problem: Problem) -> Array:

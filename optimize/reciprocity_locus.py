@@ -12,14 +12,14 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from diffnr.checks import as_real, is_concrete, require, require_finite
-from diffnr.continuation import ENDINGS, from_residual, trace
-from diffnr.duffing.one_harmonic import RATIOS, one_harmonic_restoration
+from diffnr.continuation import ENDINGS
+from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
 from diffnr.duffing.points import orbits
 from diffnr.parameters import replace
-from diffnr.root import newton
-from optimize.reciprocal_orbits import AtPeak, Problem, curvatures, difference, sensitivity, split, with_tangents
-from optimize.reciprocity import restore_reciprocity
+from optimize.reciprocal_orbits import Problem, difference, split, with_ratio
+from optimize.reciprocity import AT, restore_from, restore_reciprocity
+from optimize.reciprocity_level import HOLDS, walk
 
 
 class ReciprocityLocus(eqx.Module):
@@ -30,7 +30,8 @@ class ReciprocityLocus(eqx.Module):
     - `along` [point], the ratio that was given; `value` [point], the one that was found.
     - `omega` [point]; `reciprocity_norm` [point], R; `norm_difference` [point], N_F − N_B; `phase_difference` [point],
       Δφ of the fundamentals, rad.
-    - `stable` [point, direction], of the forward and of the backward orbit. `valid` [point].
+    - `growth` [point, direction], the largest modulus of the Floquet multipliers of the forward and of the backward
+      orbit; `stable` [point, direction], whether it is below 1. `valid` [point].
     - `ending`, of `continuation.ENDINGS`: how the walk along a level set ended.
     """
 
@@ -40,7 +41,7 @@ class ReciprocityLocus(eqx.Module):
     reciprocity_norm: Float[Array, " point"]
     norm_difference: Float[Array, " point"]
     phase_difference: Float[Array, " point"]
-    stable: Bool[Array, "point direction"]
+    growth: Float[Array, "point direction"]
     valid: Bool[Array, " point"]
     ending: Any
 
@@ -50,15 +51,31 @@ class ReciprocityLocus(eqx.Module):
         return jnp.sum(self.valid)
 
     @property
+    def stable(self) -> Bool[Array, "point direction"]:
+        """Whether the forward and the backward orbit are stable."""
+        return self.growth < 1
+
+    @property
     def bend(self) -> Int[Array, ""]:
-        """The point at which `along` is largest: where a level set bends back towards the equal pair."""
-        return jnp.argmax(jnp.where(self.valid, self.along, -jnp.inf))
+        """The point at which `along` first turns back, by Newton's method; where it never does, the last one."""
+        back = self.along[1:] < self.along[:-1]
+        last = jnp.max(jnp.where(self.valid, jnp.arange(self.valid.size), 0))
+        return jnp.where(jnp.any(back), jnp.argmax(back), last)
 
     @property
     def stability_changes(self) -> Bool[Array, " interval"]:
         """Between which neighbouring points either orbit becomes stable or unstable, [point − 1]."""
         both = self.valid[1:] & self.valid[:-1]
         return both & jnp.any(self.stable[1:] != self.stable[:-1], axis=-1)
+
+    @property
+    def changed_at(self) -> Float[Array, " interval"]:
+        """`along` where stability changes, by linear interpolation of `growth`; NaN where it does not, [point − 1]."""
+        over = self.growth - 1
+        share = over[:-1] / (over[:-1] - over[1:])
+        first = jnp.min(jnp.where((share >= 0) & (share <= 1), share, 1.0), axis=-1)
+        there = self.along[:-1] + first * (self.along[1:] - self.along[:-1])
+        return jnp.where(self.stability_changes, there, jnp.nan)
 
     def trim(self) -> ReciprocityLocus:
         """The valid points alone, for people; not inside a transformation."""
@@ -98,29 +115,47 @@ def reciprocity_locus(
     Source: paper 2, Figures 4, 6 and 7: their resonant segments.
     """
     low, high = _checked(pair, amplitude, along, bounds, free, resonance)
+    require(at in AT, "at", f"be one of {', '.join(map(repr, AT))}", repr(at))
     require(isinstance(points, int) and points >= 2, "points", "be an integer of at least 2", repr(points))
     pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
     require_double("pair", pair.mass)
     amplitude = as_real(amplitude, "amplitude")
 
-    return _locus(pair, amplitude, jnp.linspace(low, high, points), along, free, resonance, at)
+    ratios = jnp.linspace(low, high, points)
+    guesses = _guesses(pair, amplitude, ratios, along, free, resonance)
+    first, second = (jnp.asarray(RATIOS.index(name)) for name in (along, free))
+    return _locus(pair, amplitude, ratios, first, second, guesses, at)
+
+
+@eqx.filter_jit
+def _guesses(
+    pair: DuffingPair, amplitude: Array, ratios: Array, along: str, free: str, resonance: int
+) -> OneHarmonicRestoration:
+    def guess(ratio: Array) -> OneHarmonicRestoration:
+        there = replace(pair, {along: ratio})
+        return one_harmonic_restoration(there, amplitude=amplitude, free=free, resonance=resonance)
+
+    return jax.vmap(guess)(ratios)
 
 
 @eqx.filter_jit
 def _locus(
-    pair: DuffingPair, amplitude: Array, ratios: Array, along: str, free: str, resonance: int, at: str
+    pair: DuffingPair,
+    amplitude: Array,
+    ratios: Array,
+    along: Array,
+    free: Array,
+    guesses: OneHarmonicRestoration,
+    at: str,
 ) -> ReciprocityLocus:
-    def restored(ratio: Array) -> tuple[list[Array], Array, Array]:
-        r = restore_reciprocity(
-            replace(pair, {along: ratio}), amplitude=amplitude, free=free, resonance=resonance, at=at
-        )
-        numbers = r.value, r.omega, r.reciprocity_norm, r.norm_difference, r.phase_difference
-        numbers = [jnp.where(r.converged, number, jnp.nan) for number in numbers]
-        return numbers, r.stable & r.converged, r.converged
+    def restored(ratio: Array, guess: OneHarmonicRestoration) -> tuple[list[Array], Array]:
+        r = restore_from(with_ratio(pair, along, ratio), amplitude, free, guess, at)
+        growth = jnp.abs(r.multipliers[:, 0])
+        numbers = ratio, r.value, r.omega, r.reciprocity_norm, r.norm_difference, r.phase_difference, growth
+        return [jnp.where(r.converged, number, jnp.nan) for number in numbers], r.converged
 
-    (value, omega, norm, gap, phase), stable, valid = jax.vmap(restored)(ratios)
-    along_it = jnp.where(valid, ratios, jnp.nan)
-    return ReciprocityLocus(along_it, value, omega, norm, gap, phase, stable, valid, ENDINGS.arrived)
+    numbers, valid = jax.vmap(restored)(ratios, guesses)
+    return ReciprocityLocus(*numbers, valid=valid, ending=ENDINGS.arrived)
 
 
 def reciprocity_level(
@@ -132,39 +167,57 @@ def reciprocity_level(
     bounds: tuple[ArrayLike, ArrayLike],
     free: str,
     resonance: int,
+    at: str = "peak",
+    side: str | None = None,
     harmonics: int | None = None,
     max_points: int = 200,
     throw: bool = True,
 ) -> ReciprocityLocus:
-    """The level set R = `level` around the locus, with ω held on the peak of the forward output, by continuation.
+    """The set of pairs whose R is `level`, a locus of approximate reciprocity, by continuation:
 
-    It begins at the least of `bounds`, on the side of the larger `free`, and follows the set: to the bend where R
-    exceeds the level for every value of `free`, and back on the other side; or to the other bound.
+        "peak":        R = level,  ω on the peak of the forward output
+        "equal_norm":  R = level,  N_F = N_B,  ω free
+
+    It begins beside the restored point at the least of `bounds` and follows the set: along the resonance to the bend,
+    and back. At "peak" that is to the other side of the locus, beyond the bend R exceeds the level for every value of
+    `free`. At "equal_norm" ω leaves the resonance there, and the set goes on at the anti-resonance, or on the lower
+    sheet of the response, to the other bound.
 
     **Arguments:** as for `reciprocity_locus`, and
 
     - `level`: [], R, positive, above that of the locus at the lowest bound. The bend moves to the equal pair with it.
     - `bounds`: (where to begin, how far to go) along. Good values: begin at 1, where R is 0 on the locus.
+    - `at`: "peak" (default) or "equal_norm", the paper's: both are approximate reciprocity, R is not 0.
+    - `side`: of the restored ratio where to begin, "above" (default at "peak") or "below" (default at "equal_norm",
+      where for the stiffness ratio it leads to the anti-resonance at resonance 0, and past the fold at resonance 1).
     - `max_points`: room for points, a static number. `throw`: raise where there is no start.
 
-    **Returns:** a `ReciprocityLocus`, in order along the level set; it carries no derivative.
+    **Returns:** a `ReciprocityLocus`, in order along the level set, the bend among its points; it carries no
+    derivative. Look at `omega` and at `stable`.
 
     **Raises:** `ValueError` as `reciprocity_locus`, and for a level that is not positive; `RuntimeError` if `throw` and
     the level is not met at the start.
 
-    Source: paper 2, Figures 4 and 6, whose bend is the least R that is called reciprocal.
+    **Notes:** at one harmonic and α = 1 all of ω² = (r − 1)/(μ − 1) is reciprocal, a sheet of N_F = N_B that crosses
+    the one of equal peaks. Harmonics open the crossing: the curve N_F = N_B comes along one sheet and leaves by the
+    other. `restore_reciprocity(at="bend")` is where it turns: all level sets touch the line of these points.
+
+    Source: paper 2, Figures 4, 6 and 7.
     """
     low, high = _checked(pair, amplitude, along, bounds, free, resonance)
+    require(at in HOLDS, "at", f"be one of {', '.join(map(repr, HOLDS))}", repr(at))
+    side = {"peak": "above", "equal_norm": "below"}[at] if side is None else side
+    require(side in ("above", "below"), "side", 'be "above" or "below"', repr(side))
     level = as_real(level, "level")
     require_finite("level", level)
     require(not is_concrete(level) or bool(np.asarray(level) > 0), "level", "be positive", level)
     pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
     start = restore_reciprocity(replace(pair, {along: low}), amplitude=amplitude, free=free, resonance=resonance)
-    basis = pair.basis
-    forward, backward = (basis.coefficients(start.response.b[:, port]).ravel() for port in (0, 1))
+    forward, backward = (pair.basis.coefficients(start.response.b[:, port]).ravel() for port in (0, 1))
     v = jnp.concatenate([forward, start.omega[None], backward, start.value[None]])
-    which = jnp.asarray(RATIOS.index(free))
-    locus = _level(replace(pair, {along: low}), as_real(amplitude), which, along, v, level, low, high, max_points)
+    rows = jnp.zeros((2, forward.size + 1), v.dtype)
+    problem = Problem(replace(pair, {along: low}), as_real(amplitude), jnp.asarray(RATIOS.index(free)), rows)
+    locus = _level(v, problem, level, (low, high), along, at, side, max_points)
     if throw:
         locus = eqx.tree_at(
             lambda x: x.valid, locus, locus.ending.error_if(locus.valid, locus.ending == ENDINGS.no_start)
@@ -187,66 +240,30 @@ def _checked(
     return low, high
 
 
-class _Level(eqx.Module):
-    """`AtPeak`, and R² = level², [2 n + 2], of z = v / size: changes that count alike along the set."""
-
-    along: str = eqx.field(static=True)
-
-    def __call__(self, z: Array, ratio: Array, args: tuple[Problem, Array, Array]) -> Array:
-        problem, level, size = args
-        v = z * size
-        problem = eqx.tree_at(lambda x: x.pair, problem, replace(problem.pair, {self.along: ratio}))
-        over = jnp.sum((difference(v, problem) / level) ** 2) - 1
-        return jnp.append(AtPeak()(v[:-1], (v[-1], problem)), over)
-
-
-class _LevelAt(eqx.Module):
-    """`_Level` at a fixed ratio, for `newton`."""
-
-    along: str = eqx.field(static=True)
-
-    def __call__(self, z: Array, args: tuple[Array, tuple[Problem, Array, Array]]) -> Array:
-        return _Level(self.along)(z, *args)
-
-
 @eqx.filter_jit
 def _level(
-    pair: DuffingPair,
-    amplitude: Array,
-    which: Array,
-    along: str,
     v: Array,
+    problem: Problem,
     level: Array,
-    low: Array,
-    high: Array,
+    bounds: tuple[Array, Array],
+    along: str,
+    at: str,
+    side: str,
     max_points: int,
 ) -> ReciprocityLocus:
-    n = (v.size - 2) // 2
-    problem = with_tangents(v, Problem(pair, amplitude, which, jnp.zeros((2, n + 1), v.dtype)))
-    # R² is a parabola around its minimum over p.
-    curvature, _ = curvatures(v, problem)
-    room = level**2 - jnp.sum(difference(v, problem) ** 2)
-    aside = v + jnp.sqrt(room / curvature) * jnp.append(sensitivity(v, problem), 1.0)
-    size = jnp.full_like(v, jnp.linalg.norm(v[:n])).at[n].set(v[n] / 2).at[-1].set(jnp.abs(v[-1]) / 2)
-    args = problem, level, size
-    begun = newton(_LevelAt(along), aside / size, (low, args)).value
-    unit = jnp.ones((), v.dtype)
-    branch = trace(
-        from_residual(_Level(along)), begun, low, (low, high), args, scale=(unit, (high - low) / 2),
-        max_points=max_points,
-    )  # fmt: skip
-    y, begun = branch.y * size, begun * size
-    valid = jnp.arange(max_points) < branch.count
+    found = walk(v, problem, level, bounds, along=along, at=at, side=side, max_points=max_points)
 
-    def point(v: Array, ratio: Array, valid: Array) -> tuple:
-        x = split(jnp.where(valid, v, begun))
-        model = replace(problem.model(x.value), {along: jnp.where(valid, ratio, low)})
+    def point(u: Array, ratio: Array, valid: Array) -> tuple:
+        x = split(jnp.where(valid, u, v))
+        model = replace(problem.model(x.value), {along: jnp.where(valid, ratio, bounds[0])})
         both = jnp.stack([valid, valid])
         points = orbits(model, jnp.stack([x.forward, x.backward]), jnp.stack([x.omega, x.omega]), both)
         X = points.b[..., points.harmonics.index(1)]
-        R = jnp.sqrt(jnp.sum(difference(v, problem) ** 2))
+        R = jnp.sqrt(jnp.sum(difference(u, problem) ** 2))
         gap = points.norm[0, 1] - points.norm[1, 0]
-        return R, gap, jnp.angle(X[0, 1] * jnp.conj(X[1, 0])), points.stable
+        phase = jnp.angle(X[0, 1] * jnp.conj(X[1, 0]))
+        return x.value, x.omega, R, gap, phase, jnp.abs(points.multipliers[:, 0])
 
-    R, gap, phase, stable = lax.stop_gradient(jax.vmap(point)(y, branch.parameter, valid))
-    return ReciprocityLocus(branch.parameter, y[:, -1], y[:, n], R, gap, phase, stable, valid, branch.ending)
+    numbers = lax.stop_gradient(jax.vmap(point)(found.v, found.along, found.valid))
+    numbers = [jnp.where(found.valid.reshape(-1, *([1] * (x.ndim - 1))), x, jnp.nan) for x in (found.along, *numbers)]
+    return ReciprocityLocus(*numbers, valid=found.valid, ending=found.ending)

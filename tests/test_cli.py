@@ -92,7 +92,7 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    for command in ("demo", "fit", "isolate"):
+    for command in ("demo", "fit", "isolate", "restore"):
         assert f"    {command} " in printed
 
 

@@ -20,6 +20,9 @@ from systems import saturable_branch, transmissions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+# Branches of oscillators compile for ten seconds and more each.
+SLOW = {name for name in NAMES if name.startswith("paper2_")} | {"measured_beams", "reciprocity_map", "restore_by_hand"}
+DRAWN = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 # Printed numbers of paper 1 recomputed by independent solvers to nine digits and more.
 RTOL = 2e-9
 
@@ -50,16 +53,20 @@ def test_there_are_examples() -> None:
         "circulator",
         "hatano_nelson",
         "isolation_map",
+        "measured_beams",
         "optax_by_hand",
         "paper1_figure2",
         "paper1_figure3",
         "paper1_figure4",
         "paper1_figure5",
         "paper1_figure6",
+        *(f"paper2_figure{i}" for i in range(1, 8)),
+        "reciprocity_map",
+        "restore_by_hand",
     } <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DRAWN)
 def test_example_draws_a_figure(name: str) -> None:
     figure = example(name).main(small=True)
     assert isinstance(figure, Figure)

@@ -140,6 +140,22 @@ def test_it_is_the_peak_of_that_resonance(points) -> None:
         assert float(peaks.norm[case, 1]) == pytest.approx(float(points[case].norm[0]), rel=1e-10)
 
 
+def test_the_mass_that_restores_given_springs(points) -> None:
+    """Equal amplitudes and phases are a property of the pair: from its springs its masses come back."""
+    forth = restored(*CASES[0], at="equal_norm")
+    back = restored(nr.replace(PAIR, {"stiffness_ratio": forth.value}), free="mass_ratio", at="equal_norm")
+    # Roots to round-off times the condition of 2e3.
+    assert float(back.value) == pytest.approx(2.0, abs=1e-9)
+    assert float(back.omega) == pytest.approx(float(forth.omega), abs=1e-9)
+    assert float(back.reciprocity_norm) == pytest.approx(float(forth.reciprocity_norm), rel=1e-8)
+    # At resonance 1 the closed form is near: μ = 1 + (r − 1)/ω*².
+    springs = nr.replace(PAIR, {"stiffness_ratio": points[1].value})
+    peak = restored(springs, free="mass_ratio", resonance=1)
+    assert float(peak.guess.value) == pytest.approx(1 + 11.02383 / 11.0272, abs=1e-5)  # the digits given
+    assert float(peak.value) == pytest.approx(2.0, abs=1e-3)  # third harmonics
+    assert bool(peak.converged)
+
+
 @pytest.mark.slow
 def test_optax_reaches_the_same_optimum(points) -> None:
     r = restored(*CASES[0], solver=optax.lbfgs(), max_steps=50)
@@ -179,7 +195,7 @@ def test_a_search_that_fails_says_so() -> None:
     [
         ({"resonance": 2}, "Argument resonance must be 0 or 1, but was 2"),
         ({"free": "loss"}, "Argument free must be one of 'stiffness_ratio', .* but was 'loss'"),
-        ({"at": "anti"}, 'Argument at must be "peak" or "equal_norm", but was \'anti\''),
+        ({"at": "anti"}, "Argument at must be one of 'peak', 'equal_norm', 'bend', but was 'anti'"),
         ({"solver": "bfgs"}, "Argument solver must be \"newton\" or an optax optimiser, but was 'bfgs'"),
         ({"solver": optax.adam(1e-2), "at": "equal_norm"}, 'Argument solver must be "newton" where at is'),
         ({"amplitude": 0.0}, "Argument amplitude must differ from 0, but was 0"),

@@ -1,5 +1,7 @@
 """Loci of restored reciprocity, and level sets of R: the sheet's slope and the bend."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -47,6 +49,49 @@ def test_level_set_bends_back_nearer_to_the_equal_pair_for_less_tolerance() -> N
         bends.append(float(points.along[int(points.bend)]))
     # The least R at μ = 1.1 is 5.783e-3, and 7.213e-3 at μ = 1.2: the bends lie to either side of the former.
     assert 1.0 < bends[1] < 1.1 < bends[0] < 1.2
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "resonance", "highest", "ratio", "norm"),
+    [(0.5, 0, 2.0, 2.5426627, 1.416393e-2), (1.0, 1, 1.2, 2.6427742, 5.772632e-3)],
+)
+def test_locus_of_the_cubic_ratio(amplitude, resonance, highest, ratio, norm) -> None:
+    found = reciprocity_locus(
+        PAIR, amplitude=amplitude, along="mass_ratio", bounds=(1.1, highest), free="cubic_ratio", resonance=resonance,
+        at="equal_norm", points=3,
+    )  # fmt: skip
+    assert found.count == 3
+    assert float(found.value[-1]) == pytest.approx(ratio, abs=1e-6)  # asked for of roots
+    assert float(found.reciprocity_norm[-1]) == pytest.approx(norm, rel=1e-5)  # asked for of R
+    # The closed form is nearly a line through the equal pair, and third harmonics move it by a fiftieth.
+    closed = [
+        duffing.one_harmonic_restoration(
+            nr.replace(PAIR, {"mass_ratio": mass}), amplitude=amplitude, free="cubic_ratio", resonance=resonance
+        ).value
+        for mass in found.along
+    ]
+    np.testing.assert_allclose(found.value, closed, rtol=2e-2)
+    assert np.all(found.stable)
+
+
+def test_derivatives_of_a_locus() -> None:
+    """By the damping and by the upper bound, at every point."""
+
+    @jax.jit
+    def numbers(u):
+        found = reciprocity_locus(
+            nr.replace(PAIR, {"damping": u[0]}), amplitude=0.15, along="mass_ratio", bounds=(1.2, u[1]),
+            free="stiffness_ratio", resonance=0, points=3, harmonics=5,
+        )  # fmt: skip
+        return jnp.stack([found.value, found.omega, found.reciprocity_norm])
+
+    u, step = jnp.array([0.05, 2.0]), jnp.array([1e-5, 1e-4])  # errors O(step²) of a part in 10⁴ each
+    for direction in jnp.eye(2):
+        _, slope = jax.jvp(numbers, (u,), (direction,))
+        h = step @ direction
+        differences = (numbers(u + h * direction) - numbers(u - h * direction)) / (2 * h)
+        # Asked for; the lowest bound does not depend on the upper one, and round-off of 1e-12/h is left there.
+        np.testing.assert_allclose(slope, differences, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(
