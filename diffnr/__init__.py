@@ -1,6 +1,6 @@
 """diffnr: differentiable nonreciprocity in JAX."""
 
-from diffnr import duffing, metrics, tcmt
+from diffnr import duffing, fdtd, metrics, tcmt
 from diffnr.data import FieldData
 from diffnr.datafiles import read_csv, read_touchstone, write_csv, write_touchstone
 from diffnr.parameters import get, paths, replace
@@ -17,6 +17,7 @@ __all__ = [
     "FieldData",
     "PortResponse",
     "duffing",
+    "fdtd",
     "get",
     "hertz",
     "load",

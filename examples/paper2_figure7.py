@@ -60,8 +60,10 @@ def draw(top: Axes, bottom: Axes, resonance: int, small: bool) -> None:
     bottom.set(xlabel=r"mass ratio $\mu$", ylabel=r"frequency $\omega$")
     for ax in (top, bottom):
         ax.set(xlim=bounds)
-    where, place = ((top, "upper left"), (bottom, "center right"))[resonance]
-    where.legend(*top.get_legend_handles_labels(), loc=place)
+    if resonance == 0:
+        top.legend(loc="upper left")
+    else:
+        bottom.legend(*top.get_legend_handles_labels(), loc="center right")
 
 
 def main(small: bool = False) -> Figure:

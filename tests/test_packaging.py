@@ -136,7 +136,7 @@ def own_docstring(name: str, thing: object) -> str:
     return "" if not written or written.startswith(f"{name}(") else written
 
 
-@pytest.mark.parametrize("module", ["diffnr", "diffnr.tcmt", "optimize"])
+@pytest.mark.parametrize("module", ["diffnr", "diffnr.duffing", "diffnr.fdtd", "diffnr.tcmt", "optimize"])
 def test_every_export_is_documented(module: str) -> None:
     package = importlib.import_module(module)
     exported = [name for name in package.__all__ if name != "__version__"]

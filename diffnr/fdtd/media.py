@@ -1,0 +1,142 @@
+"""Media of the field solver, each with its permittivity in closed form. Time dependence e^{+iωt}; B along z."""
+
+# No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Complex, Float
+
+from diffnr.checks import Numbers, as_inexact, as_real, check_fields, is_concrete, rate_field, real_field, require
+
+LIGHT = 299792458.0  # m/s
+CHARGE = 1.602176634e-19  # C
+MASS = 9.1093837139e-31  # kg, of the free electron
+
+
+class AbstractMedium(eqx.Module):
+    """What fills cells: a background permittivity `eps_inf`, and free carriers that obey
+
+        ∂J/∂t = −νJ + ω_c (ẑ×J) + ε0 ε∞ ω_p² E,        ∇×H = ε0 ε∞ ∂E/∂t + J
+
+    Subclasses give `eps_inf`, `omega_p`, `nu` and `omega_c` (rad/s) as fields or properties: scalars, or arrays over
+    cells for densities and bias fields that vary.
+    """
+
+    eps_inf: eqx.AbstractVar[Float[Array, "..."]]
+    omega_p: eqx.AbstractVar[Float[Array, "..."]]
+    nu: eqx.AbstractVar[Float[Array, "..."]]
+    omega_c: eqx.AbstractVar[Float[Array, "..."]]
+
+    @abc.abstractmethod
+    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
+        """ε(ω)/ε0, [..., 3, 3], at frequencies ω [...] in rad/s."""
+
+
+class Dielectric(AbstractMedium):
+    """A lossless dielectric.
+
+    **Arguments:** `eps`: [] or over cells, ε/ε0, at least 1.
+
+    **Raises:** `ValueError` for a permittivity below 1 or not finite.
+    """
+
+    eps: Float[Array, "..."] = real_field(lower=1.0)
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def eps_inf(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.eps
+
+    @property
+    def omega_p(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.zeros_like(self.eps)
+
+    @property
+    def nu(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.zeros_like(self.eps)
+
+    @property
+    def omega_c(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.zeros_like(self.eps)
+
+    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
+        omega = as_inexact(omega)
+        return self.eps * jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
+
+
+class GyrotropicDrude(AbstractMedium):
+    """Free carriers in a magnetic field along z, as InSb in the terahertz range:
+
+        ε/ε0 = ε∞ (1 + ω_p²/(iω) (s + ω_c ẑ×)/(s² + ω_c²)) in the plane,  ε∞ (1 + ω_p²/(iω s)) along z,   s = ν + iω
+
+    so that ε_xx = ε∞ (1 − ω_p² (ω − iν)/(ω ((ω − iν)² − ω_c²))) and ε_xy = −ε_yx = −iε∞ ω_p² ω_c/(ω ((ω − iν)² −
+    ω_c²)).
+
+    **Arguments**, all [] or over cells:
+
+    - `eps_inf`: ε∞, at least 1. `omega_p`: plasma frequency, rad/s, screened: ω_p² = N e²/(ε0 ε∞ m*).
+    - `nu`: collision rate, 1/s. `omega_c`: cyclotron frequency eB_z/m*, rad/s; *signed*: negative for B along −z.
+
+    **Raises:** `ValueError` for ε∞ below 1, negative ω_p or ν, values that are not finite.
+
+    Good values: InSb at room temperature has ε∞ = 15.6, ω_p = 4π·10¹² rad/s, ν = 5·10⁻³ ω_p; .25 ω_p is B = .25 T.
+
+    Source: paper 3 (nonreciprocal cavities, supplement), equations S5 and S6 with their misprints mended.
+    """
+
+    eps_inf: Float[Array, "..."] = real_field(lower=1.0)
+    omega_p: Float[Array, "..."] = rate_field()
+    nu: Float[Array, "..."] = rate_field()
+    omega_c: Float[Array, "..."] = real_field()
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+
+    @classmethod
+    def from_field(
+        cls, tesla: ArrayLike, effective_mass: ArrayLike, *, eps_inf: ArrayLike, omega_p: ArrayLike, nu: ArrayLike
+    ) -> "GyrotropicDrude":
+        """The medium in a field B_z in tesla, of carriers of a mass in units of the electron's (InSb: .014)."""
+        mass = as_real(effective_mass, "effective_mass")
+        require(not is_concrete(mass) or np.all(np.asarray(mass) > 0), "effective_mass", "be positive", mass)
+        omega_c = CHARGE * as_real(tesla, "tesla") / (MASS * mass)
+        return cls(eps_inf, omega_p, nu, omega_c)  # pyright: ignore[reportArgumentType]
+
+    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
+        omega = as_inexact(omega)
+        s = self.nu + 1j * omega
+        push = self.omega_p**2 / (1j * omega)
+        along, across = push * s / (s**2 + self.omega_c**2), push * self.omega_c / (s**2 + self.omega_c**2)
+        zero, one = jnp.zeros_like(along), jnp.ones_like(along)
+        rows = [[one + along, -across, zero], [across, one + along, zero], [zero, zero, one + push / s]]
+        return self.eps_inf * jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+class PerfectConductor(AbstractMedium):
+    """A perfect electric conductor: no field inside, no field along its faces."""
+
+    @property
+    def eps_inf(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.ones(())
+
+    @property
+    def omega_p(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.zeros(())
+
+    @property
+    def nu(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.zeros(())
+
+    @property
+    def omega_c(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.zeros(())
+
+    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
+        """−i∞ on the diagonal: the limit of a good conductor."""
+        omega = as_inexact(omega)
+        unit = jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
+        return jnp.where(unit == 1, jnp.asarray(complex(0.0, -np.inf)), 0.0)
