@@ -34,6 +34,7 @@ def test_fit_writes_report_figure_and_model(one_line, tmp_path, capsys):
     assert abs(float(model.omega[0, 0].real) - 2 * np.pi * 5e9) < 0.01 * 3e8
 
 
+@pytest.mark.slow
 def test_demo_small_writes_a_report_beside_reference_values(tmp_path, capsys):
     pytest.importorskip("skrf")
     assert main(["demo", "--small", "--out", str(tmp_path)]) == 0

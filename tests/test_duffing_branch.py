@@ -33,6 +33,7 @@ def over_frequency() -> duffing.OrbitBranch:
     return duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0))
 
 
+@pytest.mark.slow
 def test_sheets_over_the_force_are_those_over_the_frequency(
     over_amplitude: duffing.OrbitBranch, over_frequency: duffing.OrbitBranch
 ) -> None:
@@ -49,6 +50,7 @@ def test_sheets_over_the_force_are_those_over_the_frequency(
     assert np.asarray(here.stable[:3]).tolist() == [True, False, True]
 
 
+@pytest.mark.slow
 def test_folds_over_the_force_are_folds_over_the_frequency(over_amplitude: duffing.OrbitBranch) -> None:
     """One orbit with a critical multiplier, whatever is changed."""
     for P in over_amplitude.folds.parameter[:2]:
@@ -221,6 +223,32 @@ def test_a_thousand_lanes_are_the_serial_branches() -> None:
         assert serial[3] == lanes[3][i]
         for together, one in zip(lanes[:3], serial[:3], strict=True):
             np.testing.assert_allclose(together[i], one, rtol=1e-10, atol=1e-10)  # the issue's bound; NaN where none
+
+
+@pytest.mark.slow
+def test_a_lane_that_fails_is_marked_and_spoils_no_other() -> None:
+    damping = jnp.array([0.05, np.nan, 0.05, 0.05])
+    amplitude = jnp.array([0.15, 0.15, 1e9, 0.1])
+
+    def response(damping: jax.Array, amplitude: jax.Array) -> duffing.OrbitBranch:
+        pair = nr.replace(PAIR, {"damping": damping})
+        return duffing.frequency_response(pair, amplitude=amplitude, omega=(0.5, 2.0), max_points=150, throw=False)
+
+    lanes = jax.jit(jax.vmap(response))(damping, amplitude)
+    endings = [bool(lanes.ending[i] == ENDINGS.no_start) for i in range(4)]
+    assert endings[1]
+    assert not endings[0]
+    assert not endings[3]
+    assert lanes.count[1] == 0
+    assert np.all(np.isnan(lanes.omega[1]))
+    for i in (0, 3):
+        alone = jax.jit(response)(damping[i], amplitude[i])
+        np.testing.assert_allclose(lanes.folds.omega[i], alone.folds.omega, atol=1e-10)  # Newton to round-off
+        assert lanes.count[i] == alone.count
+    # The lane of an absurd force ends somewhere and says where, or has no start: never a point that is not finite.
+    assert np.all(np.isfinite(lanes.omega[2, : lanes.count[2]]))
+    slopes = jax.jit(jax.jacrev(lambda z: jax.vmap(response)(z, amplitude).folds.omega[:, 0]))(damping)
+    assert np.all(np.isfinite(np.diag(slopes)[[0, 3]]))
 
 
 def test_the_gap_between_the_modes_is_walked() -> None:

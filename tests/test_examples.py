@@ -20,8 +20,15 @@ from systems import saturable_branch, transmissions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-# Branches of oscillators compile for ten seconds and more each.
-SLOW = {name for name in NAMES if name.startswith("paper2_")} | {"measured_beams", "reciprocity_map", "restore_by_hand"}
+# They compile for ten seconds and more each.
+SLOW = {name for name in NAMES if name.startswith("paper2_")} | {
+    "circulator",
+    "hatano_nelson",
+    "measured_beams",
+    "paper1_figure3",
+    "reciprocity_map",
+    "restore_by_hand",
+}
 DRAWN = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 # Printed numbers of paper 1 recomputed by independent solvers to nine digits and more.
 RTOL = 2e-9

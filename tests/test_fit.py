@@ -105,6 +105,7 @@ def test_a_robust_loss_resists_outliers(data, fitted, loss):
     assert error["robust"] < 5 * float(robust.stderr["kappa"])
 
 
+@pytest.mark.slow
 def test_zero_weights_leave_points_out(data, fitted):
     s = np.array(data.s)
     s[10] += 5.0

@@ -188,6 +188,7 @@ def test_with_intrinsic_loss_the_strongest_coupling_is_best():
     assert gamma_k_of(best) == pytest.approx(at_cap(ports.x), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_worst_of_a_band():
     band, limit = (-0.7, 0.9), 4.0
     best = maximise_isolation(
@@ -215,6 +216,7 @@ def test_the_worst_of_a_band():
     np.testing.assert_allclose([gamma_k, *gamma], other.x[:3], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_regularised_law_agrees_with_the_exact_one():
     loss = tcmt.NonlocalLoss(gamma_k=1e-3, mode=1, sensed=0, epsilon=1e-4)
     best = isolate(pair(loss), max_insertion_loss=3.0, starts=2)

@@ -133,6 +133,7 @@ def test_no_tolerance_is_the_nominal_design(nothing):
     assert eqx.tree_equal(nominal, same)
 
 
+@pytest.mark.slow
 def test_band_and_box_together_against_brute_force():
     band, points, widths = (-0.7, 0.9), 5, {"gamma": [0.4, 0.0], "gamma_0": 0.2, "kappa": 0.1}
     settings = {"band": band, "points": points, "out": 0, "into": 1, "tolerances": widths}

@@ -110,6 +110,7 @@ def nearest(pair: duffing.DuffingPair, omega, amplitude=P):
     return found.omega[best], found.phase_difference[best], found.reciprocity_norm[best]
 
 
+@pytest.mark.slow
 def test_a_phase_is_met_by_one_number() -> None:
     made = design(0.25, "stiffness_ratio")
     assert made.converged

@@ -131,6 +131,7 @@ def test_peak_equals_a_scipy_minimisation(case, points) -> None:
     assert abs(distance) < 1e-5 * value
 
 
+@pytest.mark.slow
 def test_it_is_the_peak_of_that_resonance(points) -> None:
     for case in (0, 1):
         curve = duffing.frequency_response(points[case].model, amplitude=0.15, omega=(0.5, 4.0), port=0)

@@ -76,6 +76,7 @@ def test_float32_in_any_unit_of_rate(unit: float) -> None:
     np.testing.assert_allclose(slope, jax.jacrev(levels)(double, 1.0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_nan_is_met_on_the_way() -> None:
     with jax.debug_nans(True):
         for x in ((0.8, 1.3, 0.0), (1.3, 1.3, 0.0), (0.0, 0.0, 0.2), (0.3, 0.0, 0.2), (2.0, 1.3, 0.1)):

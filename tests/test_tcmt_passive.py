@@ -148,6 +148,7 @@ def test_gradients_match_central_differences() -> None:
     assert abs(slope) > 0.1
 
 
+@pytest.mark.slow
 def test_fit_of_a_nonreciprocal_device_that_absorbs_coherently() -> None:
     true = PassiveModes(**passive_leaves(10, 1, 2, 2))
     data = nr.scattering(true, OMEGAS)
