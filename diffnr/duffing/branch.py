@@ -43,39 +43,39 @@ class OrbitBranch(eqx.Module):
     family: Family
 
     @property
-    def parameter(self) -> Float[Array, " point"]:
+    def parameter(self) -> Float[Array, "*lane point"]:
         return self.points.parameter
 
     @property
-    def omega(self) -> Float[Array, " point"]:
+    def omega(self) -> Float[Array, "*lane point"]:
         return self.points.omega
 
     @property
-    def b(self) -> Complex[Array, "point oscillator harmonic"]:
+    def b(self) -> Complex[Array, "*lane point oscillator harmonic"]:
         return self.points.b
 
     @property
-    def norm(self) -> Float[Array, "point oscillator"]:
+    def norm(self) -> Float[Array, "*lane point oscillator"]:
         return self.points.norm
 
     @property
-    def phase(self) -> Float[Array, "point oscillator"]:
+    def phase(self) -> Float[Array, "*lane point oscillator"]:
         return self.points.phase
 
     @property
-    def harmonicity(self) -> Float[Array, "point oscillator"]:
+    def harmonicity(self) -> Float[Array, "*lane point oscillator"]:
         return self.points.harmonicity
 
     @property
-    def stable(self) -> Bool[Array, " point"]:
+    def stable(self) -> Bool[Array, "*lane point"]:
         return self.points.stable
 
     @property
-    def multipliers(self) -> Complex[Array, "point state"]:
+    def multipliers(self) -> Complex[Array, "*lane point state"]:
         return self.points.multipliers
 
     @property
-    def count(self) -> Int[Array, ""]:
+    def count(self) -> Int[Array, "*lane"]:
         return self.points.count
 
     @property
@@ -83,7 +83,7 @@ class OrbitBranch(eqx.Module):
         return self.family.model
 
     @property
-    def amplitude(self) -> Float[Array, ""]:
+    def amplitude(self) -> Float[Array, "*lane"]:
         return self.family.amplitude
 
     @property

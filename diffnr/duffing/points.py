@@ -27,29 +27,29 @@ class Points(eqx.Module):
     harmonics: tuple[int, ...] = eqx.field(static=True)
 
     @property
-    def valid(self) -> Bool[Array, " point"]:
+    def valid(self) -> Bool[Array, "*lane point"]:
         """Which points there are."""
         return jnp.arange(self.omega.shape[-1]) < self.count[..., None]
 
     @property
-    def norm(self) -> Float[Array, "point oscillator"]:
+    def norm(self) -> Float[Array, "*lane point oscillator"]:
         """N = √(1/T ∫x² dt) of every oscillator."""
         weights = jnp.asarray([1.0 if h == 0 else 0.5 for h in self.harmonics], self.omega.dtype)
         return jnp.sqrt(jnp.sum(weights * (self.b.real**2 + self.b.imag**2), axis=-1))
 
     @property
-    def phase(self) -> Float[Array, "point oscillator"]:
+    def phase(self) -> Float[Array, "*lane point oscillator"]:
         """The phase of every fundamental against the force, in (−π, π], rad."""
         return jnp.angle(self.b[..., self.harmonics.index(1)])
 
     @property
-    def harmonicity(self) -> Float[Array, "point oscillator"]:
+    def harmonicity(self) -> Float[Array, "*lane point oscillator"]:
         """|X_1| / √(Σ|X_h|²) of every oscillator: 1 for a pure tone."""
         power = self.b.real**2 + self.b.imag**2
         return jnp.sqrt(power[..., self.harmonics.index(1)] / jnp.sum(power, axis=-1))
 
     @property
-    def stable(self) -> Bool[Array, " point"]:
+    def stable(self) -> Bool[Array, "*lane point"]:
         """Whether all multipliers lie inside of the unit circle."""
         return jnp.abs(self.multipliers[..., 0]) < 1
 
