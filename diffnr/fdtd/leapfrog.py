@@ -52,6 +52,7 @@ class Update(eqx.Module):
     """
 
     step: Float[Array, ""]
+    reach: Float[Array, ""]  # cΔt
     curl: tuple[Array, Array, Array, Array]  # cΔt over sizes: of cells, and between their centres
     weights: tuple[Array, Array]  # of the lower of two cells in Aᵀ
     ex: Float[Array, "x y_inner"]
@@ -81,7 +82,7 @@ class Update(eqx.Module):
         arrays = curl, weights, ex, ey, scene.carriers * step**2, (turn.real, turn.imag)
         dtype = scene.grid.x.dtype if dtype is None else dtype
         curl, weights, ex, ey, carriers, turn = jax.tree_util.tree_map(lambda x: x.astype(dtype), arrays)
-        return cls(step, curl, weights, ex, ey, carriers, turn, scene.has_carriers)
+        return cls(step, reach, curl, weights, ex, ey, carriers, turn, scene.has_carriers)
 
     def still(self) -> Fields:
         """Fields of zero."""

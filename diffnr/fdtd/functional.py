@@ -1,0 +1,118 @@
+"""Sources and probes: one and the same weight over a part of a field, by which it is driven or read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from diffnr.checks import Numbers, as_real, require, require_finite
+from diffnr.fdtd.grid import Grid
+from diffnr.fdtd.leapfrog import Fields, Update
+
+COMPONENTS = ("ex", "ey", "hz")
+
+
+class Functional(eqx.Module):
+    """A weight w over a block of one field component F:
+
+        read:   Σ w F V        driven:   ∂F/∂t = … + w s(t) (in units of cF's rate, over ε∞ for E)
+
+    V are the volumes (areas) of the scheme's points. The two are transposes of each other, so that a source and a probe
+    that are exchanged at −B answer alike to round-off (with the opposite sign between E and Hz).
+
+    **Arguments:**
+
+    - `component`: "ex", "ey" or "hz". `corner`: (i, j), the block's lowest indices, static.
+    - `weights`: [p, q], finite, 1/m² for an average.
+
+    **Raises:** `ValueError` for a component that does not exist, weights that are no matrix or not finite.
+    """
+
+    component: str = eqx.field(static=True)
+    corner: tuple[int, int] = eqx.field(static=True)
+    weights: Float[Array, "p q"]
+
+    def __init__(self, component: str, corner: tuple[int, int], weights: Numbers):
+        self.component, self.corner, self.weights = component, corner, as_real(weights, "weights")
+
+    def __check_init__(self) -> None:
+        require(self.component in COMPONENTS, "component", f"be one of {COMPONENTS}", repr(self.component))
+        require(self.weights.ndim == 2, "weights", "be a matrix", f"of shape {self.weights.shape}")
+        require_finite("weights", self.weights)
+
+    @classmethod
+    def at(cls, grid: Grid, x: Any, y: Any, component: str = "hz") -> Functional:
+        """The mean over the one cell (or edge) nearest to a place, in metres.
+
+        **Raises:** `ValueError` for a place outside of the grid.
+        """
+        (px, lx), (py, ly) = _points(grid, component)
+        for name, value, lines in (("x", x, grid.x), ("y", y, grid.y)):
+            low, high = float(lines[0]), float(lines[-1])
+            require(low <= value <= high, name, f"lie between {low:g} and {high:g} m, on the grid", value)
+        i, j = int(np.argmin(np.abs(np.asarray(px) - x))), int(np.argmin(np.abs(np.asarray(py) - y)))
+        return cls(component, (i, j), (1 / (lx[i] * ly[j]))[None, None])
+
+    @classmethod
+    def across(cls, grid: Grid, x: Any, profile: Numbers, component: str = "hz") -> Functional:
+        """∫ profile · F dy at the column nearest to x; `profile`: [ny], or [ny + 1] for "ex", of its points."""
+        (px, lx), (py, _) = _points(grid, component)
+        profile = as_real(profile, "profile")
+        require(profile.shape == py.shape, "profile", f"have shape {py.shape}", f"of shape {profile.shape}")
+        i = int(np.argmin(np.abs(np.asarray(px) - x)))
+        return cls(component, (i, 0), (profile / lx[i])[None, :])
+
+    def read(self, grid: Grid, fields: Fields) -> Float[Array, ""]:
+        """Σ w F V."""
+        part = getattr(fields, self.component)[self._block]
+        return jnp.sum((self.weights * self._volumes(grid)).astype(part.dtype) * part)
+
+    def drive(self, update: Update, fields: Fields, strength: Array) -> Fields:
+        """The fields with w · strength · cΔt added, over ε∞ for E; for the half of the step that advances F."""
+        field = getattr(fields, self.component)
+        weights = update.reach * self.weights
+        if self.component != "hz":
+            # At the walls there is no edge to drive, nor beside metal.
+            along_x = self.component == "ex"
+            inner, room = (update.ex, ((0, 0), (1, 1))) if along_x else (update.ey, ((1, 1), (0, 0)))
+            weights = weights * jnp.pad(inner, room)[self._block]
+        added = field.at[self._block].add((weights * strength).astype(field.dtype))
+        return fields._replace(**{self.component: added})
+
+    @property
+    def _block(self) -> tuple[slice, slice]:
+        (i, j), (p, q) = self.corner, self.weights.shape
+        return slice(i, i + p), slice(j, j + q)
+
+    def _volumes(self, grid: Grid) -> Float[Array, "p q"]:
+        (_, lx), (_, ly) = _points(grid, self.component)
+        rows, columns = self._block
+        return lx[rows, None] * ly[columns]
+
+
+def require_on_grid(name: str, functional: Functional, grid: Grid) -> None:
+    """Raise unless a functional's block lies on the grid."""
+    shape = tuple(points.size for points, _ in _points(grid, functional.component))
+    (i, j), (p, q) = functional.corner, functional.weights.shape
+    inside = i >= 0 and i + p <= shape[0] and j >= 0 and j + q <= shape[1]
+    was = f"rows {i} to {i + p}, columns {j} to {j + q}"
+    require(inside, name, f"have blocks inside of the {shape[0]} × {shape[1]} points of {functional.component}", was)
+
+
+def _points(grid: Grid, component: str) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """(coordinates, sizes) of a component's points along x, and along y."""
+    require(component in COMPONENTS, "component", f"be one of {COMPONENTS}", repr(component))
+    cx, cy = grid.centres
+    cells = (cx, grid.dx), (cy, grid.dy)
+    lines = tuple((at, _between(sizes)) for at, sizes in ((grid.x, grid.dx), (grid.y, grid.dy)))
+    return (lines[0] if component == "ey" else cells[0]), (lines[1] if component == "ex" else cells[1])
+
+
+def _between(sizes: Float[Array, " n"]) -> Float[Array, " line"]:
+    """Distances between centres; half a cell at the ends."""
+    padded = jnp.pad(sizes, 1)
+    return (padded[1:] + padded[:-1]) / 2
