@@ -84,8 +84,9 @@ def test_example_draws_a_figure(name: str) -> None:
         assert np.all(np.isfinite(limits))
         assert all(low != high for low, high in limits)
     values = drawn_values(figure)
-    assert values.size > 20
-    assert np.all(np.isfinite(values))
+    gaps = np.isnan(values)  # where a line changes from solid to broken
+    assert np.sum(~gaps) > max(20, values.size / 2)
+    assert np.all(np.isfinite(values[~gaps]))
     figure.canvas.draw()  # labels are laid out and mathematics is parsed only now
 
 

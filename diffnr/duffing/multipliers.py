@@ -52,10 +52,10 @@ def _in_groups(basis: Basis, static: Any) -> Callable[..., Array]:
     def _(size: int, batched: list, *groups: Any) -> tuple[Array, bool]:
         def joined(x: Array, batched: bool) -> Array:
             x = x if batched else jnp.broadcast_to(x, (size, *x.shape))
-            return x.reshape(-1, *x.shape[2:])
+            return x.reshape(size * x.shape[1], *x.shape[2:])  # not −1: a leaf may be empty
 
         found = multipliers(*jax.tree_util.tree_map(joined, groups, tuple(batched)))
-        return found.reshape(size, -1, *found.shape[1:]), True
+        return found.reshape(size, found.shape[0] // size, *found.shape[1:]), True
 
     return multipliers
 
@@ -63,6 +63,8 @@ def _in_groups(basis: Basis, static: Any) -> Callable[..., Array]:
 def _compacted(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array, valid: Array) -> Array:
     groups, points = omega.shape
     count, n = groups * points, c.shape[2]
+    if count == 0:
+        return jnp.zeros((groups, points, 2 * n), jnp.result_type(c, jnp.complex64))
     chunk = min(max(CACHED // (2 * n) ** 2, 8), count)
     room = -(-count // chunk) * chunk
     order = jnp.nonzero(valid.ravel(), size=room, fill_value=0)[0]
