@@ -42,6 +42,7 @@ def response(port: int) -> duffing.OrbitBranch:
     return duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0), port=port)
 
 
+@pytest.mark.slow
 def test_one_start_is_the_linear_response_and_room_is_kept() -> None:
     one = inventory(PAIR, nr.Drive(1.3, 0.15), starts=1)
     assert one.count == 1

@@ -26,6 +26,8 @@ SLOW = {name for name in NAMES if name.startswith("paper2_")} | {
     "hatano_nelson",
     "measured_beams",
     "paper1_figure3",
+    "paper1_figure5",
+    "paper1_figure6",
     "reciprocity_map",
     "restore_by_hand",
 }

@@ -145,6 +145,7 @@ def test_the_public_fit_covers_the_truth_as_often_as_it_says():
     np.testing.assert_allclose(np.std(scores, axis=0), 1.0, atol=0.10)
 
 
+@pytest.mark.slow
 def test_unknown_noise_is_found_from_the_data():
     device = hidden_port_device(1, 2, 2, seed=3)
     omega = jnp.linspace(9.0, 11.0, 201)
@@ -203,6 +204,7 @@ def test_delay_and_background_are_recovered():
     assert abs(float(allowed.coefficients.omega[0] - truth["omega"][0])) < 4 * float(allowed.stderr.omega[0])
 
 
+@pytest.mark.slow
 def test_a_lossless_device_stays_passive_on_the_boundary():
     device = hidden_port_device(2, 2, 0, seed=4)
     omega = jnp.linspace(8.0, 12.0, 201)

@@ -25,6 +25,7 @@ def parts(x: Array, s_plus: Array) -> Array:
 ONE_WAY, OTHER_WAY, BOTH = jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), jnp.array([1.0, 0.7j])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("s_plus", [ONE_WAY, OTHER_WAY, BOTH], ids=["forward", "backward", "both"])
 @pytest.mark.parametrize(
     "x",

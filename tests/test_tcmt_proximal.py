@@ -38,6 +38,7 @@ def run(modes: int, laws: tuple, drive: Array, steps: int, a0: Array, end: float
     return whole(solution.ys[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("modes", "laws"), [(2, (LAW,)), (3, (LAW, KERR))], ids=["closed form", "Newton"])
 def test_order_four_while_the_mode_moves(modes: int, laws: tuple) -> None:
     drive, a0 = jnp.array([1.0, 0.4j, 0.2])[:modes], jnp.array([0.5, 0.6 - 0.3j, 0.1])[:modes]

@@ -178,6 +178,7 @@ def test_regularised_law_tends_to_the_exact_one() -> None:
     assert errors[1] < errors[0] / 30  # an error of order ε²
 
 
+@pytest.mark.slow
 def test_chain_of_exact_laws_is_the_limit_of_its_regularised_steady_states() -> None:
     def chain(gamma_k: float, epsilon: float | None) -> tcmt.CoupledModes:
         laws = tuple(tcmt.NonlocalLoss(gamma_k, mode=j + 1, sensed=j, epsilon=epsilon) for j in range(3))
@@ -219,7 +220,8 @@ def test_unstable_device_oscillates_and_leaves_its_steady_state_at_the_predicted
     assert late.std() > 0.2 * late.mean()
 
 
-@pytest.mark.parametrize("into", [pytest.param(0, marks=pytest.mark.slow), 1], ids=["forward", "backward"])
+@pytest.mark.slow
+@pytest.mark.parametrize("into", [0, 1], ids=["forward", "backward"])
 def test_gradients_through_a_pulse(into: int) -> None:
     ts = times()
 
