@@ -53,6 +53,7 @@ def test_source_and_probe_exchange_at_the_turned_bias(here: str, there: str) -> 
     assert np.max(np.abs(forth - sign * same)) > 1e-3 * scale
 
 
+@pytest.mark.slow
 def test_a_pulse_finds_the_resonances_of_a_cavity() -> None:
     a, b, n = 40 * UM, 30 * UM, 2.0
     grid = fdtd.Grid.uniform((0.0, a), (0.0, b), 0.5 * UM)

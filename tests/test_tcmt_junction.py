@@ -236,6 +236,7 @@ def test_printed_coefficients_are_not_those_of_a_lossless_cavity() -> None:
 # Derivatives, and what is refused ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_gradients_match_central_differences() -> None:
     start, direction, J = passive_leaves(6, 2, 2, 1), passive_leaves(7, 2, 2, 1), unitary(9, 2)
 

@@ -266,6 +266,7 @@ def outgoing(rates: Array) -> Array:
     return jnp.stack([*(jnp.abs(state.s_minus) ** 2), error])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rates", [(0.5, 0.7, 0.2, 0.1), (3.0, 4.0, 1.0, 0.5)], ids=["moving", "nearly extinct"])
 def test_three_modes_with_four_laws(rates: tuple[float, ...]) -> None:
     value, forward, reverse = (f(jnp.array(rates)) for f in outgoing)

@@ -282,6 +282,7 @@ def through_time_bandwidth(model: PassiveModes) -> Array:
     return jnp.concatenate([*measured, measured.product])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [through_companion, through_residuals, through_time_bandwidth])
 def test_gradients_match_central_differences(function: Callable[[PassiveModes], Array]) -> None:
     start, direction = passive_leaves(12, 2, 2, 2), passive_leaves(13, 2, 2, 2)
