@@ -69,10 +69,19 @@ def reciprocity_norm(response: PortResponse, *, out: int = 1, into: int = 0, squ
     Source: paper 2 (restoring reciprocity in coupled oscillators), definition of R.
     """
     require_direction(response, out, into)
-    difference = response.b[out, into] - response.b[into, out]
-    mean = jnp.asarray([h == 0 for h in response.harmonics])
-    total = jnp.sum(jnp.where(mean, difference.real**2, _power(difference) / 2))
+    total = mean_square(response.b[out, into] - response.b[into, out], response.harmonics)
     return total if squared else jnp.sqrt(total)
+
+
+def mean_square(b: Complex[Array, "... harmonic"], harmonics: tuple[int, ...]) -> Float[Array, "..."]:
+    """Mean square 1/T ∫ x² dt over a period of x(t) = Re Σ b_h e^{ihωt}, by Parseval: (Re b_0)² + ½ Σ_{h≥1} |b_h|².
+
+    **Arguments:** `b`: [..., harmonic] complex; `harmonics`: of its last axis.
+
+    **Returns:** [...], in units of b squared.
+    """
+    mean = jnp.asarray([h == 0 for h in harmonics])
+    return jnp.sum(jnp.where(mean, b.real**2, _power(b) / 2), axis=-1)
 
 
 def bandwidth(omega: Numbers, level: Numbers, *, drop: float = 3.0, at: int | None = None) -> Float[Array, ""]:

@@ -16,8 +16,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from diffnr.continuation import trace
+from diffnr.duffing.branch import response_scale
 from diffnr.duffing.harmonic_balance import continued_orbit, forcing, linearise, residual
-from diffnr.duffing.oscillators import DuffingPair, linear_frequencies
+from diffnr.duffing.oscillators import DuffingPair
 from diffnr.ports import Drive
 from diffnr.root import RESULTS, newton
 
@@ -113,9 +114,8 @@ def sizes(u: Float[Array, " k"]) -> Float[Array, " k"]:
 
 def _squares(y: Float[Array, "direction n"], pair: DuffingPair) -> Float[Array, " direction"]:
     """N² of both outputs."""
-    weights = jnp.where(jnp.asarray(pair.basis.terms) == 0, 1.0, 0.5)
     forward, backward = y.reshape(2, 2, -1)
-    return jnp.stack([jnp.sum(weights * forward[1] ** 2), jnp.sum(weights * backward[0] ** 2)])
+    return jnp.stack([jnp.sum(pair.basis.weights * forward[1] ** 2), jnp.sum(pair.basis.weights * backward[0] ** 2)])
 
 
 def roots(
@@ -206,9 +206,7 @@ def _branch(driven: Driven, port: Array, low: Array, high: Array, max_points: in
     pair, amplitude = driven.pair, driven.amplitude
     b, result = continued_orbit(pair, Drive(low, amplitude), port)
     y = jnp.where(result == RESULTS.successful, pair.basis.coefficients(b).ravel(), jnp.nan)
-    first = jnp.clip(linear_frequencies(pair)[0], low, high)
-    peak = jnp.abs(amplitude) / (jnp.max(pair.friction) * first + 1e-3 * jnp.max(pair.mass) * first**2)
-    scale = peak / 2, first / 2
+    scale = response_scale(pair, amplitude, low, high)
     args = pair, forcing(pair, port, amplitude)
     branch = trace(linearise, y, low, (low, high), args, scale=scale, max_points=max_points)
     valid = jnp.arange(max_points) < branch.count

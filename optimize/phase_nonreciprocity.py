@@ -16,6 +16,7 @@ from diffnr.checks import as_real, is_concrete, require, require_finite
 from diffnr.continuation import ENDINGS
 from diffnr.duffing.oscillators import DuffingPair, as_frequency, require_double, with_harmonics
 from diffnr.duffing.points import orbits
+from diffnr.metrics import mean_square
 from diffnr.root import implicit
 from optimize.equal_norms import Driven, EqualNorms, roots, split
 
@@ -47,7 +48,7 @@ class EqualNormPoints(eqx.Module):
     @property
     def norm(self) -> Float[Array, "*batch point"]:
         """N = √(1/T ∫x² dt), of the forward output; that of the backward one is the same."""
-        return jnp.sqrt(_mean_square(self.outputs[..., 0, :], self.harmonics))
+        return jnp.sqrt(mean_square(self.outputs[..., 0, :], self.harmonics))
 
     @property
     def phase_difference(self) -> Float[Array, "*batch point"]:
@@ -59,7 +60,7 @@ class EqualNormPoints(eqx.Module):
     @property
     def reciprocity_norm(self) -> Float[Array, "*batch point"]:
         """R = √(1/T ∫(x_F − x_B)² dt)."""
-        squared = _mean_square(self.outputs[..., 0, :] - self.outputs[..., 1, :], self.harmonics)
+        squared = mean_square(self.outputs[..., 0, :] - self.outputs[..., 1, :], self.harmonics)
         still = squared == 0  # it has no derivative there
         return jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, squared)))
 
@@ -164,8 +165,3 @@ def _equal_norm_points(
     u, valid, begun = roots(lax.stop_gradient(driven), low, high, most, max_points)
     u = jax.vmap(lambda u, valid: implicit(EqualNorms(), u, (driven, valid)))(u, valid)
     return points_at(u, driven, valid), begun
-
-
-def _mean_square(X: Array, harmonics: tuple[int, ...]) -> Array:
-    weights = jnp.asarray([1.0 if h == 0 else 0.5 for h in harmonics], X.real.dtype)
-    return jnp.sum(weights * (X.real**2 + X.imag**2), axis=-1)

@@ -70,8 +70,7 @@ def outputs(v: Float[Array, " k"]) -> tuple[Float[Array, " m"], Float[Array, " m
 def difference(v: Float[Array, " k"], problem: Problem) -> Float[Array, " m"]:
     """The residual of reciprocity: its squares sum to R²."""
     forward, backward = outputs(v)
-    weights = jnp.where(jnp.asarray(problem.pair.basis.terms) == 0, 1.0, 0.5)
-    return jnp.sqrt(weights) * (forward - backward)
+    return jnp.sqrt(jnp.asarray(problem.pair.basis.weights)) * (forward - backward)
 
 
 def balances(v: Float[Array, " k"], problem: Problem) -> Float[Array, " both"]:
@@ -101,7 +100,7 @@ class EqualNorms(eqx.Module):
         value, problem = args
         v = jnp.append(u, value)
         forward, backward = outputs(v)
-        weights = jnp.where(jnp.asarray(problem.pair.basis.terms) == 0, 1.0, 0.5)
+        weights = problem.pair.basis.weights
         gap = jnp.sum(weights * (forward - backward) * (forward + backward))
         return jnp.append(balances(v, problem), gap / lax.stop_gradient(jnp.sum(weights * backward**2)))
 
@@ -125,7 +124,7 @@ class BothPeak(eqx.Module):
         ends = jnp.zeros(jacobians.shape[:2], v.dtype).at[:, -1].set(1.0)
         # Both in one call of LAPACK: two that run at once in a large batch may wait for each other's threads for ever.
         tangents = jnp.linalg.solve(jacobians, ends[..., None])[..., 0]
-        weights = jnp.where(jnp.asarray(problem.pair.basis.terms) == 0, 1.0, 0.5)
+        weights = problem.pair.basis.weights
         rises = [jnp.sum(weights * y * dy) for y, dy in zip(outputs(v), _outputs_of(tangents), strict=True)]
         return jnp.concatenate([forces[0], rises[0][None], forces[1], rises[1][None]])
 

@@ -17,7 +17,7 @@ from diffnr.continuation import fold_residual
 from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
 from diffnr.duffing.points import orbits
-from diffnr.metrics import nonreciprocal_phase
+from diffnr.metrics import mean_square, nonreciprocal_phase
 from diffnr.ports import Drive, PortResponse
 from diffnr.root import RESULTS, newton
 from optimize.minimise import minimise
@@ -108,8 +108,7 @@ class Restoration(eqx.Module):
     def norm(self) -> Float[Array, " direction"]:
         """N_F and N_B of the outputs."""
         b = jnp.stack([self.response.b[1, 0], self.response.b[0, 1]])
-        weights = jnp.asarray([1.0 if h == 0 else 0.5 for h in self.response.harmonics], b.real.dtype)
-        return jnp.sqrt(jnp.sum(weights * (b.real**2 + b.imag**2), axis=-1))
+        return jnp.sqrt(mean_square(b, self.response.harmonics))
 
     @property
     def converged(self) -> Bool[Array, ""]:

@@ -8,9 +8,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from diffnr.continuation import Branch, fold_residual, from_residual, trace, turning
+from diffnr.continuation import Branch, fold, from_residual, trace, turning
 from diffnr.parameters import replace
-from diffnr.root import RESULTS, newton
+from diffnr.root import newton
 from optimize.reciprocal_orbits import (
     AtPeak,
     EqualNorms,
@@ -104,8 +104,5 @@ def _bend(equations: LevelSet, branch: Branch, args: tuple) -> tuple[Array, tupl
     guess = u[first] + share * (u[first + 1] - u[first])
     exists = jnp.any(turns)
     guess, across = (jnp.where(exists, x, y) for x, y in ((guess, u[0]), (u[first + 1] - u[first], u[1] - u[0])))
-    _, _, border = from_residual(equations)(guess[:-1], guess[-1], args)
-    normals = border, across[:-1] / jnp.linalg.norm(across[:-1])
-    found = newton(fold_residual, guess, (equations, args, *normals), max_steps=20)
-    exists = exists & (found.result == RESULTS.successful)
-    return jnp.where(exists, found.value, jnp.nan), (exists, jnp.where(exists, first, branch.count))
+    found, exists = fold(from_residual(equations), equations, guess, across[:-1], args, sought=exists)
+    return jnp.where(exists, found, jnp.nan), (exists, jnp.where(exists, first, branch.count))

@@ -295,7 +295,14 @@ def _scale(family: Family, low: Array, high: Array) -> tuple[Array, Array]:
     """What counts alike along the branch: half of the linear peak's displacement, and a change of the parameter."""
     model, _, _ = family.at(low)
     _, _, amplitude = family.at(high)
-    first = linear_frequencies(model)[0]
-    over = jnp.clip(first, low, high) if family.along == "omega" else jnp.maximum(first, 1e-3 * family.omega)
-    peak = jnp.abs(amplitude) / (jnp.max(model.friction) * over + 1e-3 * jnp.max(model.mass) * over**2)
-    return lax.stop_gradient((peak / 2, over / 2 if family.along == "omega" else (high - low) / 4))
+    if family.along == "omega":
+        return lax.stop_gradient(response_scale(model, amplitude, low, high))
+    size, _ = response_scale(model, amplitude, 1e-3 * family.omega, jnp.full_like(family.omega, jnp.inf))
+    return lax.stop_gradient((size, (high - low) / 4))
+
+
+def response_scale(model: AbstractOscillators, amplitude: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """Half of the displacement at the first linear resonance (or the bound nearest to it), and half of its ω."""
+    first = jnp.clip(linear_frequencies(model)[0], low, high)
+    peak = jnp.abs(amplitude) / (jnp.max(model.friction) * first + 1e-3 * jnp.max(model.mass) * first**2)
+    return peak / 2, first / 2

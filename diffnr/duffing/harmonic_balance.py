@@ -56,6 +56,11 @@ class Basis(eqx.Module):
         return _tables(self)[0]
 
     @property
+    def weights(self) -> np.ndarray:
+        """Of squared coefficients in the mean square over a period, [m]."""
+        return np.where(self.terms == 0, 1.0, 0.5)
+
+    @property
     def synthesis(self) -> np.ndarray:
         return _tables(self)[1]
 

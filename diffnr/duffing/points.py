@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 
 from diffnr.duffing.multipliers import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.metrics import mean_square
 
 
 class Points(eqx.Module):
@@ -34,8 +35,7 @@ class Points(eqx.Module):
     @property
     def norm(self) -> Float[Array, "*lane point oscillator"]:
         """N = √(1/T ∫x² dt) of every oscillator."""
-        weights = jnp.asarray([1.0 if h == 0 else 0.5 for h in self.harmonics], self.omega.dtype)
-        return jnp.sqrt(jnp.sum(weights * (self.b.real**2 + self.b.imag**2), axis=-1))
+        return jnp.sqrt(mean_square(self.b, self.harmonics))
 
     @property
     def phase(self) -> Float[Array, "*lane point oscillator"]:

@@ -91,9 +91,8 @@ def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], r
     f, jacobian, slope = linearisation
     matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), row[None]])
     tangent = jnp.linalg.solve(matrix, jnp.zeros_like(u).at[-1].set(1.0))
-    weights = jnp.where(jnp.asarray(basis.terms) == 0, 1.0, 0.5)
     ours = slice(out * basis.size, (out + 1) * basis.size)
-    return jnp.append(f, jnp.sum(weights * u[:-1][ours] * tangent[:-1][ours]))
+    return jnp.append(f, jnp.sum(basis.weights * u[:-1][ours] * tangent[:-1][ours]))
 
 
 def _rows(family: Family, points: Points) -> Float[Array, "point m"]:
