@@ -23,10 +23,10 @@ import optax
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
+from diffnr.checkpoint import load_checkpoint, save_checkpoint
 from diffnr.checks import is_concrete, require
 from diffnr.parameters import Free
-from optimize.checkpoint import load_checkpoint, save_checkpoint
-from optimize.progress import ProgressBar, interruptible
+from diffnr.progress import ProgressBar, interruptible
 from optimize.transforms import AbstractTransform, Parametrisation, parametrise
 
 # At most this many steps run between two looks at the clock; a compiled size, so the same in every run.

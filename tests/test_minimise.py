@@ -305,7 +305,7 @@ def raise_at_once() -> None:
 def test_interrupt_returns_what_there_is(
     interrupt: Callable[[], None], saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optimize.progress.REFRESH", 0.0)
+    monkeypatch.setattr("diffnr.progress.REFRESH", 0.0)
     # By module: the name optimize.minimise may as well be the function.
     monkeypatch.setattr(sys.modules["optimize.minimise"], "PACE", np.inf)
     monkeypatch.setattr(sys, "stderr", Terminal(interrupt, 3))

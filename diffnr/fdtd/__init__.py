@@ -1,26 +1,38 @@
 """Maxwell's equations in two dimensions with gyrotropic media, in time: Ex, Ey, Hz and the carriers' current J."""
 
+from diffnr.fdtd.ends import AbstractEnd, Bloch, Ends, MatchedLayer, Sponge
 from diffnr.fdtd.functional import Functional
 from diffnr.fdtd.grid import Grid
 from diffnr.fdtd.leapfrog import Fields, Update, energy
-from diffnr.fdtd.media import AbstractMedium, Dielectric, GyrotropicDrude, PerfectConductor
-from diffnr.fdtd.propagate import Pulse, Recording, propagate
+from diffnr.fdtd.media import AbstractMedium, AbstractMetal, Dielectric, GyrotropicDrude, Impedance, PerfectConductor
+from diffnr.fdtd.propagate import Recording, propagate
 from diffnr.fdtd.scene import AbstractShape, Rectangle, Region, Scene
+from diffnr.fdtd.transform import FieldTransform
+from diffnr.fdtd.waveforms import Pulse, Tone
 
 __all__ = [
+    "AbstractEnd",
     "AbstractMedium",
+    "AbstractMetal",
     "AbstractShape",
+    "Bloch",
     "Dielectric",
+    "Ends",
+    "FieldTransform",
     "Fields",
     "Functional",
     "Grid",
     "GyrotropicDrude",
+    "Impedance",
+    "MatchedLayer",
     "PerfectConductor",
     "Pulse",
     "Recording",
     "Rectangle",
     "Region",
     "Scene",
+    "Sponge",
+    "Tone",
     "Update",
     "energy",
     "propagate",

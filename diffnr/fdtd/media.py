@@ -11,6 +11,9 @@ from jaxtyping import Array, ArrayLike, Complex, Float
 from diffnr.checks import Numbers, as_inexact, as_real, check_fields, is_concrete, rate_field, real_field, require
 
 LIGHT = 299792458.0  # m/s
+VACUUM = 8.8541878188e-12  # F/m, ε0
+PERMEABILITY = 1 / (VACUUM * LIGHT**2)  # H/m, µ0
+IMPEDANCE = PERMEABILITY * LIGHT  # Ω, of the vacuum
 CHARGE = 1.602176634e-19  # C
 MASS = 9.1093837139e-31  # kg, of the free electron
 
@@ -116,8 +119,8 @@ class GyrotropicDrude(AbstractMedium):
         return self.eps_inf * jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-class PerfectConductor(AbstractMedium):
-    """A perfect electric conductor: no field inside, no field along its faces."""
+class AbstractMetal(AbstractMedium):
+    """A medium into which fields do not go: it acts by its faces alone."""
 
     @property
     def eps_inf(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -135,8 +138,52 @@ class PerfectConductor(AbstractMedium):
     def omega_c(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return jnp.zeros(())
 
+
+class PerfectConductor(AbstractMetal):
+    """A perfect electric conductor: no field inside, no field along its faces."""
+
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
         """−i∞ on the diagonal: the limit of a good conductor."""
         omega = as_inexact(omega)
         unit = jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
         return jnp.where(unit == 1, jnp.asarray(complex(0.0, -np.inf)), 0.0)
+
+
+class Impedance(AbstractMetal):
+    """A metal on whose faces E = Z n×H, a sheet of resistance and inductance in series: Z = R + iωL.
+
+    **Arguments:** `resistance`: R, Ω; `inductance`: L, H, positive. The default step of time falls with L, as the
+    sheet's current and the field of the cells at its face go to and fro; `of_conductor` gives a good conductor's.
+
+    **Raises:** `ValueError` for R below 0, L that is not positive.
+
+    Source: paper 3 (nonreciprocal cavities, supplement), the lossy wall; a surface impedance, since its skin depth is
+    beyond what cells of the grid could hold.
+    """
+
+    resistance: Float[Array, ""] = rate_field()
+    inductance: Float[Array, ""] = rate_field()
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        if is_concrete(self.inductance):
+            require(bool(self.inductance > 0), "inductance", "be positive", self.inductance)
+
+    @classmethod
+    def of_conductor(cls, sigma: ArrayLike, omega: ArrayLike) -> "Impedance":
+        """The wall of a good conductor, Z = (1 + i) √(ωµ0/2σ), exact at ω and right in R and L near it.
+
+        **Arguments:** `sigma`: conductivity, S/m; `omega`: rad/s.
+        """
+        sigma, omega = as_real(sigma, "sigma"), as_real(omega, "omega")
+        resistance = jnp.sqrt(omega * PERMEABILITY / (2 * sigma))
+        return cls(resistance, resistance / omega)  # pyright: ignore[reportCallIssue]
+
+    def surface_impedance(self, omega: Numbers) -> Complex[Array, "*omega"]:
+        """Z = R + iωL in Ω."""
+        return self.resistance + 1j * as_inexact(omega) * self.inductance
+
+    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
+        """(Z0/Z)² on the diagonal: the medium whose half space has this surface impedance for waves across it."""
+        ratio = IMPEDANCE / self.surface_impedance(omega)
+        return (ratio**2)[..., None, None] * jnp.eye(3)

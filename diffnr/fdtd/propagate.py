@@ -2,56 +2,45 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import os
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Inexact
 
+from diffnr.checkpoint import load_checkpoint, save_checkpoint
 from diffnr.checks import Numbers, as_real, is_concrete, require
 from diffnr.fdtd.functional import Functional, require_on_grid
 from diffnr.fdtd.leapfrog import Fields, Update
+from diffnr.fdtd.march import LONGEST, Source, State, Task, march, march_with_checkpoints
+from diffnr.fdtd.media import LIGHT
 from diffnr.fdtd.scene import Scene
+from diffnr.fdtd.transform import FieldTransform
+from diffnr.progress import ProgressBar, interruptible
 
-CHUNK = 4096  # steps between two looks at whether fields are finite
-
-
-class Pulse(eqx.Module):
-    """A Gaussian pulse cos(ω(t − t0)) e^{−(t − t0)²/(2τ²)}.
-
-    **Arguments:** `omega`: ω, rad/s; `width`: τ in s, positive: the spectrum falls by e^{−1/2} at ω ± 1/τ; `centre`: t0
-    in s, default 5 τ, so that it begins at 4·10⁻⁶.
-    """
-
-    omega: Float[Array, ""]
-    width: Float[Array, ""]
-    centre: Float[Array, ""]
-
-    def __init__(self, omega: Numbers, width: Numbers, centre: Numbers | None = None):
-        self.omega, self.width = as_real(omega, "omega"), as_real(width, "width")
-        self.centre = 5 * self.width if centre is None else as_real(centre, "centre")
-
-    def __check_init__(self) -> None:
-        require(not is_concrete(self.width) or bool(self.width > 0), "width", "be positive", self.width)
-
-    def __call__(self, t: Float[Array, ""]) -> Float[Array, ""]:
-        late = t - self.centre
-        return jnp.cos(self.omega * late) * jnp.exp(-(late**2) / (2 * self.width**2))
+PACE = 0.5  # seconds between two looks at the clock, about
+COARSEST = 6.0  # cells a wavelength
 
 
 class Recording(eqx.Module):
     """What `propagate` returns.
 
-    **Fields:** `traces` [probe, time], what probes read after every step; `ts` [time], when, s (that of the field read:
-    E and Hz are half a step apart); `fields`, at the end.
+    **Fields:** `traces` [probe, time], what probes read after every step; `ts` [probe, time], when, s (that of the
+    field read: E and Hz are half a step apart); `transforms`, of each running transform [frequency, p, q]; `fields`, at
+    the end.
     """
 
-    traces: Float[Array, "probe time"]
+    traces: Inexact[Array, "probe time"]
     ts: Float[Array, "probe time"]
+    transforms: tuple[Complex[Array, "frequency p q"], ...]
     fields: Fields
 
     def spectrum(self, omega: Numbers) -> Complex[Array, "probe *omega"]:
@@ -67,90 +56,178 @@ def propagate(
     update: Update,
     steps: int,
     *,
-    sources: Sequence[tuple[Functional, Callable[[Array], Array]]] = (),
+    sources: Sequence[Source] = (),
     probes: Sequence[Functional] = (),
+    transforms: Sequence[FieldTransform] = (),
     fields: Fields | None = None,
     begin: int = 0,
+    progress: bool | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int = 10_000,
+    checkpoints: int = 128,
 ) -> Recording:
     """The fields after many steps, with what probes read on the way.
 
     **Arguments:**
 
     - `scene`, `update`: `Update.of(scene)`. `steps`: how many.
-    - `sources`: pairs of a functional and its strength s(t), a function of the time in s (`Pulse`).
-    - `probes`: functionals. `fields`: to begin with, default zero; `begin`: the number of steps taken before, by which
-      the sources' time goes on: a run in parts is the run in one, bit for bit.
+    - `sources`: pairs of a functional and its strength s(t), a function of the time in s (`Pulse`, `Tone`).
+    - `probes`: functionals; `transforms`: parts of fields at given frequencies.
+    - `fields`: to begin with, default zero; `begin`: the number of steps taken before, by which the sources' time goes
+      on: a run in parts is the run in one, bit for bit.
+    - `progress`: a line on stderr; None shows it only on a terminal.
+    - `checkpoint`: a file to save to every `checkpoint_every` steps and at the end; a run goes on from it if it exists.
+    - `checkpoints`: the most states that a derivative keeps. It costs one more run forward for every further nesting:
+      with n² ≤ 128²/4 steps two, with up to (128/3)³ three.
 
-    **Returns:** a `Recording`. It may be jitted, vmapped and differentiated.
+    **Returns:** a `Recording`. It may be jitted, vmapped and differentiated, in both modes.
 
-    **Raises:** `ValueError` for a functional off the grid, or steps that are no positive number; `FloatingPointError`
-    where fields stop being finite: it names the step and place, and has the last finite fields as `.fields`.
+    **Raises:** `ValueError` for a functional off the grid, steps that are no positive number, cells too coarse for a
+    source's wave, a stride too long; `FloatingPointError` where fields stop being finite: it names the step and place,
+    and has what came before as `.recording`, as has the `KeyboardInterrupt` of a Ctrl-C.
     """
     require(isinstance(steps, int) and steps >= 1, "steps", "be an integer of at least 1", repr(steps))
     for name, functionals in (("sources", [source for source, _ in sources]), ("probes", probes)):
         for functional in functionals:
             require_on_grid(name, functional, scene.grid)
-    fields = update.still() if fields is None else fields
-    parts, chunk = [], CHUNK if is_concrete(scene, update, sources, probes, fields) else steps
-    for first in range(0, steps, chunk):
-        count = min(chunk, steps - first)
-        before = fields
-        fields, traces = _advance(scene, update, tuple(sources), tuple(probes), fields, begin + first, count)
-        parts.append(traces)
-        if is_concrete(fields):
-            _require_finite(scene, update, tuple(sources), before, begin + first, count, fields)
-    traces = jnp.concatenate(parts)
-    when = jnp.stack([begin + jnp.arange(steps) + (0.5 if probe.component == "hz" else 1.0) for probe in probes] or
-                     [jnp.zeros(steps)])[: len(probes)]  # fmt: skip
-    return Recording(traces.T, when * update.step, fields)
+    for transform in transforms:
+        transform.require_samples(update.step)
+    _require_fine(scene, sources)
+    task = Task(scene.grid, update, tuple(sources), tuple(probes), tuple(transforms))
+    state = task.start(update.still() if fields is None else fields)
+    if not is_concrete(task, state):
+        state, traces = march_with_checkpoints(task, state, begin, steps, checkpoints)
+        return _recording(task, state, traces, begin)
+    run = _Run(task, state, begin, None if checkpoint is None else Path(checkpoint))
+    with interruptible() as interrupts, ProgressBar(progress, steps) as bar:
+        saved = run.taken
+        while run.taken < steps and not interrupts:
+            run.chunk(steps)
+            bar.show(run.taken, f"t = {1e12 * (begin + run.taken) * float(update.step):.4g} ps")
+            if run.taken - saved >= checkpoint_every:
+                run.save()
+                saved = run.taken
+        run.save()
+    if run.taken < steps:
+        stop = KeyboardInterrupt(
+            f"stopped after step {begin + run.taken}; what was computed is this error's .recording"
+        )
+        stop.recording = run.recording  # pyright: ignore[reportAttributeAccessIssue]
+        raise stop
+    return run.recording
 
 
-@eqx.filter_jit
-def _advance(
-    scene: Scene, update: Update, sources: tuple, probes: tuple, fields: Fields, begin: Any, steps: int
-) -> tuple[Fields, Float[Array, "time probe"]]:
-    now = (begin + jnp.arange(steps)) * update.step
-    strengths = [
-        jax.vmap(waveform)(now + (0.0 if source.component == "hz" else 0.5) * update.step)
-        for source, waveform in sources
-    ]
+class _Run:
+    """A run in chunks: where it is, and what it has read so far."""
 
-    def step(fields: Fields, strengths: tuple) -> tuple[Fields, Array]:
-        fields = _driven(update, sources, update.magnetic(fields), strengths, ("hz",))
-        fields = _driven(update, sources, update.electric(fields), strengths, ("ex", "ey"))
-        return fields, jnp.stack([probe.read(scene.grid, fields) for probe in probes] or [jnp.zeros(())])[: len(probes)]
+    def __init__(self, task: Task, state: State, begin: int, file: Path | None):
+        self.task, self.begin, self.file = task, begin, file
+        self.state, self.parts = state, [np.zeros((0, len(task.probes)), state.fields.hz.dtype)]
+        self.taken, self.pace, self.timed = 0, 64, False
+        if file is not None:
+            require(file.absolute().parent.is_dir(), "checkpoint", "be a file in a folder that exists", file)
+            if file.exists():
+                self._load(file)
 
-    return lax.scan(step, fields, tuple(strengths), length=steps)
+    @property
+    def recording(self) -> Recording:
+        return _recording(self.task, self.state, jnp.asarray(np.concatenate(self.parts)), self.begin)
+
+    def chunk(self, steps: int) -> None:
+        """As many steps as fit between two looks at the clock."""
+        count = min(self.pace, LONGEST, steps - self.taken)
+        began = time.perf_counter()
+        state, traces, finite = self._march(count)
+        if not finite:
+            self._refuse(state, count)
+        elapsed = time.perf_counter() - began
+        self._keep(state, traces, count)
+        # The first chunk has been compiled as well.
+        if self.timed and elapsed > 2 * PACE:
+            self.pace = max(1, count // 2)
+        elif elapsed < PACE / 2 or not self.timed:
+            self.pace = min(LONGEST, 2 * self.pace)
+        self.timed = True
+
+    def save(self) -> None:
+        if self.file is not None:
+            tree = self.state, jnp.asarray(np.concatenate(self.parts))
+            save_checkpoint(self.file, tree, {**self._problem(), "steps": self.taken})
+
+    def _march(self, count: int) -> tuple[State, Array, bool]:
+        # Numbers as arrays: every Python number would be compiled anew.
+        state, traces, finite = _program(jax.default_backend())(
+            self.task, self.state, jnp.asarray(self.begin + self.taken), jnp.asarray(count)
+        )
+        return state, traces, bool(finite)
+
+    def _keep(self, state: State, traces: Array, count: int) -> None:
+        # One assignment, so that an interrupt finds everything in agreement.
+        self.state, self.parts, self.taken = state, [*self.parts, np.asarray(traces[:count])], self.taken + count
+
+    def _refuse(self, after: State, count: int) -> None:
+        """Raise at the first step after which fields are not finite, found by halving the stretch."""
+        while count > 1:
+            half, traces, finite = self._march(count // 2)
+            if finite:
+                self._keep(half, traces, count // 2)
+                count -= count // 2
+            else:
+                after, count = half, count // 2
+        if count == 1:
+            after, _, _ = self._march(1)
+        self.save()
+        # In the order in which a step makes them.
+        fields = {name: np.asarray(getattr(after.fields, name)) for name in ("hz", "jx", "jy", "ex", "ey")}
+        bad = next((name for name, field in fields.items() if not np.all(np.isfinite(field))), None)
+        where = "a wall, a layer or a transform"
+        if bad is not None:
+            i, j = np.argwhere(~np.isfinite(fields[bad]))[0]
+            cx, cy = self.task.grid.centres
+            x, y = float(cx[min(i, cx.size - 1)]), float(cy[min(j, cy.size - 1)])
+            where = f"{bad} near x = {x:g} m, y = {y:g} m"
+        error = FloatingPointError(
+            f"The fields stopped being finite at step {self.begin + self.taken + 1}: {where}. What came before is this "
+            "error's .recording. Look for a source that is not finite, or media that changed since the step was made."
+        )
+        error.recording = self.recording  # pyright: ignore[reportAttributeAccessIssue]
+        raise error
+
+    def _problem(self) -> dict[str, Any]:
+        arrays = hashlib.sha256()
+        for leaf in jax.tree_util.tree_leaves(eqx.filter(self.task, eqx.is_array)):
+            arrays.update(np.asarray(leaf).tobytes())
+        return {"kind": "fdtd.propagate", "problem": arrays.hexdigest(), "begin": self.begin}
+
+    def _load(self, file: Path) -> None:
+        probes, dtype = len(self.task.probes), self.state.fields.hz.dtype
+        like = lambda header: (self.state, jax.ShapeDtypeStruct((header["steps"], probes), dtype))  # noqa: E731
+        (self.state, traces), header = load_checkpoint(file, like, self._problem())
+        self.parts, self.taken = [np.asarray(traces)], header["steps"]
 
 
-def _driven(update: Update, sources: tuple, fields: Fields, strengths: tuple, components: tuple) -> Fields:
-    for (source, _), strength in zip(sources, strengths, strict=True):
-        if source.component in components:
-            fields = source.drive(update, fields, strength)
-    return fields
+@functools.cache
+def _program(platform: str) -> Callable[..., Any]:
+    # Without it XLA's CPU backend copies fields in the loop (tests look at the compiled program's memory).
+    options: Any = {"xla_cpu_copy_insertion_use_region_analysis": True} if platform == "cpu" else None
+    return eqx.filter_jit(march, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
 
-def _require_finite(
-    scene: Scene, update: Update, sources: tuple, before: Fields, begin: int, steps: int, after: Fields
-) -> None:
-    """Raise if fields are not finite, at the first step at which they are not, found by halving the stretch."""
-    if all(bool(jnp.all(jnp.isfinite(field))) for field in after):
-        return
-    while steps > 1:
-        half, _ = _advance(scene, update, sources, (), before, begin, steps // 2)
-        if all(bool(jnp.all(jnp.isfinite(field))) for field in half):
-            before, begin, steps = half, begin + steps // 2, steps - steps // 2
-        else:
-            after, steps = half, steps // 2
-    # In the order in which a step makes them.
-    name = next(name for name in ("hz", "jx", "jy", "ex", "ey") if not np.all(np.isfinite(getattr(after, name))))
-    field = getattr(after, name)
-    i, j = np.argwhere(~np.isfinite(np.asarray(field)))[0]
-    cx, cy = scene.grid.centres
-    x, y = float(cx[min(i, cx.size - 1)]), float(cy[min(j, cy.size - 1)])
-    error = FloatingPointError(
-        f"The fields stopped being finite at step {begin + 1}: {name} near x = {x:g} m, y = {y:g} m. The fields before "
-        "are this error's .fields. Look for a source that is not finite, or media that changed since the step was made."
-    )
-    error.fields = before  # pyright: ignore[reportAttributeAccessIssue]
-    raise error
+def _recording(task: Task, state: State, traces: Array, begin: Any) -> Recording:
+    steps = begin + jnp.arange(traces.shape[0])
+    shifts = [0.5 if probe.component == "hz" else 1.0 for probe in task.probes]
+    when = (steps + jnp.asarray(shifts).reshape(-1, 1)) * task.update.step
+    return Recording(traces.T, when, state.sums, state.fields)
+
+
+def _require_fine(scene: Scene, sources: Sequence[Source]) -> None:
+    """Raise where cells are too coarse for the waves of sources that tell their frequency."""
+    for _, waveform in sources:
+        omega = getattr(waveform, "omega", None)
+        if omega is None or not is_concrete(omega, scene.grid, scene.eps):
+            continue
+        index = np.sqrt(np.max(np.where(scene.metal, 1.0, scene.eps)))
+        cell = max(float(jnp.max(scene.grid.dx)), float(jnp.max(scene.grid.dy)))
+        wavelength = 2 * np.pi * LIGHT / (abs(float(omega)) * index)
+        must = f"have at least {COARSEST:g} cells a wavelength of its sources, {wavelength:.3g} m in its densest medium"
+        require(wavelength / cell >= COARSEST, "scene", must, f"{wavelength / cell:.3g}, with a cell of {cell:.3g} m")
