@@ -1,6 +1,6 @@
 """diffnr: differentiable nonreciprocity in JAX."""
 
-from diffnr import duffing, fdtd, metrics, tcmt
+from diffnr import duffing, fdtd, metrics, plot, tcmt
 from diffnr.data import FieldData
 from diffnr.datafiles import read_csv, read_touchstone, write_csv, write_touchstone
 from diffnr.parameters import get, paths, replace
@@ -23,6 +23,7 @@ __all__ = [
     "load",
     "metrics",
     "paths",
+    "plot",
     "port_response",
     "read_csv",
     "read_touchstone",

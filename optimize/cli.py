@@ -72,10 +72,11 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser(
         "demo",
-        help="fit a measurement, design an isolator, fit a noisy two-port, restore reciprocity",
+        help="fit a measurement, design an isolator, fit a noisy two-port, restore reciprocity, send a pulse one way",
         description="Fits the measured ring slot that scikit-rf carries, designs γ_k for maximum isolation under an "
         "insertion-loss cap, fits a synthesised noisy nonreciprocal two-port, restores the reciprocity of two "
-        "oscillators, and writes figures and a report with reference values beside.",
+        "oscillators, sends a pulse through a one-way guide, and writes figures and a report with reference values "
+        "beside.",
     )
     demo.add_argument("--small", action="store_true", help="fewer points: a quick check that everything works")
     demo.add_argument(

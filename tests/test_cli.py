@@ -40,7 +40,7 @@ def test_demo_small_writes_a_report_beside_reference_values(tmp_path, capsys):
     assert main(["demo", "--small", "--out", str(tmp_path)]) == 0
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert report in capsys.readouterr().out
-    for name in ("ring_slot", "isolator", "noisy_two_port"):
+    for name in ("ring_slot", "isolator", "noisy_two_port", "oscillators", "one_way_pulse"):
         assert f"{name}.png" in report
         assert (tmp_path / f"{name}.png").stat().st_size > 5_000
     rows = {
@@ -54,6 +54,11 @@ def test_demo_small_writes_a_report_beside_reference_values(tmp_path, capsys):
     for quantity in ("ω_0", "γ_0", "ω_1", "γ_1"):
         value, error = map(float, rows[quantity][0].split("±"))
         assert abs(value - float(rows[quantity][1])) < 4 * error
+    for quantity in ("k ahead at 1.5 THz (rad/m)", "falls behind by e in (µm)"):
+        found, reference = map(float, rows[quantity])
+        assert found == pytest.approx(reference, rel=0.01)  # cells of 1 µm, (k·cell)²/24 and somewhat more
+    assert float(rows["behind/ahead, 1.4–1.6 THz, 60 µm (dB)"][0]) < -60
+    assert float(rows["apart from its mirror image at −B"][0]) < 1e-12
 
 
 def test_demo_without_scikit_rf_says_what_is_left_out(tmp_path, monkeypatch):

@@ -14,11 +14,14 @@ SLOW = {name for name in NAMES if name.startswith("paper2_")} | {
     "circulator",
     "hatano_nelson",
     "measured_beams",
+    "one_way_pulse",
     "paper1_figure3",
     "paper1_figure5",
     "paper1_figure6",
     "reciprocity_map",
     "restore_by_hand",
+    "surface_magnetoplasmon",
+    "voigt_slab",
 }
 DRAWN = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 
@@ -29,6 +32,7 @@ def test_there_are_examples() -> None:
         "hatano_nelson",
         "isolation_map",
         "measured_beams",
+        "one_way_pulse",
         "optax_by_hand",
         "paper1_figure2",
         "paper1_figure3",
@@ -38,6 +42,8 @@ def test_there_are_examples() -> None:
         *(f"paper2_figure{i}" for i in range(1, 8)),
         "reciprocity_map",
         "restore_by_hand",
+        "surface_magnetoplasmon",
+        "voigt_slab",
     } <= set(NAMES)
 
 

@@ -100,7 +100,7 @@ def test_coverage_is_differentiable_in_the_ends() -> None:
         (lambda: insb(nu=-1.0), "Argument nu must not be negative"),
         (lambda: fdtd.Grid([0, 2, 1], [0, 1, 2]), r"Argument x must rise from line to line, but was \[0"),
         (lambda: fdtd.Grid([0, np.inf, 1], [0, 1, 2]), "Argument x must be finite"),
-        (lambda: fdtd.Grid.uniform((0, 1), (0, 1), -1.0), "Argument cell must be positive, but was -1"),
+        (lambda: fdtd.Grid.uniform((0, 1), (0, 1), -1.0), "Argument cell must be positive and finite, but was -1"),
         (
             lambda: fdtd.Grid.refined([0, 1], [0, 1], 0.1, fine_x={2.0: 0.01}),
             "Argument fine_x must name places",

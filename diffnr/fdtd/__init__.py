@@ -1,5 +1,6 @@
 """Maxwell's equations in two dimensions with gyrotropic media, in time: Ex, Ey, Hz and the carriers' current J."""
 
+from diffnr.fdtd import closed_forms
 from diffnr.fdtd.ends import AbstractEnd, Bloch, Ends, MatchedLayer, Sponge
 from diffnr.fdtd.functional import Functional
 from diffnr.fdtd.grid import Grid
@@ -7,6 +8,7 @@ from diffnr.fdtd.leapfrog import Fields, Update, energy
 from diffnr.fdtd.media import AbstractMedium, AbstractMetal, Dielectric, GyrotropicDrude, Impedance, PerfectConductor
 from diffnr.fdtd.propagate import Recording, propagate
 from diffnr.fdtd.scene import AbstractShape, Rectangle, Region, Scene
+from diffnr.fdtd.solver import Leapfrog
 from diffnr.fdtd.transform import FieldTransform
 from diffnr.fdtd.waveforms import Pulse, Tone
 
@@ -24,6 +26,7 @@ __all__ = [
     "Grid",
     "GyrotropicDrude",
     "Impedance",
+    "Leapfrog",
     "MatchedLayer",
     "PerfectConductor",
     "Pulse",
@@ -34,6 +37,7 @@ __all__ = [
     "Sponge",
     "Tone",
     "Update",
+    "closed_forms",
     "energy",
     "propagate",
 ]

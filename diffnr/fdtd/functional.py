@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Inexact
 
 from diffnr.checks import Numbers, as_real, require, require_finite
 from diffnr.fdtd.grid import Grid
@@ -66,7 +66,7 @@ class Functional(eqx.Module):
         i = int(np.argmin(np.abs(np.asarray(px) - x)))
         return cls(component, (i, 0), (profile / lx[i])[None, :])
 
-    def read(self, grid: Grid, fields: Fields) -> Float[Array, ""]:
+    def read(self, grid: Grid, fields: Fields) -> Inexact[Array, ""]:
         """Σ w F V."""
         part = getattr(fields, self.component)[self._block]
         return jnp.sum((self.weights * self._volumes(grid)).astype(part.dtype) * part)

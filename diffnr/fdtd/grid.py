@@ -39,7 +39,7 @@ class Grid(eqx.Module):
     @classmethod
     def uniform(cls, x: tuple[ArrayLike, ArrayLike], y: tuple[ArrayLike, ArrayLike], cell: float | int) -> Grid:
         """Square cells, of size `cell` or a little less so that a whole number of them fills each range (metres)."""
-        require(cell > 0, "cell", "be positive", cell)
+        require(0 < cell < np.inf, "cell", "be positive and finite", cell)
         return cls(*(_even(name, low, high, cell) for name, (low, high) in (("x", x), ("y", y))))
 
     @classmethod
@@ -59,7 +59,7 @@ class Grid(eqx.Module):
         between media; `fine_x`, `fine_y`: {coordinate: cell there}; `growth`: the largest ratio of neighbouring cells
         (1.05 to 1.3; interfaces between cells of unequal size reflect as the square of their difference).
         """
-        require(cell > 0, "cell", "be positive", cell)
+        require(0 < cell < np.inf, "cell", "be positive and finite", cell)
         require(1.0 < growth <= 2.0, "growth", "lie above 1 and not above 2", growth)
         return cls(_graded("x", x, cell, fine_x or {}, growth), _graded("y", y, cell, fine_y or {}, growth))
 
@@ -85,12 +85,14 @@ class Grid(eqx.Module):
 
 
 def _even(name: str, low: Any, high: Any, cell: Any) -> np.ndarray:
-    require(high > low, name, "be (lowest, highest), in this order", f"({low}, {high})")
+    finite = np.isfinite(low) and np.isfinite(high)
+    require(finite and high > low, name, "be (lowest, highest), in this order and finite", f"({low}, {high})")
     return np.linspace(low, high, int(np.ceil((high - low) / cell * (1 - 1e-9))) + 1)
 
 
 def _graded(name: str, stops: Any, cell: Any, fine: Mapping[float, float], growth: float) -> np.ndarray:
     at = np.asarray(stops, float)
+    require(np.all(np.isfinite(at)), name, "be finite", at)
     require(at.ndim == 1 and at.size >= 2 and np.all(np.diff(at) > 0), name, "rise", at)
     for place, size in fine.items():
         require(size > 0, f"fine_{name}", "have positive cells", size)

@@ -46,8 +46,8 @@ class Fields(NamedTuple):
     hz: Inexact[Array, "x y"]
     jx: Inexact[Array, "x y"]
     jy: Inexact[Array, "x y"]
-    walls: tuple[Array, ...] = ()
-    memory: tuple[tuple[Array, Array], ...] = ()
+    walls: tuple[Array, ...] | None = None
+    memory: tuple[tuple[Array, Array], ...] | None = None
 
 
 class Fade(eqx.Module):
@@ -101,24 +101,27 @@ class Update(eqx.Module):
         weights = tuple(scene.pairs(sizes[axis], axis)[0] / (2 * sizes[2 + axis]) for axis in (0, 1))
         fade, motion, (ex, ey) = _faded(scene, step)
         turn = jnp.exp(motion * step)
-        arrays = (
-            curl,
-            weights,
-            ex,
-            ey,
-            scene.carriers * step**2,
-            (turn.real, turn.imag),
-            fade,
-            _sheets(scene, step),
-            layers,
-        )
         dtype = grid.x.dtype if dtype is None else dtype
-        arrays = jax.tree_util.tree_map(lambda x: x.astype(dtype), arrays)
+        cast = lambda tree: jax.tree_util.tree_map(lambda x: x.astype(dtype), tree)  # noqa: E731
         phase = None
         if scene.ends.bloch is not None:
             phase = jnp.asarray(scene.ends.bloch.phase(grid.y[-1] - grid.y[0]))
             phase = phase.astype(jnp.result_type(dtype, jnp.complex64) if jnp.iscomplexobj(phase) else dtype)
-        return cls(step, reach, *arrays, phase, scene.has_carriers)
+        return cls(
+            step=step,
+            reach=reach,
+            curl=cast(curl),
+            weights=cast(weights),
+            ex=cast(ex),
+            ey=cast(ey),
+            carriers=cast(scene.carriers * step**2),
+            turn=cast((turn.real, turn.imag)),
+            fade=cast(fade),
+            walls=cast(_sheets(scene, step)),
+            layers=cast(layers),
+            phase=phase,
+            has_carriers=scene.has_carriers,
+        )
 
     def still(self) -> Fields:
         """Fields of zero."""
@@ -127,7 +130,9 @@ class Update(eqx.Module):
         zeros = lambda x, y: jnp.zeros((x, y), dtype)  # noqa: E731
         walls = tuple(zeros(*keep.shape) for keep, _ in self.walls)
         memory = tuple((zeros(*layer.shape(nx, ny)), zeros(*layer.shape(nx, ny))) for layer in self.layers)
-        return Fields(zeros(nx, ny + 1), zeros(nx + 1, ny), zeros(nx, ny), zeros(nx, ny), zeros(nx, ny), walls, memory)
+        cells = zeros(nx, ny), zeros(nx, ny), zeros(nx, ny)
+        # None, not (): diffrax takes an empty tuple for something to save.
+        return Fields(zeros(nx, ny + 1), zeros(nx + 1, ny), *cells, walls or None, memory or None)
 
     def __call__(self, fields: Fields) -> Fields:
         """The fields one step later."""
@@ -137,17 +142,17 @@ class Update(eqx.Module):
         """Hz, J and K half a step behind E, taken half a step beyond it."""
         ex, ey, hz, jx, jy, walls, memory = fields
         curl_x, curl_y = self.curl[1] * (ex[:, 1:] - ex[:, :-1]), self.curl[0][:, None] * (ey[1:] - ey[:-1])
-        if self.layers:
+        if memory is not None:
             memory = tuple(
                 (layer.remember(m[0], layer.of_cells(-curl_y if layer.axis == 0 else curl_x), "centre"), m[1])
                 for layer, m in zip(self.layers, memory, strict=True)
             )
         change = curl_x - curl_y
         hz = hz + change if self.fade is None else self.fade.hz * hz + self.fade.gain * change
-        for layer, (magnetic, _) in zip(self.layers, memory, strict=True):
+        for layer, (magnetic, _) in zip(self.layers, memory or (), strict=True):
             gain = 1.0 if self.fade is None else layer.of_cells(jnp.broadcast_to(self.fade.gain, hz.shape))
             hz = layer.add_to_cells(hz, gain * magnetic)
-        if self.walls:
+        if walls is not None:
             inner = (ex[:, :-1] if self.phase is not None else ex[:, 1:-1], ey[1:-1])
             walls = tuple(
                 keep * current + gain * field
@@ -174,20 +179,20 @@ class Update(eqx.Module):
             low, high = self._across_y(jx)
             dex = dex - (lower * low + (1 - lower) * high)
             dey = dey - (left * jy[:-1] + (1 - left) * jy[1:])
-        if self.walls:
+        if walls is not None:
             dex, dey = dex - self.curl[3] * walls[0], dey - self.curl[2][:, None] * walls[1]
         # Padded, not added in place: XLA then makes one pass and uses every core.
         keep = (1.0, 1.0) if self.fade is None else (self.fade.ex, self.fade.ey)
         ex = keep[0] * ex + self._at_lines_of_y(self.ex * dex)
         ey = keep[1] * ey + jnp.pad(self.ey * dey, ((1, 1), (0, 0)))
         remembered = []
-        for layer, (magnetic, electric) in zip(self.layers, memory, strict=True):
+        for layer, (magnetic, electric) in zip(self.layers, memory or (), strict=True):
             derivative, inverse = (curl_y, self.ey) if layer.axis == 0 else (curl_x, self.ex)
             electric = layer.remember(electric, layer.of_inner(derivative), "line")
             part = layer.of_inner(inverse) * electric
             ex, ey = (ex, layer.add_to_lines(ey, part)) if layer.axis == 0 else (layer.add_to_lines(ex, part), ey)
             remembered.append((magnetic, electric))
-        return Fields(ex, ey, hz, jx, jy, walls, tuple(remembered))
+        return Fields(ex, ey, hz, jx, jy, walls, tuple(remembered) or None)
 
     def _across_y(self, cells: Array) -> tuple[Array, Array]:
         """Values below and above each of Ex's edges that move."""
@@ -252,7 +257,7 @@ def energy(scene: Scene, update: Update, fields: Fields) -> Float[Array, ""]:
     square = _product(ahead.jx, ahead.jx) + _product(ahead.jy, ahead.jy)
     moving = jnp.where(plasma > 0, square / jnp.where(plasma > 0, plasma, 1.0), 0.0)
     total = electric + jnp.sum(dx * dy * (_product(ahead.hz, ahead.hz) + moving))
-    for (_, inductance), current, length in zip(scene.faces, ahead.walls, (dx, dy), strict=False):
+    for (_, inductance), current, length in zip(scene.faces, ahead.walls or (), (dx, dy), strict=False):
         total = total + LIGHT / IMPEDANCE * jnp.sum(length * inductance * _product(current, current))
     return VACUUM / 2 * total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ class State(NamedTuple):
     """What goes on from step to step: the fields, and the running transforms."""
 
     fields: Fields
-    sums: tuple[Complex[Array, "frequency p q"], ...]
+    sums: tuple[Complex[Array, "_frequency _p _q"], ...]
 
 
 class Task(eqx.Module):
@@ -56,8 +57,9 @@ class Task(eqx.Module):
         fields = drive(self.update, self.sources, self.update.magnetic(state.fields), strengths, magnetic=True)
         fields = drive(self.update, self.sources, self.update.electric(fields), strengths, magnetic=False)
         sums = tuple(
-            lax.cond(step % t.stride == 0, t.add, lambda sum, *_: sum, sum, fields, factor)
-            for t, sum, factor in zip(self.transforms, state.sums, factors, strict=True)
+            # Not the bound method: lax.cond would hash it, and its arrays with it.
+            lax.cond(step % t.stride == 0, lambda *a, t=t: t.add(*a), lambda total, *_: total, total, fields, factor)
+            for t, total, factor in zip(self.transforms, state.sums, factors, strict=True)
         )
         return State(fields, sums), self.read(fields)
 
@@ -96,33 +98,38 @@ def march(
 def march_with_checkpoints(
     task: Task, state: State, begin: Any, count: int, checkpoints: int
 ) -> tuple[State, Inexact[Array, "time probe"]]:
-    """`count` steps whose derivative keeps at most about `checkpoints` states, at one more run for each nesting."""
-    indices = begin + jnp.arange(count)
-    levels = next(n for n in range(1, 64) if n * math.ceil(count ** (1 / n)) <= max(checkpoints, 2 * n))
+    """`count` steps whose derivative keeps at most about `checkpoints` states, at one more run for each nesting.
+
+    Each nesting keeps a state where each of its stretches begins; the innermost keeps two for each of its steps.
+    """
+    levels = next(n for n in range(1, 64) if (n + 1) * math.ceil(count ** (1 / n)) <= max(checkpoints, 2 * (n + 1)))
+    indices = jnp.arange(count)
 
     def turn(state: State, item: tuple[Array, Any]) -> tuple[State, Array]:
         return task.advance(state, *item)
 
-    return _nested(turn, state, (indices, task.tables(indices)), count, levels)
+    items = begin + indices, task.tables(begin + indices)
+    return _nested(turn, state, items, count, math.ceil(count ** (1 / levels)), levels)
 
 
-def _nested(turn: Callable, state: Any, items: Any, count: int, levels: int) -> tuple[Any, Any]:
+def _nested(turn: Callable, state: Any, items: Any, count: int, inner: int, levels: int) -> tuple[Any, Any]:
     """A scan, as scans of scans of which each keeps only where it began."""
-    if levels == 1:
-        return lax.scan(jax.checkpoint(turn, prevent_cse=False), state, items, length=count)
-    block = math.ceil(count ** ((levels - 1) / levels))
+    block = inner ** (levels - 1)
     whole = count // block
+    if levels == 1 or whole == 0:
+        return lax.scan(turn, state, items) if levels == 1 else _nested(turn, state, items, count, inner, levels - 1)
 
-    @jax.checkpoint
+    @functools.partial(jax.checkpoint, prevent_cse=False)
     def stretch(state: Any, items: Any) -> tuple[Any, Any]:
-        return _nested(turn, state, items, jax.tree_util.tree_leaves(items)[0].shape[0], levels - 1)
+        return _nested(turn, state, items, block, inner, levels - 1)
 
-    head = jax.tree_util.tree_map(lambda x: x[: whole * block].reshape(whole, block, *x.shape[1:]), items)
-    state, read = lax.scan(stretch, state, head)
-    read = jax.tree_util.tree_map(lambda x: x.reshape(whole * block, *x.shape[2:]), read)
+    parts = jax.tree_util.tree_map(lambda x: x[: whole * block].reshape(whole, block, *x.shape[1:]), items)
+    state, read = lax.scan(stretch, state, parts)
+    read = jax.tree_util.tree_map(lambda x: x.reshape(-1, *x.shape[2:]), read)
     if count > whole * block:
-        state, rest = stretch(state, jax.tree_util.tree_map(lambda x: x[whole * block :], items))
-        read = jax.tree_util.tree_map(lambda a, b: jnp.concatenate([a, b]), read, rest)
+        rest = jax.tree_util.tree_map(lambda x: x[whole * block :], items)
+        state, last = _nested(turn, state, rest, count - whole * block, inner, levels - 1)
+        read = jax.tree_util.tree_map(lambda a, b: jnp.concatenate([a, b]), read, last)
     return state, read
 
 

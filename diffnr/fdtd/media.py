@@ -47,6 +47,9 @@ class Dielectric(AbstractMedium):
 
     eps: Float[Array, "..."] = real_field(lower=1.0)
 
+    def __init__(self, eps: Numbers):
+        self.eps = as_real(eps, "eps")
+
     def __check_init__(self) -> None:
         check_fields(self)
 
@@ -96,6 +99,10 @@ class GyrotropicDrude(AbstractMedium):
     nu: Float[Array, "..."] = rate_field()
     omega_c: Float[Array, "..."] = real_field()
 
+    def __init__(self, eps_inf: Numbers, omega_p: Numbers, nu: Numbers, omega_c: Numbers):
+        self.eps_inf, self.omega_p = as_real(eps_inf, "eps_inf"), as_real(omega_p, "omega_p")
+        self.nu, self.omega_c = as_real(nu, "nu"), as_real(omega_c, "omega_c")
+
     def __check_init__(self) -> None:
         check_fields(self)
 
@@ -107,7 +114,7 @@ class GyrotropicDrude(AbstractMedium):
         mass = as_real(effective_mass, "effective_mass")
         require(not is_concrete(mass) or np.all(np.asarray(mass) > 0), "effective_mass", "be positive", mass)
         omega_c = CHARGE * as_real(tesla, "tesla") / (MASS * mass)
-        return cls(eps_inf, omega_p, nu, omega_c)  # pyright: ignore[reportArgumentType]
+        return cls(eps_inf, omega_p, nu, omega_c)
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
         omega = as_inexact(omega)
@@ -164,6 +171,10 @@ class Impedance(AbstractMetal):
     resistance: Float[Array, ""] = rate_field()
     inductance: Float[Array, ""] = rate_field()
 
+    def __init__(self, resistance: Numbers, inductance: Numbers):
+        self.resistance = as_real(resistance, "resistance")
+        self.inductance = as_real(inductance, "inductance")
+
     def __check_init__(self) -> None:
         check_fields(self)
         if is_concrete(self.inductance):
@@ -177,7 +188,7 @@ class Impedance(AbstractMetal):
         """
         sigma, omega = as_real(sigma, "sigma"), as_real(omega, "omega")
         resistance = jnp.sqrt(omega * PERMEABILITY / (2 * sigma))
-        return cls(resistance, resistance / omega)  # pyright: ignore[reportCallIssue]
+        return cls(resistance, resistance / omega)
 
     def surface_impedance(self, omega: Numbers) -> Complex[Array, "*omega"]:
         """Z = R + iωL in Ω."""

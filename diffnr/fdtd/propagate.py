@@ -40,7 +40,7 @@ class Recording(eqx.Module):
 
     traces: Inexact[Array, "probe time"]
     ts: Float[Array, "probe time"]
-    transforms: tuple[Complex[Array, "frequency p q"], ...]
+    transforms: tuple[Complex[Array, "_frequency _p _q"], ...]
     fields: Fields
 
     def spectrum(self, omega: Numbers) -> Complex[Array, "probe *omega"]:
@@ -99,6 +99,7 @@ def propagate(
         state, traces = march_with_checkpoints(task, state, begin, steps, checkpoints)
         return _recording(task, state, traces, begin)
     run = _Run(task, state, begin, None if checkpoint is None else Path(checkpoint))
+    require(run.taken <= steps, "steps", f"be at least the {run.taken} that the checkpoint holds", steps)
     with interruptible() as interrupts, ProgressBar(progress, steps) as bar:
         saved = run.taken
         while run.taken < steps and not interrupts:
@@ -194,7 +195,9 @@ class _Run:
         raise error
 
     def _problem(self) -> dict[str, Any]:
-        arrays = hashlib.sha256()
+        places = [(f.component, f.corner) for f in (*(f for f, _ in self.task.sources), *self.task.probes)]
+        parts = [(t.component, t.rows, t.columns, t.stride) for t in self.task.transforms]
+        arrays = hashlib.sha256(repr((places, parts)).encode())
         for leaf in jax.tree_util.tree_leaves(eqx.filter(self.task, eqx.is_array)):
             arrays.update(np.asarray(leaf).tobytes())
         return {"kind": "fdtd.propagate", "problem": arrays.hexdigest(), "begin": self.begin}

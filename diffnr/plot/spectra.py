@@ -1,67 +1,22 @@
-"""Figures: S-parameters, fit residuals, maps and surfaces. Every function takes `ax=None` and returns the Axes.
-
-matplotlib is imported when a function is called, not with this module, and its settings are left as they are:
-`style()` holds the look of these figures and gives everything back on leaving.
-"""
+"""Figures of S-parameters and of what a fit leaves of them."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diffnr.checks import Numbers, require
 from diffnr.data import FieldData
+from diffnr.plot.look import COLOURS, GREY, axes_or_new, legend_above, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from mpl_toolkits.mplot3d.axes3d import Axes3D
 else:
-    Axes = Axes3D = Any
-
-AnyAxes = TypeVar("AnyAxes")
-
-# Okabe and Ito's colours, told apart by colour-blind eyes too, without the yellow that paper swallows.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-FORWARD, BACKWARD = COLOURS[:2]
-GREY = "#6E6E6E"
+    Axes = Any
 
 _HERTZ = {"THz": 1e12, "GHz": 1e9, "MHz": 1e6, "kHz": 1e3, "Hz": 1.0}
-_RC: dict[Any, Any] = {
-    "figure.dpi": 200,
-    "figure.constrained_layout.use": True,
-    "font.size": 8.5,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.linewidth": 0.4,
-    "grid.color": "#D9D9D9",
-    "lines.linewidth": 1.4,
-    "lines.markersize": 2.8,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "legend.frameon": False,
-    "legend.handlelength": 1.4,
-    "legend.handletextpad": 0.5,
-    "legend.columnspacing": 1.2,
-}
-
-
-@contextlib.contextmanager
-def style() -> Iterator[None]:
-    """The look of diffnr's figures, for whatever is drawn inside `with style():`.
-
-    Restrained axes, small type for a printed column, colours that colour-blind eyes tell apart, 200 dots an inch.
-    matplotlib's settings are the caller's again afterwards.
-    """
-    from matplotlib import pyplot as plt
-
-    with plt.rc_context({**_RC, "axes.prop_cycle": plt.cycler(color=COLOURS)}):
-        yield
 
 
 @style()
@@ -102,7 +57,7 @@ def s_parameters(
         modelled = _table("model_s", *pair)
         require(modelled[1].shape[1:] == measured.shape[1:], "model_s", "have the ports of the data", modelled[1].shape)
     scale, label = _frequency_axis(omega, unit)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for i, (out, into) in enumerate(_entries(entries, measured)):
         colour = COLOURS[i % len(COLOURS)]
         level = _level(measured[:, out, into], decibel)
@@ -114,7 +69,7 @@ def s_parameters(
     if modelled:
         ax.plot([], [], color=GREY, label="model")
     ax.set(xlabel=label, ylabel="$|S|$ (dB)" if decibel else "$|S|$")
-    _legend(ax)
+    legend_above(ax)
     return ax
 
 
@@ -149,7 +104,7 @@ def fit_residual(
     omega, residual = _table("residual", omega, residual)
     deviation = _deviation(residual, sigma)
     scale, label = _frequency_axis(omega, unit)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     unit_name = r"$\sigma$" if sigma is not None else "rms"
     ax.axhspan(-1, 1, color="#ECECEC", lw=0, zorder=0, label=rf"$\pm 1$ {unit_name}")
     ax.axhline(0, color=GREY, lw=0.6, zorder=1)
@@ -161,88 +116,8 @@ def fit_residual(
     ax.plot([], [], "o", color=GREY, mew=0, label="Re")
     ax.plot([], [], "o", color=GREY, mfc="none", mew=0.7, label="Im")
     ax.set(xlabel=label, ylabel=f"Residual / {unit_name}")
-    _legend(ax)
+    legend_above(ax)
     return ax
-
-
-@style()
-def image(
-    x: Numbers,
-    y: Numbers,
-    z: Numbers,
-    *,
-    levels: Numbers | None = None,
-    vmin: float | int | None = None,
-    vmax: float | int | None = None,
-    label: str | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """A map z(x, y) in colour, with labelled contour lines.
-
-    **Arguments:** `x` [n], `y` [m], `z` [m, n], NaN left blank; `levels`: increasing values to draw contour lines at
-    (default none); `vmin`, `vmax`: ends of the colour scale (default z's own); `label`: of the colour bar, drawn where
-    it is given; `ax`: the Axes (default a new figure's).
-
-    **Returns:** the Axes; its `collections[0]` is the coloured mesh.
-
-    **Raises:** `ValueError` for shapes that do not go together.
-    """
-    x, y, z = _grid(x, y, z)
-    ax = _axes(ax)
-    mesh = ax.pcolormesh(
-        x, y, z, shading="nearest", cmap="cividis", vmin=vmin, vmax=vmax, rasterized=True, antialiased=False
-    )
-    if levels is not None:
-        lines = ax.contour(x, y, z, levels=np.asarray(levels), colors="white", linewidths=0.8)
-        # In the middle of each line: matplotlib's own choice may be cut off at the frame.
-        longest = [max(segments, key=len) for segments in lines.allsegs if len(segments)]
-        ax.clabel(lines, fmt="%g", fontsize=7, manual=[tuple(segment[len(segment) // 2]) for segment in longest])
-    if label is not None:
-        ax.figure.colorbar(mesh, ax=ax, label=label)
-    return ax
-
-
-@style()
-def surface(
-    x: Numbers,
-    y: Numbers,
-    z: Numbers,
-    *,
-    colour: str = FORWARD,
-    alpha: float = 0.55,
-    label: str | None = None,
-    ax: Axes3D | None = None,
-) -> Axes3D:
-    """A surface z(x, y) in three dimensions, of one translucent colour with a light wire mesh.
-
-    **Arguments:** `x` [n], `y` [m], `z` [m, n]; `colour`, `alpha`: of the surface; `label`: in the legend; `ax`: Axes
-    with a 3D projection (default a new figure's).
-
-    **Returns:** the Axes.
-
-    **Raises:** `ValueError` for shapes that do not go together, or Axes without a 3D projection.
-    """
-    x, y, z = _grid(x, y, z)
-    ax = _axes(ax, projection="3d")
-    require(ax.name == "3d", "ax", "have a 3D projection", f"Axes of projection {ax.name!r}")
-    grid = np.meshgrid(x, y)
-    ax.plot_surface(*grid, z, color=colour, alpha=alpha, lw=0, shade=False, rcount=40, ccount=40, label=label)
-    ax.plot_wireframe(*grid, z, color=colour, alpha=0.5, lw=0.3, rcount=12, ccount=12)
-    return ax
-
-
-def _axes(ax: AnyAxes | None, projection: str | None = None) -> AnyAxes:
-    if ax is not None:
-        return ax
-    from matplotlib import pyplot as plt
-
-    size = (3.5, 2.6) if projection is None else (4.2, 3.6)
-    return cast(AnyAxes, plt.figure(figsize=size).add_subplot(projection=projection))
-
-
-def _legend(ax: Axes) -> None:
-    # Above the axes, where it hides no data.
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, ncols=5)
 
 
 def _table(name: str, data: FieldData | Numbers, s: Numbers | None) -> tuple[np.ndarray, np.ndarray]:
@@ -302,10 +177,3 @@ def _deviation(residual: np.ndarray, sigma: Numbers | None) -> np.ndarray:
     require(sigma.shape in shapes, "sigma", f"have one of the shapes {shapes}", f"of shape {sigma.shape}")
     require(not np.any(sigma <= 0), "sigma", "be positive", sigma)
     return np.broadcast_to(sigma[:, None, None] if sigma.ndim == 1 else sigma, residual.shape)
-
-
-def _grid(x: Numbers, y: Numbers, z: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, y, z = np.asarray(x), np.asarray(y), np.asarray(z)
-    fits = x.ndim == y.ndim == 1 and z.shape == (y.size, x.size)
-    require(fits, "z", "have shape [y, x] for vectors x and y", f"of shape {z.shape} for {y.shape} and {x.shape}")
-    return x, y, z

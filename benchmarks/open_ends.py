@@ -1,0 +1,133 @@
+"""Reflections of open ends against their thickness, by the step itself at one frequency.
+
+The step is linear: with z = e^{iωΔt} a driven field solves (z − step) F = source, here by a sparse LU. The field of a
+guide with the end under test at its left is compared with that of the same guide with 1,200 µm more before its end;
+their difference, the reflected wave, is taken in norm of Hz across the guide, 70 µm ahead of the end.
+
+    python benchmarks/open_ends.py
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.sparse as sparse
+from report import heading, table
+from scipy.sparse.linalg import splu
+
+from diffnr import fdtd
+
+jax.config.update("jax_enable_x64", True)
+
+UM, THZ = 1e-6, 2e12 * np.pi
+CELL, HEIGHT, LEAD = 1 * UM, 30 * UM, 400 * UM
+SOURCE, PROBE = -230, -330  # columns, from the right
+REACH = 7  # columns and rows that one step can join
+
+
+def step_matrix(update: fdtd.Update) -> tuple[Any, np.ndarray]:
+    """The step as a sparse matrix, and where each part of the state begins: read off combs of cells far apart."""
+    leaves, tree = jax.tree_util.tree_flatten(update.still())
+    shapes = [leaf.shape for leaf in leaves]
+    starts = np.concatenate([[0], np.cumsum([leaf.size for leaf in leaves])])
+    step = jax.jit(lambda leaves: jax.tree_util.tree_leaves(update(jax.tree_util.tree_unflatten(tree, leaves))))
+    rows, columns, values = [], [], []
+    for k, shape in enumerate(shapes):
+        i, j = np.indices(shape)
+        for a, b in np.ndindex(min(REACH, shape[0]), min(REACH, shape[1])):
+            comb = [np.zeros(s) for s in shapes]
+            comb[k] = ((i % REACH == a) & (j % REACH == b)).astype(float)
+            for m, out in enumerate(step(comb)):
+                out = np.asarray(out)
+                p, q = np.nonzero(out)
+                # The tooth within three cells of what it moves.
+                at = p + (a - p + 3) % REACH - 3, q + (b - q + 3) % REACH - 3
+                rows.append(starts[m] + np.ravel_multi_index((p, q), out.shape))
+                columns.append(starts[k] + np.ravel_multi_index(at, shape))
+                values.append(out[p, q])
+    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
+    return sparse.csc_matrix(entries, shape=(starts[-1], starts[-1])), starts
+
+
+def hz_at(scene: fdtd.Scene, step: float, profile: np.ndarray, omegas: list[float]) -> list[np.ndarray]:
+    """Hz across the probe's column, of a source with a profile over its column, at each frequency."""
+    matrix, starts = step_matrix(fdtd.Update.of(scene, step))
+    _, ny = scene.grid.shape
+    source = np.zeros(matrix.shape[0], complex)
+    source[starts[3] + SOURCE * ny : starts[3] + (SOURCE + 1) * ny] = profile
+    found = []
+    for omega in omegas:
+        system = (sparse.identity(matrix.shape[0]) * np.exp(1j * omega * step) - matrix).tocsc()
+        field = splu(system).solve(source)
+        found.append(field[starts[3] + PROBE * ny : starts[3] + (PROBE + 1) * ny])
+    return found
+
+
+def reflections(
+    fill: Callable[[fdtd.Grid, fdtd.Ends], fdtd.Scene],
+    ends: list[tuple[float, Any]],
+    profile: np.ndarray,
+    omegas: list[float],
+    far_end: fdtd.AbstractEnd,
+) -> list[list[float]]:
+    """[end][frequency] in dB; `ends` with their thickness, `far_end` of 1,200 µm for the guide to compare with."""
+
+    def guide(length: float, end: Any) -> fdtd.Scene:
+        lines = np.linspace(0, length, round(length / CELL) + 1), np.linspace(0, HEIGHT, round(HEIGHT / CELL) + 1)
+        return fill(fdtd.Grid(*lines), fdtd.Ends(left=end, right=fdtd.Sponge(200 * UM)))
+
+    far = guide(LEAD + 1200 * UM, far_end)
+    step = 0.95 * float(far.longest_step)
+    reference = hz_at(far, step, profile, omegas)
+    levels = []
+    for thickness, end in ends:
+        found = hz_at(guide(LEAD + thickness, end), step, profile, omegas)
+        pairs = zip(found, reference, strict=True)
+        levels.append([20 * np.log10(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs])
+    return levels
+
+
+def insb_guide(bias: float) -> Callable[[fdtd.Grid, fdtd.Ends], fdtd.Scene]:
+    insb = fdtd.GyrotropicDrude(15.6, 4e12 * np.pi, 0.0, bias * 4e12 * np.pi)
+    below = fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM])
+    return lambda grid, ends: fdtd.Scene.of(grid, fdtd.Dielectric(11.68), [(below, insb)], ends=ends)
+
+
+def silicon(grid: fdtd.Grid, ends: fdtd.Ends) -> fdtd.Scene:
+    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), ends=ends)
+
+
+def main() -> None:
+    rows = []
+    thicknesses = [25, 50, 100, 200, 400]
+    at_interface = (np.arange(30) == 17).astype(float)
+    ways = ("slow way", -0.25, [1.0, 1.2, 1.24, 1.27]), ("one way", 0.25, [1.0, 1.24, 1.4, 1.5, 1.6])
+    for name, bias, terahertz in ways:
+        sponges = [(t * UM, fdtd.Sponge(t * UM)) for t in thicknesses]
+        levels = reflections(
+            insb_guide(bias), sponges, at_interface, [f * THZ for f in terahertz], fdtd.Sponge(1200 * UM)
+        )
+        for f, column in zip(terahertz, np.transpose(levels), strict=True):
+            rows.append([f"{name}, {f} THz", *(f"{level:.0f}" for level in column)])
+    print(heading("Reflection of open ends", "python benchmarks/open_ends.py"))
+    print("Sponges in the InSb guide (18 µm of InSb, ν = 0, under 12 µm of silicon), dB:\n")
+    print(table(["thickness (µm)", *map(str, thicknesses)], rows))
+    rows, index = [], 11.68**0.5
+    y = (np.arange(30) + 0.5) * CELL
+    layers: list[Any] = [(n * CELL, fdtd.MatchedLayer(n, index)) for n in (6, 8, 12, 16, 24)]
+    layers += [(t * UM, fdtd.Sponge(t * UM)) for t in (24, 100, 200, 400)]
+    for order, f in ((0, 1.2), (0, 2.0), (1, 2.0), (1, 1.6)):
+        profile = np.cos(order * np.pi * y / HEIGHT)
+        levels = reflections(silicon, layers, profile, [f * THZ], fdtd.MatchedLayer(100, index))
+        angle = np.degrees(np.arcsin(order * 299792458 / (2 * index * HEIGHT * f * 1e12)))
+        rows.append([f"{f} THz at {angle:.0f}°", *(f"{level[0]:.0f}" for level in levels)])
+    print("In silicon between metal walls: matched layers by their cells of 1 µm, and sponges, dB:\n")
+    header = [
+        f"layer, {end.cells}" if isinstance(end, fdtd.MatchedLayer) else f"sponge, {t / UM:.0f} µm" for t, end in layers
+    ]
+    print(table(["", *header], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Layers of gyrotropic media in closed form: what a stack reflects, and the waves that it guides.
+
+Waves e^{i(ωt − qx − k_y y)} with Hz, Ex, Ey, in layers across x, B along z. With ε_xx = ε_yy, ε_xy = −ε_yx and
+τ = ε_xy/ε_xx, Maxwell's equations are, k0 = ω/c and H in V/m (times the vacuum's impedance),
+
+    d/dx (Hz, Ey) = −i [[k_y τ, k0 ε_v], [k0 − k_y²/(k0 ε_xx), −k_y τ]] (Hz, Ey),      q² = k0² ε_v − k_y²
+
+Hz and Ey go through faces unchanged, so that a stack is the product of its layers' matrices. That τ stands beside k_y
+is what tells k_y from −k_y at a face, and with it forward from backward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Complex
+
+from diffnr.checks import Numbers, as_complex, as_inexact, as_real, is_concrete, require
+from diffnr.fdtd.media import LIGHT, AbstractMedium
+from diffnr.root import newton
+
+Layers = Sequence[tuple[Any, AbstractMedium]]  # (thickness in m, medium), in the order in which a wave meets them
+
+
+def voigt_permittivity(medium: AbstractMedium, omega: Numbers) -> Complex[Array, "*omega"]:
+    """ε_v = (ε_xx² + ε_xy²)/ε_xx, over ε0: what waves with E across the bias see, q² + k_y² = k0² ε_v.
+
+    **Arguments:** `medium`: of numbers, not of arrays over cells; `omega`: [...], rad/s.
+
+    **Returns:** complex [...]. It is even in the bias; a face tells the bias's sign nevertheless.
+    """
+    eps, tilt = _eps_and_tilt(medium, omega)
+    return eps * (1 + tilt**2)
+
+
+def layer_matrix(
+    medium: AbstractMedium, thickness: Numbers, omega: Numbers, ky: Numbers = 0.0
+) -> Complex[Array, "*batch 2 2"]:
+    """(Hz, Ey) behind a layer from those before it: exp(M d) = cos(qd) + M sin(qd)/q, of determinant 1.
+
+    **Arguments:** `medium`; `thickness`: d in m; `omega`: rad/s; `ky`: k_y in rad/m, may be complex; all but the medium
+    may be arrays that go together.
+
+    **Returns:** complex [..., 2, 2], of Hz (in V/m) and Ey. M is the matrix at the head of this module.
+    """
+    omega, ky = as_inexact(omega), as_inexact(ky)
+    (eps, tilt), k0 = _eps_and_tilt(medium, omega), omega / LIGHT
+    voigt = eps * (1 + tilt**2)
+    q = jnp.sqrt(k0**2 * voigt - ky**2 + 0j)
+    z = q * as_inexact(thickness)
+    still = z == 0
+    sine = jnp.where(still, 1.0, jnp.sin(z) / jnp.where(still, 1.0, z)) * -1j * as_inexact(thickness)
+    turn, rows = jnp.cos(z), (ky * tilt, k0 * voigt, k0 - ky**2 / (k0 * eps))
+    return _matrix(turn + sine * rows[0], sine * rows[1], sine * rows[2], turn - sine * rows[0])
+
+
+def slab_scattering(
+    before: AbstractMedium, layers: Layers, after: AbstractMedium, omega: Numbers, ky: Numbers = 0.0
+) -> Complex[Array, "*batch 2 2"]:
+    """S [..., out, in] of layers between two dielectric half spaces, at one k_y: port 0 is before them, 1 behind.
+
+        Hz = a e^{−iqx} + b e^{+iqx} before;      S[0, 0] = b/a,      S[1, 0] = (Hz behind/a) √(Y1/Y0),   Y = q/(k0 ε)
+
+    Reference planes are the first face and the last one; waves are normalised by power, so that |S|² are shares of it
+    and S is unitary without loss. Without layers it has Fresnel's coefficients.
+
+    **Arguments:**
+
+    - `before`, `after`: media without carriers. `layers`: pairs of thickness in m and medium.
+    - `omega`: [...], rad/s; `ky`: [...], rad/m, k0 n sin(angle), the same everywhere.
+
+    **Returns:** complex [..., 2, 2]. At one k_y transmission is reciprocal, S[0, 1] = S[1, 0], however strong the bias;
+    but S(−k_y, B) = S(k_y, −B) reflects with another phase than S(k_y, B), and with collisions another share. Where
+    `after` carries no wave (total reflection) only S[0, 0] has a meaning.
+
+    **Raises:** `ValueError` for half spaces with carriers, a thickness that is not positive.
+    """
+    omega, ky = as_real(omega, "omega"), as_real(ky, "ky")
+    for name, medium in (("before", before), ("after", after)):
+        free = not is_concrete(medium) or bool(jnp.all(medium.omega_p == 0))
+        require(free, name, "be a medium without carriers", f"a {type(medium).__name__}")
+    return _slab_scattering(before, _checked(layers), after, omega, ky)
+
+
+@eqx.filter_jit
+def _slab_scattering(before: AbstractMedium, layers: Layers, after: AbstractMedium, omega: Array, ky: Array) -> Array:
+    y0, y1 = _admittance(before, omega, ky), _admittance(after, omega, ky)
+    # P (a0 (1, Y0) + b0 (1, −Y0)) = b1 (1, Y1) + a1 (1, −Y1)
+    total = _product([layer_matrix(medium, thickness, omega, ky) for thickness, medium in layers])
+    (a, b), (c, d) = (tuple(total[..., i, j] for j in (0, 1)) for i in (0, 1))
+    into, back = (a + b * y0, c + d * y0), (a - b * y0, c - d * y0)
+    scale = back[1] - back[0] * y1
+    root = jnp.sqrt(y0 + 0j) * jnp.sqrt(y1 + 0j)
+    across = -2 * root / scale  # the same both ways, for the determinant of P is 1
+    return _matrix((into[0] * y1 - into[1]) / scale, across, across, -(back[0] * y1 + back[1]) / scale)
+
+
+def guide_dispersion(layers: Layers, omega: Numbers, k: Numbers) -> Complex[Array, "*batch"]:
+    """What vanishes where layers between two perfect conductors guide a wave e^{i(ωt − kx)}: Ex/Hz, from wall to wall.
+
+    **Arguments:** `layers`: pairs of thickness in m and medium, from the lower wall (y = 0) to the upper one, where the
+    bias is along z and x along the guide; `omega`: rad/s; `k`: rad/m, signed, may be complex.
+
+    **Returns:** complex [...], Ex at the upper wall for Hz = 1 and Ex = 0 at the lower one. It is entire in k, unlike
+    forms with tanh.
+
+    Source: paper 3 (nonreciprocal cavities, supplement), the dispersion of its guide, as a product of matrices.
+    """
+    return _guide_dispersion(_checked(layers), as_inexact(omega), as_inexact(k))
+
+
+@eqx.filter_jit
+def _guide_dispersion(layers: Layers, omega: Array, k: Array) -> Array:
+    # The head of this module turned by 90°: x → y, y → −x, (Hz, Ey) → (Hz, −Ex).
+    return -_product([layer_matrix(medium, thickness, omega, -k) for thickness, medium in layers])[..., 1, 0]
+
+
+def guide_wavenumber(layers: Layers, omega: Numbers, guess: Numbers) -> Complex[Array, ""]:
+    """k of the wave e^{i(ωt − kx)} that layers between two perfect conductors guide, nearest to a guess.
+
+    **Arguments:** `layers`: as for `guide_dispersion`; `omega`: [], rad/s; `guess`: [], rad/m, real or complex, its
+    sign the direction of the phase. It carries no derivative.
+
+    **Returns:** complex [], NaN where Newton's iteration does not arrive. It has derivatives in all of the layers'
+    numbers and in ω. Loss is Im k < 0 for waves whose power goes to +x.
+    """
+    return _guide_wavenumber(_checked(layers), as_real(omega, "omega"), as_complex(guess))
+
+
+def guide_profile(layers: Layers, omega: Numbers, k: Numbers, y: Numbers) -> Complex[Array, "*y"]:
+    """Hz(y) of a guided wave, 1 at the lower wall.
+
+    **Arguments:** `layers`: as for `guide_dispersion`; `omega`: [], rad/s; `k`: [], rad/m, a root of it; `y`: [...], m,
+    from the lower wall on.
+
+    **Returns:** complex [...].
+    """
+    return _guide_profile(_checked(layers), as_inexact(omega), as_inexact(k), as_real(y, "y"))
+
+
+@eqx.filter_jit
+def _guide_wavenumber(layers: Layers, omega: Array, guess: Array) -> Array:
+    start = guess * LIGHT / omega
+    n = newton(_mismatch, jnp.stack([start.real, start.imag]), (layers, omega)).value
+    return (n[0] + 1j * n[1]) * omega / LIGHT
+
+
+@eqx.filter_jit
+def _guide_profile(layers: Layers, omega: Array, k: Array, y: Array) -> Array:
+    state, bottom = jnp.array([1.0, 0.0]) + 0j, jnp.zeros((), y.dtype)
+    hz = jnp.zeros(y.shape, state.dtype)
+    for thickness, medium in layers:
+        inside = jnp.clip(y - bottom, 0.0, thickness)
+        hz = jnp.where(y >= bottom, layer_matrix(medium, inside, omega, -k)[..., 0, :] @ state, hz)
+        state, bottom = layer_matrix(medium, thickness, omega, -k) @ state, bottom + thickness
+    return hz
+
+
+def _mismatch(n: Array, args: Any) -> Array:
+    """`guide_dispersion` at k/k0, in reals."""
+    layers, omega = args
+    value = guide_dispersion(layers, omega, (n[0] + 1j * n[1]) * omega / LIGHT)
+    return jnp.stack([value.real, value.imag])
+
+
+def _checked(layers: Layers) -> Layers:
+    """Thicknesses as arrays, so that none is compiled anew."""
+    for thickness, _ in layers:
+        require(not is_concrete(thickness) or thickness > 0, "layers", "have positive thicknesses", thickness)
+    return [(as_real(thickness, "layers"), medium) for thickness, medium in layers]
+
+
+def _eps_and_tilt(medium: AbstractMedium, omega: Numbers) -> tuple[Array, Array]:
+    """ε_xx and τ = ε_xy/ε_xx."""
+    eps = medium.permittivity(omega)
+    return eps[..., 0, 0], eps[..., 0, 1] / eps[..., 0, 0]
+
+
+def _admittance(medium: AbstractMedium, omega: Array, ky: Array) -> Array:
+    """q/(k0 ε) of a half space; fields fall away from its face where there is no wave."""
+    eps, k0 = medium.eps_inf, omega / LIGHT
+    return jnp.conj(jnp.sqrt(k0**2 * eps - ky**2 + 0j)) / (k0 * eps)
+
+
+def _matrix(a: Array, b: Array, c: Array, d: Array) -> Array:
+    entries = jnp.broadcast_arrays(a, b, c, d)
+    return jnp.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 2)
+
+
+def _product(matrices: Sequence[Array]) -> Array:
+    """The last one times … times the first."""
+    total = jnp.eye(2) + 0j
+    for matrix in matrices:
+        total = matrix @ total
+    return total
