@@ -50,14 +50,17 @@ def step_matrix(update: fdtd.Update) -> tuple[Any, np.ndarray]:
     return sparse.csc_matrix(entries, shape=(starts[-1], starts[-1])), starts
 
 
-def hz_at(scene: fdtd.Scene, step: float, profile: np.ndarray, omegas: list[float]) -> list[np.ndarray]:
-    """Hz across the probe's column, of a source with a profile over its column, at each frequency."""
+Drive = tuple[np.ndarray, float]  # a profile over the source's column, and ω
+
+
+def hz_at(scene: fdtd.Scene, step: float, drives: list[Drive]) -> list[np.ndarray]:
+    """Hz across the probe's column, for each drive."""
     matrix, starts = step_matrix(fdtd.Update.of(scene, step))
     _, ny = scene.grid.shape
-    source = np.zeros(matrix.shape[0], complex)
-    source[starts[3] + SOURCE * ny : starts[3] + (SOURCE + 1) * ny] = profile
     found = []
-    for omega in omegas:
+    for profile, omega in drives:
+        source = np.zeros(matrix.shape[0], complex)
+        source[starts[3] + SOURCE * ny : starts[3] + (SOURCE + 1) * ny] = profile
         system = (sparse.identity(matrix.shape[0]) * np.exp(1j * omega * step) - matrix).tocsc()
         field = splu(system).solve(source)
         found.append(field[starts[3] + PROBE * ny : starts[3] + (PROBE + 1) * ny])
@@ -67,11 +70,10 @@ def hz_at(scene: fdtd.Scene, step: float, profile: np.ndarray, omegas: list[floa
 def reflections(
     fill: Callable[[fdtd.Grid, fdtd.Ends], fdtd.Scene],
     ends: list[tuple[float, Any]],
-    profile: np.ndarray,
-    omegas: list[float],
+    drives: list[Drive],
     far_end: fdtd.AbstractEnd,
 ) -> list[list[float]]:
-    """[end][frequency] in dB; `ends` with their thickness, `far_end` of 1,200 µm for the guide to compare with."""
+    """[end][drive] in dB; `ends` with their thickness, `far_end` of 1,200 µm for the guide to compare with."""
 
     def guide(length: float, end: Any) -> fdtd.Scene:
         lines = np.linspace(0, length, round(length / CELL) + 1), np.linspace(0, HEIGHT, round(HEIGHT / CELL) + 1)
@@ -79,10 +81,10 @@ def reflections(
 
     far = guide(LEAD + 1200 * UM, far_end)
     step = 0.95 * float(far.longest_step)
-    reference = hz_at(far, step, profile, omegas)
+    reference = hz_at(far, step, drives)
     levels = []
     for thickness, end in ends:
-        found = hz_at(guide(LEAD + thickness, end), step, profile, omegas)
+        found = hz_at(guide(LEAD + thickness, end), step, drives)
         pairs = zip(found, reference, strict=True)
         levels.append([20 * np.log10(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs])
     return levels
@@ -105,9 +107,8 @@ def main() -> None:
     ways = ("slow way", -0.25, [1.0, 1.2, 1.24, 1.27]), ("one way", 0.25, [1.0, 1.24, 1.4, 1.5, 1.6])
     for name, bias, terahertz in ways:
         sponges = [(t * UM, fdtd.Sponge(t * UM)) for t in thicknesses]
-        levels = reflections(
-            insb_guide(bias), sponges, at_interface, [f * THZ for f in terahertz], fdtd.Sponge(1200 * UM)
-        )
+        drives = [(at_interface, f * THZ) for f in terahertz]
+        levels = reflections(insb_guide(bias), sponges, drives, fdtd.Sponge(1200 * UM))
         for f, column in zip(terahertz, np.transpose(levels), strict=True):
             rows.append([f"{name}, {f} THz", *(f"{level:.0f}" for level in column)])
     print(heading("Reflection of open ends", "python benchmarks/open_ends.py"))
@@ -117,11 +118,12 @@ def main() -> None:
     y = (np.arange(30) + 0.5) * CELL
     layers: list[Any] = [(n * CELL, fdtd.MatchedLayer(n, index)) for n in (6, 8, 12, 16, 24)]
     layers += [(t * UM, fdtd.Sponge(t * UM)) for t in (24, 100, 200, 400)]
-    for order, f in ((0, 1.2), (0, 2.0), (1, 2.0), (1, 1.6)):
-        profile = np.cos(order * np.pi * y / HEIGHT)
-        levels = reflections(silicon, layers, profile, [f * THZ], fdtd.MatchedLayer(100, index))
+    cases = (0, 1.2), (0, 2.0), (1, 2.0), (1, 1.6)
+    drives = [(np.cos(order * np.pi * y / HEIGHT), f * THZ) for order, f in cases]
+    levels = reflections(silicon, layers, drives, fdtd.MatchedLayer(100, index))
+    for (order, f), column in zip(cases, np.transpose(levels), strict=True):
         angle = np.degrees(np.arcsin(order * 299792458 / (2 * index * HEIGHT * f * 1e12)))
-        rows.append([f"{f} THz at {angle:.0f}°", *(f"{level[0]:.0f}" for level in levels)])
+        rows.append([f"{f} THz at {angle:.0f}°", *(f"{level:.0f}" for level in column)])
     print("In silicon between metal walls: matched layers by their cells of 1 µm, and sponges, dB:\n")
     header = [
         f"layer, {end.cells}" if isinstance(end, fdtd.MatchedLayer) else f"sponge, {t / UM:.0f} µm" for t, end in layers

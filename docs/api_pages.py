@@ -25,7 +25,7 @@ WHOLE = (
     "diffnr.metrics",
     "diffnr.parameters",
     "diffnr.data",
-    "diffnr.plot",
+    "diffnr.fdtd.closed_forms",
     "diffnr.root",
     "diffnr.checks",
     "optimize.objectives",

@@ -16,7 +16,6 @@ and with the collisions of the carriers its power does a little.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

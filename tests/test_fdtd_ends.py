@@ -141,17 +141,15 @@ def test_a_step_too_long_grows() -> None:
 
 
 @pytest.mark.slow
-def test_pulses_die_out_over_a_million_steps() -> None:
+def test_a_pulse_does_not_grow_over_a_million_steps() -> None:
     grid = fdtd.Grid.uniform((0.0, 60 * UM), (0.0, 20 * UM), UM)
     scene = filled(grid, -0.25, fdtd.Ends(fdtd.Sponge(20 * UM), fdtd.Sponge(20 * UM)), nu=0.0)
     update, place = fdtd.Update.of(scene, dtype=jnp.float32), fdtd.Functional.at(grid, 30 * UM, 11 * UM)
     recorded = fdtd.propagate(scene, update, 1_000_000, sources=[(place, PULSE)], probes=[place])
     trace = np.abs(np.asarray(recorded.traces[0]))
     assert float(update.step) * 1e6 > 3e-10  # beyond the 300 ps as well
-    early, late = np.max(trace[:10_000]), np.max(trace[-10_000:])
-    # What stays is charge at rest where carriers do not collide, and slow waves of the lattice: no more than it was.
-    assert late < 0.1 * early
-    assert late <= 1.01 * np.max(trace[400_000:500_000])
+    # Without collisions slow waves of the lattice and charge at rest stay for ever: a fifth of the pulse here.
+    assert 0 < np.max(trace[-100_000:]) <= 1.001 * np.max(trace[400_000:500_000])  # float32 over 10⁶ steps
 
 
 def test_a_wall_without_resistance_keeps_the_energy() -> None:

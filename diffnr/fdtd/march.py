@@ -125,7 +125,7 @@ def _nested(turn: Callable, state: Any, items: Any, count: int, inner: int, leve
 
     parts = jax.tree_util.tree_map(lambda x: x[: whole * block].reshape(whole, block, *x.shape[1:]), items)
     state, read = lax.scan(stretch, state, parts)
-    read = jax.tree_util.tree_map(lambda x: x.reshape(-1, *x.shape[2:]), read)
+    read = jax.tree_util.tree_map(lambda x: x.reshape(whole * block, *x.shape[2:]), read)
     if count > whole * block:
         rest = jax.tree_util.tree_map(lambda x: x[whole * block :], items)
         state, last = _nested(turn, state, rest, count - whole * block, inner, levels - 1)

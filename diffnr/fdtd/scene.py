@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Complex, Float
 from diffnr.checks import Numbers, as_real, is_concrete, require
 from diffnr.fdtd.ends import Ends
 from diffnr.fdtd.grid import Grid
-from diffnr.fdtd.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Impedance
+from diffnr.fdtd.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, Impedance
 
 SAMPLES = 8  # of a cell and direction, for shapes without a closed form
 
@@ -235,4 +235,6 @@ def _beside(edges: Array, axis: int) -> tuple[Array, Array]:
 
 
 def _moves(medium: AbstractMedium) -> bool:
-    return not is_concrete(medium.omega_p) or bool(jnp.any(medium.omega_p > 0))
+    # By kind and by numpy: inside of jit whatever jnp makes is traced, zeros of a dielectric as well.
+    unknown = not is_concrete(medium.omega_p)
+    return not isinstance(medium, Dielectric) and (unknown or bool(np.any(np.asarray(medium.omega_p) > 0)))

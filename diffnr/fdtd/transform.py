@@ -52,7 +52,8 @@ class FieldTransform(eqx.Module):
     def require_samples(self, step: Float[Array, ""]) -> None:
         """Raise where the stride leaves too few samples a period."""
         if is_concrete(self.omega, step):
-            samples = float(2 * np.pi / (jnp.max(jnp.abs(self.omega)) * step * self.stride))
+            # By numpy: inside of jit whatever jnp makes is traced.
+            samples = float(2 * np.pi / (np.max(np.abs(np.asarray(self.omega))) * np.asarray(step) * self.stride))
             must = "leave at least 4 samples a period of the highest frequency"
             require(samples >= 4, "stride", must, f"{self.stride}, which leaves {samples:.3g}")
 
