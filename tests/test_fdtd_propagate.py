@@ -8,7 +8,6 @@ from jax import Array
 
 from diffnr import fdtd
 from diffnr.fdtd.media import LIGHT
-from systems import central_difference
 
 UM = 1e-6
 OMEGA_P = 4e12 * np.pi
@@ -87,21 +86,6 @@ def test_a_run_in_parts_is_the_run_in_one() -> None:
     np.testing.assert_array_equal(rest.fields.hz, whole.fields.hz)
 
 
-def test_gradients_through_sources_and_probes() -> None:
-    source, probe = functional("hz", 5), functional("hz", 6)
-
-    @jax.jit
-    def power(bias: Array) -> Array:
-        filled = scene(bias)
-        update = fdtd.Update.of(filled, 2e-15)
-        recorded = fdtd.propagate(filled, update, 800, sources=[(source, PULSE)], probes=[probe])
-        return 1e30 * jnp.sum(jnp.abs(recorded.spectrum(2e12 * np.pi * 1.5)) ** 2)
-
-    slope = jax.grad(power)(jnp.asarray(-0.25))
-    along = central_difference(power, jnp.asarray(-0.25), 1e-3)
-    assert float(slope) == pytest.approx(float(along), rel=1e-6)  # the bound
-
-
 def test_fields_that_stop_being_finite_say_where_and_are_kept() -> None:
     filled = scene()
     update, source = fdtd.Update.of(filled), fdtd.Functional.at(GRID, 20 * UM, 25 * UM)
@@ -112,6 +96,24 @@ def test_fields_that_stop_being_finite_say_where_and_are_kept() -> None:
     kept = caught.value.recording.fields
     whole = fdtd.propagate(filled, update, 701, sources=[(source, broken)]).fields
     np.testing.assert_array_equal(kept.hz, whole.hz)
+
+
+def test_places_are_found_inside_of_jit() -> None:
+    outside = fdtd.Functional.at(GRID, 20 * UM, 25 * UM)
+    across = fdtd.Functional.across(GRID, 20 * UM, np.ones(GRID.shape[1]))
+
+    @jax.jit
+    def weights(scale: Array) -> tuple[Array, Array]:
+        there = (
+            fdtd.Functional.at(GRID, 20 * UM, 25 * UM),
+            fdtd.Functional.across(GRID, 20 * UM, scale * np.ones(GRID.shape[1])),
+        )
+        assert [f.corner for f in there] == [outside.corner, across.corner]
+        return there[0].weights, there[1].weights
+
+    found = weights(jnp.asarray(1.0))
+    np.testing.assert_array_equal(found[0], outside.weights)
+    np.testing.assert_array_equal(found[1], across.weights)
 
 
 @pytest.mark.parametrize(

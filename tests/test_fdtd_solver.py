@@ -28,6 +28,7 @@ PROBES = [fdtd.Functional.at(GRID, 25 * UM, 15 * UM, component) for component in
 CASES = {
     "sponge and wall": (fdtd.Ends(SPONGE), fdtd.Impedance.of_conductor(2093.0, 1.24 * THZ)),
     "matched layers": (fdtd.Ends(LAYER, top=LAYER), None),
+    "closed box": (fdtd.Ends(), None),
 }
 INSB = fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.01 * OMEGA_P, -0.25 * OMEGA_P)
 
@@ -36,11 +37,10 @@ INSB = fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.01 * OMEGA_P, -0.25 * OMEGA_P)
 def filled(case: str) -> tuple[fdtd.Scene, fdtd.Update]:
     ends, wall = CASES[case]
     objects: list[Any] = []
-    if wall is not None:  # no scene with a matched layer may have carriers either
-        objects = [
-            (fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM]), INSB),
-            (fdtd.Rectangle([32 * UM, 40 * UM], [20 * UM, 30 * UM]), wall),
-        ]
+    if case != "matched layers":  # which no scene with carriers may have
+        objects.append((fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM]), INSB))
+    if wall is not None:
+        objects.append((fdtd.Rectangle([32 * UM, 40 * UM], [20 * UM, 30 * UM]), wall))
     scene = fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, ends)
     return scene, fdtd.Update.of(scene)
 
@@ -90,7 +90,7 @@ def row(fields: fdtd.Fields, index: int) -> fdtd.Fields:
     return jax.tree_util.tree_map(lambda leaf: leaf[index], fields)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["sponge and wall", pytest.param("matched layers", marks=pytest.mark.slow)])
 def test_diffeqsolve_is_propagate(case: str) -> None:
     scene, update = filled(case)
     recorded = fdtd.propagate(scene, update, STEPS, sources=SOURCES, probes=PROBES)
@@ -104,9 +104,8 @@ def test_diffeqsolve_is_propagate(case: str) -> None:
     assert np.all(scale > 0)
     assert np.all(np.max(np.abs(traces[:STEPS].T - recorded.traces), axis=1) < 1e-13 * scale)  # the issue's bound
     assert_same(row(last, 0), recorded.fields)
-    for index in (0, 1, 3):
-        run = fdtd.propagate(scene, update, int(SAVED[index]), sources=SOURCES, probes=PROBES)
-        assert_same(row(at, index), run.fields)
+    run = fdtd.propagate(scene, update, int(SAVED[1]), sources=SOURCES, probes=PROBES)
+    assert_same(row(at, 1), run.fields)
     # Between steps it is linear, but for the round-off of times that are sums of 120 steps.
     before, between, after = (at.hz[index] for index in (1, 2, 3))
     size, change = np.max(np.abs(after)), np.max(np.abs(after - before))
@@ -114,23 +113,18 @@ def test_diffeqsolve_is_propagate(case: str) -> None:
     assert change > 1e-3 * size
 
 
-def test_carriers_are_not_given_to_a_matched_layer() -> None:
-    objects = [(fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM]), INSB)]
-    with pytest.raises(ValueError, match=r"^Argument left must be a Sponge in a scene with carriers or impedance walls"):
-        fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, fdtd.Ends(LAYER))
-
-
 @pytest.mark.parametrize(("share", "steps"), [(0.9, 300.0), (1.0, 300.4), (2.0, 300.0), (1.01, 303.0)])
 def test_steps_that_are_not_the_updates_are_refused(share: float, steps: float) -> None:
-    _, update = filled("matched layers")
+    _, update = filled("sponge and wall")
     sentence = "Argument dt0 must be update.step, with t1 and saved steps a whole number of it from t0."
     with pytest.raises(RuntimeError, match=sentence):  # equinox's own, at run time
         jax.block_until_ready(solve(update, saveat(update), share * update.step, steps * update.step).stats)
 
 
+@pytest.mark.slow
 def test_gradients_through_diffeqsolve_are_those_through_propagate() -> None:
     """By diffrax's own default adjoint, RecursiveCheckpointAdjoint."""
-    scene, update = filled("sponge and wall")
+    scene, update = filled("closed box")
 
     def turned(angle: Array) -> fdtd.Update:
         """With a bias greater by angle/Δt."""

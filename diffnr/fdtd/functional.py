@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
@@ -50,9 +51,10 @@ class Functional(eqx.Module):
 
         **Raises:** `ValueError` for a place outside of the grid.
         """
-        (px, lx), (py, ly) = _points(grid, component)
+        with jax.ensure_compile_time_eval():  # places are numbers inside of jit as well, if the grid's are
+            (px, lx), (py, ly) = _points(grid, component)
         for name, value, lines in (("x", x, grid.x), ("y", y, grid.y)):
-            low, high = float(lines[0]), float(lines[-1])
+            low, high = (float(np.asarray(lines)[end]) for end in (0, -1))
             require(low <= value <= high, name, f"lie between {low:g} and {high:g} m, on the grid", value)
         i, j = int(np.argmin(np.abs(np.asarray(px) - x))), int(np.argmin(np.abs(np.asarray(py) - y)))
         return cls(component, (i, j), (1 / (lx[i] * ly[j]))[None, None])
@@ -60,7 +62,8 @@ class Functional(eqx.Module):
     @classmethod
     def across(cls, grid: Grid, x: Any, profile: Numbers, component: str = "hz") -> Functional:
         """∫ profile · F dy at the column nearest to x; `profile`: [ny], or [ny + 1] for "ex", of its points."""
-        (px, lx), (py, _) = _points(grid, component)
+        with jax.ensure_compile_time_eval():
+            (px, lx), (py, _) = _points(grid, component)
         profile = as_real(profile, "profile")
         require(profile.shape == py.shape, "profile", f"have shape {py.shape}", f"of shape {profile.shape}")
         i = int(np.argmin(np.abs(np.asarray(px) - x)))

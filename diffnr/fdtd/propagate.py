@@ -100,21 +100,22 @@ def propagate(
         return _recording(task, state, traces, begin)
     run = _Run(task, state, begin, None if checkpoint is None else Path(checkpoint))
     require(run.taken <= steps, "steps", f"be at least the {run.taken} that the checkpoint holds", steps)
-    with interruptible() as interrupts, ProgressBar(progress, steps) as bar:
-        saved = run.taken
-        while run.taken < steps and not interrupts:
-            run.chunk(steps)
-            bar.show(run.taken, f"t = {1e12 * (begin + run.taken) * float(update.step):.4g} ps")
-            if run.taken - saved >= checkpoint_every:
-                run.save()
-                saved = run.taken
-        run.save()
-    if run.taken < steps:
-        stop = KeyboardInterrupt(
-            f"stopped after step {begin + run.taken}; what was computed is this error's .recording"
-        )
+    saved = run.taken
+    try:
+        with interruptible() as interrupts, ProgressBar(progress, steps) as bar:
+            while run.taken < steps and not interrupts:
+                run.chunk(steps)
+                bar.show(run.taken, f"t = {1e12 * (begin + run.taken) * float(update.step):.4g} ps")
+                if run.taken - saved >= checkpoint_every:
+                    run.save()
+                    saved = run.taken
+        if run.taken < steps:
+            raise KeyboardInterrupt(f"stopped after step {begin + run.taken}; what came before is .recording")
+    except (KeyboardInterrupt, FloatingPointError) as stop:
         stop.recording = run.recording  # pyright: ignore[reportAttributeAccessIssue]
-        raise stop
+        raise
+    finally:
+        run.save()
     return run.recording
 
 
@@ -126,6 +127,7 @@ class _Run:
         self.state, self.parts = state, [np.zeros((0, len(task.probes)), state.fields.hz.dtype)]
         self.taken, self.pace, self.timed = 0, 64, False
         if file is not None:
+            self.problem = self._problem()
             require(file.absolute().parent.is_dir(), "checkpoint", "be a file in a folder that exists", file)
             if file.exists():
                 self._load(file)
@@ -153,7 +155,7 @@ class _Run:
     def save(self) -> None:
         if self.file is not None:
             tree = self.state, jnp.asarray(np.concatenate(self.parts))
-            save_checkpoint(self.file, tree, {**self._problem(), "steps": self.taken})
+            save_checkpoint(self.file, tree, {**self.problem, "steps": self.taken})
 
     def _march(self, count: int) -> tuple[State, Array, bool]:
         # Numbers as arrays: every Python number would be compiled anew.
@@ -177,7 +179,6 @@ class _Run:
                 after, count = half, count // 2
         if count == 1:
             after, _, _ = self._march(1)
-        self.save()
         # In the order in which a step makes them.
         fields = {name: np.asarray(getattr(after.fields, name)) for name in ("hz", "jx", "jy", "ex", "ey")}
         bad = next((name for name, field in fields.items() if not np.all(np.isfinite(field))), None)
@@ -187,32 +188,33 @@ class _Run:
             cx, cy = self.task.grid.centres
             x, y = float(cx[min(i, cx.size - 1)]), float(cy[min(j, cy.size - 1)])
             where = f"{bad} near x = {x:g} m, y = {y:g} m"
-        error = FloatingPointError(
+        raise FloatingPointError(
             f"The fields stopped being finite at step {self.begin + self.taken + 1}: {where}. What came before is this "
             "error's .recording. Look for a source that is not finite, or media that changed since the step was made."
         )
-        error.recording = self.recording  # pyright: ignore[reportAttributeAccessIssue]
-        raise error
 
     def _problem(self) -> dict[str, Any]:
+        # Strengths by their values: sources may be any functions.
+        strengths = self.task.tables(self.begin + jnp.arange(LONGEST))[0]
         places = [(f.component, f.corner) for f in (*(f for f, _ in self.task.sources), *self.task.probes)]
         parts = [(t.component, t.rows, t.columns, t.stride) for t in self.task.transforms]
         arrays = hashlib.sha256(repr((places, parts)).encode())
-        for leaf in jax.tree_util.tree_leaves(eqx.filter(self.task, eqx.is_array)):
+        for leaf in jax.tree_util.tree_leaves(eqx.filter((self.task, self.state, strengths), eqx.is_array)):
             arrays.update(np.asarray(leaf).tobytes())
-        return {"kind": "fdtd.propagate", "problem": arrays.hexdigest(), "begin": self.begin}
+        return {"kind": "fdtd.propagate", "begin": self.begin, "problem": arrays.hexdigest()}
 
     def _load(self, file: Path) -> None:
         probes, dtype = len(self.task.probes), self.state.fields.hz.dtype
         like = lambda header: (self.state, jax.ShapeDtypeStruct((header["steps"], probes), dtype))  # noqa: E731
-        (self.state, traces), header = load_checkpoint(file, like, self._problem())
+        (self.state, traces), header = load_checkpoint(file, like, self.problem)
         self.parts, self.taken = [np.asarray(traces)], header["steps"]
 
 
 @functools.cache
 def _program(platform: str) -> Callable[..., Any]:
-    # Without it XLA's CPU backend copies fields in the loop (tests look at the compiled program's memory).
-    options: Any = {"xla_cpu_copy_insertion_use_region_analysis": True} if platform == "cpu" else None
+    # On CPUs XLA would otherwise copy fields in the loop, and use half of the widest vectors there are.
+    cpu = {"xla_cpu_copy_insertion_use_region_analysis": True, "xla_cpu_prefer_vector_width": 512}
+    options: Any = cpu if platform == "cpu" else None
     return eqx.filter_jit(march, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
 
