@@ -5,7 +5,7 @@ An InSb/Si guide in a bias field, in a closed box of four sizes, in float32 and 
 its cores, and none runs beside another one. Prints Markdown tables. Needs Linux; Meep's rows need the system's Python
 to have it (Debian: python3-meep-mpi-default, openmpi-bin, python3-matplotlib). On an accelerator: diffnr's rows only.
 
-    python benchmarks/field.py [--quick]
+    python benchmarks/field.py [--quick | 1000x300 1000x1000 …]
 """
 
 import json
@@ -34,7 +34,7 @@ GOALS = {(1000, 1000): {"float32": 8, "float64": 3}, (1000, 300): {"float32": 12
 IDEAL = {"float32": 52, "float64": 104}  # bytes a cell: five fields read and written, three maps of coefficients read
 RUNS = 3  # of which medians are
 UM, OMEGA_P = 1e-6, 4e12 * np.pi
-IN_PLACE = {"xla_cpu_copy_insertion_use_region_analysis": True}
+IN_PLACE = {"xla_cpu_copy_insertion_use_region_analysis": True, "xla_cpu_prefer_vector_width": 512}  # as `propagate`
 MEEP_PYTHON, MEEP_SCRIPT = "/usr/bin/python3", str(Path(__file__).with_name("field_meep.py"))
 MPIRUN = ("mpirun", "--allow-run-as-root", "--oversubscribe")
 
@@ -238,9 +238,10 @@ def gradient_rows(nx: int, ny: int, steps: int) -> list[list[Any]]:
     return rows
 
 
-def main(quick: bool) -> None:
-    title = heading("Fields in time", f"python benchmarks/field.py{' --quick' if quick else ''}")
-    sizes, work = (((200, 100),), 10_000_000) if quick else (SIZES, 500_000_000)
+def main(words: list[str]) -> None:
+    title, quick = heading("Fields in time", " ".join(["python benchmarks/field.py", *words])), words == ["--quick"]
+    chosen: Any = SIZES if not words or quick else tuple(tuple(map(int, word.split("x"))) for word in words)
+    sizes, work = (((200, 100),), 10_000_000) if quick else (chosen, 500_000_000)
     side, steps = ((200, 100), 300) if quick else ((1000, 300), 2000)
     counts: tuple[int | None, ...] = (1, 2)[: len(os.sched_getaffinity(0))]
     streams = {cores: apart(bandwidth, 10 * third_level(), cores=cores) for cores in counts}
@@ -263,7 +264,8 @@ def main(quick: bool) -> None:
     print(
         f"Mc/s: 10⁶ cell-steps per second, medians of {RUNS} runs. `propagate`: from zero fields, with a source and a "
         "probe, as users call it; its compilation is the first call less later ones. Loop: `jit` of a `fori_loop` of "
-        f"steps, with `{next(iter(IN_PLACE))}`. Meep: the time stepping alone, in float64; version {version}.\n\n"
+        "steps, with `propagate`'s options of the compiler. Meep: the time stepping alone, in float64; version "
+        f"{version}.\n\n"
         f"a ← a + s b in float64 and in memory: {', '.join(ways)}. The ideal pass moves at this rate 52 bytes a cell "
         "in float32, 104 in float64: fields read and written, coefficients read. Fields that fit into the cache pass "
         "it.\n"
@@ -283,4 +285,4 @@ if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1] in measurements:
         print(json.dumps(measurements[sys.argv[1]](*(int(word) for word in sys.argv[2:]))))
     else:
-        main("--quick" in sys.argv[1:])
+        main(sys.argv[1:])

@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 _MAPS = Path("/proc/self/maps")  # Linux only
-_MANY = 30_000  # of the 65,530 that Linux gives a process unless told otherwise
+_MANY = 45_000  # of the 65,530 that Linux gives a process unless told otherwise
 
 
 @pytest.hookimpl(trylast=True)
