@@ -21,6 +21,7 @@ def one_line(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_fit_writes_report_figure_and_model(one_line, tmp_path, capsys):
     assert main(["fit", str(one_line), "--background", "0", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out

@@ -110,6 +110,7 @@ def hs100(x):
     return f, -jnp.stack(g)
 
 
+@pytest.mark.slow
 def test_curved_constraints_in_seven_dimensions():
     start = jnp.asarray([1.0, 2.0, 0.0, 4.0, 0.0, 1.0, 1.0])
     end = jax.jit(lambda u: minimise_constrained(linearised(hs100), u))(start)

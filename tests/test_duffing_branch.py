@@ -249,6 +249,7 @@ def test_a_lane_that_fails_is_marked_and_spoils_no_other() -> None:
     assert np.all(np.isfinite(np.diag(slopes)[[0, 3]]))
 
 
+@pytest.mark.slow
 def test_the_gap_between_the_modes_is_walked() -> None:
     """Between the modes of a weakly driven pair the output falls by a thousand; the branch must not jump to another."""
     response = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 4.0)).trim()

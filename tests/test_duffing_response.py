@@ -157,6 +157,7 @@ def test_a_chain_of_functions_is_the_pair() -> None:
     assert {"internal.coefficients", "coupling.coefficients", "mass", "friction"} == set(nr.paths(chain))
 
 
+@pytest.mark.slow
 def test_quadratic_forces_have_a_mean_and_even_harmonics() -> None:
     internal = duffing.PolynomialForce(jnp.array([[1.0, 1.0], [0.3, 0.0], [1.0, 1.0]]))
     chain = duffing.OscillatorChain([1.0, 2.0], 0.1, internal, lambda e: 5.0 * e, num_harmonics=7)
@@ -167,6 +168,7 @@ def test_quadratic_forces_have_a_mean_and_even_harmonics() -> None:
     np.testing.assert_allclose(r.b[:, :, 0].imag, 0, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_a_branch_that_runs_out_of_room_says_so() -> None:
     curve = duffing.frequency_response(PAIR, amplitude=0.15, omega=RANGE, max_points=30)
     assert curve.count == 30

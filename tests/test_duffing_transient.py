@@ -40,6 +40,7 @@ def test_energy_is_conserved_without_friction_and_force() -> None:
 
 
 @pytest.mark.parametrize(("omega", "port"), [(0.7, 0), (0.7, 1), (1.4558327, 0)])
+@pytest.mark.slow
 def test_motion_settles_on_the_orbit_of_harmonic_balance(omega: float, port: int) -> None:
     drive = nr.Drive(omega, 0.15)
     period, periods = 2 * np.pi / omega, round(90 * omega)
@@ -91,6 +92,7 @@ def test_gradients() -> None:
     assert np.all(np.max(np.abs(reverse), axis=0) > 1e-3)
 
 
+@pytest.mark.slow
 def test_vmap_equals_the_loop_and_values_do_not_retrace() -> None:
     count = 0
 
@@ -124,6 +126,7 @@ def test_single_precision_stays_single() -> None:
     np.testing.assert_allclose(r.x, double.x, atol=1e-3)  # √ε of float32 is 3.5e-4
 
 
+@pytest.mark.slow
 def test_giving_up_is_an_error_unless_asked_not_to_be() -> None:
     with pytest.raises(RuntimeError, match="maximum number of solver steps"):
         simulate(PAIR, nr.Drive(0.7, 0.15), TIMES, port=0, max_steps=20)

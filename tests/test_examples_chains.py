@@ -7,6 +7,8 @@ import pytest
 from diffnr import tcmt
 from example_scripts import close_figures, example  # noqa: F401 (a fixture that acts by itself)
 
+pytestmark = pytest.mark.slow  # their runs compile for a quarter of a minute
+
 
 @pytest.fixture(scope="module")
 def chains():

@@ -12,6 +12,8 @@ from scipy.optimize import minimize
 from diffnr import scattering, tcmt
 from example_scripts import close_figures, example  # noqa: F401 (a fixture that acts by itself)
 
+pytestmark = pytest.mark.slow  # their runs compile for a quarter of a minute
+
 ROUND = ([1, 2, 0], [0, 1, 2])  # out, into: what passes when the wave goes 0 → 1 → 2 → 0
 BACK = ROUND[::-1]
 

@@ -10,6 +10,8 @@ from PIL import Image
 from diffnr import hertz
 from example_scripts import close_figures, drawn_values, example  # noqa: F401 (a fixture that acts by itself)
 
+pytestmark = pytest.mark.slow  # their runs compile for a quarter of a minute
+
 
 @pytest.fixture(scope="module")
 def flights():

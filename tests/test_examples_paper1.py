@@ -45,6 +45,7 @@ def test_figure_3_at_kappa_3(share: float, forward: float, backward: float) -> N
     assert found[1] == pytest.approx(backward, rel=RTOL)
 
 
+@pytest.mark.slow
 def test_figure_3_transients_settle_on_the_closed_form() -> None:
     module = example("paper1_figure3")
     data = module.compute(small=True)
@@ -126,6 +127,7 @@ def test_figure_4_isolates_entirely_and_reflects() -> None:
         np.testing.assert_allclose(20 * np.log10(np.abs(resonance)), [-22.3, -23.5, -11.7], atol=0.05)  # digits printed
 
 
+@pytest.mark.slow
 def test_figure_5_energies_and_rest() -> None:
     module = example("paper1_figure5")
     incoming = 3.7599424119
@@ -146,6 +148,7 @@ def figure_6():
     return example("paper1_figure6").compute(small=True)
 
 
+@pytest.mark.slow
 def test_figure_6_nonlocal_levels_at_every_power(figure_6) -> None:
     printed = [2.5483033448, 2.8713949210, 2.9605227189, 2.9876294436]
     np.testing.assert_allclose(figure_6.gamma_k, printed, rtol=0, atol=1e-10)  # the digits printed
@@ -155,6 +158,7 @@ def test_figure_6_nonlocal_levels_at_every_power(figure_6) -> None:
     np.testing.assert_allclose(figure_6.gamma_k[1] / 3, 0.957132, atol=5e-7)  # as the text says
 
 
+@pytest.mark.slow
 def test_figure_6_kerr_loss_isolates_the_wrong_way(figure_6) -> None:
     module = example("paper1_figure6")
     np.testing.assert_allclose(module.KERR_LIMIT, -0.960686, atol=5e-7)  # the digits printed
@@ -165,6 +169,7 @@ def test_figure_6_kerr_loss_isolates_the_wrong_way(figure_6) -> None:
     assert level[-1] == pytest.approx(float(module.KERR_LIMIT), abs=1e-5)  # approached as power^{-1/3}
 
 
+@pytest.mark.slow
 def test_figure_6_saturable_maxima(figure_6) -> None:
     module = example("paper1_figure6")
     laws = jax.vmap(lambda c: tcmt.SaturableLoss(c, mode=1))(module.SATURABLE)
@@ -178,6 +183,7 @@ def test_figure_6_saturable_maxima(figure_6) -> None:
         assert level[top] == pytest.approx(printed, abs=5e-5)  # the digits printed
 
 
+@pytest.mark.slow
 def test_figure_6_bistable_branch_ends_at_its_fold(figure_6) -> None:
     module = example("paper1_figure6")
     for c, levels in zip(module.SATURABLE, figure_6.saturable, strict=True):

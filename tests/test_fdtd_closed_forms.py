@@ -350,6 +350,7 @@ def nearest_on_lattice(k: float, omega: float, cell: float) -> float:
 
 
 @pytest.mark.parametrize(("terahertz", "k"), TABLE)
+@pytest.mark.slow
 def test_surface_waves_of_the_lattice_converge_to_the_guides(terahertz: float, k: float) -> None:
     omega = terahertz * THZ
     k = float(closed_forms.guide_wavenumber(guide_layers(), omega, k).real)

@@ -152,6 +152,7 @@ def test_a_pulse_does_not_grow_over_a_million_steps() -> None:
     assert 0 < np.max(trace[-100_000:]) <= 1.001 * np.max(trace[400_000:500_000])  # float32 over 10⁶ steps
 
 
+@pytest.mark.slow
 def test_a_wall_without_resistance_keeps_the_energy() -> None:
     scene = filled(uneven(30, 25), -0.25, fdtd.Ends(), wall=fdtd.Impedance(0.0, 3e-12), nu=0.0)
     update = fdtd.Update.of(scene)

@@ -120,6 +120,7 @@ def test_fields_stay_bounded_with_plasma_at_the_default_step() -> None:
     assert np.max(np.abs(fields.hz)) < 100
 
 
+@pytest.mark.slow
 def test_modes_of_a_cavity_converge_at_second_order() -> None:
     """A box of dielectric: ω = πc/n √((m/a)² + (l/b)²), on graded grids too."""
     a, b, n = 30 * UM, 20 * UM, 2.0

@@ -91,6 +91,7 @@ def row(fields: fdtd.Fields, index: int) -> fdtd.Fields:
 
 
 @pytest.mark.parametrize("case", ["sponge and wall", pytest.param("matched layers", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_diffeqsolve_is_propagate(case: str) -> None:
     scene, update = filled(case)
     recorded = fdtd.propagate(scene, update, STEPS, sources=SOURCES, probes=PROBES)

@@ -85,6 +85,7 @@ def test_without_sigma_the_errors_scale_with_the_residual(data, fitted):
 @pytest.mark.parametrize(
     "solver", [optax.lbfgs(), optx.BFGS(rtol=1e-10, atol=1e-10), optx.Dogleg(rtol=1e-10, atol=1e-10)]
 )
+@pytest.mark.slow
 def test_other_solvers_reach_the_same_optimum(data, fitted, solver):
     other = fit(START, data, free=FREE, solver=solver, max_steps=2000)
     for path in FREE:
@@ -94,6 +95,7 @@ def test_other_solvers_reach_the_same_optimum(data, fitted, solver):
 
 
 @pytest.mark.parametrize("loss", ["soft_l1", "huber", "cauchy"])
+@pytest.mark.slow
 def test_a_robust_loss_resists_outliers(data, fitted, loss):
     s = np.array(data.s)
     s[::7, 0, 0] += 0.3
@@ -117,6 +119,7 @@ def test_zero_weights_leave_points_out(data, fitted):
     assert spoilt.degrees_of_freedom == fitted.degrees_of_freedom - 8
 
 
+@pytest.mark.slow
 def test_multistart_escapes_a_local_optimum():
     x = jnp.linspace(0, 6, 60)
 
@@ -132,6 +135,7 @@ def test_multistart_escapes_a_local_optimum():
     assert abs(abs(float(several.values["omega"])) - 7.0) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_parameter_the_data_do_not_know_is_said_to_be_so(data):
     driven_one_way = FieldData(data.omega, data.s, sigma=NOISE)
 

@@ -219,6 +219,7 @@ def test_a_lossless_device_stays_passive_on_the_boundary():
     )
 
 
+@pytest.mark.slow
 def test_gain_is_reported_and_not_forced_away():
     amplifier = tcmt.CoupledModes(
         omega=[10.0], D=[[0.6], [0.5]], K=[[1.4], [0.0]], C=[[0.2, 0.0], [0.3, 0.1]], gamma_i=[-0.05], active=True
@@ -275,6 +276,7 @@ def resonator():
 
 
 @needs_measurements
+@pytest.mark.slow
 def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(resonator):
     pytest.importorskip("skrf")
     lines = np.asarray(resonator.coefficients.omega) / (2 * np.pi * 1e9)

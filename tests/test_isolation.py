@@ -55,6 +55,7 @@ def ratio_of(*args, **kwargs):
 AT_CAP = scipy.optimize.brentq(lambda g: ratio_of(g) - 1e-3, 2.9, KAPPA, xtol=1e-14)
 
 
+@pytest.mark.slow
 def test_insertion_loss_decides():
     best = isolate(pair(), max_insertion_loss=3.0)
     # The digits printed by an independent solver.
@@ -141,6 +142,7 @@ ALL_THREE = {"omega": 0.0, "free": ("loss.gamma_k", "kappa", "gamma"), "out": 0,
 
 
 @pytest.mark.parametrize("gamma", [(GAMMA, GAMMA), (1.0, 7.0), (0.3, 40.0)], ids=["alike", "unlike", "far apart"])
+@pytest.mark.slow
 def test_several_free_leaves_reach_the_matched_bound(gamma):
     start = parameters.replace(pair(gamma_0=0.0), {"gamma": np.array(gamma)})
     best = maximise_isolation(start, isolation_cap=120.0, **ALL_THREE)
@@ -162,6 +164,7 @@ def test_the_matched_bound_is_out_of_reach_of_intrinsic_loss():
     assert best.isolation > isolate(pair(), max_insertion_loss=3.0).isolation
 
 
+@pytest.mark.slow
 def test_with_intrinsic_loss_the_strongest_coupling_is_best():
     largest = 5.0
     best = maximise_isolation(pair(), transforms={"kappa": Interval(0.1, largest)}, **ALL_THREE)
@@ -236,6 +239,7 @@ def test_the_regularised_law_agrees_with_the_exact_one():
 @pytest.mark.parametrize(
     "law", [tcmt.KerrLoss, pytest.param(tcmt.SaturableLoss, marks=pytest.mark.slow)], ids=["kerr", "saturable"]
 )
+@pytest.mark.slow
 def test_local_laws_against_brute_force(law):
     model = pair(law(coefficient=1.0, mode=1))
     out, into = (1, 0) if law is tcmt.KerrLoss else (0, 1)  # Kerr-like loss isolates the other way
@@ -296,6 +300,7 @@ class OneWay(AbstractPortModel):
 ONE_WAY_AT_CAP = 1 - (1e-3**2 - 1e-4**2) ** 0.5
 
 
+@pytest.mark.slow
 def test_failing_candidates_stop_nothing():
     arguments = {"omega": 3.0, "free": ("x", "detuning"), "out": 0, "into": 1}
     # The start itself fails. The least loss at 60 dB is just below x = 1, on resonance.

@@ -406,6 +406,7 @@ def finish(process: subprocess.Popen) -> int:
     return process.returncode
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_taken_up_bit_for_bit(tmp_path: Path) -> None:
     file, whole, resumed = tmp_path / "run", tmp_path / "whole.npz", tmp_path / "resumed.npz"
     uninterrupted, killed = start(whole), start(resumed, file, kill_at=133)

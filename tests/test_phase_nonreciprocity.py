@@ -124,6 +124,7 @@ def test_a_phase_is_met_by_one_number() -> None:
         assert text in made.report()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_met_says_so_and_is_nan() -> None:
     beyond, missing = design(-1.0, "amplitude"), design(0.25, "amplitude", resonance=None, point=7)
     assert beyond.outcome == OUTCOMES.out_of_bounds

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,6 +55,7 @@ def test_the_printed_script_prints_its_numbers():
     assert abs(value - 2.0633) < 6e-5
 
 
+@pytest.mark.slow
 def test_the_printed_script_of_oscillators_prints_its_numbers():
     folds, restored, slope = run(OSCILLATORS)
     # Half a unit of the last digit printed beside the script.
