@@ -48,6 +48,6 @@ _tests_run = itertools.count(1)
 def pytest_runtest_teardown() -> None:
     # Each compiled program holds several memory maps: a worker that has met its limit dies in the compiler. Counting
     # them takes tens of milliseconds, a test makes a thousand at most.
-    if next(_tests_run) % 8 == 0 and _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY:
+    if next(_tests_run) % 4 == 0 and _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY:
         jax.clear_caches()
         gc.collect()
