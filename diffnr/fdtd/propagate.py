@@ -166,7 +166,7 @@ class _Run:
 
     def _keep(self, state: State, traces: Array, count: int) -> None:
         # One assignment, so that an interrupt finds everything in agreement.
-        self.state, self.parts, self.taken = state, [*self.parts, np.asarray(traces[:count])], self.taken + count
+        self.state, self.parts, self.taken = state, [*self.parts, np.asarray(traces)[:count]], self.taken + count
 
     def _refuse(self, after: State, count: int) -> None:
         """Raise at the first step after which fields are not finite, found by halving the stretch."""
