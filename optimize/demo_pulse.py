@@ -98,8 +98,8 @@ def draw(flights: Sequence[Flight]) -> Any:
 
 def _layers(bias: float) -> tuple[tuple[float, fdtd.AbstractMedium], ...]:
     """InSb without collisions, and silicon."""
-    insb = fdtd.GyrotropicDrude(*map(jnp.asarray, (15.6, OMEGA_P, 0.0, bias * OMEGA_P)))
-    return (INSB, insb), (TOP - INSB, fdtd.Dielectric(jnp.asarray(11.68)))  # pyright: ignore[reportCallIssue]
+    insb = fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.0, bias * OMEGA_P)
+    return (INSB, insb), (TOP - INSB, fdtd.Dielectric(11.68))
 
 
 def _source(grid: fdtd.Grid) -> fdtd.Functional:

@@ -212,6 +212,7 @@ def test_an_impedance_wall_reflects_by_its_closed_form(sigma: float) -> None:
         (lambda: fdtd.Sponge(0.0), "Argument thickness must be positive, but was 0"),
         (lambda: fdtd.Sponge(UM, rate=-1.0), "Argument rate must not be negative, but was -1"),
         (lambda: fdtd.MatchedLayer(2), "Argument cells must be at least 4, but was 2"),
+        (lambda: fdtd.MatchedLayer(8, reflection=0.0), "Argument reflection must be positive, but was 0"),
         (lambda: fdtd.Impedance(1.0, 0.0), "Argument inductance must be positive, but was 0"),
         (lambda: fdtd.Impedance(-1.0, 1e-12), "Argument resistance must not be negative, but was -1"),
         (lambda: fdtd.Ends(bottom=fdtd.Bloch()), "Argument top must be Bloch just where bottom is, but was NoneType"),

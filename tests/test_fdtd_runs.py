@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from jax import Array
 
 from diffnr import fdtd
 from diffnr.fdtd.march import LONGEST
+from terminal import Terminal, as_in_a_terminal, press  # noqa: F401 (a fixture that acts by itself)
 
 UM = 1e-6
 THZ = 2e12 * np.pi
@@ -286,36 +287,6 @@ def test_a_folder_that_does_not_exist_is_refused_before_the_run(tmp_path: Path) 
 
 
 # --- Nothing is lost -------------------------------------------------------------------------------------------------
-
-
-class Terminal:
-    """A stderr that calls `act` at its nth line."""
-
-    def __init__(self, act: Callable[[], None], line: int):
-        self.act, self.line, self.text = act, line, ""
-
-    def isatty(self) -> bool:
-        return True
-
-    def flush(self) -> None:
-        pass
-
-    def write(self, text: str) -> None:
-        self.text += text
-        if self.text.count("\r") == self.line and text.startswith("\r"):
-            self.act()
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_terminal() -> Iterator[None]:
-    """Ctrl-C as Python handles it: a process that a script starts in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def press() -> None:
-    signal.raise_signal(signal.SIGINT)
 
 
 def press_elsewhere() -> None:

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from diffnr import Drive, metrics, port_response, tcmt
 from diffnr.checks import rate_field, real_field, require
 from optimize import Interval
 from optimize.minimise import CHUNK, Minimum, minimise
+from terminal import Terminal, as_in_a_terminal, press  # noqa: F401 (a fixture that acts by itself)
 
 ROOT = Path(__file__).parents[1]
 EPS = np.finfo(float).eps
@@ -265,36 +266,6 @@ def test_a_model_that_refuses_the_end_costs_no_step() -> None:
     assert float(best.model.x) == pytest.approx(2.0, abs=1e-8)  # as below, with a gradient of at most 1e-8
     assert float(best.gradient_norm) < 1e-8
     assert best.message.endswith("The model itself refuses these values: Argument x must be below 1, but was 2.")
-
-
-class Terminal:
-    """A stderr that calls `act` at its nth line."""
-
-    def __init__(self, act: Callable[[], None], line: int):
-        self.act, self.line, self.text = act, line, ""
-
-    def isatty(self) -> bool:
-        return True
-
-    def flush(self) -> None:
-        pass
-
-    def write(self, text: str) -> None:
-        self.text += text
-        if self.text.count("\r") == self.line and text.startswith("\r"):
-            self.act()
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_terminal() -> Iterator[None]:
-    """Ctrl-C as Python handles it: a process that a script starts in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def press() -> None:
-    signal.raise_signal(signal.SIGINT)
 
 
 def raise_at_once() -> None:

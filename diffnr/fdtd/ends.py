@@ -34,7 +34,7 @@ class Sponge(AbstractEnd):
     **Good values:** 100 µm and more for the fast mode of a terahertz guide; the slower a wave, the shorter it may be.
     Measured reflections: docs/field.md.
 
-    **Raises:** `ValueError` for a thickness or a rate that is not positive, a thickness beyond the grid's.
+    **Raises:** `ValueError` for a thickness that is not positive or beyond the grid's, a negative rate.
 
     Source: a loss matched in E and H, with the current in it as well, so that no bias makes it grow.
     """
@@ -78,10 +78,10 @@ class MatchedLayer(AbstractEnd):
 
     - `cells`: its thickness in cells, static. `index`: of the medium it ends, by which the default σ is set.
     - `reflection`: the reflection at normal incidence by its decay alone, by which σ is set at the wall.
-    - `stretch`: κ at the wall, above 1 where evanescent fields reach it. `shift`: α at its face, 1/s; default 1e-2 of
-      σ, which ends the field of static charge.
+    - `stretch`: κ at the wall, above 1 where evanescent fields reach it. `shift`: α at its face, as a share of σ at the
+      wall: what ends the field of static charge.
 
-    **Raises:** `ValueError` for fewer than four cells, or as many as the grid has.
+    **Raises:** `ValueError` for fewer than four cells, or as many as the grid has; a reflection that is not positive.
 
     Source: Roden and Gedney's recursive convolution, at the scheme's own times.
     """
@@ -110,6 +110,8 @@ class MatchedLayer(AbstractEnd):
         require(self.cells >= 4, "cells", "be at least 4", self.cells)
         require(self.order >= 1, "order", "be at least 1", self.order)
         check_fields(self)
+        if is_concrete(self.reflection):
+            require(bool(self.reflection > 0), "reflection", "be positive", self.reflection)
 
     def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
         require(self.cells < sizes.size, side, f"have fewer cells than the grid, {sizes.size}", self.cells)

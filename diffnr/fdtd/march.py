@@ -54,8 +54,7 @@ class Task(eqx.Module):
     def advance(self, state: State, step: Array, table: tuple[Any, Any]) -> tuple[State, Inexact[Array, " probe"]]:
         """The state one step later, and what the probes read there."""
         strengths, factors = table
-        fields = drive(self.update, self.sources, self.update.magnetic(state.fields), strengths, magnetic=True)
-        fields = drive(self.update, self.sources, self.update.electric(fields), strengths, magnetic=False)
+        fields = driven_step(self.update, self.sources, state.fields, strengths)
         sums = tuple(
             # Not the bound method: lax.cond would hash it, and its arrays with it.
             lax.cond(step % t.stride == 0, lambda *a, t=t: t.add(*a), lambda total, *_: total, total, fields, factor)
@@ -69,11 +68,13 @@ class Task(eqx.Module):
         return jnp.stack([probe.read(self.grid, fields) for probe in self.probes]) if self.probes else nothing
 
 
-def drive(update: Update, sources: tuple[Source, ...], fields: Fields, strengths: Any, *, magnetic: bool) -> Fields:
-    """The fields with the sources of Hz, or those of E, added."""
-    for (source, _), strength in zip(sources, strengths, strict=True):
-        if (source.component == "hz") == magnetic:
-            fields = source.drive(update, fields, strength)
+def driven_step(update: Update, sources: tuple[Source, ...], fields: Fields, strengths: Any) -> Fields:
+    """The fields one step later, with sources of these strengths added: those of Hz and those of E in their halves."""
+    for half, magnetic in ((update.magnetic, True), (update.electric, False)):
+        fields = half(fields)
+        for (source, _), strength in zip(sources, strengths, strict=True):
+            if (source.component == "hz") == magnetic:
+                fields = source.drive(update, fields, strength)
     return fields
 
 
