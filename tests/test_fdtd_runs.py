@@ -200,7 +200,7 @@ def test_an_interrupted_run_goes_on_from_its_file(tmp_path: Path, monkeypatch: p
     file = tmp_path / "run"
     with monkeypatch.context() as patched:
         patched.setattr("diffnr.progress.REFRESH", 0.0)
-        patched.setattr(sys, "stderr", Terminal(raise_at_once, 3))
+        patched.setattr(sys, "stderr", Terminal(raise_at_once, 2))
         with pytest.raises(KeyboardInterrupt):
             run(701, checkpoint=file, checkpoint_every=64)
     assert file.exists()  # of the chunks before

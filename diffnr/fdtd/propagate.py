@@ -26,7 +26,7 @@ from diffnr.fdtd.scene import Scene
 from diffnr.fdtd.transform import FieldTransform
 from diffnr.progress import ProgressBar, interruptible
 
-PACE = 0.5  # seconds between two looks at the clock, about
+PACE = 1.0  # seconds between two looks at the clock, about
 COARSEST = 6.0  # cells a wavelength
 
 
@@ -148,8 +148,8 @@ class _Run:
         # The first chunk has been compiled as well.
         if self.timed and elapsed > 2 * PACE:
             self.pace = max(1, count // 2)
-        elif elapsed < PACE / 2 or not self.timed:
-            self.pace = min(LONGEST, 2 * self.pace)
+        elif elapsed < PACE / 4 or not self.timed:
+            self.pace = min(LONGEST, 4 * self.pace)
         self.timed = True
 
     def save(self) -> None:
