@@ -92,6 +92,10 @@ class AbstractPortModel(eqx.Module):
         `guess` is a state that an earlier call returned for this port, to start from.
         """
 
+    def scatter(self, omegas: Float[Array, " frequency"]) -> Complex[Array, "frequency out in"]:
+        """What `scattering` returns: frequency by frequency, unless a model knows a shorter way."""
+        return _scattering(self, omegas)
+
 
 class PortResponse(eqx.Module):
     """The answer of a model to one drive, applied to one port after another.
@@ -190,7 +194,7 @@ def scattering(model: AbstractPortModel, omegas: Numbers) -> Complex[Array, "fre
     require(model.linear, "model", "be linear for an S-matrix to exist (use port_response)", "a nonlinear model")
     require(omegas.ndim == 1, "omegas", "be a vector", f"an array of shape {omegas.shape}")
     require_finite("omegas", omegas)
-    return _scattering(model, omegas)
+    return model.scatter(omegas)
 
 
 @eqx.filter_jit

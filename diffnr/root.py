@@ -37,6 +37,10 @@ class RESULTS(eqx.Enumeration):
         "The solution continued from the linear response ended in a fold, so that the branch asked for does not exist "
         "at this drive. Pass guess= to choose another branch, or lower the drive."
     )
+    no_wave = (
+        "A driven port has no incoming wave at this frequency: its guide carries none in that direction. "
+        "Name with ports= those that have one."
+    )
 
 
 class RootSolution(eqx.Module):

@@ -2,12 +2,16 @@
 
 from diffnr.fdtd import closed_forms
 from diffnr.fdtd.ends import AbstractEnd, Bloch, Ends, MatchedLayer, Sponge
+from diffnr.fdtd.frequency import SteadyField, frequency
 from diffnr.fdtd.functional import Functional
 from diffnr.fdtd.grid import Grid
+from diffnr.fdtd.guide import CrossSection, GuideModes, Waves, guide_modes, layered_guide
 from diffnr.fdtd.leapfrog import Fields, Update, energy
 from diffnr.fdtd.media import AbstractMedium, AbstractMetal, Dielectric, GyrotropicDrude, Impedance, PerfectConductor
+from diffnr.fdtd.port import Port
 from diffnr.fdtd.propagate import Recording, propagate
 from diffnr.fdtd.scene import AbstractShape, Rectangle, Region, Scene
+from diffnr.fdtd.simulation import Simulation
 from diffnr.fdtd.solver import Leapfrog
 from diffnr.fdtd.transform import FieldTransform
 from diffnr.fdtd.waveforms import Pulse, Tone
@@ -18,26 +22,35 @@ __all__ = [
     "AbstractMetal",
     "AbstractShape",
     "Bloch",
+    "CrossSection",
     "Dielectric",
     "Ends",
     "FieldTransform",
     "Fields",
     "Functional",
     "Grid",
+    "GuideModes",
     "GyrotropicDrude",
     "Impedance",
     "Leapfrog",
     "MatchedLayer",
     "PerfectConductor",
+    "Port",
     "Pulse",
     "Recording",
     "Rectangle",
     "Region",
     "Scene",
+    "Simulation",
     "Sponge",
+    "SteadyField",
     "Tone",
     "Update",
+    "Waves",
     "closed_forms",
     "energy",
+    "frequency",
+    "guide_modes",
+    "layered_guide",
     "propagate",
 ]

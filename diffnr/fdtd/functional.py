@@ -28,21 +28,23 @@ class Functional(eqx.Module):
     **Arguments:**
 
     - `component`: "ex", "ey" or "hz". `corner`: (i, j), the block's lowest indices, static.
-    - `weights`: [p, q], finite, 1/m² for an average.
+    - `weights`: [p, q], finite, 1/m² for an average. A source may have several, [term, p, q], and a waveform that
+      returns [term].
 
     **Raises:** `ValueError` for a component that does not exist, weights that are no matrix or not finite.
     """
 
     component: str = eqx.field(static=True)
     corner: tuple[int, int] = eqx.field(static=True)
-    weights: Float[Array, "p q"]
+    weights: Float[Array, "*term p q"]
 
     def __init__(self, component: str, corner: tuple[int, int], weights: Numbers):
         self.component, self.corner, self.weights = component, corner, as_real(weights, "weights")
 
     def __check_init__(self) -> None:
         require(self.component in COMPONENTS, "component", f"be one of {COMPONENTS}", repr(self.component))
-        require(self.weights.ndim == 2, "weights", "be a matrix", f"of shape {self.weights.shape}")
+        must = "be a matrix, or several of them"
+        require(self.weights.ndim in (2, 3), "weights", must, f"of shape {self.weights.shape}")
         require_finite("weights", self.weights)
 
     @classmethod
@@ -77,14 +79,14 @@ class Functional(eqx.Module):
     def drive(self, update: Update, fields: Fields, strength: Array) -> Fields:
         """The fields with w · strength · cΔt added, over ε∞ for E; for the half of the step that advances F."""
         field = getattr(fields, self.component)
-        weights = update.reach * self.weights * self._gain(update)
-        added = field.at[self._block].add((weights * strength).astype(field.dtype))
+        weights = update.reach * self.weights * self.gain(update)
+        added = field.at[self._block].add(jnp.tensordot(strength, weights, strength.ndim).astype(field.dtype))
         if update.phase is not None and self.component == "ex":
             # The last line is the first of the next period.
             added = added.at[:, -1].set(update.phase * added[:, 0])
         return fields._replace(**{self.component: added})
 
-    def _gain(self, update: Update) -> Array:
+    def gain(self, update: Update) -> Array:
         """What the step does with a field's rate: 1/ε∞ for E, 0 where there is no field, less in a sponge."""
         if self.component == "hz":
             gain = 1.0 if update.fade is None else update.fade.gain
@@ -95,7 +97,7 @@ class Functional(eqx.Module):
 
     @property
     def _block(self) -> tuple[slice, slice]:
-        (i, j), (p, q) = self.corner, self.weights.shape
+        (i, j), (p, q) = self.corner, self.weights.shape[-2:]
         return slice(i, i + p), slice(j, j + q)
 
     def _volumes(self, grid: Grid) -> Float[Array, "p q"]:
@@ -107,7 +109,7 @@ class Functional(eqx.Module):
 def require_on_grid(name: str, functional: Functional, grid: Grid) -> None:
     """Raise unless a functional's block lies on the grid."""
     shape = tuple(points.size for points, _ in _points(grid, functional.component))
-    (i, j), (p, q) = functional.corner, functional.weights.shape
+    (i, j), (p, q) = functional.corner, functional.weights.shape[-2:]
     inside = i >= 0 and i + p <= shape[0] and j >= 0 and j + q <= shape[1]
     was = f"rows {i} to {i + p}, columns {j} to {j + q}"
     require(inside, name, f"have blocks inside of the {shape[0]} × {shape[1]} points of {functional.component}", was)

@@ -1,0 +1,136 @@
+"""Lines in traces: frequencies and decays of what rings, by harmonic inversion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from diffnr.checks import Numbers, require, require_finite
+
+MOST = 600  # samples that the pencil is made of, unless the band needs more
+STOP = 84.0  # transition of a filter of −200 dB, in samples times rad (Kaiser)
+
+
+class RingDown(eqx.Module):
+    """Lines Re Σ a e^{(iω − γ)t} of traces, the strongest first, NaN beyond `count`; t = 0 is their first sample.
+
+    **Fields:** `omega` [line], rad/s; `gamma` [line], 1/s; `amplitudes` complex [trace, line]; `valid` [line].
+    """
+
+    omega: Float[Array, " line"]
+    gamma: Float[Array, " line"]
+    amplitudes: Complex[Array, "trace line"]
+    valid: Bool[Array, " line"]
+
+    @property
+    def count(self) -> Int[Array, ""]:
+        """How many there are."""
+        return jnp.sum(self.valid)
+
+    @property
+    def q(self) -> Float[Array, " line"]:
+        """Q = ω/2γ."""
+        return self.omega / (2 * self.gamma)
+
+
+def ring_down(
+    traces: Numbers, step: Numbers, *, band: tuple[float, float], num_lines: int = 8, tolerance: float = 1e-10
+) -> RingDown:
+    """Frequencies and decays in traces of what rings freely, far finer than 1/duration.
+
+        trace(t) = Σ a e^{(iω − γ)t}       by the matrix pencil of Hankel matrices of all traces together
+
+    The traces are shifted to the band's middle and thinned out behind a filter, which leaves sums of exponentials what
+    they are; the pencil is half as long as what remains, and of the rank of the singular values above `tolerance`.
+
+    **Arguments:**
+
+    - `traces`: [time] or [probe, time], real, or complex of e^{+iωt} alone; evenly spaced, from after the source's end.
+    - `step`: the time between samples, s. `band`: (lowest, highest) ω in rad/s that are kept; others may be there.
+    - `num_lines`: the most lines, static. `tolerance`: of singular values over the largest; above the traces' noise.
+
+    **Returns:** a `RingDown`. It runs outside of jax: for derivatives use `resonances`.
+
+    **Good values:** a band of a few tenths of its middle. Lines should fall by a few 10⁻³ at least within the traces;
+    that `tolerance` changes nothing is the test of a result. Two traces tell lines apart that one does not.
+
+    **Raises:** `ValueError` for traces shorter than three periods of the band's middle or not finite, a band that does
+    not rise or is beyond what the step can tell.
+
+    Source: Hua and Sarkar's matrix pencil, with the decimation of Mandelshtam and Taylor's harmonic inversion.
+    """
+    data = np.atleast_2d(np.asarray(traces))
+    require(data.ndim == 2, "traces", "be [time] or [probe, time]", f"of shape {data.shape}")
+    require_finite("traces", data)
+    spacing = float(np.asarray(step))
+    require(spacing > 0, "step", "be positive", spacing)
+    low, high = map(float, band)
+    limit = np.pi / spacing
+    require(0 <= low < high < limit, "band", f"be (lowest, highest) between 0 and {limit:.4g} rad/s", band)
+    periods = data.shape[1] * spacing * (low + high) / (4 * np.pi)
+    require(periods >= 3, "traces", "last for three periods of the band's middle at least", f"{periods:.3g} of them")
+    middle, width = (low + high) / 2, high - low
+    thinned, filtered, every = _thinned(
+        data * np.exp(-1j * middle * spacing * np.arange(data.shape[1])), width * spacing
+    )
+    turns = _pencil(thinned, tolerance)
+    rates = np.log(turns) / (every * spacing)  # iω − γ, from the band's middle
+    amplitudes = _amplitudes(thinned, turns)
+    # What the filter did to each line.
+    amplitudes = amplitudes / (filtered @ np.exp(np.outer(np.arange(filtered.size), rates * spacing)))
+    inside = np.abs(rates.imag) <= width / 2
+    rates, amplitudes = rates[inside] + 1j * middle, amplitudes[:, inside] * (1 if np.iscomplexobj(traces) else 2)
+    strongest = np.argsort(-np.sum(np.abs(amplitudes) ** 2, axis=0))[:num_lines]
+    return _lines(rates[strongest], amplitudes[:, strongest], num_lines)
+
+
+def _thinned(data: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """Every so many samples behind a filter; the filter; and how many. `width`: of the band, rad a sample."""
+    every = max(1, min(data.shape[1] // MOST, int(2 * np.pi / (4 * width))))
+    if every == 1:
+        return data, np.ones(1), 1
+    # What would fold into the band is stopped.
+    count = int(STOP / (2 * np.pi / every - width)) | 1
+    at = np.arange(count) - count // 2
+    weights = np.sinc(at / every) * np.kaiser(count, 20.0)
+    weights /= np.sum(weights)
+    starts = np.arange(0, data.shape[1] - count + 1, every)
+    windows = np.lib.stride_tricks.sliding_window_view(data, count, axis=1)[:, starts]
+    return windows @ weights, weights, every
+
+
+def _pencil(data: np.ndarray, tolerance: float) -> np.ndarray:
+    """By what lines are multiplied from sample to sample."""
+    half = data.shape[1] // 2
+    hankel = np.concatenate([np.lib.stride_tricks.sliding_window_view(row, half + 1) for row in data])
+    _, sizes, rows = np.linalg.svd(hankel, full_matrices=False)
+    kept = np.conj(rows[: max(1, int(np.sum(sizes > tolerance * sizes[0])))]).T
+    # Columns of `kept` span the conjugates of (1, z, z², …).
+    shift = np.linalg.lstsq(kept[:-1], kept[1:], rcond=None)[0]
+    return np.conj(np.linalg.eigvals(shift))
+
+
+def _amplitudes(data: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """By least squares under a smooth window, so that what is no line, far from the band, does not leak into it."""
+    count = data.shape[1]
+    powers = turns ** np.arange(count)[:, None]
+    # Scaled, so that what grows by round-off does not overflow.
+    scale = np.max(np.abs(powers), axis=0)
+    window = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 4
+    found = np.linalg.lstsq(window[:, None] * powers / scale, window[:, None] * data.T, rcond=None)[0]
+    return (found / scale[:, None]).T
+
+
+def _lines(rates: Any, amplitudes: Any, num_lines: int) -> RingDown:
+    count = rates.size
+    pad = lambda x: np.concatenate([x, np.full((*x.shape[:-1], num_lines - count), np.nan)], axis=-1)  # noqa: E731
+    return RingDown(
+        jnp.asarray(pad(rates.imag)),
+        jnp.asarray(pad(-rates.real)),
+        jnp.asarray(pad(amplitudes)),
+        jnp.asarray(np.arange(num_lines) < count),
+    )
