@@ -30,7 +30,7 @@ from diffnr.fdtd.leapfrog import Update
 from diffnr.root import frozen
 
 Edges = tuple[Array, Array]  # Ex and Ey
-KEPT = 2**30  # bytes of factors that are kept, about
+KEPT = 2**29  # bytes of factors that are kept, about: a handful of 37,000 cells
 ROUGH = 1e-10  # residual, over the sizes of what cancels in it, from which on factors do not serve
 PART = 40  # unknowns that are not dissected further
 

@@ -96,9 +96,10 @@ def solve(update: Update, omega: Numbers, ex: Array, ey: Array, hz: Array | None
     """
     precise = in_double(update)
     omega, z = _turns(precise, omega)
-    ex, ey, hz = (None if part is None else part.astype(z.dtype) for part in (ex, ey, hz))
-    right = (ex, ey)
+    ex, ey = ex.astype(z.dtype), ey.astype(z.dtype)
+    right = ex, ey
     if hz is not None:
+        hz = hz.astype(z.dtype)
         pushed = harmonic_step(precise, jnp.zeros_like(ex), jnp.zeros_like(ey), z, hz)
         right = ex + pushed.ex, ey + pushed.ey
     fields = phasors(precise, omega, steady_edges(precise, z, right), hz)

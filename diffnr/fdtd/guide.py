@@ -17,7 +17,7 @@ from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
 from diffnr.fdtd.column import COLUMNS, MIDDLE, Column, Cut, eigenpairs, polished, resolved
 from diffnr.fdtd.ends import AbstractEnd, Ends
 from diffnr.fdtd.grid import Grid
-from diffnr.fdtd.leapfrog import COURANT, Update
+from diffnr.fdtd.leapfrog import Update, step_of
 from diffnr.fdtd.media import AbstractMedium
 from diffnr.fdtd.scene import Rectangle, Scene
 from diffnr.root import frozen
@@ -71,29 +71,29 @@ class Waves(eqx.Module):
     - `k`: Re k, rad/m, signed by the phase: negative for waves to −x, but for backward waves. `attenuation`: |Im k|,
       1/m, by which the amplitude falls on the way. `group_velocity`: dω/dk, m/s, signed.
     - `valid`: whether there is such a wave. `ex` [ny + 1], `ey`, `hz` [ny]: its profile in V/m (Hz times the vacuum's
-      impedance), at 1 W per metre along z, where it is largest Ey being real and positive but for loss, all referred to
-      the vertical line of Ey.
+      impedance), at 1 W per metre along z, all referred to the vertical line of Ey; that is real and positive, but
+      for loss, at its lowest edge that has .9 of the largest amplitude.
     - `launch`, `read`: `Cut`s: what a step adds to make the wave from a line on, and the weights that read its
       amplitude.
     """
 
-    k: Float[Array, " mode"]
-    attenuation: Float[Array, " mode"]
-    group_velocity: Float[Array, " mode"]
-    valid: Bool[Array, " mode"]
-    ex: Complex[Array, "mode y_line"]
-    ey: Complex[Array, "mode y"]
-    hz: Complex[Array, "mode y"]
+    k: Float[Array, "*mode"]
+    attenuation: Float[Array, "*mode"]
+    group_velocity: Float[Array, "*mode"]
+    valid: Bool[Array, "*mode"]
+    ex: Complex[Array, "*mode y_line"]
+    ey: Complex[Array, "*mode y"]
+    hz: Complex[Array, "*mode y"]
     launch: Cut
     read: Cut
 
     @property
-    def count(self) -> Int[Array, ""]:
+    def count(self) -> Int[Array, "*batch"]:
         """How many there are, among those asked for."""
-        return jnp.sum(self.valid)
+        return jnp.sum(self.valid, axis=-1)
 
     @property
-    def wavenumber(self) -> Complex[Array, " mode"]:
+    def wavenumber(self) -> Complex[Array, "*mode"]:
         """k, complex: Im k < 0 for waves to +x that lose."""
         return self.k - 1j * jnp.sign(self.group_velocity) * self.attenuation
 
@@ -167,8 +167,7 @@ def guide_modes(
     require_finite("omega", omega)
     require(not is_concrete(omega) or bool(omega > 0), "omega", "be positive", omega)
     require(isinstance(num_modes, int) and num_modes >= 1, "num_modes", "be an integer of at least 1", repr(num_modes))
-    step = COURANT * cross_section.scene.longest_step if step is None else as_real(step, "step")
-    return _guide_modes(cross_section, omega, num_modes, step)
+    return _guide_modes(cross_section, omega, num_modes, step_of(cross_section.scene, step))
 
 
 @eqx.filter_jit
@@ -253,8 +252,10 @@ def _normalised(column: Column, turn: Array, u: Array, v: Array, slopes: Any, di
 
 
 def _phase(profile: Array) -> Array:
-    """What makes a profile real and positive where it is largest."""
-    value = profile[jnp.argmax(jnp.abs(profile))]
+    """What makes a profile real and positive at its lowest edge that has .9 of the largest amplitude or more: of two
+    equal ones, as odd waves have, always the same."""
+    size = jnp.abs(profile)
+    value = profile[jnp.argmax(size >= 0.9 * jnp.max(size))]
     return jnp.conj(value) / jnp.abs(value)
 
 

@@ -84,16 +84,7 @@ class Update(eqx.Module):
 
     @classmethod
     def of(cls, scene: Scene, step: Any = None, dtype: Any = None) -> Update:
-        longest = scene.longest_step
-        step = COURANT * longest if step is None else as_real(step, "step")
-        if is_concrete(step, longest):
-            require(bool(step > 0), "step", "be positive", f"{float(step):g}")
-            require(
-                bool(step < longest),
-                "step",
-                f"be below {float(longest):.6g} s, beyond which fields grow",
-                f"{float(step):g}",
-            )
+        step = step_of(scene, step)
         grid, reach = scene.grid, LIGHT * step
         sizes = (grid.dx, grid.dy, *scene.between)
         stretched, layers = layers_of(scene.ends, grid, step, sizes)
@@ -205,6 +196,19 @@ class Update(eqx.Module):
         if self.phase is None:
             return jnp.pad(edges, ((0, 0), (1, 1)))
         return jnp.concatenate([edges, self.phase * edges[:, :1]], axis=1)
+
+
+def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
+    """Δt in s: the one given if it is below the longest one, or .95 of that."""
+    longest = scene.longest_step
+    if step is None:
+        return COURANT * longest
+    step = as_real(step, "step")
+    if is_concrete(step, longest):
+        require(bool(step > 0), "step", "be positive", f"{float(step):g}")
+        must = f"be below {float(longest):.6g} s, beyond which fields grow"
+        require(bool(step < longest), "step", must, f"{float(step):g}")
+    return step
 
 
 def _faded(scene: Scene, step: Array) -> tuple[Fade | None, Array, tuple[Array, Array]]:

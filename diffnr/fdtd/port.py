@@ -16,7 +16,7 @@ from diffnr.fdtd.guide import CrossSection, GuideModes, Waves, guide_modes, near
 from diffnr.fdtd.leapfrog import Update
 from diffnr.fdtd.march import Source
 from diffnr.fdtd.scene import Scene
-from diffnr.fdtd.waveforms import HermitePulses, Pulse
+from diffnr.fdtd.waveforms import HermitePulses, Pulse, Tone
 
 BEHIND = 4  # cells from a port to its source
 SIGNS = {"+x": 1, "-x": -1}
@@ -96,7 +96,7 @@ class Ports(eqx.Module):
 class Wave(eqx.Module):
     """One wave at a port, of zeros where there is none."""
 
-    valid: Bool[Array, ""]
+    valid: Bool[Array, "*batch"]
     launch: Cut
     read: Cut
 
@@ -111,18 +111,37 @@ class Wave(eqx.Module):
         return jnp.sum(self.read.ex * ex) + jnp.sum(self.read.before * ey[0]) + jnp.sum(self.read.at * ey[1])
 
 
+def wave_sources(cut: Cut, line: int, update: Update, waveform: Pulse | Tone) -> list[Source]:
+    """Sources of a cut at a line, with a waveform in phase and in quadrature."""
+    ahead = eqx.tree_at(lambda w: w.phase, waveform, waveform.phase + jnp.pi / 2)
+    # Sources of E are driven half a step before it is there.
+    early = jnp.exp(-0.5j * waveform.omega * update.step)
+    found: list[Source] = []
+    for component, weights in _weights(cut, line, update):
+        # Re(w e^{iφ}) = Re w cos φ + Im w cos(φ + π/2)
+        for numbers, beat in (((early * weights).real, waveform), ((early * weights).imag, ahead)):
+            found.append((Functional(component, (line - 1, 0), numbers), beat))
+    return found
+
+
 def pulse_sources(cuts: Sequence[Cut], line: int, update: Update, pulse: Pulse) -> list[Source]:
     """Sources Σ_n (ω − ω0)^n c_n of cuts c_n at a line, in time."""
-    factors = (1j / pulse.width) ** jnp.arange(len(cuts))
-    parts = {"ex": [cut.ex[None] for cut in cuts], "ey": [jnp.stack([cut.before, cut.at]) for cut in cuts]}
+    factors = ((1j / pulse.width) ** jnp.arange(len(cuts)))[:, None, None]
+    parts = zip(*(_weights(cut, line, update) for cut in cuts), strict=True)
     found: list[Source] = []
-    for component, part in parts.items():
-        gain = update.reach * Functional(component, (line - 1, 0), jnp.ones(part[0].shape)).gain(update)
-        scale = factors[:, None, None] * jnp.where(gain > 0, 1 / jnp.where(gain > 0, gain, 1.0), 0.0)
-        weights = scale * jnp.stack(part)
-        # Re(w e^{iφ}) = Re w cos φ + Im w cos(φ + π/2)
+    for terms in parts:
+        weights = factors * jnp.stack([weights for _, weights in terms])
         both = jnp.concatenate([weights.real, weights.imag])
-        found.append((Functional(component, (line - 1, 0), both), HermitePulses(pulse, len(cuts))))
+        found.append((Functional(terms[0][0], (line - 1, 0), both), HermitePulses(pulse, len(cuts))))
+    return found
+
+
+def _weights(cut: Cut, line: int, update: Update) -> list[tuple[str, Array]]:
+    """Of Ex and Ey, complex weights of functionals that add a cut in a step."""
+    found = []
+    for component, part in (("ex", cut.ex[None]), ("ey", jnp.stack([cut.before, cut.at]))):
+        gain = update.reach * Functional(component, (line - 1, 0), jnp.ones(part.shape)).gain(update)
+        found.append((component, jnp.where(gain > 0, part / jnp.where(gain > 0, gain, 1.0), 0.0)))
     return found
 
 

@@ -168,7 +168,7 @@ def _are_new(x: Complex[Array, "mode unknown"]) -> Bool[Array, " mode"]:
     """Whether no mode before it has the same vector."""
     x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
     alike = jnp.abs(jnp.conj(x) @ x.T) > 1 - 1e-6
-    return ~jnp.any(alike & jnp.tri(x.shape[0], k=-1).astype(bool), axis=1)
+    return ~jnp.any(jnp.tril(alike, k=-1), axis=1)
 
 
 def _is_shape(value: Any) -> bool:
@@ -180,10 +180,10 @@ def _nearest(num_modes: int, pattern: Pattern, entries: Any, slopes: Any) -> tup
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
     size = pattern.order.size
     away, vectors = np.full(num_modes, np.nan, complex), np.full((num_modes, size), np.nan, complex)
-    turned = LinearOperator((size, size), lambda v: -inverse(slope @ v.ravel()), dtype=complex)
+    turned = LinearOperator((size, size), lambda v: -inverse(slope @ v.ravel()), dtype=complex)  # pyright: ignore[reportCallIssue]
     start = np.random.default_rng(0).normal(size=size) + 0j
     try:
-        found, right = eigs(turned, min(num_modes, size - 2), v0=start, tol=1e-8)[:2]  # pyright: ignore[reportArgumentType]
+        found, right = eigs(turned, min(num_modes, size - 2), v0=start, tol=1e-5, maxiter=50)[:2]  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as stop:
         found, right = stop.eigenvalues, stop.eigenvectors
     order = np.argsort(-np.abs(found))

@@ -17,12 +17,12 @@ from diffnr.fdtd.column import Cut
 from diffnr.fdtd.frequency import solve
 from diffnr.fdtd.leapfrog import Fields, Update
 from diffnr.fdtd.march import Source
-from diffnr.fdtd.port import Port, Ports, Wave, pulse_sources
+from diffnr.fdtd.port import Port, Ports, Wave, pulse_sources, wave_sources
 from diffnr.fdtd.propagate import Recording, propagate
 from diffnr.fdtd.scene import Scene
 from diffnr.fdtd.transform import FieldTransform
-from diffnr.fdtd.waveforms import Pulse
-from diffnr.ports import AbstractPortModel, Drive
+from diffnr.fdtd.waveforms import Pulse, Tone
+from diffnr.ports import AbstractPortModel, Drive, require_port
 from diffnr.root import RESULTS
 
 SMOOTH, LONG = 6.0, 60.0  # ωτ of a pulse: at least, lest it leave static charge, and at most
@@ -117,6 +117,32 @@ class Simulation(AbstractPortModel):
         require(incoming.shape == (self.num_ports,), "incoming", must, f"of shape {incoming.shape}")
         return _fields(self, omega, incoming)
 
+    def amplitudes(self, omega: Numbers, fields: Fields) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
+        """(a, b) [port] in √(W/m): what comes in and goes out at the ports, of phasors of any field on this grid.
+
+        **Arguments:** `omega`: [], rad/s; `fields`: phasors, as of `fields`, `frequency`, or a `FieldTransform` of all of
+        Ex and of Ey (Hz is not asked for).
+        """
+        return _amplitudes(self, as_real(omega, "omega"), fields.ex, fields.ey)
+
+    def sources(self, port: int, waveform: Pulse | Tone) -> list[Source]:
+        """What launches a port's wave in `propagate`, with its profile at the waveform's frequency.
+
+        **Arguments:** `port`: which; `waveform`: a `Pulse` or `Tone`, of which 1 is an amplitude of 1 √(W/m) at the line
+        four cells behind the port.
+
+        **Raises:** `ValueError` where the guide has no such wave in that direction at that frequency.
+        """
+        require_port("port", port, self.num_ports)
+        update = self.update
+        wave, _ = _waves_at_all(self, update.step, waveform.omega[None])[port]
+        found = jax.tree_util.tree_map(lambda leaf: leaf[0], wave)
+        if is_concrete(found.valid):
+            chosen = self.ports.each[port]
+            must = f"have a frequency at which its port has a wave to {chosen.direction} of number {chosen.mode}"
+            require(bool(found.valid), "waveform", must, f"at {float(waveform.omega):.6g} rad/s, where it has none")
+        return wave_sources(found.launch, self.ports.source_line(port), update, waveform)
+
     def scatter(self, omegas: Float[Array, " frequency"]) -> Complex[Array, "frequency out in"]:
         """S over a band, by one pulse a port."""
         update, pulse = self.update, _pulse(omegas)
@@ -161,6 +187,17 @@ def _solved(simulation: Simulation, omega: Array) -> _Solved:
     )
     sends = jnp.stack([wave.valid for wave, _ in waves])
     return _Solved(fields, _whole(incoming, sends), _quotient(incoming, outgoing, sends), sends)
+
+
+@eqx.filter_jit
+def _amplitudes(simulation: Simulation, omega: Array, ex: Array, ey: Array) -> tuple[Array, Array]:
+    ports = simulation.ports
+    waves = ports.waves(simulation.scene, simulation.update.step, omega)
+    seen = [
+        [wave.amplitude(ex[line - 1], ey[line - 1 : line + 1]) for wave in pair]
+        for pair, line in zip(waves, ports.lines, strict=True)
+    ]
+    return jnp.stack([a for a, _ in seen]), jnp.stack([b for _, b in seen])
 
 
 @eqx.filter_jit

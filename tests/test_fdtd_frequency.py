@@ -1,0 +1,285 @@
+"""The field at one frequency: equal to the run in time, reciprocal, differentiable, factorised once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+from diffnr import fdtd
+from diffnr.fdtd import direct_solve
+from diffnr.fdtd.frequency import SteadyField, frequency
+
+UM = 1e-6
+THZ = 2e12 * np.pi
+OMEGA = 1.5 * THZ
+GRID = fdtd.Grid.refined([0.0, 60 * UM], [0.0, 18 * UM, 30 * UM], 2 * UM, fine_y={18 * UM: UM})
+SPONGES = fdtd.Sponge(24 * UM, rate=3e13), fdtd.Sponge(24 * UM, rate=3e13)
+
+
+def insb(bias: float | Array = -0.25, nu: float | Array = 0.05) -> fdtd.GyrotropicDrude:
+    return fdtd.GyrotropicDrude(15.6, 2 * THZ, nu * 2 * THZ, bias * 2 * THZ)
+
+
+def guide(bias: float | Array = -0.25, nu: float | Array = 0.05, grid: fdtd.Grid = GRID) -> fdtd.Scene:
+    below = fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM])
+    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), [(below, insb(bias, nu))], fdtd.Ends(*SPONGES))
+
+
+def walled() -> fdtd.Scene:
+    wall = fdtd.Rectangle([52 * UM, 60 * UM], [0.0, 30 * UM]), fdtd.Impedance.of_conductor(2000.0, 1.24 * THZ)
+    plasma = fdtd.Rectangle([10 * UM, 50 * UM], [0.0, 18 * UM]), insb()
+    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), [plasma, wall], fdtd.Ends(left=SPONGES[0]))
+
+
+def layered() -> fdtd.Scene:
+    layer = fdtd.MatchedLayer(6, 2.0)
+    grid = fdtd.Grid.uniform((0.0, 40 * UM), (0.0, 40 * UM), 2 * UM)
+    return fdtd.Scene.of(grid, fdtd.Dielectric(4.0), ends=fdtd.Ends(layer, layer, layer, layer))
+
+
+def repeated(wavenumber: float | None, bias: float = -0.25) -> fdtd.Scene:
+    plasma = fdtd.Rectangle([20 * UM, 40 * UM], [0.0, 18 * UM]), insb(bias)
+    bloch = fdtd.Bloch(wavenumber)
+    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), [plasma], fdtd.Ends(*SPONGES, bloch, bloch))
+
+
+SCENES: dict[str, Callable[[], fdtd.Scene]] = {
+    "plasma": guide,
+    "wall": walled,
+    "layers": layered,
+    "periodic": lambda: repeated(None),
+    "bloch": lambda: repeated(3e4),
+}
+
+
+def functional(component: str, seed: int, first_line: bool = False) -> fdtd.Functional:
+    """Random weights over a block somewhere."""
+    rng = np.random.default_rng(seed)
+    corner = int(rng.integers(3, 14)), 0 if first_line else int(rng.integers(2, 15))
+    return fdtd.Functional(component, corner, rng.normal(size=(3, 2)))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if "riodic" in name else name for name in SCENES]
+)
+def test_it_is_where_a_run_in_time_stays(name: str) -> None:
+    """A run that begins with the steady fields, each at its own time, reads Re r e^{iωt} from the first step on."""
+    scene, complex_fields = SCENES[name](), name == "bloch"
+    update = fdtd.Update.of(scene)
+    components = ("hz", "ex", "ey")
+    # Ex on the first line of a grid that repeats, where the last line goes with it.
+    sources = [functional(component, k, name in ("periodic", "bloch")) for k, component in enumerate(components)]
+    probes = [functional(component, 5 + k) for k, component in enumerate(components)]
+    strengths = 1.0 + 0.5j, -2.0j, -0.7 + 0.2j
+    found = frequency(scene, update, OMEGA, sources=list(zip(sources, strengths, strict=True)), probes=probes)
+    part = (lambda x: x) if complex_fields else jnp.real
+    earlier, steady = jnp.exp(-0.5j * OMEGA * update.step), found.fields
+    begin = jax.tree_util.tree_map(lambda x: part(x * earlier), steady)._replace(ex=part(steady.ex), ey=part(steady.ey))
+    if steady.memory is not None:
+        begin = begin._replace(memory=tuple((part(m * earlier), part(e)) for m, e in steady.memory))
+    waves = [lambda t, s=s: part(s * jnp.exp(1j * OMEGA * t)) for s in strengths]
+    run = fdtd.propagate(
+        scene, update, 1000, sources=list(zip(sources, waves, strict=True)), probes=probes, fields=begin
+    )
+    expected = part(found.readings[:, None] * jnp.exp(1j * OMEGA * run.ts))
+    scale = np.max(np.abs(expected), axis=1, keepdims=True)
+    # Round-off of the solve, whose condition is about (2/ωΔt)² = 10⁴ (measured: below 10⁻¹²).
+    assert np.max(np.abs(run.traces - expected) / scale) < 1e-11
+
+
+def test_it_is_where_a_tone_from_rest_arrives() -> None:
+    scene = guide()
+    update, source, probe = fdtd.Update.of(scene), functional("hz", 1), functional("hz", 2)
+    tone = fdtd.Tone(OMEGA, 4e-12, 0.4)
+    run = fdtd.propagate(scene, update, 15_000, sources=[(source, tone)], probes=[probe])
+    reading = frequency(scene, update, OMEGA, sources=[(source, np.exp(0.4j))], probes=[probe]).readings[0]
+    late = slice(-100, None)
+    expected = jnp.real(reading * jnp.exp(1j * OMEGA * run.ts[0, late]))
+    # 150 ps after the rise the transients are at 10⁻¹¹ of the field.
+    assert np.max(np.abs(run.traces[0, late] - expected)) < 1e-10 * abs(reading)
+
+
+def test_sources_and_probes_exchange_at_the_turned_bias() -> None:
+    """Of all pairs of functionals, two of each component: G_ab(B) = ± G_ba(−B), the sign that of E with Hz."""
+    functionals = [functional(component, 3 * k + n) for k, component in enumerate(("hz", "ex", "ey")) for n in (0, 1)]
+
+    @jax.jit
+    def matrix(scene: fdtd.Scene, update: fdtd.Update) -> Array:
+        def column(strengths: Array) -> Array:
+            sources = list(zip(functionals, strengths, strict=True))
+            return frequency(scene, update, OMEGA, sources=sources, probes=functionals).readings
+
+        return jax.vmap(column, out_axes=1)(jnp.eye(6))
+
+    there, back = (matrix(scene, fdtd.Update.of(scene)) for scene in (guide(-0.25), guide(0.25)))
+    electric = np.arange(6) >= 2
+    sign = np.where(electric[:, None] == electric, 1, -1)
+    size = np.abs(there)
+    assert np.max(np.abs(there - sign * back.T) / size) < 1e-12  # the issue's bound
+    assert np.max((np.abs(there - sign * there.T) / size)[~np.eye(6, dtype=bool)]) > 0.1
+
+
+@pytest.fixture(scope="module")
+def power() -> Callable[..., Array]:
+    """|reading|² of a probe as a function of numbers of the scene, small enough to be compiled quickly."""
+    sources = [(functional("hz", 1), 1.0), (functional("ey", 3), 0.5j)]
+    weights = np.random.default_rng(0).normal(size=(4, 4))
+    probes = [fdtd.Functional("hz", (20, 5), weights), fdtd.Functional("ex", (8, 3), weights)]
+
+    def power(numbers: dict[str, Array]) -> Array:
+        lines = GRID.y.at[10].add(numbers["line"] * UM)
+        scene = guide(numbers["bias"], numbers["nu"], fdtd.Grid(GRID.x, lines))
+        scene = eqx.tree_at(lambda s: s.eps, scene, scene.eps * numbers["eps"])
+        update = fdtd.Update.of(scene, numbers["step"])
+        readings = frequency(scene, update, numbers["omega"] * THZ, sources=sources, probes=probes).readings
+        return jnp.sum(jnp.abs(readings * jnp.asarray([1.0, 10.0])) ** 2)
+
+    return jax.jit(power)
+
+
+NUMBERS = {
+    "line": jnp.asarray(0.1),
+    "bias": jnp.asarray(-0.25),
+    "nu": jnp.asarray(0.05),
+    "eps": 1 + 0.1 * jax.random.uniform(jax.random.key(0), GRID.shape),
+    "step": jnp.asarray(8e-15),
+    "omega": jnp.asarray(1.4),
+}
+
+
+TANGENTS = {name: jax.random.normal(jax.random.key(k), x.shape) for k, (name, x) in enumerate(NUMBERS.items())}
+TANGENTS["step"] *= 1e-15
+
+
+@pytest.fixture(scope="module")
+def gradient(power: Callable[..., Array]) -> Callable[..., dict[str, Array]]:
+    return jax.jit(jax.grad(power))
+
+
+def differences(along: Callable[[float], Any], h: float = 1e-4) -> Any:
+    """The slope, to fourth order: its own error is (h/scale)⁴ and round-off over h, below 10⁻⁷."""
+    return (8 * (along(h) - along(-h)) - along(2 * h) + along(-2 * h)) / (12 * h)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_gradients_are_those_of_central_differences(name: str, power: Callable, gradient: Callable) -> None:
+    slope = differences(lambda h: float(power({**NUMBERS, name: NUMBERS[name] + h * TANGENTS[name]})))
+    assert float(jnp.sum(gradient(NUMBERS)[name] * TANGENTS[name])) == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_forward_mode_and_second_derivatives(gradient: Callable) -> None:
+    """Forward over reverse: the gradient's own derivative in ω."""
+    at = lambda h: {**NUMBERS, "omega": NUMBERS["omega"] + h}  # noqa: E731
+    again, curvature = jax.jit(lambda h: jax.jvp(lambda h: gradient(at(h)), (h,), (jnp.ones(()),)))(0.0)
+    assert again["bias"] == pytest.approx(float(gradient(NUMBERS)["bias"]), rel=1e-9)  # round-off and condition
+    for name in ("bias", "omega", "line"):
+        slope = differences(lambda h, name=name: float(gradient(at(h))[name]))
+        assert float(curvature[name]) == pytest.approx(slope, rel=1e-6), name
+
+
+def test_jit_and_vmap_are_the_loop() -> None:
+    scene, source, probe = guide(), functional("hz", 1), functional("ey", 2)
+    update = fdtd.Update.of(scene)
+
+    def reading(omega: Any, strength: Any) -> Array:
+        return frequency(scene, update, omega, sources=[(source, strength)], probes=[probe]).readings[0]
+
+    omegas = jnp.asarray([1.2, 1.5, 1.6]) * THZ
+    loop = np.asarray([reading(omega, 1.0) for omega in omegas])
+    # Round-off only: other programs add up in another order, times the condition of the system.
+    np.testing.assert_allclose(jax.jit(reading)(omegas[0], 1.0), loop[0], rtol=1e-11)
+    np.testing.assert_allclose(jax.vmap(lambda omega: reading(omega, 1.0))(omegas), loop, rtol=1e-11)
+
+
+def test_right_sides_and_gradients_share_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    splu = direct_solve.splu
+    monkeypatch.setattr(direct_solve, "splu", lambda *args, **options: made.append(1) or splu(*args, **options))
+    direct_solve._kept.clear()
+    scene, source, probes = guide(), functional("hz", 1), [functional("ey", 2)]
+    update = fdtd.Update.of(scene)
+
+    def power(strength: Array, omega: Array) -> Array:
+        return jnp.abs(frequency(scene, update, omega, sources=[(source, strength)], probes=probes).readings[0]) ** 2
+
+    many, omega, strengths = jax.jit(jax.vmap(power, (0, None))), jnp.asarray(1.3 * THZ), jnp.arange(1.0, 5.0)
+    many(strengths, omega)
+    many(-strengths, omega)
+    assert len(made) == 1
+    jax.jit(jax.grad(power, argnums=(0, 1)))(1.0, omega)
+    assert len(made) == 1
+    many(strengths, 1.01 * omega)
+    assert len(made) == 2
+
+
+def test_factors_beyond_the_room_for_them_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    direct_solve._kept.clear()
+    monkeypatch.setattr(direct_solve, "KEPT", 0)
+    scene = guide()
+    for omega in (1.3 * THZ, 1.31 * THZ):
+        frequency(scene, fdtd.Update.of(scene), omega, sources=[(functional("hz", 1), 1.0)])
+    assert len(direct_solve._kept) == 1
+
+
+def test_pivots_are_sought_where_the_diagonal_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 2 cos ωΔt = 2 − 2 (cΔt)²/(ε Δy²) M's diagonal is 0 wherever it is that of a uniform medium."""
+    kinds = []
+    factorised = direct_solve._factorised
+    monkeypatch.setattr(
+        direct_solve, "_factorised", lambda m, pivoting: kinds.append(pivoting) or factorised(m, pivoting)
+    )
+    direct_solve._kept.clear()
+    grid = fdtd.Grid.uniform((0.0, 20 * UM), (0.0, 20 * UM), UM)
+    sponge = fdtd.Sponge(8 * UM, rate=1e14)
+    scene = fdtd.Scene.of(grid, fdtd.Dielectric(1.0), ends=fdtd.Ends(left=sponge))
+    update = fdtd.Update.of(scene)
+    omega = float(np.arccos(1 - (update.reach / UM) ** 2) / update.step)
+    right = jnp.zeros((20, 21), complex).at[12, 10].set(1.0), jnp.zeros((21, 20), complex)
+    z = jnp.exp(1j * omega * update.step)
+    found = jax.jit(direct_solve.steady_edges)(update, z, right)
+    assert kinds == [False, True]
+    rest = [np.max(np.abs(a - b)) for a, b in zip(direct_solve.operator(update, z, found), right, strict=True)]
+    assert max(rest) < 1e-12 * max(float(np.max(np.abs(part))) for part in found)  # round-off
+
+
+def test_float32_is_solved_in_float64() -> None:
+    scene = guide()
+    double = frequency(scene, fdtd.Update.of(scene), OMEGA, sources=[(functional("hz", 1), 1.0)])
+    single = frequency(scene, fdtd.Update.of(scene, dtype=jnp.float32), OMEGA, sources=[(functional("hz", 1), 1.0)])
+    assert single.fields.ex.dtype == jnp.complex64
+    # The update's numbers are those of float32, and the solution as sensitive to them as ω/Δω of its resonances.
+    assert np.max(np.abs(single.fields.hz - double.fields.hz)) < 1e-5 * np.max(np.abs(double.fields.hz))
+
+
+def test_a_field_that_is_not_finite_is_said_to_be_so() -> None:
+    scene = guide()
+    update = fdtd.Update.of(scene)
+    update = eqx.tree_at(lambda u: u.ex, update, update.ex.at[4, 4].set(jnp.nan))
+
+    def field(omega: Any) -> SteadyField:
+        return frequency(scene, update, omega, sources=[(functional("hz", 1), 1.0)])
+
+    with pytest.raises(FloatingPointError, match=r"The field at omega = \(?9\.42\d*e\+12.* rad/s is not finite"):
+        field(OMEGA)
+    assert np.all(np.isnan(jax.jit(lambda omega: field(omega).fields.ex)(OMEGA)))
+
+
+@pytest.mark.parametrize(
+    ("omega", "corner", "sentence"),
+    [
+        (-1.0, (3, 3), "Argument omega must have a positive real part, but was -1"),
+        (np.nan, (3, 3), "Argument omega must be finite, but was nan"),
+        ([OMEGA, OMEGA], (3, 3), r"Argument omega must be one number \(use vmap for many\), but was of shape \(2,\)"),
+        (OMEGA, (29, 3), "Argument sources must have blocks inside of the 30 × .* points of hz, but was rows 29 to 32"),
+    ],
+)
+def test_what_cannot_be_is_refused(omega: Any, corner: tuple[int, int], sentence: str) -> None:
+    scene, source = guide(), fdtd.Functional("hz", corner, np.ones((3, 2)))
+    with pytest.raises(ValueError, match=sentence):
+        frequency(scene, fdtd.Update.of(scene), omega, sources=[(source, 1.0)])

@@ -1,0 +1,337 @@
+"""The field as a port model: what waves at ports tell of it, at one frequency and by pulses."""
+
+import functools
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffnr as nr
+from diffnr import fdtd
+from diffnr.fdtd.frequency import solve
+from diffnr.fdtd.leapfrog import Update
+from diffnr.fdtd.port import Ports
+
+UM, THZ = 1e-6, 2e12 * np.pi
+OMEGA_P = 4e12 * np.pi
+SILICON = fdtd.Dielectric(11.68)
+LEFT, RIGHT = 50 * UM, 110 * UM
+
+
+def insb(bias: float, nu: float = 0.0) -> fdtd.GyrotropicDrude:
+    return fdtd.GyrotropicDrude(15.6, OMEGA_P, nu * OMEGA_P, bias * OMEGA_P)
+
+
+def guide(bias: float, nu: float = 0.0, cell: float = 1.0, block: float | None = 4.0, length: int = 160) -> fdtd.Scene:
+    """InSb under silicon, with a block of another permittivity in the silicon, and sponges of 30 µm at both ends."""
+    grid = fdtd.Grid.uniform((0, length * UM), (0, 30 * UM), cell * UM)
+    objects = [(fdtd.Rectangle([-np.inf, np.inf], [0, 18 * UM]), insb(bias, nu))]
+    if block is not None:
+        objects.append((fdtd.Rectangle([77 * UM, 83 * UM], [22 * UM, 27 * UM]), fdtd.Dielectric(block)))
+    sponge = fdtd.Sponge(30 * UM)
+    return fdtd.Scene.of(grid, SILICON, objects, fdtd.Ends(left=sponge, right=sponge))
+
+
+def two_ports(scene: fdtd.Scene, **settings) -> fdtd.Simulation:
+    return fdtd.Simulation(scene, [fdtd.Port(LEFT, "+x"), fdtd.Port(RIGHT, "-x")], **settings)
+
+
+@functools.cache
+def scattered(f: float, bias: float, nu: float = 0.0, cell: float = 1.0) -> np.ndarray:
+    return np.asarray(nr.port_response(two_ports(guide(bias, nu, cell)), nr.Drive(f * THZ)).s)
+
+
+# --- Waves at ports -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("f", "nu"), [(1.24, 0.0), (1.1, 5e-3)])
+@pytest.mark.parametrize("direction", ["+x", "-x"])
+def test_a_wave_driven_in_a_uniform_guide_leaks_into_no_other(f: float, nu: float, direction: str) -> None:
+    scene, omega = guide(-0.25, nu, 0.5, block=None), jnp.asarray(f * THZ)
+    update = Update.of(scene)
+    port, other = fdtd.Port(80 * UM, direction), fdtd.Port(80 * UM, "-x" if direction == "+x" else "+x")
+    ports = Ports.of(scene, [port, other])
+    wave, back = ports.waves(scene, update.step, omega)[0]
+    line = ports.lines[0]
+    nx, ny = scene.grid.shape
+    blank = jnp.zeros((nx, ny + 1), complex), jnp.zeros((nx + 1, ny), complex)
+    found = solve(update, omega, *wave.edges(line, blank))
+
+    def amplitudes(at: int) -> np.ndarray:
+        parts = found.ex[at - 1], found.ey[at - 1 : at + 1]
+        return np.array([complex(w.amplitude(*parts)) for w in (wave, back)])
+
+    # On both sides are what the absorbers send back and forth; the source adds one unit of its own wave and no other.
+    ahead, behind = amplitudes(line + 20 * port.sign), amplitudes(line - 20 * port.sign)
+    k = fdtd.guide_modes(fdtd.CrossSection.of(scene, 80 * UM), omega, step=update.step)
+    turns = [
+        np.exp(-1j * complex(waves.wavenumber[0]) * 10 * UM * sign) for waves, sign in ((k.forward, 1), (k.backward, 1))
+    ][:: port.sign]
+    step = [a * t**-port.sign - b * t**port.sign for a, b, t in zip(ahead, behind, turns, strict=True)]
+    assert step[0] == pytest.approx(1.0, abs=1e-10)  # the issue's bound: round-off of the solve, 1e-11 here
+    assert step[1] == pytest.approx(0.0, abs=1e-10)
+
+
+def test_a_uniform_guide_attenuates_as_its_wavenumber_says() -> None:
+    scene = guide(-0.25, 5e-3, block=None)
+    s = nr.port_response(two_ports(scene), nr.Drive(1.1 * THZ)).s
+    modes = fdtd.guide_modes(fdtd.CrossSection.of(scene, LEFT), 1.1 * THZ, step=Update.of(scene).step)
+    length = RIGHT - LEFT
+    # Round-off of the solve; absorbers that send 2 % back drop out of B/A.
+    assert complex(s[1, 0]) == pytest.approx(complex(jnp.exp(-1j * modes.forward.wavenumber[0] * length)), abs=1e-9)
+    assert complex(s[0, 1]) == pytest.approx(complex(jnp.exp(1j * modes.backward.wavenumber[0] * length)), abs=1e-9)
+    np.testing.assert_allclose(np.diag(s), 0.0, atol=1e-9)
+    assert abs(s[0, 1]) < 0.97 * abs(s[1, 0])
+
+
+# --- What physics says of S ----------------------------------------------------------------------------------------
+
+
+# What bounds them is the power that the block sends into the lattice's own waves, of grid scale, which scatter back
+# from the absorbers: measured 1e-6 (transposition) and 2e-6 (power) at 1 THz in cells of 1 µm, 1e-6 and 7e-6 at 1.15 THz in
+# cells of half a µm. Without carriers there are none, and the bound is 1e-9 (the next test).
+CASES = [(1.0, 1.0, 4e-6), pytest.param(1.15, 0.5, 2e-5, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("f", "cell", "bound"), CASES)
+def test_a_lossless_guide_with_a_block_conserves_power_and_passes_both_ways_alike(
+    f: float, cell: float, bound: float
+) -> None:
+    s = scattered(f, -0.25, 0.0, cell)
+    np.testing.assert_allclose(s.conj().T @ s, np.eye(2), atol=bound)
+    assert abs(abs(s[1, 0]) - abs(s[0, 1])) < bound
+    assert abs(s[0, 0]) ** 2 > 0.01  # there is something to scatter
+    assert abs(np.angle(s[1, 0] / s[0, 1])) > 0.1  # and a bias
+
+
+@pytest.mark.parametrize(("nu", "bound"), [(0.0, 2e-6), (5e-3, 1e-6)])
+def test_turning_the_bias_transposes_s(nu: float, bound: float) -> None:
+    one, other = scattered(1.0, -0.25, nu), scattered(1.0, 0.25, nu)
+    np.testing.assert_allclose(one, other.T, atol=bound)
+    assert np.max(np.abs(one - one.T)) > 0.02
+
+
+def test_several_waves_at_a_line_share_the_power() -> None:
+    grid = fdtd.Grid.uniform((0, 200 * UM), (0, 30 * UM), UM)
+    block = fdtd.Rectangle([97 * UM, 103 * UM], [18 * UM, 24 * UM]), fdtd.Dielectric(2.0)
+    ends = fdtd.Ends(left=fdtd.MatchedLayer(12, 3.4), right=fdtd.MatchedLayer(12, 3.4))
+    scene = fdtd.Scene.of(grid, SILICON, [block], ends)
+    ports = [fdtd.Port(x * UM, way, mode) for x, way in ((60, "+x"), (140, "-x")) for mode in (0, 1)]
+    s = nr.port_response(fdtd.Simulation(scene, ports), nr.Drive(2.2 * THZ)).s
+    # Without carriers the lattice has no waves of its own; what falls off does so within 7 µm.
+    np.testing.assert_allclose(s.conj().T @ s, np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(s, s.T, atol=1e-9)
+    assert np.min(np.abs(s[:2, 2:])) > 0.05  # each goes into each
+
+
+def test_metrics_apply() -> None:
+    response = nr.port_response(two_ports(guide(-0.25, 2e-2)), nr.Drive(1.1 * THZ))
+    isolation = nr.metrics.isolation(response, out=1, into=0)
+    assert float(isolation) == pytest.approx(20 * np.log10(abs(response.s[1, 0] / response.s[0, 1])), abs=1e-12)
+    assert float(isolation) > 0.5
+    assert float(nr.metrics.insertion_loss(response, out=1, into=0)) > 0
+
+
+def test_one_way_bands_have_zeros_and_a_sentence() -> None:
+    simulation = two_ports(guide(-0.25, 2e-2))
+    s = nr.port_response(simulation, nr.Drive(1.5 * THZ), ports=[0]).s
+    assert s[0, 0] == 0
+    assert 0.5 < abs(s[1, 0]) < 1
+    with pytest.raises(RuntimeError, match="no incoming wave at this frequency"):
+        nr.port_response(simulation, nr.Drive(1.5 * THZ))
+    silent = nr.port_response(simulation, nr.Drive(1.5 * THZ), throw=False)
+    assert list(silent.successful) == [True, False]
+    assert np.all(np.isnan(silent.s[:, 1]))
+
+
+# --- Pulses ---------------------------------------------------------------------------------------------------------
+
+
+def test_pulses_find_what_single_frequencies_do() -> None:
+    simulation = two_ports(guide(-0.25, 2e-2))
+    omegas = jnp.array([1.0, 1.04, 1.1]) * THZ
+    s = nr.scattering(simulation, omegas)
+    for omega, found in zip(omegas, s, strict=True):
+        # The issue's bound; the launched profile's polynomial over the band and what rings on leave 2e-10.
+        np.testing.assert_allclose(found, nr.port_response(simulation, nr.Drive(omega)).s, atol=1e-8)
+    back = nr.scattering(simulation, jnp.array([1.5]) * THZ)[0]
+    assert np.all(back[:, 1] == 0)
+    assert abs(back[1, 0]) > 0.5
+
+
+def test_a_tone_launches_one_wave_of_its_amplitude() -> None:
+    scene = guide(-0.25, 2e-2, block=None)
+    simulation, omega = two_ports(scene), 1.1 * THZ
+    period = 2 * np.pi / omega
+    step, steps = float(simulation.update.step), 14_000
+    tone = fdtd.Tone(omega, 12 * period, phase=0.7)
+    # The last periods, by a transform of exactly 40 of them at whole steps: Δt made to fit.
+    samples = round(period / step) + 1
+    simulation = two_ports(scene, step=period / samples)
+    before = fdtd.propagate(scene, simulation.update, steps, sources=simulation.sources(0, tone))
+    parts = [fdtd.FieldTransform(name, omega) for name in ("ex", "ey")]
+    after = fdtd.propagate(
+        scene,
+        simulation.update,
+        samples,
+        sources=simulation.sources(0, tone),
+        transforms=parts,
+        fields=before.fields,
+        begin=steps,
+    )
+    ex, ey = (2 / period * part[0] for part in after.transforms)
+    incoming, outgoing = simulation.amplitudes(omega, after.fields._replace(ex=ex, ey=ey))
+    modes = fdtd.guide_modes(fdtd.CrossSection.of(scene, LEFT), omega, step=simulation.update.step)
+    turn = jnp.exp(-4j * modes.forward.wavenumber[0] * UM)
+    # What is left of the tone's rise and of the absorbers' echo, 2e-6 and less.
+    assert complex(incoming[0]) == pytest.approx(complex(turn * jnp.exp(0.7j)), abs=2e-3)
+    assert abs(complex(outgoing[0])) < 2e-2
+
+
+@pytest.mark.slow
+def test_gradients_through_pulses_are_those_of_single_frequencies() -> None:
+    scene, omega = guide(-0.25, 5e-2), 1.05 * THZ
+
+    def passed(bias: jax.Array, by_pulse: bool) -> jax.Array:
+        moved = eqx.tree_at(lambda s: s.motion, scene, scene.motion.real + 1j * bias * OMEGA_P)
+        simulation = eqx.tree_at(lambda s: s.scene, two_ports(scene, steps=16_000), moved)
+        if by_pulse:
+            return jnp.abs(nr.scattering(simulation, omega[None])[0, 1, 0]) ** 2
+        return jnp.abs(nr.port_response(simulation, nr.Drive(omega)).s[1, 0]) ** 2
+
+    omega = jnp.asarray(omega)
+    slopes = [float(jax.grad(passed)(-0.25, by_pulse)) for by_pulse in (False, True)]
+    assert slopes[1] == pytest.approx(slopes[0], rel=1e-6)  # what rings on after the steps
+    h = 1e-4
+    difference = (passed(-0.25 + h, False) - passed(-0.25 - h, False)) / (2 * h)
+    assert slopes[0] == pytest.approx(float(difference), rel=1e-6)  # h² times the third derivative
+
+
+def test_gradients_at_one_frequency_against_differences() -> None:
+    simulation = two_ports(guide(-0.25, 2e-2), step=2e-15)
+
+    @jax.jit
+    def passed(share: jax.Array) -> jax.Array:
+        scene = simulation.scene
+        eps = scene.eps.at[78:82, 22:27].multiply(1 + share[0])
+        motion, y = scene.motion * (1 + share[1]), scene.grid.y * (1 + share[2])
+        moved = eqx.tree_at(lambda s: (s.eps, s.motion, s.grid.y), scene, (eps, motion, y))
+        changed = eqx.tree_at(lambda s: s.scene, simulation, moved)
+        s = nr.port_response(changed, nr.Drive(1.1 * THZ)).s
+        return jnp.abs(s[1, 0]) ** 2 + jnp.angle(s[0, 1])
+
+    slopes, h = jax.grad(passed)(jnp.zeros(3)), 1e-4
+    for slope, axis in zip(slopes, np.eye(3), strict=True):
+        difference = (passed(h * axis) - passed(-h * axis)) / (2 * h)
+        assert float(slope) == pytest.approx(float(difference), rel=1e-5)  # h² times third over first derivatives
+
+
+def test_fields_hold_the_incoming_wave() -> None:
+    simulation = two_ports(guide(-0.25, 2e-2))
+    fields = simulation.fields(1.1 * THZ, [1.0, 0.0])
+    s = nr.port_response(simulation, nr.Drive(1.1 * THZ)).s
+    ports, scene = simulation.ports, simulation.scene
+    waves = ports.waves(scene, simulation.update.step, jnp.asarray(1.1 * THZ))
+    for number, line in enumerate(ports.lines):
+        seen = [wave.amplitude(fields.ex[line - 1], fields.ey[line - 1 : line + 1]) for wave in waves[number]]
+        np.testing.assert_allclose(seen, [1.0 - number, s[number, 0]], atol=1e-10)  # round-off of the solve
+    # Curl and step hold between the components: Hz of the wave itself, but for what falls off from the block.
+    modes = fdtd.guide_modes(fdtd.CrossSection.of(scene, LEFT), 1.1 * THZ, step=simulation.update.step)
+    half = jnp.exp(-0.5j * modes.forward.wavenumber[0] * UM), jnp.exp(-0.5j * modes.backward.wavenumber[0] * UM)
+    profile = half[0] * modes.forward.hz[0] + half[1] * s[0, 0] * modes.backward.hz[0]
+    line = ports.lines[0]
+    assert float(jnp.linalg.norm(fields.hz[line] - profile) / jnp.linalg.norm(profile)) < 0.02
+
+
+# --- The wall of paper 3's Fig. 4, without its cavity ---------------------------------------------------------------
+
+
+def _wall(cell: float, bias: float, sigma: float) -> fdtd.Simulation:
+    """A guide that ends at x = 0 in a wall of a conductivity in S/m."""
+    grid = fdtd.Grid.uniform((-90 * UM, 2 * UM), (0, 30 * UM), cell * UM)
+    wall = fdtd.Impedance.of_conductor(sigma, 1.24 * THZ)
+    below = fdtd.Rectangle([-np.inf, 0], [0, 18 * UM]), insb(bias)
+    scene = fdtd.Scene.of(
+        grid, SILICON, [below, (fdtd.Rectangle([0, np.inf], [-1, 1]), wall)], fdtd.Ends(left=fdtd.Sponge(15 * UM))
+    )
+    return fdtd.Simulation(scene, [fdtd.Port(-66 * UM, "+x")])
+
+
+def _extrapolated(value: Callable[[float], float]) -> float:
+    """To cells of no size, from halves and quarters of a micrometre at second order."""
+    coarse, fine = value(0.5), value(0.25)
+    return fine + (fine - coarse) / 3
+
+
+@pytest.mark.slow
+def test_the_resistive_wall_sends_back_what_the_paper_says() -> None:
+    reflected = lambda cell: abs(nr.port_response(_wall(cell, -0.25, 2093.0), nr.Drive(1.24 * THZ)).s[0, 0])  # noqa: E731
+    assert float(_extrapolated(reflected)) == pytest.approx(0.397, abs=0.004)  # the issue's; .39691 by other methods
+
+
+@pytest.mark.slow
+def test_the_slow_wave_has_a_zero_of_hz_where_the_paper_says() -> None:
+    def place(cell: float) -> float:
+        simulation = _wall(cell, 0.25, 2089.7)
+        hz = simulation.fields(1.24 * THZ, [1.0]).hz
+        x = np.asarray(simulation.scene.grid.centres[0]) / UM
+        square = np.abs(np.asarray(9 * hz[:, -1] - hz[:, -2]) / 8) ** 2  # at the upper wall, where its slope is 0
+        i = int(np.argmin(np.where((x > -62) & (x < -50), square, np.inf)))
+        a, b, c = square[i - 1 : i + 2]
+        return x[i] + cell / 2 * (a - c) / (a - 2 * b + c)
+
+    assert _extrapolated(place) == pytest.approx(-56.8, abs=0.3)  # the issue's; −56.80 by other methods
+
+
+# --- Bad input ------------------------------------------------------------------------------------------------------
+
+
+def _ports(*ports: fdtd.Port, scene: fdtd.Scene | None = None) -> fdtd.Simulation:
+    return fdtd.Simulation(guide(-0.25) if scene is None else scene, ports)
+
+
+def _blocked() -> fdtd.Scene:
+    grid = fdtd.Grid.uniform((0, 60 * UM), (0, 30 * UM), UM)
+    metal = fdtd.Rectangle([20 * UM, 40 * UM], [-1, 1]), fdtd.PerfectConductor()
+    return fdtd.Scene.of(grid, SILICON, [metal])
+
+
+def _graded() -> fdtd.Scene:
+    grid = fdtd.Grid.refined([0, 60 * UM], [0, 30 * UM], UM, fine_x={30 * UM: 0.2 * UM})
+    return fdtd.Scene.of(grid, SILICON)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: fdtd.Port(0.0, "+y"), r"Argument direction must be '\+x' or '-x', along the guide"),
+        (lambda: fdtd.Port(0.0, "+x", -1), "Argument mode must be an integer of at least 0"),
+        (lambda: _ports(), "Argument ports must name at least one port"),
+        (lambda: _ports(*[fdtd.Port(LEFT, "+x")] * 2), "Argument ports must be different"),
+        (lambda: _ports(fdtd.Port(1.0, "+x")), r"Argument ports\[0\].x must lie on the grid"),
+        (lambda: _ports(fdtd.Port(2 * UM, "+x")), r"ports\[0\].x must keep enough cells between it and the grid's"),
+        (lambda: _ports(fdtd.Port(26 * UM, "+x")), r"ports\[0\].x must lie outside of the absorbers"),
+        (lambda: _ports(fdtd.Port(78 * UM, "+x")), r"ports\[0\].x must lie where the guide is uniform"),
+        (lambda: _ports(fdtd.Port(30 * UM, "+x"), scene=_blocked()), r"ports\[0\].x must lie where not everything"),
+        (
+            lambda: _ports(fdtd.Port(30 * UM, "+x"), scene=_graded()),
+            r"ports\[0\].x must lie where cells are equally wide",
+        ),
+        (lambda: two_ports(guide(-0.25), steps=0), "Argument steps must be a positive integer"),
+        (lambda: two_ports(guide(-0.25), tolerance=2.0), "Argument tolerance must lie between 0 and 1"),
+        (
+            lambda: two_ports(guide(-0.25)).fields(1e12, [1.0]),
+            "Argument incoming must have one amplitude for each of 2",
+        ),
+        (
+            lambda: eqx.filter_jit(nr.scattering)(two_ports(guide(-0.25)), jnp.array([1e12])),
+            "Argument steps must be given",
+        ),
+    ],
+)
+def test_bad_input(call: Callable, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
