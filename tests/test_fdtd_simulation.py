@@ -91,8 +91,8 @@ def test_a_uniform_guide_attenuates_as_its_wavenumber_says() -> None:
 
 
 # What bounds them is the power that the block sends into the lattice's own waves, of grid scale, which scatter back
-# from the absorbers: measured 1e-6 (transposition) and 2e-6 (power) at 1 THz in cells of 1 µm, 1e-6 and 7e-6 at 1.15 THz in
-# cells of half a µm. Without carriers there are none, and the bound is 1e-9 (the next test).
+# from the absorbers: measured 1e-6 (transposition) and 2e-6 (power) at 1 THz in cells of 1 µm, 1e-6 and 7e-6 at
+# 1.15 THz in cells of half a µm. Without carriers there are none, and the bound is 1e-9 (`test_several_waves…`).
 CASES = [(1.0, 1.0, 4e-6), pytest.param(1.15, 0.5, 2e-5, marks=pytest.mark.slow)]
 
 

@@ -100,7 +100,7 @@ def test_one_way_bands_are_shaded_and_named() -> None:
     assert (backward.get_text(), forward.get_text()) == ("one way, to $-x$", "one way, to $+x$")
     # Where no line is: at the side to which no wave goes.
     assert backward.get_position()[0] > 0 > forward.get_position()[0]
-    assert diagram(ONE, straight(F, [(0.0, -0.1, 0, 9)])).patches == []
+    assert len(diagram(ONE, straight(F, [(0.0, -0.1, 0, 9)])).patches) == 0
 
 
 def test_light_cone_of_a_medium_and_of_its_index() -> None:

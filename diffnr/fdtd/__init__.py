@@ -1,6 +1,7 @@
 """Maxwell's equations in two dimensions with gyrotropic media, in time: Ex, Ey, Hz and the carriers' current J."""
 
 from diffnr.fdtd import closed_forms
+from diffnr.fdtd.dispersion import Dispersion, dispersion
 from diffnr.fdtd.ends import AbstractEnd, Bloch, Ends, MatchedLayer, Sponge
 from diffnr.fdtd.frequency import SteadyField, frequency
 from diffnr.fdtd.functional import Functional
@@ -10,6 +11,8 @@ from diffnr.fdtd.leapfrog import Fields, Update, energy
 from diffnr.fdtd.media import AbstractMedium, AbstractMetal, Dielectric, GyrotropicDrude, Impedance, PerfectConductor
 from diffnr.fdtd.port import Port
 from diffnr.fdtd.propagate import Recording, propagate
+from diffnr.fdtd.resonance import Resonances, resonances
+from diffnr.fdtd.ring_down import RingDown, ring_down
 from diffnr.fdtd.scene import AbstractShape, Rectangle, Region, Scene
 from diffnr.fdtd.simulation import Simulation
 from diffnr.fdtd.solver import Leapfrog
@@ -24,6 +27,7 @@ __all__ = [
     "Bloch",
     "CrossSection",
     "Dielectric",
+    "Dispersion",
     "Ends",
     "FieldTransform",
     "Fields",
@@ -40,6 +44,8 @@ __all__ = [
     "Recording",
     "Rectangle",
     "Region",
+    "Resonances",
+    "RingDown",
     "Scene",
     "Simulation",
     "Sponge",
@@ -48,9 +54,12 @@ __all__ = [
     "Update",
     "Waves",
     "closed_forms",
+    "dispersion",
     "energy",
     "frequency",
     "guide_modes",
     "layered_guide",
     "propagate",
+    "resonances",
+    "ring_down",
 ]

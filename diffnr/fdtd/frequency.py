@@ -57,7 +57,7 @@ def frequency(
     a resonance without loss, fields are not finite.
 
     **Notes:** with a Bloch wavenumber fields are complex in time and the reading is r e^{iωt} itself, for sources of
-    strength s e^{iωt}. With float32 the system is solved in float64 where jax has it; without, expect 10⁻³.
+    strength s e^{iωt}. With float32 the system is solved in float64 where jax has it; without, expect 5·10⁻³.
 
     **Raises:** `ValueError` for a functional off the grid, ω whose real part is not positive; `FloatingPointError`
     where the system has no finite solution (under a transformation the fields are NaN instead).

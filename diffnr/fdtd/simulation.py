@@ -120,16 +120,16 @@ class Simulation(AbstractPortModel):
     def amplitudes(self, omega: Numbers, fields: Fields) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
         """(a, b) [port] in √(W/m): what comes in and goes out at the ports, of phasors of any field on this grid.
 
-        **Arguments:** `omega`: [], rad/s; `fields`: phasors, as of `fields`, `frequency`, or a `FieldTransform` of all of
-        Ex and of Ey (Hz is not asked for).
+        **Arguments:** `omega`: [], rad/s; `fields`: phasors, as of `fields`, `frequency`, or a `FieldTransform` of all
+        of Ex and of Ey (Hz is not asked for).
         """
         return _amplitudes(self, as_real(omega, "omega"), fields.ex, fields.ey)
 
     def sources(self, port: int, waveform: Pulse | Tone) -> list[Source]:
         """What launches a port's wave in `propagate`, with its profile at the waveform's frequency.
 
-        **Arguments:** `port`: which; `waveform`: a `Pulse` or `Tone`, of which 1 is an amplitude of 1 √(W/m) at the line
-        four cells behind the port.
+        **Arguments:** `port`: which; `waveform`: a `Pulse` or `Tone`, of which 1 is an amplitude of 1 √(W/m) at the
+        line four cells behind the port.
 
         **Raises:** `ValueError` where the guide has no such wave in that direction at that frequency.
         """

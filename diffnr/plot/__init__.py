@@ -1,4 +1,6 @@
-"""Figures: S-parameters, fit residuals, maps, surfaces, scenes, fields, waves of guides. Each takes `ax=None` and returns the Axes.
+"""Figures: S-parameters, fit residuals, maps, surfaces, scenes, fields, waves of guides.
+
+Each takes `ax=None` and returns the Axes.
 
 matplotlib is imported when a function is called, not with this package, and its settings are left as they are:
 `style()` holds the look of these figures and gives everything back on leaving.

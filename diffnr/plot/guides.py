@@ -77,8 +77,9 @@ def dispersion(
             ax.plot(side * edge, f, color=_LIGHT, lw=0.8, label=label, zorder=1)
     ax.axvline(0, color="black", lw=0.5, zorder=1)
     ax.set(xlim=(-reach, reach), xlabel="Re $k$ (rad/µm)", ylabel="Frequency (THz)")
-    ax.set_ylim(f[0], f[-1]) if f.size > 1 else None
-    if legend:
+    if f.size > 1:
+        ax.set_ylim(f[0], f[-1])
+    if legend and ax.get_legend_handles_labels()[0]:
         legend_above(ax)
     return ax
 
