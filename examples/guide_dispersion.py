@@ -67,7 +67,7 @@ def exact(bias: float, omegas: np.ndarray, k: np.ndarray) -> np.ndarray:
 def compute(small: bool = False) -> tuple[Guide, Guide]:
     """Without a bias and with it."""
     # Not at .5 THz itself, where ω = |ω_c| and ε is infinite.
-    f = np.linspace(0.105, 1.995, 64 if small else 190)
+    f = np.linspace(0.105, 1.995, 65 if small else 136)
     guides = []
     for bias in BIASES:
         found = dispersion(fdtd.layered_guide(layers(bias), (1.5 if small else 0.5) * UM), f * THZ, num_modes=3)
@@ -84,7 +84,7 @@ def draw(ax: Axes, bias: float, guide: Guide) -> None:
         ax.plot(1e-6 * k, f, "o", mfc="white", mec=colour, mew=0.8, ms=3.6)
     for top in set(tops(bias)):
         ax.axhline(top, color=plot.GREY, ls=":", lw=0.9)
-    ax.set(xlim=(-0.42, 0.42), ylim=(0.1, 2.0))
+    ax.set(xlim=(-0.42, 0.42), ylim=(0.1, 1.95))
 
 
 def main(small: bool = False) -> Figure:

@@ -84,6 +84,7 @@ def test_where_surface_waves_pass_the_top_of_their_band_nothing_of_the_lattice_i
     assert (int(found.forward.count), int(found.backward.count)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_lossy_guide_attenuates_as_its_closed_form() -> None:
     # k+ = 159718.09 − 892.40i at 1.5 THz with ν = .005 ω_p.
     coarse, fine = (complex(modes(1.5, -0.25, cell, 5e-3).forward.wavenumber[0]) for cell in (0.5, 0.25))
@@ -94,6 +95,7 @@ def test_a_lossy_guide_attenuates_as_its_closed_form() -> None:
     assert fine == pytest.approx(exact, rel=5e-4)
 
 
+@pytest.mark.slow
 def test_group_velocity_is_the_slope_of_the_dispersion() -> None:
     section = guide(-0.25, 0.5)
     k = lambda omega: fdtd.guide_modes(section, omega, num_modes=2).forward.k[0]  # noqa: E731
@@ -127,6 +129,7 @@ def test_derivatives_in_every_leaf_against_differences() -> None:
         np.testing.assert_allclose(slopes[:, k], difference, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_in_reverse_and_second_derivatives() -> None:
     section = guide(-0.25, 1.0)
 
@@ -167,6 +170,7 @@ def test_profiles_are_those_of_the_closed_form() -> None:
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)  # second order
 
 
+@pytest.mark.slow
 def test_walls_of_metal_inside_narrow_the_guide() -> None:
     silicon, metal = fdtd.Dielectric(11.68), fdtd.PerfectConductor()
     filled = fdtd.layered_guide([(6 * UM, metal), (20 * UM, silicon), (4 * UM, metal)], cell=1 * UM)
@@ -178,6 +182,7 @@ def test_walls_of_metal_inside_narrow_the_guide() -> None:
     np.testing.assert_allclose(one.hz[:, 6:26], other.hz, atol=1e-9 * float(jnp.max(jnp.abs(other.hz))))
 
 
+@pytest.mark.slow
 def test_resistive_walls_attenuate_to_either_side() -> None:
     wall = fdtd.Impedance.of_conductor(1e7, 1.0 * THZ)
     silicon = fdtd.Dielectric(11.68)

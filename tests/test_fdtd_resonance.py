@@ -114,6 +114,7 @@ def turned(scene: fdtd.Scene, modes: Resonances) -> tuple[Array, fdtd.Fields, fd
     return fdtd.energy(scene, update, begin) / 2, end, after
 
 
+@pytest.mark.slow
 def test_turning_the_bias_exchanges_right_and_left() -> None:
     there, back = (found(cavity(bias), jnp.asarray(1.5 * THZ)) for bias in (-0.25, 0.25))
     # The spectra are one: M(−B) is the transpose of M(B). To round-off.
@@ -147,6 +148,7 @@ def test_near_a_resonance_the_answer_is_its_pole() -> None:
     assert np.max(np.abs(fields.ex - expected)) < 1e-4 * np.max(np.abs(expected))
 
 
+@pytest.mark.slow
 def test_a_ring_down_has_the_same_lines() -> None:
     scene = cavity()
     update = fdtd.Update.of(scene, STEP)
@@ -168,6 +170,7 @@ def test_a_ring_down_has_the_same_lines() -> None:
 NUMBERS = {"bias": -0.25, "nu": 5e-3, "omega_p": 0.4, "line": 0.1}
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_of_central_differences() -> None:
     def rates(numbers: dict[str, Any]) -> Array:
         scene = cavity(**numbers)
@@ -193,6 +196,7 @@ def test_vmap_is_the_loop() -> None:
     np.testing.assert_allclose(jax.vmap(lambda guess: found(scene, guess).omega)(guesses), loop, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_modes_that_do_not_arrive_are_nan_and_said() -> None:
     scene = cavity()
     update = fdtd.Update.of(scene, STEP)

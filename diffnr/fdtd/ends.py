@@ -72,8 +72,9 @@ class MatchedLayer(AbstractEnd):
 
     It is not passive: to the evanescent tail of a bound wave that runs along it, it can be a gain. A `Scene` with
     carriers or impedance walls refuses it (surface waves grew by up to 10⁻³ a step, without a bias as well); beside a
-    dielectric guide leave it several decay lengths. What a guide between metal walls holds below a wave's cut-off is such
-    a tail as well: behind an iris in silicon one grew at 1.8·10¹⁰ 1/s. Where no tail meets it, no state grows (docs/field.md).
+    dielectric guide leave it several decay lengths. What a guide between metal walls holds below a wave's cut-off is
+    such a tail as well: behind an iris in silicon one grew at 1.8·10¹⁰ 1/s. Where no tail meets it no state grows
+    (docs/field.md).
 
     **Arguments:**
 

@@ -51,10 +51,18 @@ class CrossSection(eqx.Module):
         require_uniform(scene, first, last, name)
         part = lambda cells: cells[first:last] if cells.ndim == 2 else cells  # noqa: E731
         lines = scene.grid.x[first : last + 1]
-        cells = [part(values) for values in (scene.eps, scene.carriers, scene.motion, scene.metal)]
-        ends = Ends(bottom=scene.ends.bottom, top=scene.ends.top)
-        grid = Grid(lines - lines[0], scene.grid.y)
-        return cls(Scene(grid, *cells, tuple(map(part, scene.sheets)), ends, scene.has_carriers))
+        return cls(
+            Scene(
+                grid=Grid(lines - lines[0], scene.grid.y),
+                eps=part(scene.eps),
+                carriers=part(scene.carriers),
+                motion=part(scene.motion),
+                metal=part(scene.metal),
+                sheets=tuple(map(part, scene.sheets)),
+                ends=Ends(bottom=scene.ends.bottom, top=scene.ends.top),
+                has_carriers=scene.has_carriers,
+            )
+        )
 
     def column(self, step: Array, omega: Array, stretch: Array) -> Column:
         """The blocks of the step from column to column, the cells stretched along x."""

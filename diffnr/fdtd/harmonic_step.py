@@ -30,9 +30,8 @@ def harmonic_step(update: Update, ex: Array, ey: Array, z: Array, hz: Array | No
     """
     rest = jnp.zeros((), ex.dtype)
     still = update.still()
-    none = Fields(
-        ex, ey, *(rest + part for part in still[2:5]), _spread(still.walls, rest), _spread(still.memory, rest)
-    )
+    hz_still, jx, jy = rest + still.hz, rest + still.jx, rest + still.jy
+    none = Fields(ex, ey, hz_still, jx, jy, _spread(still.walls, rest), _spread(still.memory, rest))
     pushed = update.magnetic(none)
     c, s = update.turn
     one, other = ((pushed.jx + sign * pushed.jy) / (1 - (c + sign * s) / z) for sign in (1j, -1j))

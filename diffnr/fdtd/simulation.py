@@ -26,9 +26,7 @@ from diffnr.ports import AbstractPortModel, Drive, require_port
 from diffnr.root import RESULTS
 
 SMOOTH, LONG = 6.0, 60.0  # ωτ of a pulse: at least, lest it leave static charge, and at most
-EARLY = (
-    7.0  # widths before its centre a pulse begins, with 2·10⁻¹¹: a louder step would ring in the lattice's own waves
-)
+EARLY = 7.0  # widths: where a pulse begins, with 2·10⁻¹¹; louder steps ring on in the lattice's own waves
 PROFILES = 7  # of a wave over the band of a pulse, odd
 SAMPLES = 24  # a period of the highest frequency, of the running transforms
 

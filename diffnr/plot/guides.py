@@ -68,7 +68,10 @@ def dispersion(
         for low, high in found.one_way_bands(direction):
             ax.axhspan(low / _THZ, high / _THZ, color="#ECECEC", lw=0, zorder=0)
             if high - low > 0.08 * np.ptp(f) * _THZ:
-                ax.text(-0.97 * direction * reach, (low + high) / 2 / _THZ, name, **_at_side(direction), va="center")
+                # At the side to which no wave goes, whatever the limits of k become.
+                side = {"x": 0.02, "ha": "left"} if direction > 0 else {"x": 0.98, "ha": "right"}
+                middle, across = (low + high) / 2 / _THZ, ax.get_yaxis_transform()
+                ax.text(y=middle, s=name, va="center", color=GREY, size=7.5, transform=across, **side)
     if index is not None:
         edge = index * f * _THZ / LIGHT / _PER_UM
         ax.fill_betweenx(f, -edge, edge, color=_LIGHT, alpha=0.12, lw=0, zorder=0.5)
@@ -82,11 +85,6 @@ def dispersion(
     if legend and ax.get_legend_handles_labels()[0]:
         legend_above(ax)
     return ax
-
-
-def _at_side(direction: int) -> dict[str, Any]:
-    """Text at the side to which no wave goes."""
-    return {"ha": "left" if direction > 0 else "right", "color": GREY, "size": 7.5}
 
 
 def _index(cladding: AbstractMedium | Numbers) -> float:
