@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 
 from diffnr import fdtd, plot
 from diffnr.fdtd import closed_forms
-from diffnr.fdtd.dispersion import Dispersion, dispersion
 
 jax.config.update("jax_enable_x64", True)
 
@@ -37,7 +36,7 @@ EVERY = 7  # of the lattice's frequencies has points of the closed form
 class Guide(NamedTuple):
     """A guide's waves, and k of the closed form beside each of them to +x and to −x, rad/m, [point, mode]."""
 
-    found: Dispersion
+    found: fdtd.Dispersion
     forward: np.ndarray
     backward: np.ndarray
 
@@ -70,7 +69,7 @@ def compute(small: bool = False) -> tuple[Guide, Guide]:
     f = np.linspace(0.105, 1.995, 65 if small else 136)
     guides = []
     for bias in BIASES:
-        found = dispersion(fdtd.layered_guide(layers(bias), (1.5 if small else 0.5) * UM), f * THZ, num_modes=3)
+        found = fdtd.dispersion(fdtd.layered_guide(layers(bias), (1.5 if small else 0.5) * UM), f * THZ, num_modes=3)
         sides = (np.asarray(waves.k)[::EVERY] for waves in (found.modes.forward, found.modes.backward))
         guides.append(Guide(found, *(exact(bias, f[::EVERY] * THZ, side) for side in sides)))
     return guides[0], guides[1]

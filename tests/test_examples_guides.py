@@ -11,6 +11,7 @@ from example_scripts import close_figures, example  # noqa: F401 (a fixture that
 FAST, SLOW = 116167.561, 257758.729  # rad/m at 1.24 THz, of independent solvers
 
 
+@pytest.mark.slow
 def test_dispersion_lies_on_the_closed_form_and_shows_the_band() -> None:
     module = example("guide_dispersion")
     assert module.tops(0.0) == pytest.approx((1.512412, 1.512412), abs=1e-6)  # independent solvers' digits
@@ -66,15 +67,6 @@ def test_zeros_are_where_fast_and_slow_wave_oppose() -> None:
     assert -2e6 * np.pi / slow == pytest.approx(24, abs=0.5)
 
 
-def test_the_wall_is_a_conductor_with_the_displacement_current() -> None:
-    module = example("resistive_wall")
-    z = complex(module.wall(2093.0).surface_impedance(module.OMEGA))
-    # (Z/Z0)² = 1/(1 − iσ/ωε0), of which |σ/ωε0| is 30.
-    assert (z / 376.730313) ** 2 == pytest.approx(1 / (1 - 1j * 2093.0 / (module.OMEGA * 8.8541878e-12)), rel=1e-8)
-    good = complex(fdtd.Impedance.of_conductor(2093.0, module.OMEGA).surface_impedance(module.OMEGA))
-    assert abs(z / good - 1) == pytest.approx(module.OMEGA * 8.854e-12 / 2093.0 / 2, rel=0.03)  # to first order
-
-
 @pytest.fixture(scope="module")
 def ended():
     return example("resistive_wall").compute(small=True)
@@ -100,7 +92,10 @@ def test_zeros_of_the_slow_wave_and_none_of_the_fast(ended, monkeypatch) -> None
     # The fast wave that comes back is 4 % weaker than in the limit, so that as much is left of the slow one.
     assert np.max(values) < 0.04 * np.max(np.abs(slow.along[slow.x > -80]))
     # The slow wave of these cells is 3.5 % too short, and so are distances: 16.4 µm.
-    np.testing.assert_allclose(np.diff(places), 2e6 * np.pi / (266711.4 + 116200.1), rtol=2e-3)
+    between = 2e6 * np.pi / (266711.4 + 116200.1)
+    # Evanescent waves move a zero by their share over the phases' advance, .19 a µm: e^{−39/6} there, e^{−23/6} nearer.
+    np.testing.assert_allclose(np.diff(places)[:2], between, atol=0.01)
+    np.testing.assert_allclose(np.diff(places)[2], between, atol=0.1)
     np.testing.assert_allclose(places, np.sort(module.ZEROS)[:-1], rtol=0.035)
     by_the_wall = np.abs(slow.along)[(slow.x > -12) & (slow.x < 0)]
     assert np.min(by_the_wall) > 0.2 * np.max(by_the_wall)  # nothing cancels at the fifth of them

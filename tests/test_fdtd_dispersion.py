@@ -37,6 +37,7 @@ def found(cell: float, bias: float) -> Dispersion:
     return dispersion(guide(bias, cell), F * THZ, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [-0.25, 0.0])
 def test_it_is_guide_modes_at_each_frequency(bias: float) -> None:
     many, section = found(1.5, bias), guide(bias, 1.5)

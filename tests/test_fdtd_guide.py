@@ -147,6 +147,19 @@ def test_gradients_in_reverse_and_second_derivatives() -> None:
     assert float(jax.jit(jax.grad(jax.grad(k)))(-0.25)) == pytest.approx(float(second), rel=1e-4)
 
 
+def test_a_layered_guide_is_made_in_jit_and_differentiated_in_its_thickness() -> None:
+    def k(thickness: float | jax.Array) -> jax.Array:
+        layers = [(18 * UM, insb(-0.25)), (thickness, fdtd.Dielectric(11.68))]
+        return fdtd.guide_modes(fdtd.layered_guide(layers, cell=UM), 1.0 * THZ, step=2e-15).forward.k[0]
+
+    h, thickness = 1e-4 * UM, 11.5 * UM
+    difference = (k(thickness + h) - k(thickness - h)) / (2 * h)
+    assert float(jax.grad(k)(thickness)) == pytest.approx(float(difference), rel=1e-6)  # round-off of k over h
+    assert float(jax.jit(lambda: k(thickness))()) == pytest.approx(float(k(thickness)), rel=1e-12)
+    with pytest.raises(ValueError, match="Argument layers must have thicknesses known outside of jit"):
+        jax.jit(k)(thickness)
+
+
 def test_vmap_is_the_loop() -> None:
     section = guide(-0.25, 1.0, 5e-3)
     omegas = jnp.linspace(0.9, 1.1, 20) * THZ

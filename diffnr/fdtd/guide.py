@@ -128,12 +128,9 @@ def layered_guide(
     **Raises:** `ValueError` for a thickness or cell that is not positive and finite, no layers.
     """
     require(len(layers) > 0, "layers", "hold at least one pair of thickness and medium", "empty")
-    thicknesses = [as_real(thickness, "layers") for thickness, _ in layers]
-    for thickness in thicknesses:
-        good = not is_concrete(thickness) or bool(np.isfinite(thickness) and thickness > 0)
-        require(good, "layers", "have positive and finite thicknesses", thickness)
     require(np.isfinite(cell) and cell > 0, "cell", "be positive and finite", cell)
-    counts = [max(1, int(np.ceil(float(lax.stop_gradient(t)) / cell - 1e-6))) for t in thicknesses]
+    counts = [_cells(thickness, cell) for thickness, _ in layers]
+    thicknesses = [as_real(thickness, "layers") for thickness, _ in layers]
     faces = jnp.concatenate([jnp.zeros(1), jnp.cumsum(jnp.stack(thicknesses))])
     parts = [low + (high - low) * jnp.arange(n) / n for low, high, n in zip(faces[:-1], faces[1:], counts, strict=True)]
     y = jnp.concatenate([*parts, faces[-1:]])
@@ -143,6 +140,15 @@ def layered_guide(
         for low, high, (_, medium) in zip(faces[1:-1], faces[2:], layers[1:], strict=True)
     ]
     return CrossSection(Scene.of(grid, layers[0][1], objects, Ends(bottom=bottom, top=top)))
+
+
+def _cells(thickness: Any, cell: float | int) -> int:
+    """How many cells of at most this size a layer has: a number also where its thickness is being differentiated."""
+    value = thickness if isinstance(thickness, int | float) else lax.stop_gradient(jnp.asarray(thickness))
+    require(is_concrete(value), "layers", "have thicknesses known outside of jit", "a traced one")
+    good = bool(np.isfinite(float(value)) and float(value) > 0)
+    require(good, "layers", "have positive and finite thicknesses", value)
+    return max(1, int(np.ceil(float(value) / cell - 1e-6)))
 
 
 def guide_modes(

@@ -182,13 +182,16 @@ class Impedance(AbstractMetal):
 
     @classmethod
     def of_conductor(cls, sigma: ArrayLike, omega: ArrayLike) -> "Impedance":
-        """The wall of a good conductor, Z = (1 + i) √(ωµ0/2σ), exact at ω and right in R and L near it.
+        """The wall of a conductor in which fields fall off within less than anything else changes:
 
-        **Arguments:** `sigma`: conductivity, S/m; `omega`: rad/s.
+            Z = √(iωµ0/(σ + iωε0)),    (1 + i) √(ωµ0/2σ) for good ones,    exact at ω and right in R and L near it
+
+        **Arguments:** `sigma`: conductivity, S/m; `omega`: rad/s. The displacement current iωε0 is 3 % of the other one
+        at 2,000 S/m and 1 THz.
         """
         sigma, omega = as_real(sigma, "sigma"), as_real(omega, "omega")
-        resistance = jnp.sqrt(omega * PERMEABILITY / (2 * sigma))
-        return cls(resistance, resistance / omega)
+        z = jnp.sqrt(1j * omega * PERMEABILITY / (sigma + 1j * omega * VACUUM))
+        return cls(z.real, z.imag / omega)
 
     def surface_impedance(self, omega: Numbers) -> Complex[Array, "*omega"]:
         """Z = R + iωL in Ω."""
