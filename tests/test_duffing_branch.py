@@ -290,6 +290,7 @@ def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) ->
         duffing.continue_orbit(PAIR, **arguments)
 
 
+@pytest.mark.slow
 def test_a_start_that_leads_nowhere_is_said() -> None:
     wild = np.full((1, 9), 1e3 + 1e3j)
     with pytest.raises(RuntimeError, match="No solution was found at the start"):

@@ -21,6 +21,7 @@ def response(port: int = 0, amplitude: Array | float = 0.15, harmonics: int = 9,
 
 
 # From AUTO-07p and time integration: folds to 1e-8, peaks and roots to 1e-7.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("port", "folds", "peaks"),
     [
@@ -67,6 +68,7 @@ def test_upper_fold_by_the_number_of_harmonics(harmonics: int, fold: float) -> N
     assert response(harmonics=harmonics).folds.omega[0] == pytest.approx(fold, abs=1e-8)  # the digits given
 
 
+@pytest.mark.slow
 def test_every_sheet_at_one_frequency() -> None:
     points = response(harmonics=13).at(0.9592978)
     assert points.count == 3

@@ -12,6 +12,7 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 # They compile for ten seconds and more each.
 SLOW = {name for name in NAMES if name.startswith("paper2_")} | {
     "circulator",
+    "guide_dispersion",
     "hatano_nelson",
     "measured_beams",
     "one_way_pulse",
@@ -19,6 +20,7 @@ SLOW = {name for name in NAMES if name.startswith("paper2_")} | {
     "paper1_figure5",
     "paper1_figure6",
     "reciprocity_map",
+    "resistive_wall",
     "restore_by_hand",
     "surface_magnetoplasmon",
     "voigt_slab",
@@ -29,6 +31,7 @@ DRAWN = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) fo
 def test_there_are_examples() -> None:
     assert {
         "circulator",
+        "guide_dispersion",
         "hatano_nelson",
         "isolation_map",
         "measured_beams",
@@ -41,6 +44,7 @@ def test_there_are_examples() -> None:
         "paper1_figure6",
         *(f"paper2_figure{i}" for i in range(1, 8)),
         "reciprocity_map",
+        "resistive_wall",
         "restore_by_hand",
         "surface_magnetoplasmon",
         "voigt_slab",

@@ -267,7 +267,7 @@ def assert_second_order(coarse: np.ndarray, fine: np.ndarray, exact: np.ndarray,
     ("before", "slab", "after", "degrees"),
     [
         pytest.param(THIN, DENSE, DENSE, 0.0, id="face", marks=REAL),
-        pytest.param(THIN, DENSE, DENSE, 40.0, id="oblique face"),
+        pytest.param(THIN, DENSE, DENSE, 40.0, id="oblique face", marks=pytest.mark.slow),
         pytest.param(DENSE, THIN, THIN, 50.0, id="total reflection"),
         pytest.param(THIN, DENSE, THIN, 0.0, id="slab", marks=REAL),
         pytest.param(THIN, DENSE, THIN, 40.0, id="oblique slab"),
@@ -295,6 +295,7 @@ def voigt_slab(bias: float, degrees: float, cell: float) -> tuple[np.ndarray, np
     return scattered(SILICON, insb(bias, 5e-3), SILICON, cell, wavenumber(SILICON, degrees), EMPTY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bias", "degrees"), [pytest.param(0.25, 0.0, marks=REAL), (0.25, 45.0), (-0.25, 45.0)])
 def test_a_voigt_slab_reflects_and_transmits_as_the_closed_form_has_it(bias: float, degrees: float) -> None:
     coarse, fine = (voigt_slab(bias, degrees, cell) for cell in CELLS)

@@ -104,6 +104,7 @@ def uneven(rows: int = 13, columns: int = 12) -> fdtd.Grid:
     return fdtd.Grid(*(line - line[0] for line in lines))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PASSIVE)
 def test_no_state_grows_in_plasma_with_a_bias(case: str) -> None:
     """No eigenvalue of the step is beyond the unit circle: no growth in 10⁶ steps, nor in any number."""

@@ -65,7 +65,8 @@ def functional(component: str, seed: int, first_line: bool = False) -> fdtd.Func
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if "riodic" in name else name for name in SCENES]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if "riodic" in name or name == "layers" else name for name in SCENES],
 )
 def test_it_is_where_a_run_in_time_stays(name: str) -> None:
     """A run that begins with the steady fields, each at its own time, reads Re r e^{iωt} from the first step on."""

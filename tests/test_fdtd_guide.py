@@ -57,6 +57,7 @@ def test_slow_waves_have_their_frequency_to_a_quarter_of_a_percent(f: float, bia
     assert abs(float(found.k[0]) / k - 1) > 5e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("f", "bias", "k"), [FAST[2], FAST[4], SLOW[0]])
 def test_wavenumbers_converge_at_second_order(f: float, bias: float, k: float) -> None:
     coarse, fine = (float(modes(f, bias, cell).forward.k[0]) - k for cell in (0.5, 0.25))
@@ -147,6 +148,7 @@ def test_gradients_in_reverse_and_second_derivatives() -> None:
     assert float(jax.jit(jax.grad(jax.grad(k)))(-0.25)) == pytest.approx(float(second), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_layered_guide_is_made_in_jit_and_differentiated_in_its_thickness() -> None:
     def k(thickness: float | jax.Array) -> jax.Array:
         layers = [(18 * UM, insb(-0.25)), (thickness, fdtd.Dielectric(11.68))]

@@ -72,6 +72,7 @@ def evanescent() -> np.ndarray:
     return np.asarray(jax.vmap(lambda omega: guide_wavenumber(layers, omega, -6.3e4 + 1.04e5j))(TONES))
 
 
+@pytest.mark.slow
 def test_ahead_power_goes_on_unchanged() -> None:
     near, far = (at(launched(-0.25).power, 1, distance) for distance in (NEAR, FAR))
     assert np.all(near > 0)

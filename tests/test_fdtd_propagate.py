@@ -120,7 +120,10 @@ def test_places_are_found_inside_of_jit() -> None:
     ("call", "sentence"),
     [
         (lambda: fdtd.Functional("hx", (0, 0), [[1.0]]), "Argument component must be one of .*, but was 'hx'"),
-        (lambda: fdtd.Functional("hz", (0, 0), [1.0]), r"Argument weights must be a matrix, but was of shape \(1,\)"),
+        (
+            lambda: fdtd.Functional("hz", (0, 0), [1.0]),
+            r"Argument weights must be a matrix, or several of them, but was of shape \(1,\)",
+        ),
         (lambda: fdtd.Functional.at(GRID, 1.0, 0.0), "Argument x must lie between 0 and 4e-05 m, on the grid"),
         (
             lambda: fdtd.Functional.across(GRID, 0.0, np.ones(3)),

@@ -114,6 +114,7 @@ def test_turning_the_bias_transposes_s(nu: float, bound: float) -> None:
     assert np.max(np.abs(one - one.T)) > 0.02
 
 
+@pytest.mark.slow
 def test_several_waves_at_a_line_share_the_power() -> None:
     grid = fdtd.Grid.uniform((0, 200 * UM), (0, 30 * UM), UM)
     block = fdtd.Rectangle([97 * UM, 103 * UM], [18 * UM, 24 * UM]), fdtd.Dielectric(2.0)
@@ -150,6 +151,7 @@ def test_one_way_bands_have_zeros_and_a_sentence() -> None:
 # --- Pulses ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pulses_find_what_single_frequencies_do() -> None:
     simulation = two_ports(guide(-0.25, 2e-2))
     omegas = jnp.array([1.0, 1.04, 1.1]) * THZ

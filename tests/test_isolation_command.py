@@ -35,6 +35,7 @@ def written(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_saved_device(written):
     numbers = json.loads((written / "design.json").read_text(encoding="utf-8"))
     model = nr.load(written / "model.npz")

@@ -42,6 +42,7 @@ def left_over(b: np.ndarray, omega: float, port: int, pair: duffing.DuffingPair,
     return np.abs(force @ waves.conj().T / 128).max()
 
 
+@pytest.mark.slow
 def test_points_are_those_of_the_sheet(points) -> None:
     assert points.count == 4
     found = points.trim()

@@ -51,6 +51,7 @@ def test_one_mode_rings_up_as_in_closed_form() -> None:
     assert np.all(r.loss_rate == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [(), tcmt.NonlocalLoss(0.25, mode=1, sensed=0)], ids=["linear", "nonlocal"])
 def test_the_frame_does_not_matter(loss) -> None:
     pair = nr.replace(PAIRS[2].model(), {"loss": loss})
@@ -282,6 +283,7 @@ def test_single_precision_stays_single() -> None:
     np.testing.assert_allclose(r.energy_out[-1], [0.2261245403, 0.1976907393], rtol=1e-3)  # √ε of float32 is 3.5e-4
 
 
+@pytest.mark.slow
 def test_giving_up_is_an_error_unless_asked_not_to_be() -> None:
     ts = times()
     with pytest.raises(RuntimeError, match="maximum number of solver steps"):
