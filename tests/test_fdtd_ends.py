@@ -114,6 +114,7 @@ def test_no_state_grows_in_plasma_with_a_bias(case: str) -> None:
     assert growth(fdtd.Update.of(scene)) < 1e-13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sponge", [False, True])
 def test_no_state_grows_in_matched_layers(sponge: bool) -> None:
     layer = fdtd.MatchedLayer(4, 11.68**0.5, stretch=2.0)

@@ -228,6 +228,7 @@ def test_factors_beyond_the_room_for_them_are_let_go(monkeypatch: pytest.MonkeyP
     assert len(direct_solve._kept) == 1
 
 
+@pytest.mark.slow
 def test_pivots_are_sought_where_the_diagonal_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 2 cos ωΔt = 2 − 2 (cΔt)²/(ε Δy²) M's diagonal is 0 wherever it is that of a uniform medium."""
     kinds = []

@@ -107,6 +107,7 @@ def test_group_velocity_is_the_slope_of_the_dispersion() -> None:
     assert float(jax.grad(k)(omega)) == pytest.approx(slope, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_derivatives_in_every_leaf_against_differences() -> None:
     section = guide(-0.25, 1.0, 5e-3)
     leaves = lambda s: (s.scene.eps, s.scene.carriers, s.scene.motion, s.scene.grid.y)  # noqa: E731
@@ -162,6 +163,7 @@ def test_a_layered_guide_is_made_in_jit_and_differentiated_in_its_thickness() ->
         jax.jit(k)(thickness)
 
 
+@pytest.mark.slow
 def test_vmap_is_the_loop() -> None:
     section = guide(-0.25, 1.0, 5e-3)
     omegas = jnp.linspace(0.9, 1.1, 20) * THZ
@@ -171,6 +173,7 @@ def test_vmap_is_the_loop() -> None:
         np.testing.assert_allclose(fdtd.guide_modes(section, omega).backward.wavenumber, k, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_profiles_are_those_of_the_closed_form() -> None:
     layers = [(18 * UM, insb(-0.25)), (12 * UM, fdtd.Dielectric(11.68))]
     errors = []

@@ -136,6 +136,7 @@ def test_turning_the_bias_exchanges_right_and_left() -> None:
     assert np.max(np.abs(left - ratio * expected)) < 1e-11 * np.max(np.abs(left))  # round-off (measured: 4e-13)
 
 
+@pytest.mark.slow
 def test_near_a_resonance_the_answer_is_its_pole() -> None:
     scene = cavity()
     update, modes = fdtd.Update.of(scene, STEP), found(scene, jnp.asarray(1.5 * THZ))

@@ -60,6 +60,7 @@ def test_the_numbers_are_those_of_the_saved_device(written):
     assert numbers["value"] == numbers["worst"]["isolation"] > numbers["before"]["worst"]["isolation"] + 10
 
 
+@pytest.mark.slow
 def test_the_report_holds_the_design_and_the_configuration(written):
     report = (written / "report.md").read_text(encoding="utf-8")
     numbers = json.loads((written / "design.json").read_text(encoding="utf-8"))
