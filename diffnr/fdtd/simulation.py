@@ -146,6 +146,9 @@ class Simulation(AbstractPortModel):
         update, pulse = self.update, _pulse(omegas)
         known = self.steps is not None or is_concrete(omegas, update)
         require(known, "steps", "be given where scattering is jitted or differentiated", None)
+        if self.steps is not None and is_concrete(pulse, update.step):
+            least = int(2 * float(pulse.centre) / float(update.step)) + 1
+            require(self.steps >= least, "steps", f"be at least {least}, which its pulse alone takes", self.steps)
         at_all = _waves_at_all(self, update.step, omegas)
         incoming, outgoing = [], []
         for number, cuts in enumerate(_launched(self, update.step, pulse, jnp.max(omegas) - jnp.min(omegas))):
