@@ -60,6 +60,15 @@ def as_real(value: Numbers, name: str = "value") -> Array:
     return array
 
 
+def as_positive(value: Numbers, name: str) -> Array:
+    """`value` as one real number; raise unless it is positive and finite."""
+    number = as_real(value, name)
+    require(number.ndim == 0, name, "be a number (use jax.vmap for many)", f"of shape {number.shape}")
+    require_finite(name, number)
+    require(not is_concrete(number) or bool(number > 0), name, "be positive", number)
+    return number
+
+
 def as_inexact(value: Numbers) -> Array:
     """`value` as a real or complex floating array; integers become the default float."""
     array = jnp.asarray(value)

@@ -30,8 +30,8 @@ class RESULTS(eqx.Enumeration):
         "Start from a closer guess, or raise max_steps."
     )
     nonfinite = (
-        "The Newton iteration met a value that is not finite. "
-        "Look for a singular Jacobian or a NaN among the parameters."
+        "The solve met a value that is not finite. Look for a singular system (a Jacobian at a fold, a field at a "
+        "resonance without loss) or a NaN among the parameters."
     )
     fold = (
         "The solution continued from the linear response ended in a fold, so that the branch asked for does not exist "

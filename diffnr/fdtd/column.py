@@ -32,7 +32,6 @@ from diffnr.fdtd.media import VACUUM
 COLUMNS = 5  # of the scene that blocks are read off; what is read stands in the middle
 MIDDLE = COLUMNS // 2
 SHIFT = 1.1 + 0.4j  # where P(λ) is inverted to find its eigenvalues: near 1, and where no wave of a guide is
-
 RESOLVED = 0.5  # of itself is what Hz may change by from cell to cell: twelve cells a wavelength
 
 

@@ -100,6 +100,7 @@ class Pattern(NamedTuple):
 
 
 def pattern_of(update: Update) -> Pattern:
+    """Of an update's grid, made once for all of its shape."""
     return _pattern(*update.carriers.shape, update.phase is not None)
 
 
@@ -167,10 +168,8 @@ class Inverse:
 
     def __call__(self, right: np.ndarray, transposed: bool = False) -> np.ndarray:
         """With one step of refinement; NaN where no factors serve. Pivots off the diagonal are a last resort."""
-        (matrix, size), trans = (
-            (self.matrix.T, self.size.T) if transposed else (self.matrix, self.size),
-            "NT"[transposed],
-        )
+        matrix, size = (self.matrix.T, self.size.T) if transposed else (self.matrix, self.size)
+        trans = "T" if transposed else "N"
         finite = np.all(np.isfinite(self.matrix.data)) and np.all(np.isfinite(right))
         for pivoting in (False, True) if finite else ():
             factors = self._factors(pivoting)

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require
 from diffnr.fdtd.column import COLUMNS, MIDDLE, Column, Cut, eigenpairs, polished, resolved
 from diffnr.fdtd.ends import AbstractEnd, Ends
 from diffnr.fdtd.grid import Grid
@@ -176,10 +176,7 @@ def guide_modes(
 
     Source: paper 3 (nonreciprocal cavities, supplement), Fig. S1 and equation S22, on the lattice.
     """
-    omega = as_real(omega, "omega")
-    require(omega.ndim == 0, "omega", "be a number (use jax.vmap for many)", f"of shape {omega.shape}")
-    require_finite("omega", omega)
-    require(not is_concrete(omega) or bool(omega > 0), "omega", "be positive", omega)
+    omega = as_positive(omega, "omega")
     require(isinstance(num_modes, int) and num_modes >= 1, "num_modes", "be an integer of at least 1", repr(num_modes))
     return _guide_modes(cross_section, omega, num_modes, step_of(cross_section.scene, step))
 
@@ -245,8 +242,8 @@ def _normalised(column: Column, turn: Array, u: Array, v: Array, slopes: Any, di
     partner = jnp.where(there, v[n:] / jnp.where(there, column.weights, 1.0), 0.0)
     mine, its = _phase(u[n:]), _phase(partner)
     own = jnp.abs(column.flux(u, turn))
-    weights = column.read(v, turn)
-    other = jnp.abs(column.power(weights.at, partner))
+    reading = column.read(v, turn)
+    other = jnp.abs(column.power(reading.at, partner))
     product = direction * column.rate / 4 * jnp.cos(jnp.angle(column.z) / 2) * turn / jnp.sqrt(column.z) * mine * its
     size = jnp.sqrt(jnp.sqrt(other / own) / jnp.abs(product))
     scale = size * mine * jnp.exp(-0.5j * jnp.angle(product))
@@ -261,7 +258,7 @@ def _normalised(column: Column, turn: Array, u: Array, v: Array, slopes: Any, di
         ey=none(u[n:]),
         hz=none(scale * hz / half / jnp.sqrt(column.z)),
         launch=Cut(*(none(direction * part) for part in column.launch(u, turn))),
-        read=Cut(*(none(part / (-turn * scale)) for part in weights)),
+        read=Cut(*(none(part / (-turn * scale)) for part in reading)),
     )
 
 

@@ -40,8 +40,8 @@ def harmonic_step(update: Update, ex: Array, ey: Array, z: Array, hz: Array | No
         walls = tuple(push / (1 - keep / z) for push, (keep, _) in zip(pushed.walls, update.walls, strict=True))
     if pushed.memory is not None:
         memory = tuple(
-            (_remembered(layer, push, layer.centre[0], z), none)
-            for layer, (push, none) in zip(update.layers, pushed.memory, strict=True)
+            (_remembered(layer, push, layer.centre[0], z), electric)
+            for layer, (push, electric) in zip(update.layers, pushed.memory, strict=True)
         )
         pushed = update.magnetic(none._replace(memory=tuple((m / z, e) for m, e in memory)))
     push = pushed.hz if hz is None else pushed.hz + hz

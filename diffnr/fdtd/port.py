@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -87,6 +87,14 @@ class Ports(eqx.Module):
         count = 1 + max(port.mode for port in self.each)
         modes = jax.vmap(lambda section: guide_modes(section, omega, count, step=step))(stacked)
         return [_waves(modes, distinct.index(line), port) for line, port in zip(self.lines, self.each, strict=True)]
+
+    def amplitudes(
+        self, waves: list[tuple[Wave, Wave]], edges_at: Callable[[int], tuple[Array, Array]]
+    ) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
+        """(a, b) of all ports; `edges_at`: of a line, Ex of the column before it and Ey [2, ny] of it and its own."""
+        pairs = list(zip(waves, map(edges_at, self.lines), strict=True))
+        incoming, outgoing = (jnp.stack([pair[way].amplitude(*edges) for pair, edges in pairs]) for way in (0, 1))
+        return incoming, outgoing
 
     def source_line(self, number: int) -> int:
         """Where a port's wave begins."""

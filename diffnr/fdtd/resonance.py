@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Complex, Float
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from diffnr.checks import Numbers, as_inexact, is_concrete, require, require_finite
@@ -18,11 +18,12 @@ from diffnr.fdtd.direct_solve import Edges, Inverse, Pattern, entries_of, flat, 
 from diffnr.fdtd.frequency import phasors
 from diffnr.fdtd.harmonic_step import turn_of
 from diffnr.fdtd.leapfrog import Fields, Update, energy
+from diffnr.fdtd.lines import AbstractLines
 from diffnr.fdtd.scene import Scene
 from diffnr.root import frozen
 
 
-class Resonances(eqx.Module):
+class Resonances(AbstractLines):
     """Resonances e^{iωt − γt} of a scene, the nearest to the guess first, NaN beyond `count`.
 
     **Fields:**
@@ -41,16 +42,6 @@ class Resonances(eqx.Module):
     fields: Fields
     left: Edges
     valid: Bool[Array, " mode"]
-
-    @property
-    def count(self) -> Int[Array, ""]:
-        """How many there are."""
-        return jnp.sum(self.valid)
-
-    @property
-    def q(self) -> Float[Array, " mode"]:
-        """Q = ω/2γ."""
-        return self.omega / (2 * self.gamma)
 
 
 def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1, *, max_steps: int = 20) -> Resonances:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.checks import Numbers, require, require_finite
+from diffnr.fdtd.lines import AbstractLines
 
 MOST = 600  # samples that the pencil is made of, unless the band needs more
 STOP = 84.0  # transition of a filter of −200 dB, in samples times rad (Kaiser)
 
 
-class RingDown(eqx.Module):
+class RingDown(AbstractLines):
     """Lines Re Σ a e^{(iω − γ)t} of traces, the strongest first, NaN beyond `count`; t = 0 is their first sample.
 
     **Fields:** `omega` [line], rad/s; `gamma` [line], 1/s; `amplitudes` complex [trace, line]; `valid` [line].
@@ -25,16 +25,6 @@ class RingDown(eqx.Module):
     gamma: Float[Array, " line"]
     amplitudes: Complex[Array, "trace line"]
     valid: Bool[Array, " line"]
-
-    @property
-    def count(self) -> Int[Array, ""]:
-        """How many there are."""
-        return jnp.sum(self.valid)
-
-    @property
-    def q(self) -> Float[Array, " line"]:
-        """Q = ω/2γ."""
-        return self.omega / (2 * self.gamma)
 
 
 def ring_down(

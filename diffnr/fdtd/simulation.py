@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_complex, as_real, is_concrete, require
+from diffnr.checks import Numbers, as_complex, as_positive, as_real, is_concrete, require
 from diffnr.fdtd.column import Cut
 from diffnr.fdtd.frequency import solve
 from diffnr.fdtd.leapfrog import Fields, Update
@@ -103,14 +103,15 @@ class Simulation(AbstractPortModel):
         found = _solved(self, drive.omega)
         sends = found.sends[port]
         column = jnp.where(sends, found.s[:, port] * drive.amplitude, jnp.nan)
-        return column[:, None], None, RESULTS.where(sends, RESULTS.successful, RESULTS.no_wave)
+        solved = RESULTS.where(jnp.all(jnp.isfinite(found.s[:, port])), RESULTS.successful, RESULTS.nonfinite)
+        return column[:, None], None, RESULTS.where(sends, solved, RESULTS.no_wave)
 
     def fields(self, omega: Numbers, incoming: Numbers) -> Fields:
         """The fields at one frequency, as phasors: F(t) = Re F e^{iωt}, each component at its own place.
 
         **Arguments:** `omega`: [], rad/s; `incoming`: [port], the amplitudes of incoming waves in √(W/m).
         """
-        omega, incoming = as_real(omega, "omega"), as_complex(incoming)
+        omega, incoming = as_positive(omega, "omega"), as_complex(incoming)
         must = f"have one amplitude for each of {self.num_ports} ports"
         require(incoming.shape == (self.num_ports,), "incoming", must, f"of shape {incoming.shape}")
         return _fields(self, omega, incoming)
@@ -121,7 +122,7 @@ class Simulation(AbstractPortModel):
         **Arguments:** `omega`: [], rad/s; `fields`: phasors, as of `fields`, `frequency`, or a `FieldTransform` of all
         of Ex and of Ey (Hz is not asked for).
         """
-        return _amplitudes(self, as_real(omega, "omega"), fields.ex, fields.ey)
+        return _amplitudes(self, as_positive(omega, "omega"), fields.ex, fields.ey)
 
     def sources(self, port: int, waveform: Pulse | Tone) -> list[Source]:
         """What launches a port's wave in `propagate`, with its profile at the waveform's frequency.
@@ -150,16 +151,14 @@ class Simulation(AbstractPortModel):
             least = int(2 * float(pulse.centre) / float(update.step)) + 1
             require(self.steps >= least, "steps", f"be at least {least}, which its pulse alone takes", self.steps)
         at_all = _waves_at_all(self, update.step, omegas)
-        incoming, outgoing = [], []
+        seen = []
         for number, cuts in enumerate(_launched(self, update.step, pulse, jnp.max(omegas) - jnp.min(omegas))):
             sources = pulse_sources(cuts, self.ports.source_line(number), update, pulse)
-            seen = _pulse_response(self, update, sources, omegas, pulse)
-            pairs = zip(at_all, self.ports.lines, strict=True)
-            amplitudes = [[jax.vmap(Wave.amplitude)(wave, *seen[line]) for wave in waves] for waves, line in pairs]
-            incoming.append(jnp.stack([a for a, _ in amplitudes], axis=-1))
-            outgoing.append(jnp.stack([b for _, b in amplitudes], axis=-1))
+            edges = _pulse_response(self, update, sources, omegas, pulse)
+            seen.append(jax.vmap(lambda waves, edges: self.ports.amplitudes(waves, edges.__getitem__))(at_all, edges))
+        incoming, outgoing = (jnp.stack(parts, axis=-1) for parts in zip(*seen, strict=True))
         sends = jnp.stack([wave.valid for wave, _ in at_all], axis=-1)
-        return jax.vmap(_quotient)(jnp.stack(incoming, axis=-1), jnp.stack(outgoing, axis=-1), sends)
+        return jax.vmap(_quotient)(incoming, outgoing, sends)
 
 
 class _Solved(NamedTuple):
@@ -179,13 +178,8 @@ def _solved(simulation: Simulation, omega: Array) -> _Solved:
     blank = jnp.zeros((nx, ny + 1), dtype), jnp.zeros((nx + 1, ny), dtype)
     added = [wave.edges(ports.source_line(number), blank) for number, (wave, _) in enumerate(waves)]
     fields = jax.vmap(lambda ex, ey: solve(update, omega, ex, ey))(*map(jnp.stack, zip(*added, strict=True)))
-
-    def read(wave: Wave, line: int) -> Array:
-        return jax.vmap(wave.amplitude)(fields.ex[:, line - 1], fields.ey[:, line - 1 : line + 1])
-
-    incoming, outgoing = (
-        jnp.stack([read(pair[way], line) for pair, line in zip(waves, ports.lines, strict=True)]) for way in (0, 1)
-    )
+    read = lambda ex, ey: ports.amplitudes(waves, lambda line: (ex[line - 1], ey[line - 1 : line + 1]))  # noqa: E731
+    incoming, outgoing = jax.vmap(read, out_axes=-1)(fields.ex, fields.ey)
     sends = jnp.stack([wave.valid for wave, _ in waves])
     return _Solved(fields, _whole(incoming, sends), _quotient(incoming, outgoing, sends), sends)
 
@@ -194,11 +188,7 @@ def _solved(simulation: Simulation, omega: Array) -> _Solved:
 def _amplitudes(simulation: Simulation, omega: Array, ex: Array, ey: Array) -> tuple[Array, Array]:
     ports = simulation.ports
     waves = ports.waves(simulation.scene, simulation.update.step, omega)
-    seen = [
-        [wave.amplitude(ex[line - 1], ey[line - 1 : line + 1]) for wave in pair]
-        for pair, line in zip(waves, ports.lines, strict=True)
-    ]
-    return jnp.stack([a for a, _ in seen]), jnp.stack([b for _, b in seen])
+    return ports.amplitudes(waves, lambda line: (ex[line - 1], ey[line - 1 : line + 1]))
 
 
 @eqx.filter_jit
