@@ -1,8 +1,7 @@
-"""Reflections of open ends against their thickness, by the step itself at one frequency.
+"""Reflections of open ends against their thickness, at one frequency.
 
-The step is linear: with z = e^{iωΔt} a driven field solves (z − step) F = source, here by a sparse LU. The field of a
-guide with the end under test at its left is compared with that of the same guide with 1,200 µm more before its end;
-their difference, the reflected wave, is taken in norm of Hz across the guide, 70 µm ahead of the end.
+The field of a guide with the end under test at its left is compared with that of the same guide with 1,200 µm more
+before its end; their difference, the reflected wave, is taken in norm of Hz across the guide, 70 µm ahead of the end.
 
     python benchmarks/open_ends.py
 """
@@ -12,9 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import scipy.sparse as sparse
 from report import heading, table
-from scipy.sparse.linalg import splu
 
 from diffnr import fdtd
 
@@ -23,31 +20,6 @@ jax.config.update("jax_enable_x64", True)
 UM, THZ = 1e-6, 2e12 * np.pi
 CELL, HEIGHT, LEAD = 1 * UM, 30 * UM, 400 * UM
 SOURCE, PROBE = -230, -330  # columns, from the right
-REACH = 7  # columns and rows that one step can join
-
-
-def step_matrix(update: fdtd.Update) -> tuple[Any, np.ndarray]:
-    """The step as a sparse matrix, and where each part of the state begins: read off combs of cells far apart."""
-    leaves, tree = jax.tree_util.tree_flatten(update.still())
-    shapes = [leaf.shape for leaf in leaves]
-    starts = np.concatenate([[0], np.cumsum([leaf.size for leaf in leaves])])
-    step = jax.jit(lambda leaves: jax.tree_util.tree_leaves(update(jax.tree_util.tree_unflatten(tree, leaves))))
-    rows, columns, values = [], [], []
-    for k, shape in enumerate(shapes):
-        i, j = np.indices(shape)
-        for a, b in np.ndindex(min(REACH, shape[0]), min(REACH, shape[1])):
-            comb = [np.zeros(s) for s in shapes]
-            comb[k] = ((i % REACH == a) & (j % REACH == b)).astype(float)
-            for m, out in enumerate(step(comb)):
-                out = np.asarray(out)
-                p, q = np.nonzero(out)
-                # The tooth within three cells of what it moves.
-                at = p + (a - p + 3) % REACH - 3, q + (b - q + 3) % REACH - 3
-                rows.append(starts[m] + np.ravel_multi_index((p, q), out.shape))
-                columns.append(starts[k] + np.ravel_multi_index(at, shape))
-                values.append(out[p, q])
-    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
-    return sparse.csc_matrix(entries, shape=(starts[-1], starts[-1])), starts
 
 
 Drive = tuple[np.ndarray, float]  # a profile over the source's column, and ω
@@ -55,15 +27,12 @@ Drive = tuple[np.ndarray, float]  # a profile over the source's column, and ω
 
 def hz_at(scene: fdtd.Scene, step: float, drives: list[Drive]) -> list[np.ndarray]:
     """Hz across the probe's column, for each drive."""
-    matrix, starts = step_matrix(fdtd.Update.of(scene, step))
-    _, ny = scene.grid.shape
+    update, (nx, _) = fdtd.Update.of(scene, step), scene.grid.shape
     found = []
     for profile, omega in drives:
-        source = np.zeros(matrix.shape[0], complex)
-        source[starts[3] + SOURCE * ny : starts[3] + (SOURCE + 1) * ny] = profile
-        system = (sparse.identity(matrix.shape[0]) * np.exp(1j * omega * step) - matrix).tocsc()
-        field = splu(system).solve(source)
-        found.append(field[starts[3] + PROBE * ny : starts[3] + (PROBE + 1) * ny])
+        source = fdtd.Functional("hz", (nx + SOURCE, 0), profile[None, :] / CELL**2)
+        steady = fdtd.frequency(scene, update, omega, sources=[(source, 1.0)])
+        found.append(np.asarray(steady.fields.hz[PROBE]))
     return found
 
 
