@@ -1,4 +1,4 @@
-"""What one frequency costs: the direct solve beside SuperLU with its default order, its gradient, resonances, guide modes.
+"""What one frequency costs: the direct solve, beside SuperLU in its own order, gradients, resonances, guide modes.
 
 Paper 3's guide (18 µm of InSb with ν = .005 ω_p under 12 µm of silicon) between sponges, driven by a line of Hz.
 

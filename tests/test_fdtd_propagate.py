@@ -104,9 +104,10 @@ def test_places_are_found_inside_of_jit() -> None:
 
     @jax.jit
     def weights(scale: Array) -> tuple[Array, Array]:
+        grid = fdtd.Grid(np.asarray(GRID.x), np.asarray(GRID.y))
         there = (
-            fdtd.Functional.at(GRID, 20 * UM, 25 * UM),
-            fdtd.Functional.across(GRID, 20 * UM, scale * np.ones(GRID.shape[1])),
+            fdtd.Functional.at(grid, 20 * UM, 25 * UM),
+            fdtd.Functional.across(GRID, 20 * UM, scale * np.ones(grid.shape[1])),
         )
         assert [f.corner for f in there] == [outside.corner, across.corner]
         return there[0].weights, there[1].weights
@@ -124,7 +125,15 @@ def test_places_are_found_inside_of_jit() -> None:
             lambda: fdtd.Functional("hz", (0, 0), [1.0]),
             r"Argument weights must be a matrix, or several of them, but was of shape \(1,\)",
         ),
-        (lambda: fdtd.Functional.at(GRID, 1.0, 0.0), "Argument x must lie between 0 and 4e-05 m, on the grid"),
+        (lambda: fdtd.Functional.at(GRID, 1.0, 0.0), "Argument x must lie on the grid, between 0 and 4e-05 m"),
+        (
+            lambda: fdtd.Functional.across(GRID, 1.0, np.ones(GRID.shape[1])),
+            "Argument x must lie on the grid, between 0 and 4e-05 m",
+        ),
+        (
+            lambda: jax.jit(lambda grid: fdtd.Functional.at(grid, 0.0, 0.0).weights)(GRID),
+            "Argument x must be a place on a grid of known lines",
+        ),
         (
             lambda: fdtd.Functional.across(GRID, 0.0, np.ones(3)),
             r"Argument profile must have shape \(\d+,\), but was of shape \(3,\)",

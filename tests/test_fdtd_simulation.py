@@ -214,6 +214,27 @@ def test_gradients_through_pulses_are_those_of_single_frequencies() -> None:
     assert slopes[0] == pytest.approx(float(difference), rel=1e-6)  # h² times the third derivative
 
 
+def test_ports_are_placed_inside_of_jit() -> None:
+    lines = []
+
+    def placed(bias: jax.Array) -> jax.Array:
+        simulation = two_ports(guide(bias))
+        lines.append(simulation.ports.lines)
+        return simulation.scene.motion
+
+    np.testing.assert_allclose(jax.jit(placed)(-0.25), placed(-0.25), rtol=1e-15)  # XLA's order of operations
+    assert lines[0] == lines[1] == (50, 110)
+
+
+@pytest.mark.slow
+def test_jit_may_hold_the_scene_and_its_ports() -> None:
+    def passed(bias: jax.Array) -> jax.Array:
+        return jnp.abs(nr.port_response(two_ports(guide(bias, 2e-2)), nr.Drive(1.1 * THZ)).s[1, 0]) ** 2
+
+    inside, outside = (function(jax.value_and_grad(passed))(-0.25) for function in (jax.jit, lambda whole: whole))
+    np.testing.assert_allclose(inside, outside, rtol=1e-9)  # round-off of the step over that of the guide: 1e-10
+
+
 @pytest.mark.slow
 def test_gradients_at_one_frequency_against_differences() -> None:
     simulation = two_ports(guide(-0.25, 2e-2), step=2e-15)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from diffnr.checks import Numbers, as_real, require, require_finite
-from diffnr.fdtd.grid import Grid
+from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
+from diffnr.fdtd.grid import Grid, nearest
 from diffnr.fdtd.leapfrog import Fields, Update
 
 COMPONENTS = ("ex", "ey", "hz")
@@ -53,22 +53,20 @@ class Functional(eqx.Module):
 
         **Raises:** `ValueError` for a place outside of the grid.
         """
-        with jax.ensure_compile_time_eval():  # places are numbers inside of jit as well, if the grid's are
-            (px, lx), (py, ly) = _points(grid, component)
-        for name, value, lines in (("x", x, grid.x), ("y", y, grid.y)):
-            low, high = (float(np.asarray(lines)[end]) for end in (0, -1))
-            require(low <= value <= high, name, f"lie between {low:g} and {high:g} m, on the grid", value)
-        i, j = int(np.argmin(np.abs(np.asarray(px) - x))), int(np.argmin(np.abs(np.asarray(py) - y)))
+        (px, lx), (py, ly) = _known_points(grid, component)
+        i, j = nearest(grid.x, x, "x", px), nearest(grid.y, y, "y", py)
         return cls(component, (i, j), (1 / (lx[i] * ly[j]))[None, None])
 
     @classmethod
     def across(cls, grid: Grid, x: Any, profile: Numbers, component: str = "hz") -> Functional:
-        """∫ profile · F dy at the column nearest to x; `profile`: [ny], or [ny + 1] for "ex", of its points."""
-        with jax.ensure_compile_time_eval():
-            (px, lx), (py, _) = _points(grid, component)
+        """∫ profile · F dy at the column nearest to x; `profile`: [ny], or [ny + 1] for "ex", of its points.
+
+        **Raises:** `ValueError` for a place outside of the grid, a profile of another shape.
+        """
+        (px, lx), (py, _) = _known_points(grid, component)
         profile = as_real(profile, "profile")
         require(profile.shape == py.shape, "profile", f"have shape {py.shape}", f"of shape {profile.shape}")
-        i = int(np.argmin(np.abs(np.asarray(px) - x)))
+        i = nearest(grid.x, x, "x", px)
         return cls(component, (i, 0), (profile / lx[i])[None, :])
 
     def read(self, grid: Grid, fields: Fields) -> Inexact[Array, ""]:
@@ -113,6 +111,12 @@ def require_on_grid(name: str, functional: Functional, grid: Grid) -> None:
     inside = i >= 0 and i + p <= shape[0] and j >= 0 and j + q <= shape[1]
     was = f"rows {i} to {i + p}, columns {j} to {j + q}"
     require(inside, name, f"have blocks inside of the {shape[0]} × {shape[1]} points of {functional.component}", was)
+
+
+def _known_points(grid: Grid, component: str) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """`_points` as numbers inside of jit as well, if the grid's are."""
+    with jax.ensure_compile_time_eval() if is_concrete(grid) else nullcontext():
+        return _points(grid, component)
 
 
 def _points(grid: Grid, component: str) -> tuple[tuple[Array, Array], tuple[Array, Array]]:

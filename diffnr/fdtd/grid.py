@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -27,7 +29,9 @@ class Grid(eqx.Module):
     y: Float[Array, " y_line"]
 
     def __init__(self, x: Numbers, y: Numbers):
-        self.x, self.y = as_real(x, "x"), as_real(y, "y")
+        # Known lines are known inside of jit as well, where places are looked up on them.
+        with jax.ensure_compile_time_eval() if is_concrete(x, y) else nullcontext():
+            self.x, self.y = as_real(x, "x"), as_real(y, "y")
 
     def __check_init__(self) -> None:
         for name, lines in (("x", self.x), ("y", self.y)):
@@ -82,6 +86,15 @@ class Grid(eqx.Module):
     def centres(self) -> tuple[Float[Array, " x"], Float[Array, " y"]]:
         """Coordinates of the cells' centres."""
         return (self.x[1:] + self.x[:-1]) / 2, (self.y[1:] + self.y[:-1]) / 2
+
+
+def nearest(lines: Array, place: float | int, name: str, points: Array | None = None) -> int:
+    """The index of the line (or of the one of `points`) nearest to a place, which must lie on the grid."""
+    known = is_concrete(lines)
+    require(known, name, "be a place on a grid of known lines (not arguments of jit or grad)", "on traced ones")
+    low, high = (float(np.asarray(lines)[end]) for end in (0, -1))
+    require(low <= place <= high, name, f"lie on the grid, between {low:g} and {high:g} m", place)
+    return int(np.argmin(np.abs(np.asarray(lines if points is None else points) - place)))
 
 
 def _even(name: str, low: Any, high: Any, cell: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require
 from diffnr.fdtd.column import COLUMNS, MIDDLE, Column, Cut, eigenpairs, polished, resolved
 from diffnr.fdtd.ends import AbstractEnd, Ends
-from diffnr.fdtd.grid import Grid
+from diffnr.fdtd.grid import Grid, nearest
 from diffnr.fdtd.leapfrog import Update, step_of
 from diffnr.fdtd.media import AbstractMedium
 from diffnr.fdtd.scene import Rectangle, Scene
@@ -42,7 +42,7 @@ class CrossSection(eqx.Module):
         **Raises:** `ValueError` where the guide is not uniform two cells to the left and three to the right of the line
         (cells of unequal width, media that change, a sponge), or where these are not on the grid.
         """
-        return cls.at_line(scene, nearest_line(scene, x, "x"))
+        return cls.at_line(scene, nearest(scene.grid.x, x, "x"))
 
     @classmethod
     def at_line(cls, scene: Scene, line: int, name: str = "x") -> CrossSection:
@@ -270,15 +270,6 @@ def _phase(profile: Array) -> Array:
     return jnp.conj(value) / jnp.abs(value)
 
 
-def nearest_line(scene: Scene, x: float | int, name: str) -> int:
-    """The index of the vertical line nearest to x, in metres."""
-    lines = scene.grid.x
-    require(is_concrete(lines), name, "be a place on a grid of known lines (build outside of jit)", "traced lines")
-    low, high = float(lines[0]), float(lines[-1])
-    require(low <= x <= high, name, f"lie on the grid, between {low:g} and {high:g} m", x)
-    return int(np.argmin(np.abs(np.asarray(lines) - x)))
-
-
 def require_uniform(scene: Scene, first: int, last: int, name: str) -> None:
     """Raise unless the cells from `first` up to `last` along x are there, equally wide and equally filled."""
     count = scene.grid.shape[0]
@@ -295,7 +286,8 @@ def require_uniform(scene: Scene, first: int, last: int, name: str) -> None:
             part = 1.0 * np.asarray(cells)[first:last]
             same = bool(np.all(np.abs(part - part[:1]) <= 1e-9 * np.max(np.abs(part))))
             require(same, name, "lie where the guide is uniform along x", f"{place}, where media change")
-    losses = scene.ends.losses(lines, scene.grid.y) if is_concrete(lines, scene.ends) else None
+    with jax.ensure_compile_time_eval():
+        losses = scene.ends.losses(lines, scene.grid.y) if is_concrete(scene.grid, scene.ends) else None
     if losses is not None and losses.x is not None:
         free = bool(np.all(np.asarray(losses.x[0])[first:last] == 0))
         require(free, name, "lie outside of the absorbers at left and right", f"{place}, inside of one")

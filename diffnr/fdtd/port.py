@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Complex
 
-from diffnr.checks import require
+from diffnr.checks import is_concrete, require
 from diffnr.fdtd.column import Cut
 from diffnr.fdtd.functional import Functional
-from diffnr.fdtd.guide import CrossSection, GuideModes, Waves, guide_modes, nearest_line, require_uniform
+from diffnr.fdtd.grid import nearest
+from diffnr.fdtd.guide import CrossSection, GuideModes, Waves, guide_modes, require_uniform
 from diffnr.fdtd.leapfrog import Update
 from diffnr.fdtd.march import Source
 from diffnr.fdtd.scene import Scene
@@ -70,11 +72,11 @@ class Ports(eqx.Module):
         lines = []
         for number, port in enumerate(ports):
             name = f"ports[{number}].x"
-            line = nearest_line(scene, port.x, name)
+            line = nearest(scene.grid.x, port.x, name)
             ends = sorted((line, line - port.sign * BEHIND))
             require_uniform(scene, ends[0] - 2, ends[1] + 3, name)
-            must = "lie where not everything across is metal"
-            require(not bool(jnp.all(scene.metal[line])), name, must, f"{port.x:g} m")
+            metal = is_concrete(scene.metal) and bool(np.all(np.asarray(scene.metal)[line]))
+            require(not metal, name, "lie where not everything across is metal", f"{port.x:g} m")
             lines.append(line)
         return cls(tuple(ports), tuple(lines))
 
