@@ -1,6 +1,9 @@
 """The field at one frequency: equal to the run in time, reciprocal, differentiable, factorised once."""
 
+import os
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -226,6 +229,27 @@ def test_factors_beyond_the_room_for_them_are_let_go(monkeypatch: pytest.MonkeyP
     for omega in (1.3 * THZ, 1.31 * THZ):
         frequency(scene, fdtd.Update.of(scene), omega, sources=[(functional("hz", 1), 1.0)])
     assert len(direct_solve._kept) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory is held")
+def test_factors_give_their_memory_back_whichever_thread_asked_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SuperLU frees nothing in another thread than the one that made it (scipy's issue 15921)."""
+    monkeypatch.setattr(direct_solve, "KEPT", 0)
+    pattern = direct_solve._pattern(200, 80, False)
+    entries = np.where(pattern.rows == pattern.columns, 10.0, 1.0) + 0j
+    right = np.ones(pattern.order.size, complex)
+
+    def held(calls: int) -> float:
+        for call in range(calls):
+            inverse = direct_solve.Inverse(pattern, (calls + call) * entries)
+            asked = threading.Thread(target=inverse, args=(right,))
+            asked.start()
+            asked.join()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    before, after = held(3), held(12)
+    (factors,) = direct_solve._kept.values()
+    assert after - before < 5 * 20 * factors.nnz  # 12 with the leak; 0 to 1 without
 
 
 @pytest.mark.slow

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -165,9 +165,17 @@ class Inverse:
     def __init__(self, pattern: Pattern, entries: np.ndarray):
         self.matrix, self.size = pattern.matrix(entries), pattern.matrix(np.abs(entries))
         self.key = hashlib.blake2b(entries.tobytes(), digest_size=32).digest(), pattern.order.size
+        self.pivoting = False
 
     def __call__(self, right: np.ndarray, transposed: bool = False) -> np.ndarray:
         """With one step of refinement; NaN where no factors serve. Pivots off the diagonal are a last resort."""
+        return _workshop().submit(self._refined, right, transposed).result()
+
+    def roughly(self, right: np.ndarray) -> np.ndarray:
+        """Without refinement, by the kind of factors that served the last call."""
+        return _workshop().submit(lambda: self._factors(self.pivoting).solve(right)).result()
+
+    def _refined(self, right: np.ndarray, transposed: bool) -> np.ndarray:
         matrix, size = (self.matrix.T, self.size.T) if transposed else (self.matrix, self.size)
         trans = "T" if transposed else "N"
         finite = np.all(np.isfinite(self.matrix.data)) and np.all(np.isfinite(right))
@@ -179,24 +187,29 @@ class Inverse:
                     x = x + factors.solve(right - matrix @ x, trans)
                     rest = np.linalg.norm(right - matrix @ x)
                     if rest <= ROUGH * np.linalg.norm(size @ np.abs(x) + np.abs(right)):
+                        self.pivoting = pivoting
                         return x
         return np.full_like(right, np.nan)
 
     def _factors(self, pivoting: bool) -> Any:
         """The factors, made once; None where there are none."""
         key = *self.key, pivoting
-        with _lock:
-            if key not in _kept:
-                _kept[key] = _factorised(self.matrix, pivoting)
-            _kept.move_to_end(key)
-            # 16 bytes a number and 4 of its row.
-            while len(_kept) > 1 and 20 * sum(lu.nnz for lu in _kept.values() if lu is not None) > KEPT:
-                _kept.popitem(last=False)
-            return _kept[key]
+        if key not in _kept:
+            _kept[key] = _factorised(self.matrix, pivoting)
+        _kept.move_to_end(key)
+        # 16 bytes a number and 4 of its row.
+        while len(_kept) > 1 and 20 * sum(lu.nnz for lu in _kept.values() if lu is not None) > KEPT:
+            _kept.popitem(last=False)
+        return _kept[key]
 
 
 _kept: OrderedDict[tuple, Any] = OrderedDict()
-_lock = threading.Lock()
+
+
+@functools.cache
+def _workshop() -> ThreadPoolExecutor:
+    """The one thread that factors live in: what SuperLU made in one thread it does not free in another."""
+    return ThreadPoolExecutor(1, "factors")
 
 
 def _factorised(matrix: Any, pivoting: bool) -> Any:

@@ -22,6 +22,8 @@ from diffnr.fdtd.lines import AbstractLines
 from diffnr.fdtd.scene import Scene
 from diffnr.root import frozen
 
+BASIS = 40  # vectors of Arnoldi's method: with half as many, modes as dense as surface waves' are not told apart
+
 
 class Resonances(AbstractLines):
     """Resonances e^{iωt − γt} of a scene, the nearest to the guess first, NaN beyond `count`.
@@ -171,10 +173,13 @@ def _nearest(num_modes: int, pattern: Pattern, entries: Any, slopes: Any) -> tup
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
     size = pattern.order.size
     away, vectors = np.full(num_modes, np.nan, complex), np.full((num_modes, size), np.nan, complex)
-    turned = LinearOperator((size, size), lambda v: -inverse(slope @ v.ravel()), dtype=complex)  # pyright: ignore[reportCallIssue]
-    start = np.random.default_rng(0).normal(size=size) + 0j
+    turned = LinearOperator((size, size), lambda v: -inverse.roughly(slope @ v.ravel()), dtype=complex)  # pyright: ignore[reportCallIssue]
+    start = inverse(slope @ np.random.default_rng(0).normal(size=size) + 0j)
+    if not np.all(np.isfinite(start)):
+        return away, vectors
     try:
-        found, right = eigs(turned, min(num_modes, size - 2), v0=start, tol=1e-5, maxiter=50)[:2]  # pyright: ignore[reportArgumentType]
+        count, basis = min(num_modes, size - 2), min(max(BASIS, 2 * num_modes + 1), size - 1)
+        found, right = eigs(turned, count, v0=start, tol=1e-5, ncv=basis, maxiter=50)[:2]  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as stop:
         found, right = stop.eigenvalues, stop.eigenvectors
     order = np.argsort(-np.abs(found))
@@ -187,8 +192,9 @@ def _improved(pattern: Pattern, entries: Any, slopes: Any, right: Any, left: Any
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
     x, y = (np.asarray(vector)[pattern.order] for vector in (right, left))
     x, y = inverse(slope @ x), inverse(slope.T @ y, transposed=True)
-    x = x / np.linalg.norm(x)
-    y = y / (y @ (slope @ x))
+    with np.errstate(invalid="ignore"):  # where there was no vector to begin with
+        x = x / np.linalg.norm(x)
+        y = y / (y @ (slope @ x))
     return -(y @ (inverse.matrix @ x)), _reordered(pattern, x), _reordered(pattern, y)
 
 
