@@ -84,6 +84,42 @@ def test_a_closed_box_has_the_frequencies_of_its_grid() -> None:
     assert again.omega[0] == pytest.approx(exact[0], rel=1e-13)
 
 
+def plasma_box(bias: float, nu: float = 0.0) -> fdtd.Scene:
+    """Paper 3's guide, 75 µm of it between metal walls."""
+    below = fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM]), insb(bias, nu, omega_p=1.0)
+    return fdtd.Scene.of(fdtd.Grid.uniform((0.0, 75 * UM), (0.0, 30 * UM), UM), SILICON, [below])
+
+
+def test_among_the_lattices_own_plasmons_are_the_standing_waves_of_the_guide() -> None:
+    """The lattice has some 1,500 plasmons of its own below 2 THz here; k of a wave that stands is mπ/L, on it too."""
+    scene = plasma_box(0.0)
+    update = fdtd.Update.of(scene)
+    modes = resonances(scene, update, 1.0 * THZ, 4)
+    assert int(modes.count) == 4
+    section = fdtd.CrossSection.of(scene, 30 * UM)
+    waves = [fdtd.guide_modes(section, omega, step=update.step).forward.k[0] for omega in modes.omega]
+    halves = np.asarray(waves) * 75 * UM / np.pi
+    np.testing.assert_allclose(halves, [2, 3, 4, 5], rtol=1e-9)  # ω is right to 1e-12, and k to 1e-10
+    assert np.all(np.abs(modes.gamma) < 1e-9 * modes.omega)
+
+
+@pytest.mark.slow
+def test_a_biased_plasma_has_the_same_resonances_at_both_biases() -> None:
+    scenes = [plasma_box(bias, 5e-3) for bias in (-0.25, 0.25)]
+    lines = [resonances(scene, fdtd.Update.of(scene), 1.0 * THZ, 2).omega for scene in scenes]
+    assert np.all(np.isfinite(lines[0]))
+    np.testing.assert_allclose(*lines, rtol=1e-11)  # round-off
+    lossless = plasma_box(0.25)
+    first = resonances(lossless, fdtd.Update.of(lossless), 0.9 * THZ).omega[0]
+    assert float(first) == pytest.approx(float(lines[0][0]), rel=1e-4)  # γ²/ω²
+    # Once around the box: there as the one wave and back as the other, whose phases at the walls are small.
+    section = fdtd.CrossSection.of(lossless, 30 * UM)
+    for omega, rounds in zip(lines[0], (2, 3), strict=True):
+        waves = fdtd.guide_modes(section, omega)
+        phase = (waves.forward.k[0] - waves.backward.k[0]) * 75 * UM / (2 * np.pi)
+        assert float(phase) == pytest.approx(rounds, abs=0.2)  # what walls add
+
+
 MORE = [pytest.param(scene, marks=pytest.mark.slow) for scene in (box_with_a_wall, before_a_layer, grating)]
 
 

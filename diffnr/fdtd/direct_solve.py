@@ -93,10 +93,17 @@ class Pattern(NamedTuple):
     order: np.ndarray
     indices: np.ndarray
     starts: np.ndarray
+    around: Any  # [cell, edge], sparse: 1 and −1 for the edges that a cell has around it, counter-clockwise
 
     def matrix(self, entries: np.ndarray) -> Any:
         """The matrix of the unknowns in `order`."""
         return sparse.csc_matrix((entries, self.indices, self.starts), shape=(self.order.size,) * 2)
+
+    def reordered(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors [..., unknown] from the order in the matrix back to that of the edges."""
+        found = np.empty_like(vectors)
+        found[..., self.order] = vectors
+        return found
 
 
 def pattern_of(update: Update) -> Pattern:
@@ -113,6 +120,7 @@ def _pattern(nx: int, ny: int, repeats: bool) -> Pattern:
     hears = [*sees, (ex[:, 0], cell[:, -1]), (ex[:, -1], cell[:, 0])] if repeats else sees
     count = ex.size + ey.size
     to, of = (_joined(pairs, (count, cell.size)) for pairs in (hears, sees))
+    around = _joined(sees, (count, cell.size), (1, -1, -1, 1)).T.tocsc()
     # Places of edges, in halves of cells.
     x, y = (
         np.concatenate([ex_at.ravel(), ey_at.ravel()])
@@ -131,12 +139,15 @@ def _pattern(nx: int, ny: int, repeats: bool) -> Pattern:
     if repeats:
         # Beside the first line of y are the last two.
         colours = np.where(j >= ny - 1, 8 + 2 * (i % 3 + 3 * (j - (ny - 1))) + horizontal, colours)
-    return Pattern(order[joined.indices], order[columns], colours, order, joined.indices, joined.indptr)
+    return Pattern(order[joined.indices], order[columns], colours, order, joined.indices, joined.indptr, around)
 
 
-def _joined(pairs: list[tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]) -> Any:
+def _joined(
+    pairs: list[tuple[np.ndarray, np.ndarray]], shape: tuple[int, int], signs: tuple[int, ...] | None = None
+) -> Any:
     rows, columns = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (0, 1))
-    return sparse.csr_matrix((np.ones(rows.size), (rows, columns)), shape=shape)
+    values = np.repeat(signs or np.ones(len(pairs)), [pair[0].size for pair in pairs])
+    return sparse.csr_matrix((values, (rows, columns)), shape=shape)
 
 
 def _dissected(x: np.ndarray, y: np.ndarray, period: int | None) -> np.ndarray:
@@ -223,6 +234,5 @@ def _factorised(matrix: Any, pivoting: bool) -> Any:
 
 def _solve(pattern: Pattern, transposed: bool, entries: Any, right: Any) -> np.ndarray:
     entries, b = np.asarray(entries, complex), np.asarray(right, complex)
-    found = np.empty_like(b)
-    found[pattern.order] = Inverse(pattern, entries)(b[pattern.order], transposed)
+    found = pattern.reordered(Inverse(pattern, entries)(b[pattern.order], transposed))
     return found.astype(np.asarray(right).dtype)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
+from scipy.linalg import eig
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from diffnr.checks import Numbers, as_inexact, is_concrete, require, require_finite
@@ -20,9 +21,12 @@ from diffnr.fdtd.harmonic_step import turn_of
 from diffnr.fdtd.leapfrog import Fields, Update, energy
 from diffnr.fdtd.lines import AbstractLines
 from diffnr.fdtd.scene import Scene
+from diffnr.fdtd.smooth_currents import ROUGH, SmoothCurrents, curls, roughness
 from diffnr.root import frozen
 
-BASIS = 40  # vectors of Arnoldi's method: with half as many, modes as dense as surface waves' are not told apart
+BASIS = 40  # vectors of Arnoldi's method
+MORE = 4  # currents than modes asked for
+ASIDE = 0.01  # of ω the guess is taken below the real axis, where the lattice's plasmons have their poles
 
 
 class Resonances(AbstractLines):
@@ -36,7 +40,8 @@ class Resonances(AbstractLines):
     - `left`: (ex, ey) [mode, ...], y of yᵀM = 0, scaled so that yᵀ (dM/dω) x = 1 with x the fields' E: near ω_n what a
       step adds to E, b of `solve`, excites E = x (yᵀb)/(ω − ω_n). Without derivatives. On edges that move it is the
       turned bias's E times the edges' areas over `update.ex`, `update.ey` (areas times ε, and loss in sponges).
-    - `valid` [mode]: whether the iteration has arrived, at a mode of its own.
+    - `valid` [mode]: whether the iteration has arrived, at a mode of its own that the cells resolve (where carriers
+      are, by six cells a wavelength).
     """
 
     omega: Float[Array, " mode"]
@@ -51,8 +56,10 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
 
         M(e^{iωΔt}) x = 0,    yᵀ M = 0,    ω ← ω − yᵀMx/(yᵀ M′ x),   x ← M⁻¹M′x,   y ← M⁻ᵀM′ᵀy
 
-    The problem made linear at the guess is solved by Arnoldi's method; then each mode is iterated from both sides, of
-    third order, until ω is as exact as round-off allows (10⁻¹¹ and better). Each step is one LU factorisation.
+    The problem made linear at the guess is solved by Arnoldi's method, among fields that smooth magnetic currents drive
+    (`smooth_currents.py`: carriers give the lattice plasmons of its own, which are passed over); then each mode is
+    iterated from both sides, of third order, until ω is as exact as round-off allows (10⁻¹¹ and better). Each step is
+    one LU factorisation.
 
     **Arguments:**
 
@@ -60,6 +67,9 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
     - `omega`: [], the guess in rad/s, real or complex (Im ω = γ). It carries no derivative.
     - `num_modes`: how many, static: those nearest to the guess by the linear problem. Open ends have modes of their
       own, of low Q: look at `q`. `max_steps`: of each mode's iteration.
+
+    **Good values:** a guess within some percent. In a scene with carriers modes farther away may be missed, for one of
+    the lattice's own to which the iteration goes instead, and which is left out (`count` tells): guess anew there.
 
     **Returns:** a `Resonances`. It may be jitted and vmapped. ω and γ have first derivatives in every number of the
     scene and the update, by both vectors: dω = −yᵀ dM x, one evaluation for all of them. (Second ones are not those of
@@ -83,7 +93,7 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
     if is_concrete(found) and not bool(jnp.any(found.valid)):
         raise RuntimeError(
             f"No resonance was found from omega = {complex(guess):.10g} rad/s: the iteration did not arrive in "
-            f"{max_steps} steps. Start from a closer guess."
+            f"{max_steps} steps at a field that the cells resolve. Start from a closer guess, or take smaller cells."
         )
     return found
 
@@ -99,7 +109,7 @@ def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_
         entries = lambda omega: entries_of(lambda e: operator(still, turn_of(still, omega), e), still)  # noqa: E731
         return jax.jvp(entries, (omega,), (jnp.ones_like(omega),))
 
-    def called(function: Any, shapes: Any, *arguments: Array) -> Any:
+    def called(function: Any, shapes: Any, *arguments: Any) -> Any:
         like = jax.tree_util.tree_map(lambda shape: jax.ShapeDtypeStruct(shape, complex), shapes, is_leaf=_is_shape)
         return jax.pure_callback(functools.partial(function, pattern), like, *arguments, vmap_method="sequential")
 
@@ -120,10 +130,13 @@ def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_
         omega, x, y, change, _, _ = lax.while_loop(going, turn, (omega, x, jnp.conj(x), far, far, 0))
         return omega, x, y, change
 
-    near = lambda *a: called(functools.partial(_nearest, num_modes), ((num_modes,), (num_modes, size)), *a)  # noqa: E731
-    away, vectors = near(*pair(guess))
-    omegas, x, y, change = lax.map(refine, (guess + away, vectors))
-    arrived = jnp.isfinite(omegas) & (change < 1e-9 * jnp.abs(omegas)) & _are_new(x)
+    nearest = functools.partial(_nearest, num_modes)
+    aside = guess - 1j * ASIDE * guess.real if update.has_carriers else guess
+    shape = (num_modes,), (num_modes, size)
+    away, vectors = called(nearest, shape, *pair(aside), guess - aside, still.carriers, *curls(still))
+    omegas, x, y, change = lax.map(refine, (aside + away, vectors))
+    resolved = jax.vmap(lambda x: roughness(*split(x, update), still.carriers) <= ROUGH)(x)
+    arrived = jnp.isfinite(omegas) & (change < 1e-9 * jnp.abs(omegas)) & _are_new(x) & resolved
     distance = jnp.where(arrived, jnp.abs(omegas - guess), jnp.inf)
     omegas, x, y, arrived = (part[jnp.argsort(distance)] for part in (omegas, x, y, arrived))
 
@@ -168,23 +181,41 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(item, int) for item in value)
 
 
-def _nearest(num_modes: int, pattern: Pattern, entries: Any, slopes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """δ and x of (M + δM′) x = 0 with the smallest δ; NaN where there are no more."""
+def _nearest(
+    num_modes: int, pattern: Pattern, entries: Any, slopes: Any, guess: Any, *weights: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more."""
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
-    size = pattern.order.size
+    currents = SmoothCurrents(pattern, *weights)
+    cells, size = currents.carriers.size, pattern.order.size
     away, vectors = np.full(num_modes, np.nan, complex), np.full((num_modes, size), np.nan, complex)
-    turned = LinearOperator((size, size), lambda v: -inverse.roughly(slope @ v.ravel()), dtype=complex)  # pyright: ignore[reportCallIssue]
-    start = inverse(slope @ np.random.default_rng(0).normal(size=size) + 0j)
-    if not np.all(np.isfinite(start)):
+    start = currents.smooth(np.random.default_rng(0).normal(size=cells) + 0j)
+    if not np.all(np.isfinite(inverse(currents.sources @ start))):
         return away, vectors
+
+    def answer(h: np.ndarray) -> np.ndarray:
+        return currents.smooth(currents.readings @ inverse.roughly(currents.sources @ currents.smooth(h.ravel())))
+
+    turned = LinearOperator((cells, cells), answer, dtype=complex)  # pyright: ignore[reportCallIssue]
+    count = min(num_modes + MORE, cells - 2)
+    basis = min(max(BASIS, 2 * count + 1), cells - 1)
     try:
-        count, basis = min(num_modes, size - 2), min(max(BASIS, 2 * num_modes + 1), size - 1)
-        found, right = eigs(turned, count, v0=start, tol=1e-5, ncv=basis, maxiter=50)[:2]  # pyright: ignore[reportArgumentType]
+        found = eigs(turned, count, v0=start, tol=1e-3, ncv=basis, maxiter=20)[1]  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as stop:
-        found, right = stop.eigenvalues, stop.eigenvectors
-    order = np.argsort(-np.abs(found))
-    away[: order.size], vectors[: order.size] = 1 / found[order], right.T[order]
-    return away, _reordered(pattern, vectors)
+        found = stop.eigenvectors
+    found = currents.smooth(found)
+    # The problem between what they drive and what drives them: its δ are those of modes, where Arnoldi's are not.
+    driven, driving = currents.sources @ found, currents.readings.T @ np.conj(found)
+    right = inverse(driven)
+    left = inverse(driving, transposed=True).T
+    if not found.size or not np.all(np.isfinite(right)) or not np.all(np.isfinite(left)):
+        return away, vectors
+    shifts, mixtures = eig(left @ driven, -left @ (slope @ right))  # pyright: ignore[reportAssignmentType]
+    modes = right @ mixtures
+    order = [k for k in np.argsort(np.abs(shifts - guess)) if np.isfinite(shifts[k]) and currents.resolved(modes[:, k])]
+    order = order[:num_modes]
+    away[: len(order)], vectors[: len(order)] = shifts[order], pattern.reordered(modes[:, order].T)
+    return away, vectors
 
 
 def _improved(pattern: Pattern, entries: Any, slopes: Any, right: Any, left: Any) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -195,11 +226,4 @@ def _improved(pattern: Pattern, entries: Any, slopes: Any, right: Any, left: Any
     with np.errstate(invalid="ignore"):  # where there was no vector to begin with
         x = x / np.linalg.norm(x)
         y = y / (y @ (slope @ x))
-    return -(y @ (inverse.matrix @ x)), _reordered(pattern, x), _reordered(pattern, y)
-
-
-def _reordered(pattern: Pattern, vectors: np.ndarray) -> np.ndarray:
-    """Unknowns from their order in the matrix back to that of the fields."""
-    found = np.empty_like(vectors)
-    found[..., pattern.order] = vectors
-    return found
+    return -(y @ (inverse.matrix @ x)), pattern.reordered(x), pattern.reordered(y)
