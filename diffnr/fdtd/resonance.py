@@ -1,4 +1,4 @@
-"""Resonances: the frequencies at which the scheme goes on by itself, M(e^{iωΔt}) E = 0; and lines in traces."""
+"""Resonances: the frequencies at which the scheme goes on by itself, M(e^{iωΔt}) E = 0."""
 
 from __future__ import annotations
 
