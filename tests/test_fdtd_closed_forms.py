@@ -270,7 +270,7 @@ def assert_second_order(coarse: np.ndarray, fine: np.ndarray, exact: np.ndarray,
         pytest.param(THIN, DENSE, DENSE, 40.0, id="oblique face", marks=pytest.mark.slow),
         pytest.param(DENSE, THIN, THIN, 50.0, id="total reflection"),
         pytest.param(THIN, DENSE, THIN, 0.0, id="slab", marks=REAL),
-        pytest.param(THIN, DENSE, THIN, 40.0, id="oblique slab"),
+        pytest.param(THIN, DENSE, THIN, 40.0, id="oblique slab", marks=pytest.mark.slow),
     ],
 )
 def test_dielectrics_reflect_and_transmit_as_fresnel_has_it(before, slab, after, degrees: float) -> None:
@@ -307,6 +307,7 @@ def test_a_voigt_slab_reflects_and_transmits_as_the_closed_form_has_it(bias: flo
         assert_second_order(coarse[i], fine[i], exact[:, i, 0], bound)
 
 
+@pytest.mark.slow
 def test_a_biased_slab_tells_the_signs_of_ky_by_its_reflection_alone() -> None:
     there, back, turned = (voigt_slab(b, a, CELLS[0]) for b, a in ((0.25, 45.0), (0.25, -45.0), (-0.25, -45.0)))
     np.testing.assert_allclose(there, turned, atol=1e-10)  # a mirror turns bias and k_y: the scheme's symmetry too

@@ -53,6 +53,7 @@ def test_it_is_guide_modes_at_each_frequency(bias: float) -> None:
         np.testing.assert_allclose(many.modes.forward.k, -many.modes.backward.k, rtol=1e-8)  # round-off, where slow
 
 
+@pytest.mark.slow
 def test_the_one_way_band_is_found_within_what_the_lattice_resolves() -> None:
     coarse = found(1.5, -0.25)
     ((low, high),) = coarse.one_way_bands()

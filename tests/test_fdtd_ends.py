@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from diffnr import fdtd
 from diffnr.fdtd.media import IMPEDANCE, LIGHT
+from slow import slow_except
 
 UM = 1e-6
 OMEGA_P = 4e12 * np.pi
@@ -51,7 +52,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", slow_except(CASES, 0, 2))
 def test_source_and_probe_exchange_at_the_turned_bias(case: str) -> None:
     """G_ab(B, k) = G_ba(−B, −k) with every kind of end."""
     ends, wall = CASES[case]

@@ -80,6 +80,7 @@ def test_ahead_power_goes_on_unchanged() -> None:
     np.testing.assert_allclose(near, far, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_no_wave_goes_back() -> None:
     lines = launched(-0.25)
     for distance in (NEAR, FAR):

@@ -14,6 +14,7 @@ from diffnr import fdtd
 from diffnr.fdtd.frequency import solve
 from diffnr.fdtd.leapfrog import Update
 from diffnr.fdtd.port import Ports
+from slow import slow_except
 
 UM, THZ = 1e-6, 2e12 * np.pi
 OMEGA_P = 4e12 * np.pi
@@ -48,7 +49,7 @@ def scattered(f: float, bias: float, nu: float = 0.0, cell: float = 1.0) -> np.n
 
 
 @pytest.mark.parametrize(("f", "nu"), [(1.2, 0.0), (1.1, 5e-3)])
-@pytest.mark.parametrize("direction", ["+x", "-x"])
+@pytest.mark.parametrize("direction", slow_except(["+x", "-x"], 0))
 def test_a_wave_driven_in_a_uniform_guide_leaks_into_no_other(f: float, nu: float, direction: str) -> None:
     scene, omega = guide(-0.25, nu, block=None), jnp.asarray(f * THZ)
     update = Update.of(scene)
@@ -136,6 +137,7 @@ def test_metrics_apply() -> None:
     assert float(nr.metrics.insertion_loss(response, out=1, into=0)) > 0
 
 
+@pytest.mark.slow
 def test_one_way_bands_have_zeros_and_a_sentence() -> None:
     simulation = two_ports(guide(-0.25, 2e-2))
     s = nr.port_response(simulation, nr.Drive(1.5 * THZ), ports=[0]).s

@@ -59,6 +59,7 @@ def test_points_are_those_of_the_sheet(points) -> None:
     np.testing.assert_array_equal(points.valid, [True] * 4 + [False] * 4)
 
 
+@pytest.mark.slow
 def test_points_solve_the_equations_of_motion(points) -> None:
     found = points.trim()
     for omega, b in zip(found.omega, found.b, strict=True):

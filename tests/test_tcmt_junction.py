@@ -11,6 +11,7 @@ from diffnr import tcmt
 from diffnr.tcmt.junction import behind_junction
 from diffnr.tcmt.passive import PassiveModes
 from diffnr.tcmt.time_reversal import companion, time_bandwidth, time_reversal_residuals
+from slow import slow_except
 from systems import central_difference, random_modes
 
 OMEGAS = np.linspace(-3.0, 3.0, 5)
@@ -58,7 +59,7 @@ CASES = {  # modes, ports, hidden ports, connected port, sides of the junction, 
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, 0, 2, 4))
 def test_dressed_device_is_the_whole_network(name: str) -> None:
     modes, ports, hidden, port, sides, phase_out, phase_in = CASES[name]
     whole = tcmt.CoupledModes(**random_modes(1, modes, ports), lossless=True)
