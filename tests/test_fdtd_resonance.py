@@ -91,7 +91,7 @@ def plasma_box(bias: float, nu: float = 0.0) -> fdtd.Scene:
 
 
 def test_among_the_lattices_own_plasmons_are_the_standing_waves_of_the_guide() -> None:
-    """The lattice has some 1,500 plasmons of its own below 2 THz here; k of a wave that stands is mπ/L, on it too."""
+    """Plasmons of the lattice are as many as cells of plasma, 1,350; k of a wave that stands is mπ/L on it too."""
     scene = plasma_box(0.0)
     update = fdtd.Update.of(scene)
     modes = resonances(scene, update, 1.0 * THZ, 4)
