@@ -100,7 +100,7 @@ def test_fields_that_stop_being_finite_say_where_and_are_kept() -> None:
 
 
 def test_places_are_found_inside_of_jit() -> None:
-    outside = fdtd.Functional.at(GRID, 20 * UM, 25 * UM)
+    outside = fdtd.Functional.at(GRID, jnp.asarray(20 * UM), 25 * UM)
     across = fdtd.Functional.across(GRID, 20 * UM, np.ones(GRID.shape[1]))
 
     @jax.jit
@@ -133,7 +133,7 @@ def test_places_are_found_inside_of_jit() -> None:
         ),
         (
             lambda: jax.jit(lambda grid: fdtd.Functional.at(grid, 0.0, 0.0).weights)(GRID),
-            "Argument x must be a place on a grid of known lines",
+            "Argument x must be a known place on a grid of known lines",
         ),
         (
             lambda: fdtd.Functional.across(GRID, 0.0, np.ones(3)),

@@ -88,10 +88,11 @@ class Grid(eqx.Module):
         return (self.x[1:] + self.x[:-1]) / 2, (self.y[1:] + self.y[:-1]) / 2
 
 
-def nearest(lines: Array, place: float | int, name: str, points: Array | None = None) -> int:
+def nearest(lines: Array, place: Any, name: str, points: Array | None = None) -> int:
     """The index of the line (or of the one of `points`) nearest to a place, which must lie on the grid."""
-    known = is_concrete(lines)
-    require(known, name, "be a place on a grid of known lines (not arguments of jit or grad)", "on traced ones")
+    must = "be a known place on a grid of known lines (no arguments of jit or grad)"
+    require(is_concrete(lines, place), name, must, "traced")
+    place = float(place)
     low, high = (float(np.asarray(lines)[end]) for end in (0, -1))
     require(low <= place <= high, name, f"lie on the grid, between {low:g} and {high:g} m", place)
     return int(np.argmin(np.abs(np.asarray(lines if points is None else points) - place)))
