@@ -2,7 +2,7 @@
 
 Without loss and at one frequency, exact in time, so that only the stencil across and along the guide errs. The currents
 live at cells' centres (diffnr's step), at nodes, or on the edges of E, joined by means, as Yee's scheme would have it;
-all of them conserve energy. Errors against the closed form's k (PHYSICS: paper 3's dispersion), in percent.
+all of them conserve energy. Errors against k of paper 3's dispersion, its closed form, in percent.
 
     python benchmarks/guide_stencils.py
 """
