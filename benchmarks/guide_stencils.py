@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from report import heading, table
 
-from diffnr.fdtd.media import LIGHT
+from diffnr.fdtd.scene.media import LIGHT
 
 UM, THZ = 1e-6, 2e12 * np.pi
 OMEGA_P, PLASMA, SILICON = 4e12 * np.pi, 15.6, 11.68

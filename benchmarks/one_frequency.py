@@ -17,8 +17,8 @@ from report import heading, median, seconds, table
 from scipy.sparse.linalg import splu
 
 from diffnr import fdtd
-from diffnr.fdtd import direct_solve
-from diffnr.fdtd.harmonic_step import turn_of
+from diffnr.fdtd.frequency_domain import direct_solve
+from diffnr.fdtd.frequency_domain.harmonic_step import turn_of
 
 jax.config.update("jax_enable_x64", True)
 

@@ -22,7 +22,7 @@ from report import heading, median, seconds, table
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.duffing.phase_locked import steady_by_time
+from diffnr.duffing.settle import steady_by_time
 from diffnr.duffing.transient import simulate
 
 jax.config.update("jax_enable_x64", True)

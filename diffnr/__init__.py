@@ -1,36 +1,9 @@
 """diffnr: differentiable nonreciprocity in JAX."""
 
-from diffnr import duffing, fdtd, metrics, plot, tcmt
-from diffnr.data import FieldData
-from diffnr.datafiles import read_csv, read_touchstone, write_csv, write_touchstone
-from diffnr.parameters import get, paths, replace
-from diffnr.ports import AbstractPortModel, Drive, PortResponse, hertz, port_response, scattering
-from diffnr.root import RESULTS
-from diffnr.storage import load, save
+import lazy_loader
 
-__version__ = "0.1.0"
+from diffnr.version import __version__ as __version__
 
-__all__ = [
-    "RESULTS",
-    "AbstractPortModel",
-    "Drive",
-    "FieldData",
-    "PortResponse",
-    "duffing",
-    "fdtd",
-    "get",
-    "hertz",
-    "load",
-    "metrics",
-    "paths",
-    "plot",
-    "port_response",
-    "read_csv",
-    "read_touchstone",
-    "replace",
-    "save",
-    "scattering",
-    "tcmt",
-    "write_csv",
-    "write_touchstone",
-]
+# What is exported stands in `__init__.pyi`. Nothing is imported before it is used: `diffnr --help` needs no JAX.
+__getattr__, __dir__, _exported = lazy_loader.attach_stub(__name__, __file__)
+__all__ = sorted(set(_exported) - {"__version__"})

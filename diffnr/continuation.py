@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
+from diffnr.results import RESULTS, AbstractAnswer
 from diffnr.root import frozen, implicit
 
 Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
@@ -28,31 +29,18 @@ SHORTEST = 1e-8  # step
 STRETCH = 16  # turns between two visits to the buffers, which in a batch are read and written whole
 
 
-class ENDINGS(eqx.Enumeration):
-    """How the walk along a branch ended."""
-
-    arrived = ""
-    out_of_points = "The branch goes on beyond the points there is room for. Raise max_points."
-    stuck = (
-        "The branch could not be followed further: steps became as short as round-off allows. "
-        "Look for a bifurcation, a kink of a force, or parameters out of range near its last point."
-    )
-    closed = "The branch is a closed loop, followed once around."
-    no_start = "No solution was found at the start of the branch. Begin where the response is nearly linear."
-
-
-class Branch(eqx.Module):
+class Branch(AbstractAnswer):
     """Points along a branch, in order; NaN beyond `count`.
 
     **Fields:** `y` [point, n]; `parameter` [point], λ; `slope` [point], dλ/ds along the (scaled) arclength s, whose
-    sign changes at folds; `count` []; `ending`, of `ENDINGS`; `turns` [], Newton steps taken.
+    sign changes at folds; `count` []; `result`, of `RESULTS`; `turns` [], Newton steps taken.
     """
 
     y: Float[Array, "point n"]
     parameter: Float[Array, " point"]
     slope: Float[Array, " point"]
     count: Int[Array, ""]
-    ending: Any
+    result: Any
     turns: Int[Array, ""]
 
 
@@ -213,13 +201,13 @@ def trace(
     walk = course.begun(step)._replace(stop=~begun)
     found = jnp.full((max_points, u.size + 1), jnp.nan, y.dtype).at[0].set(jnp.append(u, tangent[-1]))
     walk, found = lax.while_loop(lambda carry: ~carry[0].stop, stretch, (walk, found))
-    ending = ENDINGS.where(walk.taken >= max_points, ENDINGS.out_of_points, ENDINGS.stuck)
+    result = RESULTS.where(walk.taken >= max_points, RESULTS.out_of_points, RESULTS.stuck)
     arrived = (walk.taken > 1) & ((walk.u[-1] >= high) | (walk.u[-1] <= low))
-    ending = ENDINGS.where(arrived, ENDINGS.arrived, ending)
-    ending = ENDINGS.where(walk.closed, ENDINGS.closed, ending)
-    ending = ENDINGS.where(begun, ending, ENDINGS.no_start)
+    result = RESULTS.where(arrived, RESULTS.successful, result)
+    result = RESULTS.where(walk.closed, RESULTS.closed, result)
+    result = RESULTS.where(begun, result, RESULTS.no_start)
     us = found[:, :-1] * size
-    return Branch(us[:, :-1], us[:, -1], found[:, -1], jnp.where(begun, walk.taken, 0), ending, walk.turns)
+    return Branch(us[:, :-1], us[:, -1], found[:, -1], jnp.where(begun, walk.taken, 0), result, walk.turns)
 
 
 def fold_residual(u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import Numbers, as_real, is_concrete, require
-from diffnr.ports import PortResponse, require_port
+from diffnr.checks import Numbers, as_index, as_real, is_concrete, require
+from diffnr.ports import PortResponse
 
 
 def isolation(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
@@ -128,8 +128,8 @@ def require_direction(response: PortResponse, out: int, into: int, *, distinct: 
     shape = response.b.shape
     was = f"a batch of shape {shape[:-3]}"
     require(len(shape) == 3, "response", "be to one drive (put the metric inside jax.vmap)", was)
-    require_port("out", out, shape[0])
-    require_port("into", into, shape[1])
+    out = as_index(out, "out", shape[0], "port")
+    into = as_index(into, "into", shape[1], "port")
     require(not distinct or out != into, "into", "differ from out", f"{into} like out")
 
 

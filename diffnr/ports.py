@@ -17,10 +17,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Inexact, Int
+from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int
 
-from diffnr.checks import Numbers, as_real, require, require_bounds, require_finite
-from diffnr.root import RESULTS
+from diffnr.checks import (
+    Numbers,
+    as_flag,
+    as_index,
+    as_inexact,
+    as_real,
+    as_vector,
+    require,
+    require_bounds,
+    require_finite,
+    require_instance,
+)
+from diffnr.results import AbstractAnswer, raise_failures
 
 
 def hertz(frequency: ArrayLike) -> Array:
@@ -53,7 +64,9 @@ class Drive(eqx.Module):
         self.omega = as_real(omega, "omega")
         amplitude = 1.0 if amplitude is None else amplitude
         # A number takes the precision of omega; not weakly typed, lest an array in its place retrace.
-        self.amplitude = lax.convert_element_type(amplitude, jnp.result_type(amplitude, self.omega))
+        kind = amplitude if hasattr(amplitude, "dtype") else as_inexact(amplitude, "amplitude").dtype.type(0).item()
+        amplitude = as_inexact(amplitude, "amplitude")
+        self.amplitude = lax.convert_element_type(amplitude, jnp.result_type(kind, self.omega))
 
     def __check_init__(self) -> None:
         require_finite("omega", self.omega)
@@ -97,7 +110,7 @@ class AbstractPortModel(eqx.Module):
         return _scattering(self, omegas)
 
 
-class PortResponse(eqx.Module):
+class PortResponse(AbstractAnswer):
     """The answer of a model to one drive, applied to one port after another.
 
     **Fields:** `b` complex [out, in, harmonic], column i for port i driven alone (NaN where port i was not asked for);
@@ -121,11 +134,6 @@ class PortResponse(eqx.Module):
     def s(self) -> Complex[Array, "*batch out in"]:
         """`fundamental` per drive amplitude: the S-matrix of a linear model, [out, in]."""
         return self.fundamental / self.drive.amplitude[..., None, None]
-
-    @property
-    def successful(self) -> Bool[Array, "*batch in"]:
-        """For each driven port, whether its solve converged."""
-        return self.result == RESULTS.successful
 
 
 def port_response(
@@ -152,27 +160,24 @@ def port_response(
     **Raises:** `ValueError` for a port that does not exist or a drive that is not scalar; `RuntimeError` with the
     cause if `throw` and a solve fails.
     """
-    ports = tuple(range(model.num_ports)) if ports is None else tuple(ports)
-    for port in ports:
-        require_port("ports", port, model.num_ports)
-    require(len(set(ports)) == len(ports) > 0, "ports", "name one or several different ports", ports)
+    require_port_model(model)
+    require_instance(drive, "drive", Drive, "be a Drive")
+    throw = as_flag(throw, "throw")
+    ports = tuple(range(model.num_ports)) if ports is None else as_ports(ports, "ports", model.num_ports)
     require(
         drive.omega.ndim == drive.amplitude.ndim == 0,
         "drive",
         "have a scalar omega and amplitude (use jax.vmap for many)",
         f"of shapes {drive.omega.shape} and {drive.amplitude.shape}",
     )
-    return _port_response(model, drive, ports, guess, throw)
+    response = _port_response(model, drive, ports, guess)
+    return raise_failures(response, response.result) if throw else response
 
 
 @eqx.filter_jit
-def _port_response(
-    model: AbstractPortModel, drive: Drive, ports: tuple[int, ...], guess: Any, throw: bool
-) -> PortResponse:
+def _port_response(model: AbstractPortModel, drive: Drive, ports: tuple[int, ...], guess: Any) -> PortResponse:
     respond = eqx.filter_vmap(lambda port, guess: model.respond(drive, port, guess))
     columns, state, result = respond(jnp.asarray(ports), guess)
-    if throw:
-        columns = result.error_if(columns, result != RESULTS.successful)
     columns = jnp.moveaxis(columns, 0, 1)
     if ports != tuple(range(model.num_ports)):
         b = jnp.full((columns.shape[0], model.num_ports, columns.shape[2]), jnp.nan, columns.dtype)
@@ -190,10 +195,9 @@ def scattering(model: AbstractPortModel, omegas: Numbers) -> Complex[Array, "fre
     **Raises:** `ValueError` for a model that does not obey superposition (use `port_response`), or for frequencies
     that are not a finite vector.
     """
-    omegas = as_real(omegas, "omegas")
+    require_port_model(model)
+    omegas = as_vector(omegas, "omegas")
     require(model.linear, "model", "be linear for an S-matrix to exist (use port_response)", "a nonlinear model")
-    require(omegas.ndim == 1, "omegas", "be a vector", f"an array of shape {omegas.shape}")
-    require_finite("omegas", omegas)
     return model.scatter(omegas)
 
 
@@ -202,8 +206,16 @@ def _scattering(model: AbstractPortModel, omegas: Array) -> Array:
     return jax.vmap(lambda omega: port_response(model, Drive(omega)).s)(omegas)
 
 
-def require_port(name: str, port: Any, num_ports: int) -> None:
-    """Raise unless `port` is one of 0 … num_ports − 1."""
-    require(
-        isinstance(port, int) and 0 <= port < num_ports, name, f"be a port between 0 and {num_ports - 1}", repr(port)
-    )
+def as_ports(value: Any, name: str, num_ports: int) -> tuple[int, ...]:
+    """`value` as one or several different ports of a model."""
+    listed = isinstance(value, (tuple, list, range)) or (hasattr(value, "__len__") and hasattr(value, "dtype"))
+    must = "name one or several different ports"
+    require(listed, name, must, value)
+    ports = tuple(as_index(port, name, num_ports, "port") for port in value)
+    require(len(set(ports)) == len(ports) > 0, name, must, value)
+    return ports
+
+
+def require_port_model(model: Any, name: str = "model") -> None:
+    """Raise unless `model` is one with ports."""
+    require_instance(model, name, AbstractPortModel, "be a model with ports, such as those of tcmt, duffing and fdtd")

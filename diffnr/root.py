@@ -19,31 +19,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Inexact, Int, PyTree
 
 from diffnr.checks import require
+from diffnr.results import RESULTS, AbstractAnswer
 
 
-class RESULTS(eqx.Enumeration):
-    """How a solve ended; compare with `==` and turn into an error with `error_if`, as in diffrax."""
-
-    successful = ""
-    max_steps_reached = (
-        "The Newton iteration did not converge in the steps it was allowed. "
-        "Start from a closer guess, or raise max_steps."
-    )
-    nonfinite = (
-        "The solve met a value that is not finite. Look for a singular system (a Jacobian at a fold, a field at a "
-        "resonance without loss) or a NaN among the parameters."
-    )
-    fold = (
-        "The solution continued from the linear response ended in a fold, so that the branch asked for does not exist "
-        "at this drive. Pass guess= to choose another branch, or lower the drive."
-    )
-    no_wave = (
-        "A driven port has no incoming wave at this frequency: its guide carries none in that direction. "
-        "Name with ports= those that have one."
-    )
-
-
-class RootSolution(eqx.Module):
+class RootSolution(AbstractAnswer):
     """What a root find returns; `value` is NaN where `result` is not successful.
 
     **Fields:** `value` [n]; `result`, a member of `RESULTS`; `residual_norm` [], ‖F‖₂; `num_steps` [], Newton steps.

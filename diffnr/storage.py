@@ -6,8 +6,9 @@ A file is an uncompressed .npz archive. Each array stands under its path ("model
     numpy.load(path, allow_pickle=False)["model.loss.gamma_k"]
 
 works without diffnr. The entry `__diffnr__` is JSON text: the version of the format and of diffnr, and the tree of
-classes, fields and plain values that the arrays belong to. Loading looks each class up by name among those that are
-already imported; nothing is imported, unpickled or evaluated because a file says so.
+classes, fields and plain values that the arrays belong to. A class stands there under its public name, that of the
+package which exports it. Loading looks it up among the classes of diffnr, of optimize once that is imported, and those
+it is given; nothing else is imported, unpickled or evaluated because a file says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import io
 import json
 import math
 import os
+import sys
 import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -30,12 +32,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import is_concrete
+from diffnr.saved_formats import FORMAT, MEMBERS, PACKAGES, public_name, todays_fields, todays_name
+from diffnr.version import __version__
 
 PathLike = str | Path
 
-_FORMAT = 1
 _HEADER = "__diffnr__"
-_PACKAGES = ("diffnr", "optimize")
 
 
 def save(path: PathLike, obj: Any) -> None:
@@ -50,10 +52,8 @@ def save(path: PathLike, obj: Any) -> None:
 
     **Raises:** `ValueError` naming the place of what cannot be saved (a function, a tracer, another class).
     """
-    from diffnr import __version__  # not at import: diffnr imports this module
-
     arrays: dict[str, np.ndarray] = {}
-    header = {"format": _FORMAT, "diffnr": __version__, "tree": _encode(obj, "", arrays)}
+    header = {"format": FORMAT, "diffnr": __version__, "tree": _encode(obj, "", arrays)}
     text = json.dumps(header, allow_nan=False)
     path = Path(path)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
@@ -88,10 +88,10 @@ def load(path: PathLike, types: Sequence[type] = (), *, check: bool = True) -> A
     version = header.get("format")
     if not isinstance(version, int) or "tree" not in header:
         raise _refusal(path, "is damaged: its header has no format or no tree")
-    if version > _FORMAT:
+    if version > FORMAT:
         made_by = header.get("diffnr")
-        raise _refusal(path, f"has format {version}, made by diffnr {made_by}; this diffnr reads up to {_FORMAT}")
-    decoder = _Decoder(path, arrays, _known_classes(types), check)
+        raise _refusal(path, f"has format {version}, made by diffnr {made_by}; this diffnr reads up to {FORMAT}")
+    decoder = _Decoder(path, arrays, _known_classes(types), check, version)
     try:
         return decoder.decode(header["tree"], "")
     except (TypeError, IndexError, OverflowError, RecursionError) as error:
@@ -117,10 +117,10 @@ def _encode(x: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
             return _encode_array(x, path, arrays)
         case eqx.Module() if _is_member(x):
             value, enumeration = _encode(vars(x)["_value"], path, arrays), vars(x)["_enumeration"]
-            return {"enumeration": _name(enumeration), "members": _members(enumeration), "value": value}
+            return {"enumeration": public_name(enumeration), "members": _members(enumeration), "value": value}
         case eqx.Module():
             fields = {f.name: _encode(getattr(x, f.name), _join(path, f.name), arrays) for f in dataclasses.fields(x)}
-            return {"module": _name(type(x)), "fields": fields}
+            return {"module": public_name(type(x)), "fields": fields}
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
     raise ValueError(f"Argument obj must hold modules, containers, numbers and arrays, but {_at(path)} is a {kind}.")
 
@@ -146,6 +146,7 @@ class _Decoder:
     arrays: dict[str, np.ndarray]
     classes: dict[str, type]
     check: bool
+    version: int
 
     def decode(self, node: Any, path: str) -> Any:
         match node:
@@ -200,6 +201,9 @@ class _Decoder:
     def enumeration(self, name: str, members: list[Any], value: Any) -> Any:
         """Members are matched by name, since their numbers may change from version to version."""
         cls = self.find(name, eqx.Enumeration)
+        if self.version == 1:
+            renamed = MEMBERS.get(name, {})
+            members = [renamed.get(member, member) for member in members]
         here = _members(cls)
         if value is not None:
             numbers = np.asarray(value)
@@ -219,12 +223,14 @@ class _Decoder:
     def module(self, name: str, fields: dict[str, Any], path: str) -> Any:
         cls = self.find(name, eqx.Module)
         expected = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != expected:
+        values = {field: self.decode(node, _join(path, field)) for field, node in fields.items()}
+        if self.version == 1:
+            values = todays_fields(public_name(cls), values)
+        if set(values) != expected:
             raise _refusal(
                 self.file,
                 f"holds {name} with the fields {sorted(fields)}, but here that class has {sorted(expected)}",
             )
-        values = {field: self.decode(node, _join(path, field)) for field, node in fields.items()}
         try:
             obj = object.__new__(cls)
             for field, value in values.items():
@@ -237,12 +243,12 @@ class _Decoder:
         return obj
 
     def find(self, name: str, kind: type) -> Any:
-        cls = self.classes.get(name)
+        cls = self.classes.get(todays_name(name) if self.version == 1 else name)
         if cls is None or not issubclass(cls, kind):
             raise _refusal(
                 self.file,
                 f"holds the class {name!r}, which is not among the imported classes of diffnr and optimize: "
-                "import its module, or pass your own class in types=",
+                "import optimize where it is one of its, or pass your own class in types=",
             )
         return cls
 
@@ -251,23 +257,22 @@ def _known_classes(types: Sequence[type]) -> dict[str, type]:
     for cls in types:
         if not (isinstance(cls, type) and issubclass(cls, (eqx.Module, eqx.Enumeration))):
             raise ValueError(f"Argument types must hold eqx.Module or eqx.Enumeration classes, but held {cls!r}.")
+    for package in (sys.modules[name] for name in PACKAGES if name in sys.modules):
+        for name in package.__all__:
+            getattr(package, name)  # what is exported is imported when it is first used
     ours = (
         cls
         for root in (eqx.Module, eqx.Enumeration)
         for cls in _subclasses(root)
-        if cls.__module__.partition(".")[0] in _PACKAGES
+        if cls.__module__.partition(".")[0] in PACKAGES
     )
-    return {_name(cls): cls for cls in (*ours, *types)}
+    return {public_name(cls): cls for cls in (*ours, *types)}
 
 
 def _subclasses(cls: type) -> Iterator[type]:
     for child in cls.__subclasses__():
         yield child
         yield from _subclasses(child)
-
-
-def _name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _is_member(x: eqx.Module) -> bool:

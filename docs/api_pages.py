@@ -139,7 +139,7 @@ def _command_line() -> str:
 
 
 def _help(*command: str) -> str:
-    from optimize.cli import main
+    from optimize.command.cli import main
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit), mock.patch.dict(os.environ, COLUMNS="96"):

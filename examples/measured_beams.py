@@ -27,9 +27,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import diffnr as nr
 import optimize as op
 from diffnr import plot
-from optimize.restoration_figure import lines
+from optimize.reciprocity.figure import lines
 
 jax.config.update("jax_enable_x64", True)
 
@@ -49,14 +50,14 @@ TOP = 0.64  # of a panel: numbers are above
 NOISE = 3e-3  # of the largest amplitude
 
 
-def measured(beams: int) -> tuple[op.Sweep, ...]:
+def measured(beams: int) -> tuple[nr.FrequencySweep, ...]:
     """The sweeps of a file, up and down."""
     with (DATA / FILES[beams]).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     columns = ["amp_V"] if beams == 1 else ["q1_amp_V", "q2_amp_V"]
     ways = {way: [row for row in rows if row["sweep"] == way] for way in LOOK}
     return tuple(
-        op.Sweep(
+        nr.FrequencySweep(
             HERTZ * np.array([float(row["frequency_hz"]) for row in way]),
             np.array([[float(row[column]) for column in columns] for row in way]),
             name,
@@ -65,7 +66,7 @@ def measured(beams: int) -> tuple[op.Sweep, ...]:
     )
 
 
-def simulated(beams: int) -> tuple[op.Sweep, ...]:
+def simulated(beams: int) -> tuple[nr.FrequencySweep, ...]:
     """Sweeps as in the laboratory: at each frequency oscillators come to rest from where they rested before."""
     omega = HERTZ * jnp.arange(BANDS[beams][0], BANDS[beams][1] + 0.01, 0.05)
     rng = np.random.default_rng(2026)
@@ -73,7 +74,7 @@ def simulated(beams: int) -> tuple[op.Sweep, ...]:
     for way, w in (("up", omega), ("down", omega[::-1])):
         amplitude = np.asarray(at_rest(TRUTH[beams], w))
         noise = NOISE * amplitude.max(axis=0) * rng.normal(size=amplitude.shape)
-        sweeps.append(op.Sweep(w, np.abs(amplitude + noise), way))
+        sweeps.append(nr.FrequencySweep(w, np.abs(amplitude + noise), way))
     return tuple(sweeps)
 
 

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffnr import duffing, plot
-from optimize.phase_nonreciprocity import EqualNormPoints, equal_norm_points
+from optimize.reciprocity.equal_norm_points import EqualNormPoints, equal_norm_points
 
 jax.config.update("jax_enable_x64", True)
 

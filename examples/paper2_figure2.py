@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffnr import duffing, plot
-from optimize.phase_locus import PhaseNonreciprocityLocus, phase_nonreciprocity_locus
+from optimize.reciprocity.phase_locus import PhaseNonreciprocityLocus, phase_nonreciprocity_locus
 
 jax.config.update("jax_enable_x64", True)
 

@@ -24,16 +24,8 @@ from matplotlib.figure import Figure
 import diffnr as nr
 import optimize as op
 from diffnr import duffing, plot
-from optimize.restoration_figure import (
-    BothWays,
-    Outputs,
-    both_ways,
-    draw_near,
-    draw_outputs,
-    draw_responses,
-    in_time,
-    inset,
-)
+from optimize.reciprocity.figure import draw_near, draw_outputs, draw_responses, inset
+from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
 
 jax.config.update("jax_enable_x64", True)
 

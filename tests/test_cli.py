@@ -6,7 +6,7 @@ import pytest
 
 import diffnr as nr
 from diffnr import tcmt
-from optimize.cli import main
+from optimize.command.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_demo_small_writes_a_report_beside_reference_values(tmp_path, capsys):
 def test_demo_without_scikit_rf_says_what_is_left_out(tmp_path, monkeypatch):
     import sys
 
-    from optimize.demo import ring_slot
+    from optimize.command.demo import ring_slot
 
     monkeypatch.setitem(sys.modules, "skrf", None)
     section = ring_slot(True)

@@ -9,10 +9,10 @@ import pytest
 import diffnr as nr
 from diffnr import tcmt
 from optimize import Interval
-from optimize.cli import main
-from optimize.configuration import COMPLEX, NUMBER, Key, read_table, read_variant
-from optimize.configured_modes import LAWS, MODELS, read_model
-from optimize.isolation_task import FIGURE, GOALS, TABLES, read_task
+from optimize.command.cli import main
+from optimize.command.configuration import COMPLEX, NUMBER, Key, read_table, read_variant
+from optimize.command.configured_modes import LAWS, MODELS, read_model
+from optimize.command.isolation_task import FIGURE, GOALS, TABLES, read_task
 
 ROOT = Path(__file__).parents[1]
 MODEL = """

@@ -7,8 +7,8 @@ import pytest
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.continuation import ENDINGS
-from diffnr.stability import crossings
+from diffnr.duffing.floquet import crossings
+from diffnr.results import RESULTS
 from systems import central_difference
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05, num_harmonics=5)
@@ -39,7 +39,7 @@ def test_sheets_over_the_force_are_those_over_the_frequency(
 ) -> None:
     assert over_amplitude.along == "amplitude"
     assert over_amplitude.parameter[0] == 0
-    assert over_amplitude.ending == ENDINGS.arrived
+    assert over_amplitude.result == RESULTS.successful
     assert over_amplitude.folds.count == 2
     np.testing.assert_array_equal(over_amplitude.omega[: over_amplitude.count], 0.95)
     here, there = over_amplitude.at(0.15), over_frequency.at(0.95)
@@ -89,7 +89,7 @@ def test_an_isola_is_followed_once_around() -> None:
     isola = duffing.continue_orbit(
         pair, along="omega", bounds=bounds, amplitude=drive.amplitude, omega=drive.omega, start=start
     )
-    assert isola.ending == ENDINGS.closed
+    assert isola.result == RESULTS.closed
     assert isola.folds.count == 2
     low, high = sorted(np.asarray(isola.folds.omega[:2]))
     assert low < drive.omega < high
@@ -211,7 +211,7 @@ def test_a_thousand_lanes_are_the_serial_branches() -> None:
             peaks.omega,
             peaks.norm[:, 1],
             response.folds.count,
-            response.ending == ENDINGS.arrived,
+            response.result == RESULTS.successful,
         )
 
     lanes = jax.jit(jax.vmap(special))(mu, r, P)
@@ -233,7 +233,7 @@ def test_a_lane_that_fails_is_marked_and_spoils_no_other() -> None:
     def response(damping: jax.Array, amplitude: jax.Array) -> tuple[duffing.OrbitBranch, jax.Array]:
         pair = nr.replace(PAIR, {"damping": damping})
         branch = duffing.frequency_response(pair, amplitude=amplitude, omega=(0.5, 2.0), max_points=150, throw=False)
-        return branch, branch.ending == ENDINGS.no_start
+        return branch, branch.result == RESULTS.no_start
 
     lanes, failed = jax.jit(jax.vmap(response))(damping, amplitude)
     assert np.asarray(failed)[[0, 1, 3]].tolist() == [False, True, False]

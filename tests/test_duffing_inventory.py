@@ -8,7 +8,7 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.duffing.inventory import inventory
+from diffnr.duffing.find_orbits import inventory
 from systems import central_difference
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05)

@@ -9,9 +9,9 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import duffing
+from diffnr.duffing.floquet import floquet_multipliers, instants
 from diffnr.duffing.orbit import shoot, time_series
-from diffnr.root import RESULTS
-from diffnr.stability import floquet_multipliers, instants
+from diffnr.results import RESULTS
 from systems import central_difference
 
 pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds

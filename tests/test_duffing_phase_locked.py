@@ -8,7 +8,7 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.duffing.phase_locked import DRIFTS, KICKS, SteadyState, steady_by_time
+from diffnr.duffing.settle import DRIFTS, KICKS, SteadyState, steady_by_time
 from systems import central_difference
 
 pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds

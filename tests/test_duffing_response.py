@@ -8,7 +8,7 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.continuation import ENDINGS
+from diffnr.results import RESULTS
 from systems import central_difference
 
 PAIR = duffing.DuffingPair(mass_ratio=2.0, stiffness_ratio=1.0, cubic_ratio=1.0, coupling=5.0, cubic=1.0, damping=0.05)
@@ -53,7 +53,7 @@ def test_branch_is_whole_and_its_stability_changes_at_folds_alone() -> None:
     curve = response().trim()
     assert curve.omega[0] == RANGE[0]
     assert curve.omega[-1] == RANGE[1]
-    assert curve.ending == ENDINGS.arrived
+    assert curve.result == RESULTS.successful
     changes = np.flatnonzero(np.diff(np.asarray(curve.stable).astype(int)))
     turns = np.flatnonzero(np.diff(np.sign(np.diff(curve.omega)))) + 1
     assert len(changes) == len(turns) == 2
@@ -174,7 +174,7 @@ def test_quadratic_forces_have_a_mean_and_even_harmonics() -> None:
 def test_a_branch_that_runs_out_of_room_says_so() -> None:
     curve = duffing.frequency_response(PAIR, amplitude=0.15, omega=RANGE, max_points=30)
     assert curve.count == 30
-    assert "max_points" in str(curve.ending)
+    assert "max_points" in str(curve.result)
     assert np.all(np.isfinite(curve.omega))
 
 

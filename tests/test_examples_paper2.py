@@ -67,7 +67,7 @@ def test_outputs_in_time_are_those_of_the_balance(name: str) -> None:
 def test_the_restored_point_lies_on_both_curves(name: str) -> None:
     for column in columns(name).values():
         restored = column.restored
-        for way, (_, _, curve, out) in enumerate(column.curves.outputs):
+        for way, (curve, out) in enumerate(((column.curves.forward, 1), (column.curves.backward, 0))):
             at = curve.at(restored.omega)
             sheets = np.asarray(at.norm[:, out])[np.asarray(at.valid)]
             # Roots to round-off, of two solvers.

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import eigs
 
 from diffnr import fdtd
 from diffnr.fdtd import closed_forms
-from diffnr.fdtd.media import LIGHT
+from diffnr.fdtd.scene.media import LIGHT
 from systems import central_difference
 
 UM = 1e-6

@@ -10,8 +10,8 @@ import pytest
 
 from diffnr import fdtd
 from diffnr.fdtd import closed_forms
-from diffnr.fdtd.dispersion import Dispersion, dispersion
-from diffnr.fdtd.guide import LATTICE
+from diffnr.fdtd.guides.dispersion import Dispersion, dispersion
+from diffnr.fdtd.guides.guide import LATTICE
 
 UM, THZ = 1e-6, 2e12 * np.pi
 OMEGA_P = 4e12 * np.pi

@@ -9,7 +9,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from diffnr import fdtd
-from diffnr.fdtd.media import IMPEDANCE, LIGHT
+from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
 from slow import slow_except
 
 UM = 1e-6

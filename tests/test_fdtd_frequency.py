@@ -14,8 +14,8 @@ import pytest
 from jax import Array
 
 from diffnr import fdtd
-from diffnr.fdtd import direct_solve
-from diffnr.fdtd.frequency import SteadyField, frequency
+from diffnr.fdtd.frequency_domain import direct_solve
+from diffnr.fdtd.frequency_domain.frequency import SteadyField, frequency
 from slow import slow_except
 
 UM = 1e-6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffnr import fdtd
-from diffnr.fdtd.media import CHARGE, MASS
+from diffnr.fdtd.scene.media import CHARGE, MASS
 from systems import central_difference
 
 UM = 1e-6

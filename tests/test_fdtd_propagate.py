@@ -7,7 +7,7 @@ import pytest
 from jax import Array
 
 from diffnr import fdtd
-from diffnr.fdtd.media import LIGHT
+from diffnr.fdtd.scene.media import LIGHT
 from slow import slow_except
 
 UM = 1e-6

@@ -10,10 +10,10 @@ import pytest
 from jax import Array, lax
 
 from diffnr import fdtd
-from diffnr.fdtd.frequency import solve
-from diffnr.fdtd.media import LIGHT
-from diffnr.fdtd.resonance import Resonances, _resonances, resonances
-from diffnr.fdtd.ring_down import ring_down
+from diffnr.fdtd.frequency_domain.frequency import solve
+from diffnr.fdtd.frequency_domain.resonance import Resonances, _resonances, resonances
+from diffnr.fdtd.scene.media import LIGHT
+from diffnr.fdtd.time_domain.ring_down import ring_down
 
 UM = 1e-6
 THZ = 2e12 * np.pi

@@ -17,7 +17,7 @@ import pytest
 from jax import Array
 
 from diffnr import fdtd
-from diffnr.fdtd.march import LONGEST
+from diffnr.fdtd.time_domain.march import LONGEST
 from terminal import Terminal, as_in_a_terminal, press  # noqa: F401 (a fixture that acts by itself)
 
 UM = 1e-6

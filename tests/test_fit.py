@@ -14,7 +14,7 @@ import scipy.optimize
 import diffnr as nr
 from diffnr import tcmt
 from diffnr.data import FieldData
-from optimize.fit import fit, least_squares, levenberg_marquardt, parameter_covariance
+from optimize.least_squares import fit, least_squares, levenberg_marquardt, parameter_covariance
 from optimize.objectives import scattering_difference
 
 OMEGA = jnp.linspace(-3.0, 3.0, 41)

@@ -14,11 +14,11 @@ import diffnr as nr
 from diffnr import tcmt
 from diffnr.data import FieldData
 from diffnr.datafiles import read_touchstone
-from optimize.fit import least_squares, levenberg_marquardt, parameter_covariance
-from optimize.fit_modes import _coefficients, _linearise, _residual, _scale, fit_modes
-from optimize.modal_response import ActiveModes
-from optimize.mode_fit import judge_residual
-from optimize.vector_fitting import vector_fit
+from optimize.least_squares import least_squares, levenberg_marquardt, parameter_covariance
+from optimize.mode_fit.fit_modes import _coefficients, _linearise, _residual, _scale, fit_modes
+from optimize.mode_fit.response import ActiveModes
+from optimize.mode_fit.result import judge_residual
+from optimize.mode_fit.vector_fitting import vector_fit
 
 MEASURED = Path(os.environ.get("DIFFNR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_measurements = pytest.mark.skipif(not MEASURED.is_dir(), reason="the folder of measurements is not here")

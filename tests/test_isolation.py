@@ -11,7 +11,7 @@ import scipy.optimize
 
 from diffnr import RESULTS, AbstractPortModel, Drive, metrics, parameters, port_response, tcmt
 from diffnr.checks import rate_field, real_field
-from optimize.isolation import maximise_contrast, maximise_isolation, minimise_insertion_loss
+from optimize.isolation.design import maximise_contrast, maximise_isolation, minimise_insertion_loss
 from optimize.transforms import Interval
 
 KAPPA, GAMMA_0 = 3.0, 0.5

@@ -10,10 +10,10 @@ from matplotlib import pyplot as plt
 
 import diffnr as nr
 from diffnr import metrics, tcmt
-from optimize.cli import main
-from optimize.isolation import Design
-from optimize.isolation_figure import draw
-from optimize.isolation_task import Task, read_task
+from optimize.command.cli import main
+from optimize.command.isolation_figure import draw
+from optimize.command.isolation_task import Task, read_task
+from optimize.isolation.design import Design
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "isolator.toml"
 

@@ -10,8 +10,8 @@ import pytest
 import scipy.optimize
 
 from diffnr import Drive, metrics, parameters, port_response, tcmt
-from optimize.isolation import maximise_contrast, maximise_isolation, minimise_insertion_loss
-from optimize.scenarios import MOST_TOLERANCES, assess, powers, scenarios, shifted
+from optimize.isolation.cases import MOST_TOLERANCES, assess, powers, scenarios, shifted
+from optimize.isolation.design import maximise_contrast, maximise_isolation, minimise_insertion_loss
 
 KAPPA, GAMMA_0 = 3.0, 0.5
 GAMMA = (GAMMA_0**2 + KAPPA**2) ** 0.5

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, TypeCheckError
 from diffnr import Drive, metrics, port_response, tcmt
 from diffnr.checks import real_field, require
 from optimize import Interval
-from optimize.minimise import minimise
+from optimize.minimisation import minimise
 from slow import slow_except
 from valley import ADAM, Valley, bits, height
 

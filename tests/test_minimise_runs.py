@@ -17,7 +17,7 @@ import optax
 import pytest
 from jax import Array
 
-from optimize.minimise import CHUNK, minimise
+from optimize.minimisation import CHUNK, minimise
 from terminal import Terminal, as_in_a_terminal, press  # noqa: F401 (a fixture that acts by itself)
 from valley import ADAM, Valley, bits, height
 
@@ -55,8 +55,7 @@ def test_interrupt_returns_what_there_is(
     interrupt: Callable[[], None], saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("diffnr.progress.REFRESH", 0.0)
-    # By module: the name optimize.minimise may as well be the function.
-    monkeypatch.setattr(sys.modules["optimize.minimise"], "PACE", np.inf)
+    monkeypatch.setattr(sys.modules["optimize.minimisation"], "PACE", np.inf)
     monkeypatch.setattr(sys, "stderr", Terminal(interrupt, 3))
     handler = signal.getsignal(signal.SIGINT)
     options = {"free": ("x", "y"), "optimiser": ADAM, "steps": 40}
@@ -116,7 +115,7 @@ import os, signal, sys
 import jax; jax.config.update("jax_enable_x64", True)
 import equinox as eqx, jax.numpy as jnp, numpy as np, optax
 from diffnr.checks import as_real, rate_field
-from optimize.minimise import minimise
+from optimize.minimisation import minimise
 
 result, checkpoint, kill_at = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 evaluations = 0

@@ -10,10 +10,11 @@ import pytest
 from jax import lax
 
 from diffnr import duffing
-from optimize.oscillator_fit import _look, fit_oscillators
-from optimize.sweeps import Sweep, SweepTable
-from optimize.swept_oscillators import SweptOscillators
-from optimize.swept_search import search
+from diffnr.frequency_sweep import FrequencySweep
+from optimize.sweep_fit.fit_oscillators import _look, fit_oscillators
+from optimize.sweep_fit.oscillators import SweptOscillators
+from optimize.sweep_fit.search import search
+from optimize.sweep_fit.table import SweepTable
 
 pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
 
@@ -64,7 +65,7 @@ def measure(truth: SweptOscillators, band: tuple, level: float = 1.0, noise: flo
     for direction, w in (("up", omega), ("down", omega[::-1])):
         a = np.asarray(slow_flow(truth, w, jnp.asarray(level)))
         a = np.abs(a + noise * a.max(axis=0) * rng.normal(size=a.shape))
-        sweeps.append(Sweep(w, a, direction, level=level, name=f"level {level:g}"))
+        sweeps.append(FrequencySweep(w, a, direction, level=level, name=f"level {level:g}"))
     return tuple(sweeps)
 
 
@@ -117,7 +118,7 @@ def test_standard_errors_cover_the_truth() -> None:
 
 def test_a_given_sigma_is_taken_at_its_word() -> None:
     sweeps = tuple(
-        Sweep(s.omega, s.amplitude, s.direction, level=s.level, sigma=3e-3 * jnp.max(s.amplitude))
+        FrequencySweep(s.omega, s.amplitude, s.direction, level=s.level, sigma=3e-3 * jnp.max(s.amplitude))
         for s in two_levels(3e-3, 0)
     )
     found = fit_oscillators(sweeps, harmonics=1)
@@ -167,7 +168,7 @@ def read_beams(name: str) -> tuple:
     with open(BEAMS / name) as file:
         rows = list(csv.reader(line for line in file if not line.startswith("#")))[1:]
     return tuple(
-        Sweep(
+        FrequencySweep(
             [2 * np.pi * float(row[0]) for row in rows if row[1] == direction],
             [[float(x) for x in row[2:]] for row in rows if row[1] == direction],
             direction,
@@ -215,18 +216,42 @@ def test_two_measured_beams() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0] * 4, "sideways"), "Argument direction must be 'up' or 'down', but was 's"),
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0] * 4, "down"), "Argument omega must go down from point to point, but was"),
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0] * 3, "up"), r"Argument amplitude must have shape \(4,\) or \(4, osc"),
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0, -1, 1, 1], "up"), "Argument amplitude must not be negative, but was"),
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0, np.nan, 1, 1], "up"), "Argument amplitude must be finite, but was"),
-        (lambda: Sweep([1.0, 2, 3, 4], [0.0] * 4, "up"), "Argument amplitude must be positive somewhere"),
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0] * 4, "up", port=1), "Argument port must be None or an oscillator between"),
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0] * 4, "up", sigma=0.0), "Argument sigma must be positive, but was"),
-        (lambda: Sweep([1.0, 2, 3, 4], [1.0] * 4, "up", jump_after=(3,)), "Argument jump_after must hold indices from"),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "sideways"),
+            "Argument direction must be 'up' or 'down', but was 's",
+        ),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "down"),
+            "Argument omega must go down from point to point, but was",
+        ),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 3, "up"),
+            r"Argument amplitude must have shape \(4,\) or \(4, osc",
+        ),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0, -1, 1, 1], "up"),
+            "Argument amplitude must not be negative, but was",
+        ),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0, np.nan, 1, 1], "up"),
+            "Argument amplitude must be finite, but was",
+        ),
+        (lambda: FrequencySweep([1.0, 2, 3, 4], [0.0] * 4, "up"), "Argument amplitude must be positive somewhere"),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "up", port=1),
+            "Argument port must be None or an oscillator between",
+        ),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "up", sigma=0.0),
+            "Argument sigma must be positive, but was",
+        ),
+        (
+            lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "up", jump_after=(3,)),
+            "Argument jump_after must hold indices from",
+        ),
         (lambda: fit_oscillators(()), "Argument sweeps must hold at least one sweep"),
         (
-            lambda: fit_oscillators(Sweep([1.0, 2, 3, 4], [1.0] * 4, "up")),
+            lambda: fit_oscillators(FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "up")),
             "Argument sweeps must have more numbers than 4",
         ),
         (lambda: fit_oscillators(measure(ONE, ONE_BAND), order=4), "Argument order must be 3, 5 or 7, but was 4"),
@@ -240,7 +265,7 @@ def test_two_measured_beams() -> None:
             "Argument sweeps must be of the same oscillators, but was",
         ),
         (
-            lambda: fit_oscillators(Sweep(np.arange(1, 6, dtype="f4"), np.ones(5, "f4"), "up")),
+            lambda: fit_oscillators(FrequencySweep(np.arange(1, 6, dtype="f4"), np.ones(5, "f4"), "up")),
             "Argument sweeps must be in float64, but was in float32",
         ),
     ],

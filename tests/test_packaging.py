@@ -93,7 +93,7 @@ def test_importing_diffnr_changes_no_jax_setting(fresh_import: dict) -> None:
     assert fresh_import["x64"] is False
 
 
-@pytest.mark.parametrize("path", [path for path in LIBRARY if path != "optimize/cli.py"])
+@pytest.mark.parametrize("path", [path for path in LIBRARY if path != "optimize/command/cli.py"])
 def test_library_code_sets_no_jax_option(path: str) -> None:
     assert jax_setting_lines(parse(path)) == []
 

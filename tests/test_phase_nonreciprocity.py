@@ -8,11 +8,12 @@ import pytest
 
 import diffnr as nr
 from diffnr import duffing
-from optimize.equal_norms import LEAVES
-from optimize.locus_features import _at_zero, peaks
-from optimize.phase_design import OUTCOMES, design_nonreciprocal_phase
-from optimize.phase_locus import ENDINGS, phase_nonreciprocity_locus
-from optimize.phase_nonreciprocity import equal_norm_points
+from diffnr.results import RESULTS
+from optimize.reciprocity.equal_norm_points import equal_norm_points
+from optimize.reciprocity.equal_norms import LEAVES
+from optimize.reciprocity.locus_features import _at_zero, peaks
+from optimize.reciprocity.phase_design import design_nonreciprocal_phase
+from optimize.reciprocity.phase_locus import phase_nonreciprocity_locus
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, coupling=5.0, cubic=1.0, damping=0.05, num_harmonics=9)
 EQUAL = nr.replace(PAIR, {"mass_ratio": 1.0})
@@ -129,15 +130,15 @@ def test_a_phase_is_met_by_one_number() -> None:
 @pytest.mark.slow
 def test_what_cannot_be_met_says_so_and_is_nan() -> None:
     beyond, missing = design(-1.0, "amplitude"), design(0.25, "amplitude", resonance=None, point=7)
-    assert beyond.outcome == OUTCOMES.out_of_bounds
-    assert missing.outcome == OUTCOMES.no_point
+    assert beyond.result == RESULTS.out_of_bounds
+    assert missing.result == RESULTS.no_point
     short = design(0.9, "amplitude", max_steps=200)
     assert short.converged
     # At Δφ = 0 the stiffness ratio is not determined: two sheets of N_F = N_B cross.
     double = design(0.0, "stiffness_ratio")
     for made in (beyond, missing, double):
         assert not made.converged
-        assert made.message == str(OUTCOMES[made.outcome])
+        assert made.message == str(RESULTS[made.result])
         numbers = made.omega, made.norm, made.phase_difference, made.reciprocity_norm, made.change
         assert np.all(np.isnan([*numbers, *made.values.values()]))
         assert not np.any(made.stable)
@@ -241,7 +242,7 @@ def locus_of(pair=PAIR, amplitude=P, **options):
 @pytest.mark.slow
 def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -> None:
     locus = locus_of(along="stiffness_ratio", bounds=(1.0, 13.0), omega=2.9).trim()
-    assert all(ending == ENDINGS.arrived for ending in locus.ending)
+    assert all(result == RESULTS.successful for result in locus.result)
     assert not np.any(locus.turned)
     np.testing.assert_allclose(np.asarray(locus.along)[[0, -1]], [1, 13], rtol=1e-14)
     assert np.all(np.diff(locus.along) > 0)
@@ -269,7 +270,7 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
 @pytest.mark.slow
 def test_locus_turns_at_the_first_resonance_and_says_so() -> None:
     locus = locus_of(along="stiffness_ratio", bounds=(1.0, 4.0), resonance=0).trim()
-    assert locus.ending[1] == ENDINGS.still  # along the anti-resonance, down to where nothing moves in time
+    assert locus.result[1] == RESULTS.at_zero_frequency  # along the anti-resonance, down to where nothing moves in time
     assert np.all(locus.omega > 0)
     corner = np.flatnonzero(locus.turned)
     assert corner.size == 1
@@ -281,7 +282,7 @@ def test_locus_turns_at_the_first_resonance_and_says_so() -> None:
     assert np.max(np.abs(locus.phase_difference[after])) < 0.01 < np.abs(locus.phase_difference[int(corner[0]) - 5])
 
     wide = locus_of(along="stiffness_ratio", bounds=(0.5, 4.0), resonance=0).trim()  # longer steps: straight on
-    assert all(ending == ENDINGS.arrived for ending in wide.ending)
+    assert all(result == RESULTS.successful for result in wide.result)
     assert np.sum(wide.sheet_crossings) == 1
 
 
@@ -294,7 +295,7 @@ def test_locus_both_ways_along_every_leaf() -> None:
     assert set(bounds) == set(LEAVES)
     for leaf, ends in bounds.items():
         locus = locus_of(along=leaf, bounds=ends, resonance=1).trim()
-        assert all(ending == ENDINGS.arrived for ending in locus.ending)
+        assert all(result == RESULTS.successful for result in locus.result)
         np.testing.assert_allclose(np.asarray(locus.along)[[0, -1]], ends, rtol=1e-12)
         own = P if leaf == "amplitude" else float(getattr(PAIR, leaf))
         start = int(np.argmin(np.abs(np.asarray(locus.along) - own)))
@@ -321,7 +322,7 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
         assert left_over(np.asarray(point.b[0, :, port]), float(point.omega[0]), port, there, 1.0) < 1e-12
     power = np.sum(np.abs(np.asarray(point.outputs[0])) ** 2, axis=-1)
     np.testing.assert_allclose(power[0], power[1], rtol=1e-10)  # Newton's method
-    assert locus.ending[1] == ENDINGS.turned
+    assert locus.result[1] == RESULTS.turned
     assert locus.along[int(np.flatnonzero(locus.turned)[0])] == pytest.approx(2.64, abs=0.01)
 
 

@@ -10,8 +10,8 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from diffnr import fdtd, plot
-from diffnr.fdtd.column import Cut
-from diffnr.fdtd.dispersion import Dispersion
+from diffnr.fdtd.guides.column import Cut
+from diffnr.fdtd.guides.dispersion import Dispersion
 
 THZ, LIGHT = 2e12 * np.pi, 299792458.0
 

@@ -83,7 +83,7 @@ def test_every_harmonic_in_its_place() -> None:
     np.testing.assert_allclose(r.s, tone * np.array([[0.5, 1], [1, 2]]), rtol=1e-15)
     np.testing.assert_allclose(r.b[0, :, 0], [1.0, 4.0], rtol=1e-15)
     assert r.harmonics == (0, 1, 2)
-    assert r.successful.tolist() == [True, True]
+    assert r.converged.tolist() == [True, True]
 
 
 @pytest.mark.parametrize("ports", [(1,), (1, 0)])
@@ -94,7 +94,7 @@ def test_only_the_ports_asked_for_are_driven(ports: tuple[int, ...]) -> None:
             np.testing.assert_array_equal(some.b[:, port], every.b[:, port])
         else:
             assert jnp.isnan(some.b[:, port]).all()
-    assert some.state.shape == some.successful.shape == (len(ports),)
+    assert some.state.shape == some.converged.shape == (len(ports),)
 
 
 def test_state_goes_back_in_as_guess() -> None:
@@ -129,8 +129,8 @@ def test_many_drives_are_refused(drive: nr.Drive) -> None:
     ("model", "omegas", "sentence"),
     [
         (EXACT, [0.0], r"model must be linear for an S-matrix to exist \(use port_response\)"),
-        (LINEAR, 0.0, r"omegas must be a vector, but was an array of shape \(\)"),
-        (LINEAR, [[0.0]], r"omegas must be a vector, but was an array of shape \(1, 1\)"),
+        (LINEAR, 0.0, r"omegas must be a vector, but was of shape \(\)"),
+        (LINEAR, [[0.0]], r"omegas must be a vector, but was of shape \(1, 1\)"),
         (LINEAR, [0.0, NAN], r"omegas must be finite, but was \[ ?0., nan\]"),
         (LINEAR, [1j], r"omegas must be real, but was \[1j\]"),
     ],
@@ -152,7 +152,7 @@ def test_vmap_equals_the_loop(model: tcmt.TwoResonators) -> None:
     np.testing.assert_allclose(batch.b, jnp.stack([r.b for r in loop]), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(batch.s, jnp.stack([r.s for r in loop]), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(batch.state, jnp.stack([r.state for r in loop]), rtol=1e-12, atol=1e-15)
-    assert batch.successful.all()
+    assert batch.converged.all()
 
 
 def test_two_drives_are_not_taken_for_two_ports() -> None:

@@ -10,7 +10,8 @@ from scipy.optimize import brentq, minimize_scalar
 
 import diffnr as nr
 from diffnr import duffing
-from optimize.reciprocity import OUTCOMES, Restoration, restore_reciprocity
+from diffnr.results import RESULTS
+from optimize.reciprocity.restore import Restoration, restore_reciprocity
 
 PAIR = duffing.DuffingPair(mass_ratio=2.0, stiffness_ratio=1.0, cubic_ratio=1.0, coupling=5.0, cubic=1.0, damping=0.05)
 LIGHTER = nr.replace(PAIR, {"mass_ratio": 1.2})
@@ -69,7 +70,7 @@ def test_equal_norm_is_the_papers_point(case, ratio, omega, norm) -> None:
 def test_equal_norm_says_where_it_is_singular() -> None:
     r = restored(*CASES[1], at="equal_norm")
     assert not bool(r.converged)
-    assert r.outcome == OUTCOMES.singular
+    assert r.result == RESULTS.singular
     assert float(r.condition) > 1e6
     assert "double root" in r.message
 

@@ -7,9 +7,9 @@ import pytest
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.continuation import ENDINGS
-from optimize.reciprocity import restore_reciprocity
-from optimize.reciprocity_locus import ReciprocityLocus, reciprocity_level, reciprocity_locus
+from diffnr.results import RESULTS
+from optimize.reciprocity.restore import restore_reciprocity
+from optimize.reciprocity.restored_locus import ReciprocityLocus, reciprocity_level, reciprocity_locus
 
 EQUAL = duffing.DuffingPair(1.0, 1.0, 1.0, coupling=5.0, cubic=1.0, damping=0.05)
 PLANE = {"amplitude": 0.15, "along": "mass_ratio", "free": "stiffness_ratio"}
@@ -61,7 +61,7 @@ def test_bend_and_anti_resonance_of_resonance_0() -> None:
     bends = []
     for level in (9.14e-3, 7e-3, 5e-3):
         locus = level_set(level)
-        assert locus.ending == ENDINGS.arrived
+        assert locus.result == RESULTS.successful
         # The walk takes a point whose last correction is below 1e-8; what is left is that correction's square, times
         # curvatures of some 10⁶ beside R²/level² and N².
         np.testing.assert_allclose(locus.reciprocity_norm, level, rtol=1e-8)
@@ -116,7 +116,7 @@ def test_bend_in_the_plane_of_mass_and_cubic_stiffness() -> None:
     bends = []
     for level in (0.014, 0.01):
         locus = level_set(level, amplitude=0.5, free="cubic_ratio")
-        assert locus.ending == ENDINGS.arrived
+        assert locus.result == RESULTS.successful
         bend = int(locus.bend)
         bends.append(float(locus.along[bend]))
         assert locus.along[bend] > locus.along[bend + 1]
@@ -138,7 +138,7 @@ def test_bad_input_is_refused_in_one_sentence() -> None:
 
 
 def made(x, growth) -> ReciprocityLocus:
-    return ReciprocityLocus(x, x, x, x, x, x, growth, jnp.isfinite(x), ENDINGS.arrived)
+    return ReciprocityLocus(x, x, x, x, x, x, growth, jnp.isfinite(x), RESULTS.successful)
 
 
 def test_bend_is_the_last_point_of_a_locus_that_does_not_turn() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.continuation import ENDINGS
-from optimize.reciprocity_locus import reciprocity_level, reciprocity_locus
+from diffnr.results import RESULTS
+from optimize.reciprocity.restored_locus import reciprocity_level, reciprocity_locus
 
 pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
 
@@ -41,7 +41,7 @@ def test_level_set_bends_back_nearer_to_the_equal_pair_for_less_tolerance() -> N
             PAIR, amplitude=0.15, level=level, along="mass_ratio", bounds=(1.0, 3.0), free="stiffness_ratio",
             resonance=0, max_points=120,
         )  # fmt: skip
-        assert found.ending == ENDINGS.arrived  # back at the least bound, on the other side
+        assert found.result == RESULTS.successful  # back at the least bound, on the other side
         points = found.trim()
         np.testing.assert_allclose(points.reciprocity_norm, level, rtol=1e-7)
         assert points.along[0] == points.along[-1] == 1.0

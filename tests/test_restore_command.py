@@ -9,9 +9,9 @@ from matplotlib import pyplot as plt
 
 import diffnr as nr
 from diffnr import metrics
-from optimize.cli import main
-from optimize.restoration_figure import scientific
-from optimize.restoration_task import read_task
+from optimize.command.cli import main
+from optimize.command.restoration_task import read_task
+from optimize.reciprocity.figure import scientific
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "restore.toml"
 PAIR = "[pair]\nmass_ratio = 2\ncoupling = 5\ncubic = 1\ndamping = 0.05\n"

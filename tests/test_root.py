@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from jax import Array
 
-from diffnr.root import RESULTS, RootSolution, follow, implicit, newton
+from diffnr.results import RESULTS
+from diffnr.root import RootSolution, follow, implicit, newton
 from systems import ROOTS, Root
 
 each_root = pytest.mark.parametrize("system", ROOTS, ids=lambda system: system.name)

@@ -21,7 +21,7 @@ from jaxtyping import Array
 
 from diffnr.checks import is_concrete
 from diffnr.data import FieldData, reciprocity
-from diffnr.root import RESULTS
+from diffnr.results import RESULTS
 from diffnr.storage import load, save
 
 
@@ -262,7 +262,7 @@ class TestFile:
                 "history.x",
             }
             header = json.loads(str(file["__diffnr__"]))
-        assert header["format"] == 1
+        assert header["format"] == 2
         assert header["tree"]["module"].endswith("test_storage.Fit")
 
     def test_name_is_kept_and_nothing_is_left_beside(self, tmp_path):
@@ -379,8 +379,8 @@ class TestRefusedToLoad:
         ("change", "message"),
         [
             (
-                lambda h: h.update(format=2, diffnr="9.9"),
-                r"has format 2, made by diffnr 9\.9; this diffnr reads up to 1",
+                lambda h: h.update(format=3, diffnr="9.9"),
+                r"has format 3, made by diffnr 9\.9; this diffnr reads up to 2",
             ),
             (lambda h: h.update(format="1"), "is damaged: its header has no format"),
             (lambda h: {"format": 1}, "is damaged: its header has no format or no tree"),

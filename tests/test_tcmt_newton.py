@@ -137,7 +137,7 @@ def cold_start(law: Callable[[Array, Array], tcmt.AbstractLaw], n: int) -> dict[
         model = tcmt.two_resonators(omega=-detuning, gamma=gamma, gamma_0=(0.5, 0.5), kappa=kappa, loss=loss)
         r = nr.port_response(model, nr.Drive(0.0, power=power), throw=False)
         error = jax.vmap(lambda s, a: equation_error(model, 0.0, s, a))(jnp.sqrt(power) * jnp.eye(2), r.state)
-        return r.successful, r.result == nr.RESULTS.fold, r.state, error
+        return r.converged, r.result == nr.RESULTS.fold, r.state, error
 
     ok, fold, a, error = solve(kappa, gamma_k, detuning, power, c)
     return {
@@ -218,7 +218,7 @@ def test_fold_is_an_error_unless_asked_not_to_be() -> None:
     r = nr.port_response(model, nr.Drive(0.0, 23.0), throw=False)
     with pytest.raises(RuntimeError, match="fold"):
         nr.port_response(model, nr.Drive(0.0, 23.0))
-    assert r.successful.tolist() == [True, False]
+    assert r.converged.tolist() == [True, False]
     assert jnp.isfinite(r.b[:, 0]).all()
     assert jnp.isnan(r.b[:, 1]).all()
 

@@ -7,7 +7,7 @@ import optax
 from jaxtyping import Array, Float
 
 from diffnr.checks import rate_field, real_field
-from optimize.minimise import Minimum
+from optimize.minimisation import Minimum
 
 # Cheaper to compile than the default, where any optimiser will do.
 ADAM = optax.adam(1e-2)

@@ -1,7 +1,7 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
 from diffnr.duffing.branch import OrbitBranch, continue_orbit, frequency_response
-from diffnr.duffing.inventory import inventory
+from diffnr.duffing.find_orbits import inventory
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
 from diffnr.duffing.oscillators import (
@@ -12,8 +12,8 @@ from diffnr.duffing.oscillators import (
     PolynomialForce,
     linear_frequencies,
 )
-from diffnr.duffing.phase_locked import SteadyState, steady_by_time
 from diffnr.duffing.points import Points
+from diffnr.duffing.settle import SteadyState, steady_by_time
 from diffnr.duffing.transient import Transient, simulate
 
 __all__ = [

@@ -10,36 +10,36 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_complex, as_real, is_concrete, require, require_finite
-from diffnr.continuation import ENDINGS, trace
+from diffnr.checks import Numbers, as_complex, as_frequency, as_index, as_real, is_concrete, require, require_finite
+from diffnr.continuation import trace
 from diffnr.duffing import special_points
 from diffnr.duffing.family import Family, balance_at, linearise
+from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.duffing.oscillators import (
     AbstractOscillators,
-    as_frequency,
     linear_frequencies,
     require_double,
     with_harmonics,
 )
 from diffnr.duffing.points import Points
 from diffnr.parameters import get, replace
-from diffnr.ports import Drive, require_port
-from diffnr.root import RESULTS, implicit
-from diffnr.stability import Crossings, crossings
+from diffnr.ports import Drive
+from diffnr.results import RESULTS
+from diffnr.root import implicit
 
 
 class OrbitBranch(eqx.Module):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
-    **Fields:** `points`, in order along the branch; `folds`, where it turns back; `ending`, of `continuation.ENDINGS`;
+    **Fields:** `points`, in order along the branch; `folds`, where it turns back; `result`, of `RESULTS`;
     `family`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
     and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of the family.
     """
 
     points: Points
     folds: Points
-    ending: Any
+    result: Any
     family: Family
 
     @property
@@ -111,7 +111,7 @@ class OrbitBranch(eqx.Module):
 
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """
-        value = as_frequency("value", value) if self.along == "omega" else as_real(value, "value")
+        value = as_frequency(value, "value") if self.along == "omega" else as_real(value, "value")
         return special_points.at(self.family, self.points, value, most)
 
     def peaks(self, *, out: int, most: int = 6) -> Points:
@@ -121,7 +121,7 @@ class OrbitBranch(eqx.Module):
 
         **Raises:** `ValueError` for an oscillator that does not exist.
         """
-        require_port("out", out, self.model.num_ports)
+        out = as_index(out, "out", self.model.num_ports, "port")
         return special_points.peaks(self.family, self.points, out, most)
 
 
@@ -145,7 +145,7 @@ def frequency_response(
       linear response, and goes on through folds until it leaves the range.
     - `harmonics`: the highest harmonic of orbits; default the model's.
     - `max_points`, `max_folds`: room for points and folds; static numbers.
-    - `throw`: raise where not even a start is found. A branch that stops short is returned with its `ending` anyhow.
+    - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
 
     **Returns:** an `OrbitBranch`. Derivatives with respect to the model and the amplitude are exact: of folds, peaks
     and `at` as they are, of points at fixed frequency (they diverge at folds).
@@ -157,7 +157,7 @@ def frequency_response(
 
     Source: paper 2, Figures 1 and 3 (there by AUTO).
     """
-    low, high = (as_frequency("omega", bound) for bound in omega)
+    low, high = (as_frequency(bound, "omega") for bound in omega)
     _require_rising("omega", low, high)
     family = _family(model, low, amplitude, port, "omega", harmonics)
     return _branch(family, (low, high), None, True, max_points, max_folds, throw)
@@ -201,7 +201,7 @@ def continue_orbit(
     require_finite("bounds", jnp.stack([low, high]))
     _require_rising("bounds", low, high)
     if along == "omega":
-        low, high = as_frequency("bounds", low), as_frequency("bounds", high)
+        low, high = as_frequency(low, "bounds"), as_frequency(high, "bounds")
     elif along != "amplitude":
         leaf = get(model, along)
         scalar = eqx.is_array(leaf) and leaf.shape == () and jnp.issubdtype(leaf.dtype, jnp.floating)
@@ -210,7 +210,7 @@ def continue_orbit(
             replace(model, {along: bound})  # refuses what the model cannot be
     for name, value in (("amplitude", amplitude), ("omega", omega)):
         require(value is not None or (along == name and start is None), name, "be given", "not")
-    omega = as_frequency("omega", low if omega is None else omega)
+    omega = as_frequency(low if omega is None else omega, "omega")
     family = _family(model, omega, low if amplitude is None else amplitude, port, along, harmonics)
     model = family.model
     if start is not None:
@@ -224,7 +224,7 @@ def continue_orbit(
 def _family(
     model: AbstractOscillators, omega: Array, amplitude: Any, port: int, along: str, harmonics: int | None
 ) -> Family:
-    require_port("port", port, model.num_ports)
+    port = as_index(port, "port", model.num_ports, "port")
     amplitude = as_real(amplitude, "amplitude")
     require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
     require_finite("amplitude", amplitude)
@@ -250,8 +250,8 @@ def _branch(
 ) -> OrbitBranch:
     branch = _traced(family, bounds, start, upwards, max_points, max_folds)
     if throw:
-        ending = branch.ending
-        count = ending.error_if(branch.points.count, ending == ENDINGS.no_start)
+        result = branch.result
+        count = result.error_if(branch.points.count, result == RESULTS.no_start)
         branch = eqx.tree_at(lambda r: r.points.count, branch, count)
     return branch
 
@@ -274,7 +274,7 @@ def _traced(
     every = family.orbits(
         jnp.concatenate([y_folds, y]), jnp.concatenate([folds, value]), jnp.concatenate([folded, valid])
     )
-    return OrbitBranch(every[max_folds:], every[:max_folds], branch.ending, family)
+    return OrbitBranch(every[max_folds:], every[:max_folds], branch.result, family)
 
 
 def _start(family: Family, low: Array, start: Array | None) -> tuple[Array, Array]:

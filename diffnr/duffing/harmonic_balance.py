@@ -8,111 +8,36 @@ and one mean. (An imaginary part of the mean would make the Jacobian singular.)
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Complex, Float
+from jaxtyping import Array, Complex, Float
 
+from diffnr.duffing.basis import Basis
+from diffnr.ports import Drive
 from diffnr.root import follow, newton
 
-if TYPE_CHECKING:
-    from diffnr.duffing.oscillators import AbstractOscillators
-    from diffnr.ports import Drive
 
-
-class Basis(eqx.Module):
-    """The real Fourier basis of an orbit: its harmonics, and the transforms to and from instants.
-
-    **Fields:** `orders`, the harmonics; `terms` [m], the harmonic of each coefficient; `synthesis` [s, m], coefficients
-    to values at instants; `analysis` [m, s], back; `turn` [m, m], the derivative by τ; `product` [s, m·m], values k of
-    a stiffness at instants to the matrix of y -> analysis (k · synthesis y). All are constants of the code.
-
-    Odd orbits obey x(τ + π) = −x(τ): half of a period tells all. The product of three harmonics up to H reaches 3H, and
-    4H + 2 instants a period keep that off the harmonics kept, so that cubic forces are exact.
-    """
-
-    orders: tuple[int, ...] = eqx.field(static=True)
-    instants: int = eqx.field(static=True)
-    odd: bool = eqx.field(static=True)
-
-    @classmethod
-    def of(cls, highest: int, *, odd: bool) -> Basis:
-        """The basis of harmonics up to `highest`."""
-        orders = tuple(range(1, highest + 1, 2)) if odd else tuple(range(highest + 1))
-        return cls(orders, 2 * highest + 1 if odd else 4 * highest + 2, odd)
+@runtime_checkable
+class Balanced(Protocol):
+    """What the equations ask of oscillators: M and C by their diagonals, the forces, and the basis of orbits."""
 
     @property
-    def size(self) -> int:
-        """The number m of coefficients of an oscillator."""
-        return self.terms.size
+    def mass(self) -> Float[Array, " oscillator"]: ...
 
     @property
-    def terms(self) -> np.ndarray:
-        return _tables(self)[0]
+    def friction(self) -> Float[Array, " oscillator"]: ...
 
     @property
-    def weights(self) -> np.ndarray:
-        """Of squared coefficients in the mean square over a period, [m]."""
-        return np.where(self.terms == 0, 1.0, 0.5)
+    def basis(self) -> Basis: ...
 
-    @property
-    def synthesis(self) -> np.ndarray:
-        return _tables(self)[1]
-
-    @property
-    def analysis(self) -> np.ndarray:
-        return _tables(self)[2]
-
-    @property
-    def turn(self) -> np.ndarray:
-        return _tables(self)[3]
-
-    @property
-    def product(self) -> np.ndarray:
-        return _tables(self)[4]
-
-    def at(self, tau: Float[ArrayLike, " instant"]) -> Float[Array, "instant m"]:
-        """The synthesis matrix of other phases τ, [instant, m]."""
-        phase = jnp.asarray(tau)[:, None] * np.asarray([h for h in self.orders if h > 0])
-        waves = jnp.stack([jnp.cos(phase), jnp.sin(phase)], axis=-1).reshape(phase.shape[0], -1)
-        return waves if self.odd else jnp.concatenate([jnp.ones_like(waves[:, :1]), waves], axis=1)
-
-    def phasors(self, y: Float[Array, "oscillator m"]) -> Complex[Array, "oscillator harmonic"]:
-        """X_h of real coefficients."""
-        mean, waves = (y[:, :0], y) if self.odd else (y[:, :1], y[:, 1:])
-        return jnp.concatenate([mean + 0j, waves[:, ::2] - 1j * waves[:, 1::2]], axis=1)
-
-    def coefficients(self, X: Complex[Array, "oscillator harmonic"]) -> Float[Array, "oscillator m"]:
-        """Real coefficients of X_h."""
-        mean, waves = (X[:, :0], X) if self.odd else (X[:, :1], X[:, 1:])
-        pairs = jnp.stack([waves.real, -waves.imag], axis=-1).reshape(X.shape[0], -1)
-        return jnp.concatenate([mean.real, pairs], axis=1)
-
-
-@functools.cache
-def _tables(basis: Basis) -> tuple[np.ndarray, ...]:
-    orders = [h for h in basis.orders if h > 0]
-    period = np.pi if basis.odd else 2 * np.pi
-    phase = np.arange(basis.instants)[:, None] * period / basis.instants * np.asarray(orders)
-    waves = np.stack([np.cos(phase), np.sin(phase)], axis=-1).reshape(basis.instants, -1)
-    terms = np.repeat(orders, 2)
-    turn = np.kron(np.diag(orders), np.array([[0.0, 1.0], [-1.0, 0.0]]))
-    norm = np.full(terms.size, 2.0)
-    if not basis.odd:
-        waves, terms = np.hstack([np.ones((basis.instants, 1)), waves]), np.append(0, terms)
-        turn, norm = np.pad(turn, ((1, 0), (1, 0))), np.append(1.0, norm)
-    analysis = norm[:, None] * waves.T / basis.instants
-    product = (waves[:, None] * analysis.T[:, :, None]).reshape(basis.instants, -1)
-    return terms, waves, analysis, turn, product
+    def force(self, x: Array) -> Array: ...
 
 
 def linearise(
-    y: Float[Array, " n"], omega: Float[Array, ""], args: tuple[AbstractOscillators, Float[Array, " n"]]
+    y: Float[Array, " n"], omega: Float[Array, ""], args: tuple[Balanced, Float[Array, " n"]]
 ) -> tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]:
     """The residual F(y, ω) of the balance, ∂F/∂y and ∂F/∂ω, for coefficients y flattened as [oscillator, m].
 
@@ -142,7 +67,7 @@ def linearise(
     return f.ravel(), jacobian, (drag - 2 * omega * inertia).ravel()
 
 
-def residual(y: Float[Array, " n"], args: tuple[AbstractOscillators, Array, Array]) -> Float[Array, " n"]:
+def residual(y: Float[Array, " n"], args: tuple[Balanced, Array, Array]) -> Float[Array, " n"]:
     """F(y) at args = (model, ω, force's coefficients [n·m]), for `diffnr.root`."""
     model, omega, drive = args
     basis = model.basis
@@ -160,7 +85,7 @@ def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[
     return residual(y, (model, omega, drive))
 
 
-def forcing(model: AbstractOscillators, port: Any, amplitude: Any) -> Float[Array, " n"]:
+def forcing(model: Balanced, port: Any, amplitude: Any) -> Float[Array, " n"]:
     """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator."""
     basis = model.basis
     dtype = jnp.result_type(model.mass, jnp.real(amplitude))
@@ -168,9 +93,7 @@ def forcing(model: AbstractOscillators, port: Any, amplitude: Any) -> Float[Arra
     return basis.coefficients(X.at[port, basis.orders.index(1)].set(amplitude)).ravel()
 
 
-def continued_orbit(
-    model: AbstractOscillators, drive: Drive, port: Any
-) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
+def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
     """The orbit continued from the linear response in drive amplitude at fixed frequency, and a `RESULTS`."""
     force = forcing(model, port, drive.amplitude)
     size = jnp.linalg.norm(lax.stop_gradient(force))
@@ -190,7 +113,7 @@ def _scaled(y: Array, t: Array, args: Any) -> Array:
 
 
 def orbit_from(
-    model: AbstractOscillators, drive: Drive, port: Any, guess: Any
+    model: Balanced, drive: Drive, port: Any, guess: Any
 ) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
     """The orbit by Newton from `guess` [oscillator, harmonic], and a `RESULTS`."""
     args = model, drive.omega, forcing(model, port, drive.amplitude)
@@ -198,5 +121,5 @@ def orbit_from(
     return _phasors(model, solution.value), solution.result
 
 
-def _phasors(model: AbstractOscillators, y: Array) -> Complex[Array, "oscillator harmonic"]:
+def _phasors(model: Balanced, y: Array) -> Complex[Array, "oscillator harmonic"]:
     return model.basis.phasors(y.reshape(model.mass.size, model.basis.size))

@@ -12,10 +12,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.duffing.harmonic_balance import Basis
+from diffnr.duffing.basis import Basis
+from diffnr.duffing.floquet import floquet_multipliers, instants
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.root import frozen
-from diffnr.stability import floquet_multipliers, instants
 
 STEPS = 48  # of half a period; the multiplier at a fold then is +1 within 2e-6
 CACHED = 1024  # numbers of propagators at once: what is computed from them stays in the processor's first caches

@@ -22,10 +22,10 @@ from jaxtyping import Array, ArrayLike, Bool, Complex, Float
 from diffnr.checks import Numbers, as_complex, as_real, require, require_finite
 from diffnr.duffing.harmonic_balance import continued_orbit
 from diffnr.duffing.oscillators import AbstractOscillators, require_double
-from diffnr.duffing.phase_locked import fourier
+from diffnr.duffing.settle import fourier
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
-from diffnr.root import RESULTS
+from diffnr.results import RESULTS
 
 MAX_STEPS = 4096  # of the integration over a period
 MAX_TURNS = 30  # of Newton's iteration

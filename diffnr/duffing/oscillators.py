@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
 from diffnr.checks import as_real, check_fields, is_concrete, rate_field, real_field, require, require_finite
-from diffnr.duffing.harmonic_balance import Basis, continued_orbit, orbit_from
+from diffnr.duffing.basis import Basis
+from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.ports import AbstractPortModel, Drive
 
 Force = Callable[[Array], Array]
@@ -268,15 +269,6 @@ def linear_frequencies(model: AbstractOscillators) -> Float[Array, " oscillator"
     root = jnp.sqrt(model.mass)
     symmetric = stiffness / (root[:, None] * root)
     return jnp.sqrt(jnp.linalg.eigvalsh((symmetric + symmetric.T) / 2))
-
-
-def as_frequency(name: str, value: ArrayLike) -> Float[Array, ""]:
-    """A driving frequency: real, finite, positive, scalar."""
-    omega = as_real(value, name)
-    require(omega.ndim == 0, name, "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
-    require_finite(name, omega)
-    require(not is_concrete(omega) or bool(np.asarray(omega) > 0), name, "be positive", omega)
-    return omega
 
 
 def with_harmonics(model: AbstractOscillators, harmonics: int) -> AbstractOscillators:

@@ -18,10 +18,11 @@ from jaxtyping import Array, Bool, Float
 from diffnr import continuation
 from diffnr.continuation import turning
 from diffnr.duffing import harmonic_balance
+from diffnr.duffing.basis import Basis
 from diffnr.duffing.family import Family, balance, balance_at, linearise
-from diffnr.duffing.harmonic_balance import Basis
 from diffnr.duffing.points import Points
-from diffnr.root import RESULTS, implicit, newton
+from diffnr.results import RESULTS
+from diffnr.root import implicit, newton
 
 Found = tuple[Float[Array, "found n"], Float[Array, " found"], Bool[Array, " found"]]
 

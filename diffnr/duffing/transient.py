@@ -17,9 +17,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_index, as_real, is_concrete, require, require_finite
 from diffnr.duffing.oscillators import AbstractOscillators
-from diffnr.ports import Drive, require_port
+from diffnr.ports import Drive
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 
@@ -108,7 +108,7 @@ def require_tone(drive: Any, port: Any, model: AbstractOscillators) -> None:
     require(shapes == ((), ()), "drive", "have a scalar omega and amplitude (use jax.vmap for many)", was)
     if is_concrete(drive.omega):
         require(np.asarray(drive.omega) > 0, "drive", "have a positive omega", drive.omega)
-    require_port("port", port, model.num_ports)
+    port = as_index(port, "port", model.num_ports, "port")
 
 
 def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: int | None) -> Any:

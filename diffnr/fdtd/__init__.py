@@ -1,23 +1,30 @@
 """Maxwell's equations in two dimensions with gyrotropic media, in time: Ex, Ey, Hz and the carriers' current J."""
 
 from diffnr.fdtd import closed_forms
-from diffnr.fdtd.dispersion import Dispersion, dispersion
-from diffnr.fdtd.ends import AbstractEnd, Bloch, Ends, MatchedLayer, Sponge
-from diffnr.fdtd.frequency import SteadyField, frequency
-from diffnr.fdtd.functional import Functional
-from diffnr.fdtd.grid import Grid
-from diffnr.fdtd.guide import CrossSection, GuideModes, Waves, guide_modes, layered_guide
-from diffnr.fdtd.leapfrog import Fields, Update, energy
-from diffnr.fdtd.media import AbstractMedium, AbstractMetal, Dielectric, GyrotropicDrude, Impedance, PerfectConductor
-from diffnr.fdtd.port import Port
-from diffnr.fdtd.propagate import Recording, propagate
-from diffnr.fdtd.resonance import Resonances, resonances
-from diffnr.fdtd.ring_down import RingDown, ring_down
-from diffnr.fdtd.scene import AbstractShape, Rectangle, Region, Scene
-from diffnr.fdtd.simulation import Simulation
-from diffnr.fdtd.solver import Leapfrog
-from diffnr.fdtd.transform import FieldTransform
-from diffnr.fdtd.waveforms import Pulse, Tone
+from diffnr.fdtd.frequency_domain.frequency import SteadyField, frequency
+from diffnr.fdtd.frequency_domain.resonance import Resonances, resonances
+from diffnr.fdtd.guides.dispersion import Dispersion, dispersion
+from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_modes, layered_guide
+from diffnr.fdtd.guides.port import Port
+from diffnr.fdtd.guides.simulation import Simulation
+from diffnr.fdtd.scene.boundaries import AbstractEnd, Bloch, Ends, MatchedLayer, Sponge
+from diffnr.fdtd.scene.grid import Grid
+from diffnr.fdtd.scene.media import (
+    AbstractMedium,
+    AbstractMetal,
+    Dielectric,
+    GyrotropicDrude,
+    Impedance,
+    PerfectConductor,
+)
+from diffnr.fdtd.scene.scene import AbstractShape, Rectangle, Region, Scene
+from diffnr.fdtd.time_domain.functional import Functional
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, energy
+from diffnr.fdtd.time_domain.propagate import Recording, propagate
+from diffnr.fdtd.time_domain.ring_down import RingDown, ring_down
+from diffnr.fdtd.time_domain.solver import Leapfrog
+from diffnr.fdtd.time_domain.transform import FieldTransform
+from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
 
 __all__ = [
     "AbstractEnd",

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
 from diffnr.checks import Numbers, as_complex, as_inexact, as_real, is_concrete, require
-from diffnr.fdtd.media import LIGHT, AbstractMedium
+from diffnr.fdtd.scene.media import LIGHT, AbstractMedium
 from diffnr.root import newton
 
 Layers = Sequence[tuple[Any, AbstractMedium]]  # (thickness in m, medium), in the order in which a wave meets them

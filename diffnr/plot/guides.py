@@ -8,8 +8,8 @@ import numpy as np
 
 from diffnr.checks import Numbers, require
 from diffnr.fdtd import AbstractMedium, Waves
-from diffnr.fdtd.dispersion import Dispersion
-from diffnr.fdtd.media import LIGHT
+from diffnr.fdtd.guides.dispersion import Dispersion
+from diffnr.fdtd.scene.media import LIGHT
 from diffnr.plot.look import BACKWARD, COLOURS, FORWARD, GREY, axes_or_new, legend_above, style
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Complex
 
-from diffnr.checks import require
-from diffnr.ports import require_port
-from diffnr.tcmt.loss import AbstractLoss, NonlocalLoss, require_mode
-from diffnr.tcmt.steady import has_closed_form, steady_state
+from diffnr.checks import as_index, require
+from diffnr.tcmt.loss import AbstractLoss, NonlocalLoss
+from diffnr.tcmt.solve import has_closed_form
+from diffnr.tcmt.steady import steady_state
 
 if TYPE_CHECKING:
     from diffnr.tcmt.modes import AbstractCoupledModes
@@ -37,7 +37,7 @@ def effective_hamiltonian(
 
     Source: paper 1, equation 3, with δφ = π/2 − atan2(Δ₂ρ, G₂ρ + γ_k) for the printed one, which is the wrong root.
     """
-    require_port("into", into, model.num_ports)
+    into = as_index(into, "into", model.num_ports, "port")
     dtype = jnp.result_type(model.matrices().C, amplitude)
     s_plus = jnp.zeros(model.num_ports, dtype).at[into].set(amplitude)
     state = steady_state(model, omega, s_plus)
@@ -75,6 +75,6 @@ def effective_coupling(
 
     Source: paper 1, Figure 2.
     """
-    require_mode("out", out, model.num_modes)
-    require_mode("into", into, model.num_modes)
+    out = as_index(out, "out", model.num_modes, "mode")
+    into = as_index(into, "into", model.num_modes, "mode")
     return effective_hamiltonian(model, omega, into=into, amplitude=amplitude)[out, into]

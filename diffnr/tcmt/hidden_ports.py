@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import is_concrete, require
-from diffnr.ports import require_port
+from diffnr.ports import as_ports
 from diffnr.tcmt.linear import coupled_modes, linear_matrices
 from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, passivity_margin
 
@@ -32,10 +32,7 @@ def hide_ports(model: AbstractCoupledModes, keep: Sequence[int]) -> CoupledModes
     Source: paper 3, supplement 5.
     """
     matrices = linear_matrices(model, "be linear for its ports to be hidden")
-    keep = tuple(keep)
-    for port in keep:
-        require_port("keep", port, model.num_ports)
-    require(len(set(keep)) == len(keep) > 0, "keep", "name one or several different ports", keep)
+    keep = as_ports(keep, "keep", model.num_ports)
     index = jnp.asarray(keep)
     return coupled_modes(
         matrices._replace(C=matrices.C[index][:, index], D=matrices.D[index], K=matrices.K[index]),

@@ -7,10 +7,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Inexact
 
-from diffnr.checks import Numbers, as_complex, as_inexact, is_concrete, require, require_finite
-from diffnr.ports import require_port
+from diffnr.checks import Numbers, as_complex, as_index, as_inexact, is_concrete, require, require_finite
 from diffnr.tcmt.linear import coupled_modes, hermitian_part, linear_matrices, skew_part
-from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, Matrices
+from diffnr.tcmt.matrices import Matrices
+from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
 
 
 def behind_junction(
@@ -53,7 +53,7 @@ def behind_junction(
     count the resonance twice.
     """
     matrices = linear_matrices(model, "be linear to be connected to a junction")
-    require_port("port", port, model.num_ports)
+    port = as_index(port, "port", model.num_ports, "port")
     J = as_complex(junction)
     _check_junction(J, model)
     out, back = (_passage(name, phase) for name, phase in (("phase_out", phase_out), ("phase_in", phase_in)))

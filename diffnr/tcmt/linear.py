@@ -9,7 +9,8 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import is_concrete, require
-from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, Matrices
+from diffnr.tcmt.matrices import Matrices
+from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
 
 
 def linear_matrices(model: AbstractCoupledModes, must: str) -> Matrices:

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Complex, Float
 
-from diffnr.checks import as_real, check_fields, is_concrete, rate_field, real_field, require
+from diffnr.checks import as_index, as_real, check_fields, is_concrete, rate_field, real_field, require
 
 DEFAULT_EPSILON = 1e-4
 
@@ -67,7 +67,7 @@ class AbstractLoss(AbstractLaw):
         return self
 
     def check_modes(self, num_modes: int) -> None:
-        require_mode("mode", self.mode, num_modes)
+        as_index(self.mode, "mode", num_modes, "mode")
 
 
 class NonlocalLoss(AbstractLaw):
@@ -135,8 +135,8 @@ class NonlocalLoss(AbstractLaw):
         )
 
     def check_modes(self, num_modes: int) -> None:
-        require_mode("mode", self.mode, num_modes)
-        require_mode("sensed", self.sensed, num_modes)
+        as_index(self.mode, "mode", num_modes, "mode")
+        as_index(self.sensed, "sensed", num_modes, "mode")
 
 
 class KerrLoss(AbstractLoss):
@@ -211,8 +211,8 @@ class IdealNonreciprocalCoupling(AbstractLaw):
         return self
 
     def check_modes(self, num_modes: int) -> None:
-        require_mode("mode", self.mode, num_modes)
-        require_mode("sensed", self.sensed, num_modes)
+        as_index(self.mode, "mode", num_modes, "mode")
+        as_index(self.sensed, "sensed", num_modes, "mode")
 
 
 def check_laws(loss: Any, num_modes: int) -> None:
@@ -220,13 +220,6 @@ def check_laws(loss: Any, num_modes: int) -> None:
     for law in loss if isinstance(loss, tuple) else (loss,):
         require(isinstance(law, AbstractLaw), "loss", "be a law or a tuple of laws", loss)
         law.check_modes(num_modes)
-
-
-def require_mode(name: str, mode: int, num_modes: int) -> None:
-    """Raise unless `mode` is one of 0 … num_modes − 1."""
-    require(
-        isinstance(mode, int) and 0 <= mode < num_modes, name, f"be a mode between 0 and {num_modes - 1}", repr(mode)
-    )
 
 
 def _power(z: Array) -> Array:

@@ -7,7 +7,7 @@ e^{+iωt}; |a|² is an energy, |s|² a power; every γ is an amplitude rate (ene
 
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import abc
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -27,23 +27,10 @@ from diffnr.checks import (
 )
 from diffnr.ports import AbstractPortModel, Drive
 from diffnr.tcmt.loss import AbstractLaw, check_laws
-from diffnr.tcmt.steady import outgoing, solve
+from diffnr.tcmt.matrices import Matrices
+from diffnr.tcmt.solve import outgoing, solve
 
 Laws = AbstractLaw | tuple[AbstractLaw, ...]
-
-
-class Matrices(NamedTuple):
-    """The matrices of a' = (iΩ − Γ) a + Kᵀ s₊, s₋ = C s₊ + D a, in the model's rate unit.
-
-    `omega` [N, N] Hermitian, `gamma` [N, N] all linear loss (radiative and absorptive), `C` [M, M], `D` [M, N], `K` [M,
-    N].
-    """
-
-    omega: Complex[Array, "mode mode"]
-    gamma: Complex[Array, "mode mode"]
-    C: Complex[Array, "port port"]
-    D: Complex[Array, "port mode"]
-    K: Complex[Array, "port mode"]
 
 
 class AbstractCoupledModes(AbstractPortModel):

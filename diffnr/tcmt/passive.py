@@ -13,7 +13,8 @@ from jaxtyping import Array, ArrayLike, Complex, Float
 from diffnr.checks import Numbers, as_complex, check_fields, is_concrete, real_field, require
 from diffnr.tcmt.hidden_ports import with_hidden_ports
 from diffnr.tcmt.loss import check_laws
-from diffnr.tcmt.modes import AbstractCoupledModes, Laws, Matrices
+from diffnr.tcmt.matrices import Matrices
+from diffnr.tcmt.modes import AbstractCoupledModes, Laws
 
 
 class PassiveModes(AbstractCoupledModes):

@@ -20,9 +20,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.root import RESULTS, implicit, newton
+from diffnr.results import RESULTS
+from diffnr.root import implicit, newton
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
-from diffnr.tcmt.steady import has_closed_form, join, nonzero, split, two_mode_nonlocal
+from diffnr.tcmt.solve import has_closed_form, join, nonzero, split, two_mode_nonlocal
 
 # Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.6: L-stable, order 4 with an embedded 3. Its
 # last stage is the end of the step, so that a mode at rest there is at rest exactly.

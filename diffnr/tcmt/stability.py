@@ -17,7 +17,8 @@ from diffnr.checks import as_real, require, require_finite
 from diffnr.tcmt.loss import IdealNonreciprocalCoupling, KerrLoss, NonlocalLoss, SaturableLoss
 from diffnr.tcmt.modes import AbstractCoupledModes
 from diffnr.tcmt.proximal import held, velocity
-from diffnr.tcmt.steady import SteadyState, has_closed_form, linear_part
+from diffnr.tcmt.solve import has_closed_form, linear_part
+from diffnr.tcmt.steady import SteadyState
 
 
 class Stability(eqx.Module):

@@ -15,7 +15,8 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from diffnr.tcmt.linear import coupled_modes, linear_matrices, skew_part
-from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, Matrices
+from diffnr.tcmt.matrices import Matrices
+from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
 
 _LINEAR = "be linear, since a loss that depends on the amplitudes is another law when time runs backwards"
 

@@ -19,9 +19,10 @@ from jaxtyping import Array, ArrayLike, Complex, Float, Inexact
 
 from diffnr.checks import Numbers, as_complex, as_inexact, as_real, is_concrete, require, require_finite
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
-from diffnr.tcmt.modes import AbstractCoupledModes, Matrices
+from diffnr.tcmt.matrices import Matrices
+from diffnr.tcmt.modes import AbstractCoupledModes
 from diffnr.tcmt.proximal import ProximalSDIRK, is_exact, resolvent, settled, velocity
-from diffnr.tcmt.steady import linear_part, outgoing
+from diffnr.tcmt.solve import linear_part, outgoing
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 

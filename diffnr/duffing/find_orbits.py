@@ -1,0 +1,158 @@
+"""All orbits at one point: Newton's method on the harmonic balance from many starts, then without the orbits found.
+
+    Π_k (1 + 1/‖y − y_k‖²) F(y) = 0      has the roots of F but for the y_k found before
+
+Saddles have small basins: of a thousand starts ten reach one. With the other orbits deflated they are what is left.
+
+Source: P. E. Farrell, Á. Birkisson and S. W. Funke, SIAM J. Sci. Comput. 37, A2026 (2015).
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from diffnr.checks import require
+from diffnr.duffing.harmonic_balance import forcing, residual
+from diffnr.duffing.oscillators import AbstractOscillators, require_double, with_harmonics
+from diffnr.duffing.points import Points, orbits
+from diffnr.duffing.transient import require_tone
+from diffnr.ports import Drive
+from diffnr.results import RESULTS
+from diffnr.root import frozen, implicit, newton
+
+SAME = 1e-5  # of the size: orbits closer than this are one; two sheets come so close within 1e-10 of a fold
+ROUNDS = 4  # at most; the search ends with the first that finds nothing new
+
+
+def inventory(
+    model: AbstractOscillators,
+    drive: Drive,
+    port: int = 0,
+    *,
+    starts: int = 64,
+    most: int = 8,
+    harmonics: int | None = None,
+    key: PRNGKeyArray | None = None,
+) -> Points:
+    """All periodic orbits under a tone at one oscillator that Newton's method finds from many starts, each once:
+
+        (−h²ω² M + ihω C) X_h + [g(x)]_h = A δ_h1 e_port
+
+    **Arguments:**
+
+    - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: where.
+    - `starts`: how many. One is the linear response; a quarter are multiples of it, from a hundredth to the largest
+      response there can be; the others are random fundamentals (and a mean and second harmonics, if the model has them)
+      up to that bound, |X_j| ≤ |A|/(ω√(c_j c_port)): no
+      oscillator loses more power than the force gives.
+    - `most`: room for as many orbits, a static number.
+    - `harmonics`: the highest harmonic of orbits; default the model's.
+    - `key`: for the random starts (default `jax.random.key(0)`).
+
+    **Returns:** `Points`, the largest response first, with multipliers and `stable`; NaN beyond `count`. Derivatives
+    with respect to the model and the drive's amplitude and frequency are exact.
+
+    **Raises:** `ValueError` for float32, a port that does not exist, numbers that are not positive.
+
+    **Notes:** no search of this kind proves that it found all; more starts and another key make it likelier. Isolated
+    branches (isolas), which `frequency_response` does not meet, are found too. Orbits are of the model's harmonics:
+    those that break the symmetry of odd forces are found by `AllHarmonics`.
+
+    Good values: 64 starts find the three sheets of the paper's pairs at P = 1.
+    """
+    require_tone(drive, port, model)
+    require_double("model", model.mass)
+    for name, value in (("starts", starts), ("most", most)):
+        require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
+    if harmonics is not None:
+        model = with_harmonics(model, harmonics)
+    return _inventory(model, drive, port, starts, most, jax.random.key(0) if key is None else key)
+
+
+@eqx.filter_jit
+def _inventory(
+    model: AbstractOscillators, drive: Drive, port: int, starts: int, most: int, key: PRNGKeyArray
+) -> Points:
+    args = model, drive.omega, forcing(model, port, drive.amplitude)
+    held = frozen(args)
+    y, found = _roots(_starts(*held, port, starts, key), most, held)
+    order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
+    y, found = y[order], found[order]
+    # Beyond the last an orbit that is regular: a lane that is masked afterwards is differentiated all the same.
+    y = jax.vmap(lambda y: implicit(residual, y, args))(jnp.where(found[:, None], y, y[0]))
+    return orbits(model, y, jnp.broadcast_to(drive.omega, (most,)), found)
+
+
+def _roots(
+    guesses: Float[Array, "start n"], most: int, args: tuple[AbstractOscillators, Array, Array]
+) -> tuple[Float[Array, "most n"], Bool[Array, " most"]]:
+    unit = jnp.linalg.norm(guesses[0])
+    unit = jnp.where(unit > 0, unit, 1.0)
+
+    def search(state: tuple) -> tuple:
+        known, found, _, turn = state
+        solve = lambda guess: newton(_deflated, guess, (args, known, found, unit), max_steps=50)  # noqa: E731
+        solutions = jax.vmap(solve)(guesses)
+        new = solutions.result == RESULTS.successful
+        y, new = jnp.concatenate([known, solutions.value]), jnp.concatenate([found, new])
+        chosen = jnp.nonzero(_distinct(y, new), size=most, fill_value=-1)[0]
+        return jnp.where((chosen >= 0)[:, None], y[chosen], 0.0), chosen >= 0, jnp.sum(found), turn + 1
+
+    def going(state: tuple) -> Bool[Array, ""]:
+        _, found, before, turn = state
+        count = jnp.sum(found)
+        return (turn < ROUNDS) & (count > before) & (count < most)
+
+    nothing = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
+    known, found, _, _ = lax.while_loop(going, search, (*nothing, jnp.asarray(-1), jnp.asarray(0)))
+    return known, found
+
+
+def _deflated(y: Float[Array, " n"], args: tuple) -> Float[Array, " n"]:
+    balance, known, found, unit = args
+    # Where nothing is known y itself is no distance: a harmless one stands in.
+    apart = jnp.where(found, jnp.sum((y - known) ** 2, axis=1) / unit**2, 1.0)
+    return residual(y, balance) * jnp.prod(jnp.where(found, 1 + 1 / apart, 1.0))
+
+
+def _distinct(y: Float[Array, "root n"], found: Bool[Array, " root"]) -> Bool[Array, " root"]:
+    """Which of the roots found are not yet among those before."""
+    y = jnp.where(found[:, None], y, 0.0)
+    apart = jnp.linalg.norm(y[:, None] - y, axis=-1) > SAME * jnp.linalg.norm(y, axis=1)
+    earlier = np.tri(found.size, k=-1, dtype=bool)
+    return found & jnp.all(apart | ~earlier | ~found, axis=1)
+
+
+def _starts(
+    model: AbstractOscillators, omega: Array, force: Array, port: int, starts: int, key: PRNGKeyArray
+) -> Float[Array, "start n"]:
+    """Coefficients to start from: the linear response, multiples of it, and random fundamentals."""
+    n, basis, args = model.num_ports, model.basis, (model, omega, force)
+    still = jnp.zeros_like(force)
+    linear = -jnp.linalg.solve(jax.jacfwd(residual)(still, args), residual(still, args))
+    size, strength = jnp.linalg.norm(linear), jnp.linalg.norm(force)
+
+    # A response without friction has no bound; a quality of 1e4 is as good as none.
+    friction = jnp.maximum(model.friction, 1e-4 * model.mass * omega)
+    bound = strength / (omega * jnp.sqrt(friction * friction[port]))
+    multiples = 1 + starts // 4
+    factors = jnp.append(1.0, jnp.geomspace(1e-2, 1.0, multiples - 1) * jnp.max(bound) / jnp.where(size > 0, size, 1.0))
+
+    radius_key, phase_key, even_key = jax.random.split(key, 3)
+    shape = starts - multiples, n
+    radius = bound * 10 ** jax.random.uniform(radius_key, shape, bound.dtype, -2.0, 0.0)
+    phase = jax.random.uniform(phase_key, shape, bound.dtype, 0.0, 2 * np.pi)
+    X = jnp.zeros((*shape, len(basis.orders)), jnp.result_type(bound, jnp.complex64))
+    X = X.at[..., basis.orders.index(1)].set(radius * jnp.exp(1j * phase))
+    if not basis.odd:
+        # Newton's method on odd forces keeps symmetry: a start without even harmonics leads to orbits without them.
+        even = [basis.orders.index(h) for h in (0, 2) if h in basis.orders]
+        share = jax.random.normal(even_key, (*shape, len(even)), bound.dtype)
+        X = X.at[..., jnp.asarray(even)].set(0.5 * share * radius[..., None])
+    random = jax.vmap(basis.coefficients)(X).reshape(shape[0], n * basis.size)
+    return jnp.concatenate([factors[:, None] * linear, random])

@@ -1,0 +1,1 @@
+"""Waves of guides, ports that know them, and a scene as a port model."""

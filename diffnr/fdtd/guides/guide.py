@@ -1,0 +1,296 @@
+"""Guides that are uniform along x: their waves in both directions, on the step's own stencil."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require
+from diffnr.fdtd.guides.column import COLUMNS, MIDDLE, Column, Cut, eigenpairs, polished, resolved
+from diffnr.fdtd.scene.boundaries import AbstractEnd, Ends
+from diffnr.fdtd.scene.grid import Grid, nearest
+from diffnr.fdtd.scene.media import AbstractMedium
+from diffnr.fdtd.scene.scene import Rectangle, Scene
+from diffnr.fdtd.time_domain.leapfrog import Update, step_of
+from diffnr.root import frozen
+
+SURVIVES = 2 * np.pi  # of a propagating wave: it falls by less than e in a wavelength, |Im k| < |Re k|/2π
+LATTICE = 0.1  # the most that ln k may change with ln Δx: twice the share of k that is the lattice's error
+SPARE = 2  # waves of the lattice's own among the candidates
+
+
+class CrossSection(eqx.Module):
+    """What a guide is across: a few equal columns of a scene, between walls or what stands at bottom and top.
+
+    Made by `layered_guide`, or by `CrossSection.of` from any scene.
+    """
+
+    scene: Scene
+
+    @classmethod
+    def of(cls, scene: Scene, x: float | int) -> CrossSection:
+        """The cross-section of a scene around the vertical line nearest to x, in metres.
+
+        **Raises:** `ValueError` where the guide is not uniform two cells to the left and three to the right of the line
+        (cells of unequal width, media that change, a sponge), or where these are not on the grid.
+        """
+        return cls.at_line(scene, nearest(scene.grid.x, x, "x"))
+
+    @classmethod
+    def at_line(cls, scene: Scene, line: int, name: str = "x") -> CrossSection:
+        """The same at the vertical line of an index."""
+        first, last = line - MIDDLE, line - MIDDLE + COLUMNS
+        require_uniform(scene, first, last, name)
+        part = lambda cells: cells[first:last] if cells.ndim == 2 else cells  # noqa: E731
+        lines = scene.grid.x[first : last + 1]
+        return cls(
+            Scene(
+                grid=Grid(lines - lines[0], scene.grid.y),
+                eps=part(scene.eps),
+                carriers=part(scene.carriers),
+                motion=part(scene.motion),
+                metal=part(scene.metal),
+                sheets=tuple(map(part, scene.sheets)),
+                ends=Ends(bottom=scene.ends.bottom, top=scene.ends.top),
+                has_carriers=scene.has_carriers,
+            )
+        )
+
+    def column(self, step: Array, omega: Array, stretch: Array) -> Column:
+        """The blocks of the step from column to column, the cells stretched along x."""
+        grid = Grid(self.scene.grid.x * stretch, self.scene.grid.y)
+        scene = eqx.tree_at(lambda scene: scene.grid, self.scene, grid)
+        return Column.of(Update.of(scene, step), grid.dx[0], grid.dy, omega)
+
+
+class Waves(eqx.Module):
+    """Waves of a guide e^{i(ωt − kx)} whose power goes in one direction, by falling |k|; NaN where there are no more.
+
+    **Fields**, all [num_modes, ...]:
+
+    - `k`: Re k, rad/m, signed by the phase: negative for waves to −x, but for backward waves. `attenuation`: |Im k|,
+      1/m, by which the amplitude falls on the way. `group_velocity`: dω/dk, m/s, signed.
+    - `valid`: whether there is such a wave. `ex` [ny + 1], `ey`, `hz` [ny]: its profile in V/m (Hz times the vacuum's
+      impedance), at 1 W per metre along z, all referred to the vertical line of Ey; that is real and positive, but
+      for loss, at its lowest edge that has .9 of the largest amplitude.
+    - `launch`, `read`: `Cut`s: what a step adds to make the wave from a line on, and the weights that read its
+      amplitude.
+    """
+
+    k: Float[Array, "*mode"]
+    attenuation: Float[Array, "*mode"]
+    group_velocity: Float[Array, "*mode"]
+    valid: Bool[Array, "*mode"]
+    ex: Complex[Array, "*mode y_line"]
+    ey: Complex[Array, "*mode y"]
+    hz: Complex[Array, "*mode y"]
+    launch: Cut
+    read: Cut
+
+    @property
+    def count(self) -> Int[Array, "*batch"]:
+        """How many there are, among those asked for."""
+        return jnp.sum(self.valid, axis=-1)
+
+    @property
+    def wavenumber(self) -> Complex[Array, "*mode"]:
+        """k, complex: Im k < 0 for waves to +x that lose."""
+        return self.k - 1j * jnp.sign(self.group_velocity) * self.attenuation
+
+
+class GuideModes(eqx.Module):
+    """Waves to +x, `forward`, and to −x, `backward`."""
+
+    forward: Waves
+    backward: Waves
+
+
+def layered_guide(
+    layers: Sequence[tuple[Any, AbstractMedium]],
+    cell: float | int,
+    *,
+    bottom: AbstractEnd | None = None,
+    top: AbstractEnd | None = None,
+) -> CrossSection:
+    """A guide of layers across y, from the bottom up.
+
+    **Arguments:** `layers`: pairs of a thickness in m and a medium; `cell`: the size of cells along x, and at most that
+    across, lines lying on the faces between layers; `bottom`, `top`: what stands there, default perfect conductors.
+
+    **Raises:** `ValueError` for a thickness or cell that is not positive and finite, no layers.
+    """
+    require(len(layers) > 0, "layers", "hold at least one pair of thickness and medium", "empty")
+    require(np.isfinite(cell) and cell > 0, "cell", "be positive and finite", cell)
+    counts = [_cells(thickness, cell) for thickness, _ in layers]
+    thicknesses = [as_real(thickness, "layers") for thickness, _ in layers]
+    faces = jnp.concatenate([jnp.zeros(1), jnp.cumsum(jnp.stack(thicknesses))])
+    parts = [low + (high - low) * jnp.arange(n) / n for low, high, n in zip(faces[:-1], faces[1:], counts, strict=True)]
+    y = jnp.concatenate([*parts, faces[-1:]])
+    grid = Grid(jnp.arange(COLUMNS + 1) * cell, y)
+    objects = [
+        (Rectangle([-jnp.inf, jnp.inf], jnp.stack([low, high])), medium)
+        for low, high, (_, medium) in zip(faces[1:-1], faces[2:], layers[1:], strict=True)
+    ]
+    return CrossSection(Scene.of(grid, layers[0][1], objects, Ends(bottom=bottom, top=top)))
+
+
+def _cells(thickness: Any, cell: float | int) -> int:
+    """How many cells of at most this size a layer has: a number also where its thickness is being differentiated."""
+    value = thickness if isinstance(thickness, int | float) else lax.stop_gradient(jnp.asarray(thickness))
+    require(is_concrete(value), "layers", "have thicknesses known outside of jit", "a traced one")
+    good = bool(np.isfinite(float(value)) and float(value) > 0)
+    require(good, "layers", "have positive and finite thicknesses", value)
+    return max(1, int(np.ceil(float(value) / cell - 1e-6)))
+
+
+def guide_modes(
+    cross_section: CrossSection, omega: Numbers, num_modes: int = 1, *, step: Numbers | None = None
+) -> GuideModes:
+    """The waves that a guide carries at a frequency, in both directions, on the stencil of the step in time.
+
+    Of all solutions of the step that turn by λ = e^{−ikΔx} from column to column (`column.py`) those are kept that fall
+    by less than e in a wavelength, and that the cells resolve: Hz changes by less than half from cell to cell, and the
+    cells' width by less than 5 % of k. Every lattice with carriers has waves besides that are its own: of grid scale,
+    and where the dispersion of a surface wave flattens it turns back, at a k that no refinement brings to rest.
+
+    **Arguments:**
+
+    - `cross_section`: of `layered_guide` or `CrossSection.of`. `omega`: [], rad/s.
+    - `num_modes`: the most waves of each direction. `step`: Δt in s, default .95 of the longest.
+
+    **Returns:** `GuideModes`. Everything in it has derivatives in every leaf of the cross-section, and in ω, up to the
+    third order; it may be jitted and vmapped.
+
+    **Raises:** `ValueError` for a frequency that is not positive and finite, a number of modes below 1.
+
+    **Good values:** k converges at second order in the cell; twenty cells to the shortest length across give a
+    thousandth. A cross-section of n cells costs an eigenvalue problem of size 2n.
+
+    Source: paper 3 (nonreciprocal cavities, supplement), Fig. S1 and equation S22, on the lattice.
+    """
+    omega = as_positive(omega, "omega")
+    require(isinstance(num_modes, int) and num_modes >= 1, "num_modes", "be an integer of at least 1", repr(num_modes))
+    return _guide_modes(cross_section, omega, num_modes, step_of(cross_section.scene, step))
+
+
+@eqx.filter_jit
+def _guide_modes(cross_section: CrossSection, omega: Array, num_modes: int, step: Array) -> GuideModes:
+    one = jnp.ones_like(omega)
+    column, push = jax.linearize(functools.partial(cross_section.column, step), omega, one)
+    by_omega, by_width = push(one, 0 * one), push(0 * one, one)
+    parts, inverse = column.reduced()
+    turns, vectors, directions = _candidates(*frozen((column, parts, inverse)))
+
+    def refined(turn: Array, x: Array, direction: Array, valid: Array) -> Waves:
+        turn, x, y = polished(parts, turn, x)
+        u, v = column.wave(x, turn, inverse), column.left(y, turn, inverse)
+        # k = i ln λ/Δx
+        by_omega_and_width = (-1j * change.slope(v, u, turn) / (turn * column.width) for change in (by_omega, by_width))
+        return _normalised(column, turn, u, v, by_omega_and_width, direction, valid)
+
+    found = []
+    for direction in (1.0, -1.0):
+        order = jnp.argsort(jnp.where(directions == direction, -jnp.abs(jnp.angle(turns)), jnp.inf))
+        order = order[: num_modes + SPARE]
+        found.append(
+            (turns[order], vectors[:, order].T, jnp.full(order.shape, direction), directions[order] == direction)
+        )
+    both = jax.vmap(refined)(*(jnp.concatenate(pair) for pair in zip(*found, strict=True)))
+
+    def first(part: slice) -> Waves:
+        waves = jax.tree_util.tree_map(lambda leaf: leaf[part], both)
+        order = jnp.argsort(jnp.where(waves.valid, -jnp.abs(waves.k), jnp.inf))[:num_modes]
+        return jax.tree_util.tree_map(lambda leaf: leaf[order], waves)
+
+    count = found[0][0].size
+    return GuideModes(first(slice(count)), first(slice(count, None)))
+
+
+def _candidates(column: Column, parts: Any, inverse: Array) -> tuple[Array, Array, Array]:
+    """λ and Ey of all waves, and the direction of those that propagate: 1, −1, or 0."""
+    turns, vectors = eigenpairs(parts)
+
+    def direction(turn: Array, x: Array) -> Array:
+        u = column.wave(x, turn, inverse)
+        rate = jnp.log(turn)
+        lasts = SURVIVES * jnp.abs(rate.real) < jnp.abs(rate.imag)
+        good = jnp.isfinite(turn) & lasts & resolved(column, turn, column.magnetic(u, turn))
+        return jnp.where(good, jnp.sign(column.flux(u, turn)), 0.0)
+
+    return turns, vectors, jax.vmap(direction, in_axes=(0, 1))(turns, vectors)
+
+
+def _normalised(column: Column, turn: Array, u: Array, v: Array, slopes: Any, direction: Array, valid: Array) -> Waves:
+    """A wave of 1 W/m, with what launches and reads it.
+
+    Loss leaves open how the product of a wave and its partner in the opposite bias, which alone is fixed, is shared
+    between them: both carry the same power, and have half of the product's phase. S(B) = S(−B)ᵀ needs it.
+    """
+    k = 1j * jnp.log(turn) / column.width
+    by_omega, by_width = slopes
+    valid = valid & (jnp.abs(by_width - k) < LATTICE * jnp.abs(k))
+    hz = column.magnetic(u, turn)
+    n, there = column.lines, column.weights > 0
+    partner = jnp.where(there, v[n:] / jnp.where(there, column.weights, 1.0), 0.0)
+    mine, its = _phase(u[n:]), _phase(partner)
+    own = jnp.abs(column.flux(u, turn))
+    reading = column.read(v, turn)
+    other = jnp.abs(column.power(reading.at, partner))
+    product = direction * column.rate / 4 * jnp.cos(jnp.angle(column.z) / 2) * turn / jnp.sqrt(column.z) * mine * its
+    size = jnp.sqrt(jnp.sqrt(other / own) / jnp.abs(product))
+    scale = size * mine * jnp.exp(-0.5j * jnp.angle(product))
+    u, half = scale * u, jnp.sqrt(turn)
+    none = lambda value: jnp.where(valid, value, jnp.nan)  # noqa: E731
+    return Waves(
+        k=none(k.real),
+        attenuation=none(-direction * k.imag),
+        group_velocity=none(1 / by_omega.real),
+        valid=valid,
+        ex=none(u[:n] / half),
+        ey=none(u[n:]),
+        hz=none(scale * hz / half / jnp.sqrt(column.z)),
+        launch=Cut(*(none(direction * part) for part in column.launch(u, turn))),
+        read=Cut(*(none(part / (-turn * scale)) for part in reading)),
+    )
+
+
+def _phase(profile: Array) -> Array:
+    """What makes a profile real and positive at its lowest edge that has .9 of the largest amplitude or more: of two
+    equal ones, as odd waves have, always the same."""
+    size = jnp.abs(profile)
+    value = profile[jnp.argmax(size >= 0.9 * jnp.max(size))]
+    return jnp.conj(value) / jnp.abs(value)
+
+
+def require_uniform(scene: Scene, first: int, last: int, name: str) -> None:
+    """Raise unless the cells from `first` up to `last` along x are there, equally wide and equally filled."""
+    count = scene.grid.shape[0]
+    must = "keep enough cells between it and the grid's left and right ends"
+    require(first >= 0 and last <= count, name, must, f"at cells {first} to {last} of {count}")
+    lines = scene.grid.x
+    place = f"at cells {first} to {last}"
+    if is_concrete(lines):
+        sizes = np.diff(np.asarray(lines)[first : last + 1])
+        even = bool(np.ptp(sizes) <= 1e-6 * sizes[0])
+        require(even, name, "lie where cells are equally wide along x", f"{place}, where they differ")
+    for cells in (scene.eps, scene.carriers, scene.motion, scene.metal, *scene.sheets):
+        if cells.ndim == 2 and is_concrete(cells):
+            part = 1.0 * np.asarray(cells)[first:last]
+            same = bool(np.all(np.abs(part - part[:1]) <= 1e-9 * np.max(np.abs(part))))
+            require(same, name, "lie where the guide is uniform along x", f"{place}, where media change")
+    with jax.ensure_compile_time_eval():
+        losses = scene.ends.losses(lines, scene.grid.y) if is_concrete(scene.grid, scene.ends) else None
+    if losses is not None and losses.x is not None:
+        free = bool(np.all(np.asarray(losses.x[0])[first:last] == 0))
+        require(free, name, "lie outside of the absorbers at left and right", f"{place}, inside of one")
+    for side, layer in scene.ends.matched():
+        free = side in ("bottom", "top") or (first >= layer.cells if side == "left" else last <= count - layer.cells)
+        require(free, name, "lie outside of the absorbers at left and right", f"{place}, inside of one")

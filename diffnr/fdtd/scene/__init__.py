@@ -1,0 +1,1 @@
+"""What is simulated: grids, media, shapes and what stands at the ends."""

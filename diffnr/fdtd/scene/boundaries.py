@@ -1,0 +1,212 @@
+"""What stands at the four sides of the grid: metal, absorbers that open it, or the grid itself once more."""
+
+# No `from __future__ import annotations` here: equinox must see the fields' own types.
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffnr.checks import Numbers, as_real, check_fields, is_concrete, real_field, require
+from diffnr.fdtd.scene.media import LIGHT
+
+SIDES = ("left", "right", "bottom", "top")
+
+
+class AbstractEnd(eqx.Module):
+    """What stands at one side of the grid; behind it is always a perfect conductor, unless it repeats the grid."""
+
+    @abc.abstractmethod
+    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+        """Raise unless the cells along its axis, of these sizes, have room for it."""
+
+
+class Sponge(AbstractEnd):
+    """An absorber for every medium, plasma in a magnetic field included: ∂/∂t → ∂/∂t + η on E, H *and* J,
+
+        η = rate · (depth/thickness)^order,    so that a wave of group velocity v decays by e^{−∫ η dx/v}
+
+    It is passive for every medium and bias, and keeps G(B) = G(−B)ᵀ to round-off, since it acts on each number alone.
+
+    **Arguments:** `thickness`: in metres; `rate`: η at the wall, 1/s, default 5 c/thickness; `order`, static.
+
+    **Good values:** 100 µm and more for the fast mode of a terahertz guide; the slower a wave, the shorter it may be.
+    Measured reflections: docs/field.md.
+
+    **Raises:** `ValueError` for a thickness that is not positive or beyond the grid's, a negative rate.
+
+    Source: a loss matched in E and H, with the current in it as well, so that no bias makes it grow.
+    """
+
+    order: int = eqx.field(static=True)
+    thickness: Float[Array, ""] = real_field(lower=0.0)
+    rate: Float[Array, ""] = real_field(lower=0.0)
+
+    def __init__(self, thickness: Numbers, rate: Numbers | None = None, order: int = 3):
+        self.thickness = as_real(thickness, "thickness")
+        self.rate = 5 * LIGHT / self.thickness if rate is None else as_real(rate, "rate")
+        self.order = order
+
+    def __check_init__(self) -> None:
+        if is_concrete(self.thickness):
+            require(bool(self.thickness > 0), "thickness", "be positive", self.thickness)
+        check_fields(self)
+        require(self.order >= 1, "order", "be at least 1", self.order)
+
+    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+        if is_concrete(self.thickness, sizes):
+            length = float(jnp.sum(sizes))
+            fits = float(self.thickness) <= length * (1 + 1e-9)
+            require(fits, side, f"be no thicker than the grid, {length:g} m", float(self.thickness))
+
+    def loss(self, depth: Float[Array, " n"]) -> Float[Array, " n"]:
+        """η in 1/s at depths in metres, at most the thickness."""
+        return self.rate * jnp.clip(depth / self.thickness, 0.0, 1.0) ** self.order
+
+
+class MatchedLayer(AbstractEnd):
+    """A convolutional perfectly matched layer, for dielectrics: ∂x → ∂x/s,  s = κ + σ/(α + iω),
+
+    σ and κ − 1 rising as depth^order, α falling to 0 at the wall. It reflects far less than a sponge of its thickness.
+
+    It is not passive: to the evanescent tail of a bound wave that runs along it, it can be a gain. A `Scene` with
+    carriers or impedance walls refuses it (surface waves grew by up to 10⁻³ a step, without a bias as well); beside a
+    dielectric guide leave it several decay lengths. What a guide between metal walls holds below a wave's cut-off is
+    such a tail as well: behind an iris in silicon one grew at 1.8·10¹⁰ 1/s. Where no tail meets it no state grows
+    (docs/field.md).
+
+    **Arguments:**
+
+    - `cells`: its thickness in cells, static. `index`: of the medium it ends, by which the default σ is set.
+    - `reflection`: the reflection at normal incidence by its decay alone, by which σ is set at the wall.
+    - `stretch`: κ at the wall, above 1 where evanescent fields reach it. `shift`: α at its face, as a share of σ at the
+      wall: what ends the field of static charge.
+
+    **Raises:** `ValueError` for fewer than four cells, or as many as the grid has; a reflection that is not positive.
+
+    Source: Roden and Gedney's recursive convolution, at the scheme's own times.
+    """
+
+    cells: int = eqx.field(static=True)
+    order: int = eqx.field(static=True)
+    index: Float[Array, ""] = real_field(lower=1.0)
+    reflection: Float[Array, ""] = real_field(lower=0.0, upper=1.0)
+    stretch: Float[Array, ""] = real_field(lower=1.0)
+    shift: Float[Array, ""] = real_field(lower=0.0)
+
+    def __init__(
+        self,
+        cells: int,
+        index: Numbers = 1.0,
+        reflection: Numbers = 1e-8,
+        stretch: Numbers = 1.0,
+        shift: Numbers = 1e-2,
+        order: int = 3,
+    ):
+        self.cells, self.order = cells, order
+        self.index, self.reflection = as_real(index, "index"), as_real(reflection, "reflection")
+        self.stretch, self.shift = as_real(stretch, "stretch"), as_real(shift, "shift")
+
+    def __check_init__(self) -> None:
+        require(self.cells >= 4, "cells", "be at least 4", self.cells)
+        require(self.order >= 1, "order", "be at least 1", self.order)
+        check_fields(self)
+        if is_concrete(self.reflection):
+            require(bool(self.reflection > 0), "reflection", "be positive", self.reflection)
+
+    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+        require(self.cells < sizes.size, side, f"have fewer cells than the grid, {sizes.size}", self.cells)
+
+    def rates(
+        self, depth: Float[Array, " n"], thickness: Float[Array, ""]
+    ) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
+        """(κ, σ, α) at depths in metres; σ and α in 1/s."""
+        share = jnp.clip(depth / thickness, 0.0, 1.0)
+        most = -(self.order + 1) * LIGHT * jnp.log(self.reflection) / (2 * self.index * thickness)
+        return 1 + (self.stretch - 1) * share**self.order, most * share**self.order, self.shift * most * (1 - share)
+
+
+class Bloch(AbstractEnd):
+    """The grid repeats along y: F(y + period) = F(y) e^{−i k period}. Stand it at both the bottom and the top.
+
+    **Arguments:** `wavenumber`: k in rad/m; with None fields are periodic and real, otherwise complex.
+    """
+
+    wavenumber: Float[Array, ""] | None
+
+    def __init__(self, wavenumber: Numbers | None = None):
+        self.wavenumber = None if wavenumber is None else as_real(wavenumber, "wavenumber")
+
+    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+        require(side in ("bottom", "top"), side, "not be Bloch (only bottom and top may)", "Bloch")
+
+    def phase(self, period: Float[Array, ""]) -> Any:
+        """e^{−i k period}, or 1."""
+        return 1.0 if self.wavenumber is None else jnp.exp(-1j * self.wavenumber * period)
+
+
+class Ends(eqx.Module):
+    """The four sides of the grid; None is a perfect conductor.
+
+    **Raises:** `ValueError` for Bloch at one side only, or at left and right.
+    """
+
+    left: AbstractEnd | None = None
+    right: AbstractEnd | None = None
+    bottom: AbstractEnd | None = None
+    top: AbstractEnd | None = None
+
+    def __check_init__(self) -> None:
+        both = isinstance(self.bottom, Bloch) == isinstance(self.top, Bloch)
+        require(both, "top", "be Bloch just where bottom is", type(self.top).__name__)
+
+    @property
+    def bloch(self) -> Bloch | None:
+        """The repetition along y, or None."""
+        return self.bottom if isinstance(self.bottom, Bloch) else None
+
+    def require_fit(self, dx: Float[Array, " x"], dy: Float[Array, " y"]) -> None:
+        """Raise unless the grid has room for each."""
+        for side in SIDES:
+            end = getattr(self, side)
+            if end is not None:
+                end.require_fits(side, dx if side in ("left", "right") else dy)
+
+    def losses(self, x: Float[Array, " x_line"], y: Float[Array, " y_line"]) -> "Losses | None":
+        """What sponges do, or None where there are none."""
+        along = [
+            _loss(first, last, lines) for first, last, lines in ((self.left, self.right, x), (self.bottom, self.top, y))
+        ]
+        return None if along == [None, None] else Losses(*along)
+
+    def matched(self) -> list[tuple[str, MatchedLayer]]:
+        """The matched layers, with their sides."""
+        return [(side, getattr(self, side)) for side in SIDES if isinstance(getattr(self, side), MatchedLayer)]
+
+
+class Losses:
+    """η in 1/s of sponges at the scheme's points, shaped to be spread over the grid."""
+
+    def __init__(self, along_x: Any, along_y: Any):
+        self.x, self.y = along_x, along_y
+
+    def at(self, x_line: bool, y_line: bool) -> Array:
+        """η at x's lines or centres, and at y's: [nx or 1, ny or 1]."""
+        x = jnp.zeros((1,)) if self.x is None else self.x[int(x_line)]
+        y = jnp.zeros((1,)) if self.y is None else self.y[int(y_line)]
+        return x[:, None] + y
+
+
+def _loss(first: Any, last: Any, lines: Array) -> tuple[Array, Array] | None:
+    """η at (centres, lines), or None."""
+    sponges = [(end, reverse) for end, reverse in ((first, False), (last, True)) if isinstance(end, Sponge)]
+    if not sponges:
+        return None
+    points = (lines[1:] + lines[:-1]) / 2, lines
+    total = [jnp.zeros_like(at) for at in points]
+    for sponge, reverse in sponges:
+        for k, at in enumerate(points):
+            inwards = lines[-1] - at if reverse else at - lines[0]
+            total[k] = total[k] + sponge.loss(sponge.thickness - inwards)
+    return total[0], total[1]

@@ -1,0 +1,240 @@
+"""What fills the grid: shapes and media, averaged over cells, and as coefficients of the scheme's points."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Complex, Float
+
+from diffnr.checks import Numbers, as_real, is_concrete, require
+from diffnr.fdtd.scene.boundaries import Ends
+from diffnr.fdtd.scene.grid import Grid
+from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, Impedance
+
+SAMPLES = 8  # of a cell and direction, for shapes without a closed form
+
+
+class AbstractShape(eqx.Module):
+    """A part of the plane."""
+
+    @abc.abstractmethod
+    def coverage(self, grid: Grid) -> Float[Array, "x y"]:
+        """The share of each cell that lies inside, from 0 to 1."""
+
+
+class Rectangle(AbstractShape):
+    """A rectangle with sides along the axes.
+
+    **Arguments:** `x`, `y`: [2], (lowest, highest), in metres; infinite ends are allowed. Coverage, and so all that is
+    computed, is differentiable in them (a kink where a side passes a line).
+    """
+
+    x: Float[Array, " ends"]
+    y: Float[Array, " ends"]
+
+    def __init__(self, x: Numbers, y: Numbers):
+        self.x, self.y = as_real(x, "x"), as_real(y, "y")
+
+    def __check_init__(self) -> None:
+        for name, ends in (("x", self.x), ("y", self.y)):
+            require(ends.shape == (2,), name, "be (lowest, highest)", f"of shape {ends.shape}")
+            if is_concrete(ends):
+                require(bool(ends[0] < ends[1]), name, "be (lowest, highest), in this order", ends)
+
+    def coverage(self, grid: Grid) -> Float[Array, "x y"]:
+        def along(lines: Array, ends: Array) -> Array:
+            return jnp.clip(jnp.diff(jnp.clip(lines, ends[0], ends[1])) / jnp.diff(lines), 0.0, 1.0)
+
+        return along(grid.x, self.x)[:, None] * along(grid.y, self.y)
+
+
+class Region(AbstractShape):
+    """Where a function of the coordinates is true, sampled eight by eight times in each cell.
+
+    **Arguments:** `inside`: `(x, y) -> bool`, of arrays in metres.
+    """
+
+    inside: Callable[[Array, Array], Array]
+
+    def coverage(self, grid: Grid) -> Float[Array, "x y"]:
+        shares = (jnp.arange(SAMPLES) + 0.5) / SAMPLES
+        x, y = ((lines[:-1, None] + jnp.diff(lines)[:, None] * shares).ravel() for lines in (grid.x, grid.y))
+        inside = jnp.broadcast_to(self.inside(x[:, None], y[None, :]), (x.size, y.size))
+        nx, ny = grid.shape
+        return jnp.mean(inside.reshape(nx, SAMPLES, ny, SAMPLES).astype(grid.x.dtype), axis=(1, 3))
+
+
+class Scene(eqx.Module):
+    """A grid, what fills its cells, and what stands at its ends.
+
+    **Fields:** `grid`; `eps` [x, y], ε∞; `carriers` [x, y], ε∞ ω_p² in rad²/s²; `motion` [x, y] or [] complex, −ν +
+    iω_c, by which Jx + iJy goes on; `metal` [x, y], where fields do not go; `sheets`: (R, L) [x, y] of metal that is no
+    perfect conductor, in Ω and H, or none; `ends`.
+    """
+
+    grid: Grid
+    eps: Float[Array, "x y"]
+    carriers: Float[Array, "x y"]
+    motion: Complex[Array, "..."]
+    metal: Bool[Array, "x y"]
+    sheets: tuple[Float[Array, "x y"], ...]
+    ends: Ends
+    has_carriers: bool = eqx.field(static=True)
+
+    @classmethod
+    def of(
+        cls,
+        grid: Grid,
+        background: AbstractMedium,
+        objects: Sequence[tuple[AbstractShape, AbstractMedium]] = (),
+        ends: Ends | None = None,
+    ) -> Scene:
+        """The grid filled with shapes, and with a background where there are none.
+
+        **Arguments:** `grid`; `background`: a medium; `objects`: pairs of a shape and a medium; shapes may touch, but
+        not overlap; `ends`: at the four sides, default perfect conductors. A cell that shapes cover in part gets means
+        of ε∞ and ε∞ ω_p² by area; ν, ω_c and metal are those of what covers most of it.
+
+        **Raises:** `ValueError` for media with arrays that do not fit the grid, a shape that meets no cell, shapes that
+        overlap, ends for which there is no room, a matched layer in a scene with carriers or impedance walls.
+        """
+        shares = [shape.coverage(grid) for shape, _ in objects]
+        for (shape, _), share in zip(objects, shares, strict=True):
+            if is_concrete(share):
+                meets = bool(jnp.any(share > 0))
+                require(meets, "objects", "have shapes that meet the grid", f"a {shape} that does not")
+        rest = jnp.ones(grid.shape, grid.x.dtype) - sum(shares)
+        if is_concrete(rest) and bool(jnp.any(rest < -1e-6)):
+            i, j = np.argwhere(np.asarray(rest) < -1e-6)[0]
+            x, y = (float(centres[k]) for centres, k in zip(grid.centres, (i, j), strict=True))
+            require(False, "objects", "not overlap", f"covering x = {x:g} m, y = {y:g} m twice")
+        filled = [(jnp.clip(rest, 0.0, 1.0), background)]
+        filled += [(share, medium) for share, (_, medium) in zip(shares, objects, strict=True)]
+        scene = _filled(grid, filled, Ends() if ends is None else ends)
+        scene.ends.require_fit(grid.dx, grid.dy)
+        _require_layers_may_stand(scene)
+        return scene
+
+    @property
+    def has_walls(self) -> bool:
+        """Whether some metal is no perfect conductor."""
+        return self.sheets != ()
+
+    def pairs(self, cells: Array, axis: int) -> tuple[Array, Array]:
+        """Values of the two cells beside each edge across an axis: inner ones, and with Bloch ends the first."""
+        if axis == 1 and self.ends.bloch is not None:
+            return jnp.roll(cells, 1, axis=-1), cells
+        if axis == 1:
+            return cells[..., :-1], cells[..., 1:]
+        return cells[:-1], cells[1:]
+
+    @property
+    def between(self) -> tuple[Float[Array, " x_inner"], Float[Array, " y_inner"]]:
+        """Distances from centre to centre."""
+        dx, dy = self.pairs(self.grid.dx, 0), self.pairs(self.grid.dy, 1)
+        return (dx[0] + dx[1]) / 2, (dy[0] + dy[1]) / 2
+
+    @property
+    def edges(self) -> tuple[Float[Array, "x y_inner"], Float[Array, "x_inner y"]]:
+        """1/ε∞ at the edges of Ex and of Ey that are not at the grid's ends; 0 on perfect conductors, and in metal.
+
+        Both are tangential to the face between the two cells they touch: ε∞ is their mean by size. Metal has none: on
+        the face of an impedance wall that is half of the other cell's.
+        """
+        free = ~self.metal
+        perfect = self.metal if not self.has_walls else self.metal & (self.sheets[1] == 0)
+        sizes = self.grid.dx[:, None], self.grid.dy
+
+        def inverse(axis: int) -> Array:
+            cells = jnp.where(free, self.eps, 0.0) * sizes[axis]
+            low, high = self.pairs(cells, axis)
+            eps = (low + high) / 2 / (self.between[0][:, None] if axis == 0 else self.between[1])
+            one, other = self.pairs(free, axis)
+            blocked = jnp.logical_or(*self.pairs(perfect, axis))
+            alive = (one | other) & ~blocked
+            return jnp.where(alive, 1 / jnp.where(alive, eps, 1.0), 0.0)
+
+        return inverse(1), inverse(0)
+
+    @property
+    def faces(self) -> tuple[tuple[Array, ...], ...]:
+        """(R, L) of the sheets on Ex's and on Ey's edges, in Ω and H; 0 where there is none."""
+
+        def on(axis: int, edges: Array) -> tuple[Array, ...]:
+            return tuple(jnp.where(edges > 0, sum(self.pairs(values, axis)), 0.0) for values in self.sheets)
+
+        ex, ey = self.edges
+        return (on(1, ex), on(0, ey)) if self.has_walls else ()
+
+    @property
+    def longest_step(self) -> Float[Array, ""]:
+        """The time step in seconds from which on fields could grow: 2 over a bound of the fastest rate there is.
+
+        The bound adds Gershgorin's for ε⁻¹ curl curl on Hz, where each edge joins two cells, the largest plasma
+        frequency, and the fastest rate of an impedance wall's face: (ω Δt/2)² < 1 for all modes of the scheme. On
+        uniform grids in one medium it is sharp.
+        """
+        ex, ey = self.edges
+        up, across = 2 * ex / self.between[1], 2 * ey / self.between[0][:, None]
+        around = (lambda a: (a, jnp.roll(a, -1, axis=1))) if self.ends.bloch else (lambda a: _beside(a, 1))
+        rows = sum(around(up)) / self.grid.dy + sum(_beside(across, 0)) / self.grid.dx[:, None]
+        square = LIGHT**2 * jnp.max(jnp.where(self.metal, 0.0, rows)) + jnp.max(self.carriers / self.eps)
+        for (_, inductance), edges, size in zip(
+            self.faces, (ex, ey), (self.between[1], self.between[0][:, None]), strict=False
+        ):
+            rate = edges / (VACUUM * size * jnp.where(inductance > 0, inductance, jnp.inf))
+            square = square + jnp.max(rate)
+        return 2 / jnp.sqrt(square)
+
+
+def _filled(grid: Grid, filled: Sequence[tuple[Array, AbstractMedium]], ends: Ends) -> Scene:
+    nothing = jnp.zeros(grid.shape, grid.x.dtype)
+    eps, carriers, room = nothing, nothing, nothing
+    motion: Array = jnp.zeros((), jnp.result_type(nothing, jnp.complex64))
+    metal, sheets, moving = jnp.zeros(grid.shape, bool), (nothing, nothing), 0
+    for share, medium in filled:
+        strength, speed = medium.eps_inf * medium.omega_p**2, -medium.nu + 1j * medium.omega_c
+        for value in (medium.eps_inf, strength, speed):
+            fits = value.shape in ((), grid.shape)
+            require(fits, "objects", f"have media of shape () or {grid.shape}", f"of shape {value.shape}")
+        most = share >= 0.5
+        if isinstance(medium, AbstractMetal):
+            metal = metal | most
+            if isinstance(medium, Impedance):
+                values = medium.resistance, medium.inductance
+                sheets = tuple(jnp.where(most, value, sheet) for value, sheet in zip(values, sheets, strict=True))
+            continue
+        eps, carriers, room = eps + share * medium.eps_inf, carriers + share * strength, room + share
+        if _moves(medium):
+            # With one medium of carriers its numbers serve everywhere: where there are none J stays 0.
+            motion = speed + 0 * motion if moving == 0 else jnp.where(most, speed, motion)
+            moving += 1
+    # Beside metal the other media fill what is theirs of the cell.
+    eps = jnp.where(room > 0, eps / jnp.where(room > 0, room, 1.0), 1.0)
+    carriers = jnp.where(metal, 0.0, carriers / jnp.where(room > 0, room, 1.0))
+    walls = any(isinstance(medium, Impedance) for _, medium in filled)
+    return Scene(grid, eps, carriers, motion, metal, sheets if walls else (), ends, moving > 0)
+
+
+def _require_layers_may_stand(scene: Scene) -> None:
+    for side, _ in scene.ends.matched():
+        must = "be a Sponge in a scene with carriers or impedance walls, whose surface waves a matched layer makes grow"
+        require(not (scene.has_carriers or scene.has_walls), side, must, "a MatchedLayer")
+
+
+def _beside(edges: Array, axis: int) -> tuple[Array, Array]:
+    """Values of the two edges of each cell, 0 at the grid's ends."""
+    room = [(0, 0), (0, 0)]
+    before, after = list(room), list(room)
+    before[axis], after[axis] = (1, 0), (0, 1)
+    return jnp.pad(edges, before), jnp.pad(edges, after)
+
+
+def _moves(medium: AbstractMedium) -> bool:
+    # By kind and by numpy: inside of jit whatever jnp makes is traced, zeros of a dielectric as well.
+    unknown = not is_concrete(medium.omega_p)
+    return not isinstance(medium, Dielectric) and (unknown or bool(np.any(np.asarray(medium.omega_p) > 0)))

@@ -1,0 +1,270 @@
+"""The step: Ex, Ey, Hz and the carriers' current J, in leapfrog.
+
+    Hz⁺ = Hz + Δt/µ0 (∂y Ex − ∂x Ey)
+    J⁺  = e^{ΛΔt} J + ½ (1 + e^{ΛΔt}) ε0 ε∞ ω_p² Δt A E,      J = Jx + iJy,  Λ = −ν + iω_c
+    E⁺  = E + Δt/(ε0 ε∞) (curl Hz⁺ − Aᵀ J⁺)
+
+Hz and both components of J live at the cells' centres. A takes E from edges there, by the mean of two, and Aᵀ, its
+transpose with respect to volumes, takes J back. So the operator without loss is skew, however cells and media change:
+fields that are exchanged, source for probe, at −B answer alike to round-off, and in a closed box
+
+    W = ½ Σ (ε0 ε∞ Eⁿ·Eⁿ⁺¹ + µ0 |H|² + |J|²/(ε0 ε∞ ω_p²)) + ½ Σ L K²
+
+is conserved to round-off. The motion of J is the exact one by a half angle: (1 + e^z)/2 is what makes that so. On the
+face of an impedance wall E is a number of its own, over half a cell, and feeds the sheet's current K beside Hz,
+L ∂K/∂t + R K = E. Sponges multiply (∂t → ∂t + η, centred); matched layers keep a memory of derivatives.
+
+Inside, H is in V/m (times the vacuum's impedance), and so are K (likewise) and J (times Δt/ε0): float32 is at home.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact
+
+from diffnr.checks import as_real, is_concrete, require
+from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
+from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.time_domain.layers import Layer, layers_of
+
+COURANT = 0.95  # of the longest step
+
+
+class Fields(NamedTuple):
+    """The state: `ex` [nx, ny + 1], `ey` [nx + 1, ny]; half a step earlier `hz`, `jx`, `jy` [nx, ny]; all in V/m.
+
+    `walls`: K on inner edges, [nx, ny − 1] and [nx − 1, ny], where there are impedance walls; `memory`: of each matched
+    layer, of H's and E's derivative.
+    """
+
+    ex: Inexact[Array, "x y_line"]
+    ey: Inexact[Array, "x_line y"]
+    hz: Inexact[Array, "x y"]
+    jx: Inexact[Array, "x y"]
+    jy: Inexact[Array, "x y"]
+    walls: tuple[Array, ...] | None = None
+    memory: tuple[tuple[Array, Array], ...] | None = None
+
+
+class Fade(eqx.Module):
+    """Centred loss: F⁺ = keep F + gain (…), and for H also the gain itself (E has it in 1/ε∞)."""
+
+    ex: Array
+    ey: Array
+    hz: Array
+    gain: Array
+
+
+class Update(eqx.Module):
+    """One step of the fields as a function, with all that does not change computed beforehand.
+
+    **Arguments of `Update.of`:** `scene`; `step`: Δt in s, default .95 of the longest; `dtype`: of the fields, default
+    that of the grid (with a Bloch wavenumber they are complex, of that precision).
+
+    **Raises:** `ValueError` for a step that is not positive or not below `scene.longest_step`.
+    """
+
+    step: Float[Array, ""]
+    reach: Float[Array, ""]  # cΔt
+    curl: tuple[Array, Array, Array, Array]  # cΔt over sizes: of cells, and between their centres
+    weights: tuple[Array, Array]  # of the lower of two cells in Aᵀ
+    ex: Float[Array, "x y_inner"]
+    ey: Float[Array, "x_inner y"]
+    carriers: Float[Array, "x y"]  # ε∞ ω_p² Δt²
+    turn: tuple[Array, Array]  # e^{ΛΔt}
+    fade: Fade | None
+    walls: tuple[tuple[Array, Array], ...]  # (keep, gain) of K on x's and y's inner edges
+    layers: tuple[Layer, ...]
+    phase: Array | None  # from one period of y to the next
+    has_carriers: bool = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, scene: Scene, step: Any = None, dtype: Any = None) -> Update:
+        step = step_of(scene, step)
+        grid, reach = scene.grid, LIGHT * step
+        sizes = (grid.dx, grid.dy, *scene.between)
+        stretched, layers = layers_of(scene.ends, grid, step, sizes)
+        curl = tuple(reach / size for size in stretched)
+        weights = tuple(scene.pairs(sizes[axis], axis)[0] / (2 * sizes[2 + axis]) for axis in (0, 1))
+        fade, motion, (ex, ey) = _faded(scene, step)
+        turn = jnp.exp(motion * step)
+        dtype = grid.x.dtype if dtype is None else dtype
+        cast = lambda tree: jax.tree_util.tree_map(lambda x: x.astype(dtype), tree)  # noqa: E731
+        phase = None
+        if scene.ends.bloch is not None:
+            phase = jnp.asarray(scene.ends.bloch.phase(grid.y[-1] - grid.y[0]))
+            phase = phase.astype(jnp.result_type(dtype, jnp.complex64) if jnp.iscomplexobj(phase) else dtype)
+        return cls(
+            step=step,
+            reach=reach,
+            curl=cast(curl),
+            weights=cast(weights),
+            ex=cast(ex),
+            ey=cast(ey),
+            carriers=cast(scene.carriers * step**2),
+            turn=cast((turn.real, turn.imag)),
+            fade=cast(fade),
+            walls=cast(_sheets(scene, step)),
+            layers=cast(layers),
+            phase=phase,
+            has_carriers=scene.has_carriers,
+        )
+
+    def still(self) -> Fields:
+        """Fields of zero."""
+        nx, ny = self.carriers.shape
+        dtype = self.ex.dtype if self.phase is None else self.phase.dtype
+        zeros = lambda x, y: jnp.zeros((x, y), dtype)  # noqa: E731
+        walls = tuple(zeros(*keep.shape) for keep, _ in self.walls)
+        memory = tuple((zeros(*layer.shape(nx, ny)), zeros(*layer.shape(nx, ny))) for layer in self.layers)
+        cells = zeros(nx, ny), zeros(nx, ny), zeros(nx, ny)
+        # None, not (): diffrax takes an empty tuple for something to save.
+        return Fields(zeros(nx, ny + 1), zeros(nx + 1, ny), *cells, walls or None, memory or None)
+
+    def __call__(self, fields: Fields) -> Fields:
+        """The fields one step later."""
+        return self.electric(self.magnetic(fields))
+
+    def magnetic(self, fields: Fields) -> Fields:
+        """Hz, J and K half a step behind E, taken half a step beyond it."""
+        ex, ey, hz, jx, jy, walls, memory = fields
+        curl_x, curl_y = self.curl[1] * (ex[:, 1:] - ex[:, :-1]), self.curl[0][:, None] * (ey[1:] - ey[:-1])
+        if memory is not None:
+            memory = tuple(
+                (layer.remember(m[0], layer.of_cells(-curl_y if layer.axis == 0 else curl_x), "centre"), m[1])
+                for layer, m in zip(self.layers, memory, strict=True)
+            )
+        change = curl_x - curl_y
+        hz = hz + change if self.fade is None else self.fade.hz * hz + self.fade.gain * change
+        for layer, (magnetic, _) in zip(self.layers, memory or (), strict=True):
+            gain = 1.0 if self.fade is None else layer.of_cells(jnp.broadcast_to(self.fade.gain, hz.shape))
+            hz = layer.add_to_cells(hz, gain * magnetic)
+        if walls is not None:
+            inner = (ex[:, :-1] if self.phase is not None else ex[:, 1:-1], ey[1:-1])
+            walls = tuple(
+                keep * current + gain * field
+                for current, (keep, gain), field in zip(walls, self.walls, inner, strict=True)
+            )
+        if self.has_carriers:
+            sx, sy = (ex[:, 1:] + ex[:, :-1]) / 2, (ey[1:] + ey[:-1]) / 2
+            c, s = self.turn
+            ahead, aside, tilt = (1 + c) / 2, s / 2, s / c
+            # J⁺y from J⁺x and Jy: with Jx in it XLA would keep a copy of Jx.
+            jx = c * jx - s * jy + self.carriers * (ahead * sx - aside * sy)
+            push = (aside - tilt * ahead) * sx + (ahead + tilt * aside) * sy
+            jy = tilt * jx + (c + tilt * s) * jy + self.carriers * push
+        return Fields(ex, ey, hz, jx, jy, walls, memory)
+
+    def electric(self, fields: Fields) -> Fields:
+        """E half a step behind Hz, J and K, taken half a step beyond them."""
+        ex, ey, hz, jx, jy, walls, memory = fields
+        low, high = self._across_y(hz)
+        curl_x, curl_y = self.curl[3] * (high - low), -self.curl[2][:, None] * (hz[1:] - hz[:-1])
+        dex, dey = curl_x, curl_y
+        if self.has_carriers:
+            left, lower = self.weights[0][:, None], self.weights[1]
+            low, high = self._across_y(jx)
+            dex = dex - (lower * low + (1 - lower) * high)
+            dey = dey - (left * jy[:-1] + (1 - left) * jy[1:])
+        if walls is not None:
+            dex, dey = dex - self.curl[3] * walls[0], dey - self.curl[2][:, None] * walls[1]
+        # Padded, not added in place: XLA then makes one pass and uses every core.
+        keep = (1.0, 1.0) if self.fade is None else (self.fade.ex, self.fade.ey)
+        ex = keep[0] * ex + self._at_lines_of_y(self.ex * dex)
+        ey = keep[1] * ey + jnp.pad(self.ey * dey, ((1, 1), (0, 0)))
+        remembered = []
+        for layer, (magnetic, electric) in zip(self.layers, memory or (), strict=True):
+            derivative, inverse = (curl_y, self.ey) if layer.axis == 0 else (curl_x, self.ex)
+            electric = layer.remember(electric, layer.of_inner(derivative), "line")
+            part = layer.of_inner(inverse) * electric
+            ex, ey = (ex, layer.add_to_lines(ey, part)) if layer.axis == 0 else (layer.add_to_lines(ex, part), ey)
+            remembered.append((magnetic, electric))
+        return Fields(ex, ey, hz, jx, jy, walls, tuple(remembered) or None)
+
+    def _across_y(self, cells: Array) -> tuple[Array, Array]:
+        """Values below and above each of Ex's edges that move."""
+        if self.phase is None:
+            return cells[:, :-1], cells[:, 1:]
+        return jnp.concatenate([cells[:, -1:] / self.phase, cells[:, :-1]], axis=1), cells
+
+    def _at_lines_of_y(self, edges: Array) -> Array:
+        """Values at Ex's moving edges as an array over all of them."""
+        if self.phase is None:
+            return jnp.pad(edges, ((0, 0), (1, 1)))
+        return jnp.concatenate([edges, self.phase * edges[:, :1]], axis=1)
+
+
+def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
+    """Δt in s: the one given if it is below the longest one, or .95 of that."""
+    longest = scene.longest_step
+    if step is None:
+        return COURANT * longest
+    step = as_real(step, "step")
+    if is_concrete(step, longest):
+        require(bool(step > 0), "step", "be positive", f"{float(step):g}")
+        must = f"be below {float(longest):.6g} s, beyond which fields grow"
+        require(bool(step < longest), "step", must, f"{float(step):g}")
+    return step
+
+
+def _faded(scene: Scene, step: Array) -> tuple[Fade | None, Array, tuple[Array, Array]]:
+    """What sponges do to E, H and J in a step, with 1/ε∞ of E's edges; metal keeps H at 0."""
+    ex, ey = scene.edges
+    losses = scene.ends.losses(scene.grid.x, scene.grid.y)
+    if losses is None and not scene.has_walls:
+        return None, scene.motion, (ex, ey)
+    none = jnp.zeros((1, 1), scene.grid.x.dtype)
+    on_ex, on_ey, on_hz = (
+        none if losses is None else losses.at(*lines) for lines in ((False, True), (True, False), (False, False))
+    )
+    gain = 1 / (1 + step / 2 * on_hz)
+    keep_ex, keep_ey, keep_hz = ((1 - step / 2 * loss) / (1 + step / 2 * loss) for loss in (on_ex, on_ey, on_hz))
+    inner = lambda loss, axis: loss if loss.shape[axis] == 1 else loss[1:-1] if axis == 0 else loss[:, 1:-1]  # noqa: E731
+    edges = ex / (1 + step / 2 * inner(on_ex, 1)), ey / (1 + step / 2 * inner(on_ey, 0))
+    return Fade(keep_ex, keep_ey, keep_hz, jnp.where(scene.metal, 0.0, gain)), scene.motion - on_hz, edges
+
+
+def _sheets(scene: Scene, step: Array) -> tuple[tuple[Array, Array], ...]:
+    """(keep, gain) of the walls' currents: L (K⁺ − K)/Δt + R (K⁺ + K)/2 = E."""
+
+    def motion(resistance: Array, inductance: Array) -> tuple[Array, Array]:
+        there = inductance > 0
+        total = jnp.where(there, inductance / step + resistance / 2, 1.0)
+        keep = (inductance / step - resistance / 2) / total
+        return jnp.where(there, keep, 0.0), jnp.where(there, IMPEDANCE / total, 0.0)
+
+    return tuple(motion(*face) for face in scene.faces)
+
+
+def energy(scene: Scene, update: Update, fields: Fields) -> Float[Array, ""]:
+    """The energy per length along z that the scheme conserves, in J/m, of fields as they come from `Update`.
+
+        W = ½ Σ (ε0 ε∞ Eⁿ·Eⁿ⁺¹ + µ0 |H|² + |J|²/(ε0 ε∞ ω_p²)) + ½ Σ L K²,   H, J, K between Eⁿ and Eⁿ⁺¹
+
+    It falls by what collisions, walls and sponges take. (What a matched layer remembers has no energy.)
+    """
+    ahead = update.magnetic(fields)
+    later = update.electric(ahead)
+    dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between
+    sizes = dx * between_y, between_x[:, None] * dy
+    first = slice(0, -1) if scene.ends.bloch else slice(1, -1)
+    pairs = ((fields.ex[:, first], later.ex[:, first]), (fields.ey[1:-1], later.ey[1:-1]))
+    electric = sum(
+        jnp.sum(jnp.where(inverse > 0, size * _product(now, then) / jnp.where(inverse > 0, inverse, 1.0), 0.0))
+        for inverse, size, (now, then) in zip(scene.edges, sizes, pairs, strict=True)
+    )
+    plasma = scene.carriers * update.step**2
+    square = _product(ahead.jx, ahead.jx) + _product(ahead.jy, ahead.jy)
+    moving = jnp.where(plasma > 0, square / jnp.where(plasma > 0, plasma, 1.0), 0.0)
+    total = electric + jnp.sum(dx * dy * (_product(ahead.hz, ahead.hz) + moving))
+    for (_, inductance), current, length in zip(scene.faces, ahead.walls or (), (dx, dy), strict=False):
+        total = total + LIGHT / IMPEDANCE * jnp.sum(length * inductance * _product(current, current))
+    return VACUUM / 2 * total
+
+
+def _product(a: Array, b: Array) -> Array:
+    return jnp.real(jnp.conj(a) * b)

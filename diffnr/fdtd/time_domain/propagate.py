@@ -1,0 +1,239 @@
+"""Fields over many steps, driven by sources and read by probes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, Inexact
+
+from diffnr.checkpoint import load_checkpoint, save_checkpoint
+from diffnr.checks import Numbers, as_real, is_concrete, require
+from diffnr.fdtd.scene.media import LIGHT
+from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.time_domain.functional import Functional, require_on_grid
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update
+from diffnr.fdtd.time_domain.march import LONGEST, Source, State, Task, march, march_with_checkpoints
+from diffnr.fdtd.time_domain.transform import FieldTransform
+from diffnr.progress import ProgressBar, interruptible
+
+PACE = 1.0  # seconds between two looks at the clock, about
+COARSEST = 6.0  # cells a wavelength
+
+
+class Recording(eqx.Module):
+    """What `propagate` returns.
+
+    **Fields:** `traces` [probe, time], what probes read after every step; `ts` [probe, time], when, s (that of the
+    field read: E and Hz are half a step apart); `transforms`, of each running transform [frequency, p, q]; `fields`, at
+    the end.
+    """
+
+    traces: Inexact[Array, "probe time"]
+    ts: Float[Array, "probe time"]
+    transforms: tuple[Complex[Array, "_frequency _p _q"], ...]
+    fields: Fields
+
+    def spectrum(self, omega: Numbers) -> Complex[Array, "probe *omega"]:
+        """∫ trace e^{−iωt} dt by the rectangle rule, [probe, ...], at frequencies ω in rad/s."""
+        omega = as_real(omega, "omega")
+        step = self.ts[:, 1:2] - self.ts[:, :1]
+        phase = jnp.exp(-1j * omega.reshape(-1, 1, 1) * self.ts)
+        return jnp.sum(phase * self.traces * step, axis=-1).T.reshape(-1, *omega.shape)
+
+
+def propagate(
+    scene: Scene,
+    update: Update,
+    steps: int,
+    *,
+    sources: Sequence[Source] = (),
+    probes: Sequence[Functional] = (),
+    transforms: Sequence[FieldTransform] = (),
+    fields: Fields | None = None,
+    begin: int = 0,
+    progress: bool | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int = 10_000,
+    checkpoints: int = 128,
+) -> Recording:
+    """The fields after many steps, with what probes read on the way.
+
+    **Arguments:**
+
+    - `scene`, `update`: `Update.of(scene)`. `steps`: how many.
+    - `sources`: pairs of a functional and its strength s(t), a function of the time in s (`Pulse`, `Tone`).
+    - `probes`: functionals; `transforms`: parts of fields at given frequencies.
+    - `fields`: to begin with, default zero; `begin`: the number of steps taken before, by which the sources' time goes
+      on: a run in parts is the run in one, bit for bit.
+    - `progress`: a line on stderr; None shows it only on a terminal.
+    - `checkpoint`: a file to save to every `checkpoint_every` steps and at the end; a run goes on from it if it exists.
+    - `checkpoints`: the most states that a derivative keeps, about. Each nesting costs one more run forward: with 128
+      one up to 1,764 steps, two to 32,768, three to 390,625.
+
+    **Returns:** a `Recording`. It may be jitted, vmapped and differentiated, in both modes.
+
+    **Raises:** `ValueError` for a functional off the grid, steps that are no positive number, cells too coarse for a
+    source's wave, a stride too long; `FloatingPointError` where fields stop being finite: it names the step and place,
+    and has what came before as `.recording`, as has the `KeyboardInterrupt` of a Ctrl-C.
+    """
+    require(isinstance(steps, int) and steps >= 1, "steps", "be an integer of at least 1", repr(steps))
+    for name, functionals in (("sources", [source for source, _ in sources]), ("probes", probes)):
+        for functional in functionals:
+            require_on_grid(name, functional, scene.grid)
+    for transform in transforms:
+        transform.require_samples(update.step)
+    _require_fine(scene, sources)
+    task = Task(scene.grid, update, tuple(sources), tuple(probes), tuple(transforms))
+    state = task.start(update.still() if fields is None else fields)
+    if not is_concrete(task, state):
+        state, traces = march_with_checkpoints(task, state, begin, steps, checkpoints)
+        return _recording(task, state, traces, begin)
+    run = _Run(task, state, begin, None if checkpoint is None else Path(checkpoint))
+    require(run.taken <= steps, "steps", f"be at least the {run.taken} that the checkpoint holds", steps)
+    saved = run.taken
+    try:
+        with interruptible() as interrupts, ProgressBar(progress, steps) as bar:
+            while run.taken < steps and not interrupts:
+                run.chunk(steps)
+                bar.show(run.taken, f"t = {1e12 * (begin + run.taken) * float(update.step):.4g} ps")
+                if run.taken - saved >= checkpoint_every:
+                    run.save()
+                    saved = run.taken
+        if run.taken < steps:
+            raise KeyboardInterrupt(f"stopped after step {begin + run.taken}; what came before is .recording")
+    except (KeyboardInterrupt, FloatingPointError) as stop:
+        stop.recording = run.recording  # pyright: ignore[reportAttributeAccessIssue]
+        raise
+    finally:
+        run.save()
+    return run.recording
+
+
+class _Run:
+    """A run in chunks: where it is, and what it has read so far."""
+
+    def __init__(self, task: Task, state: State, begin: int, file: Path | None):
+        self.task, self.begin, self.file = task, begin, file
+        self.state, self.parts = state, [np.zeros((0, len(task.probes)), state.fields.hz.dtype)]
+        self.taken, self.pace, self.timed = 0, 64, False
+        if file is not None:
+            self.problem = self._problem()
+            require(file.absolute().parent.is_dir(), "checkpoint", "be a file in a folder that exists", file)
+            if file.exists():
+                self._load(file)
+
+    @property
+    def recording(self) -> Recording:
+        return _recording(self.task, self.state, jnp.asarray(np.concatenate(self.parts)), self.begin)
+
+    def chunk(self, steps: int) -> None:
+        """As many steps as fit between two looks at the clock."""
+        count = min(self.pace, LONGEST, steps - self.taken)
+        began = time.perf_counter()
+        state, traces, finite = self._march(count)
+        if not finite:
+            self._refuse(state, count)
+        elapsed = time.perf_counter() - began
+        self._keep(state, traces, count)
+        # The first chunk has been compiled as well.
+        if self.timed and elapsed > 2 * PACE:
+            self.pace = max(1, count // 2)
+        elif elapsed < PACE / 4 or not self.timed:
+            self.pace = min(LONGEST, 4 * self.pace)
+        self.timed = True
+
+    def save(self) -> None:
+        if self.file is not None:
+            tree = self.state, jnp.asarray(np.concatenate(self.parts))
+            save_checkpoint(self.file, tree, {**self.problem, "steps": self.taken})
+
+    def _march(self, count: int) -> tuple[State, Array, bool]:
+        # Numbers as arrays: every Python number would be compiled anew.
+        state, traces, finite = _program(jax.default_backend())(
+            self.task, self.state, jnp.asarray(self.begin + self.taken), jnp.asarray(count)
+        )
+        return state, traces, bool(finite)
+
+    def _keep(self, state: State, traces: Array, count: int) -> None:
+        # One assignment, so that an interrupt finds everything in agreement.
+        self.state, self.parts, self.taken = state, [*self.parts, np.asarray(traces)[:count]], self.taken + count
+
+    def _refuse(self, after: State, count: int) -> None:
+        """Raise at the first step after which fields are not finite, found by halving the stretch."""
+        while count > 1:
+            half, traces, finite = self._march(count // 2)
+            if finite:
+                self._keep(half, traces, count // 2)
+                count -= count // 2
+            else:
+                after, count = half, count // 2
+        if count == 1:
+            after, _, _ = self._march(1)
+        # In the order in which a step makes them.
+        fields = {name: np.asarray(getattr(after.fields, name)) for name in ("hz", "jx", "jy", "ex", "ey")}
+        bad = next((name for name, field in fields.items() if not np.all(np.isfinite(field))), None)
+        where = "a wall, a layer or a transform"
+        if bad is not None:
+            i, j = np.argwhere(~np.isfinite(fields[bad]))[0]
+            cx, cy = self.task.grid.centres
+            x, y = float(cx[min(i, cx.size - 1)]), float(cy[min(j, cy.size - 1)])
+            where = f"{bad} near x = {x:g} m, y = {y:g} m"
+        raise FloatingPointError(
+            f"The fields stopped being finite at step {self.begin + self.taken + 1}: {where}. What came before is this "
+            "error's .recording. Look for a source that is not finite, or media that changed since the step was made."
+        )
+
+    def _problem(self) -> dict[str, Any]:
+        # Strengths by their values: sources may be any functions.
+        strengths = self.task.tables(self.begin + jnp.arange(LONGEST))[0]
+        places = [(f.component, f.corner) for f in (*(f for f, _ in self.task.sources), *self.task.probes)]
+        parts = [(t.component, t.rows, t.columns, t.stride) for t in self.task.transforms]
+        arrays = hashlib.sha256(repr((places, parts)).encode())
+        for leaf in jax.tree_util.tree_leaves(eqx.filter((self.task, self.state, strengths), eqx.is_array)):
+            arrays.update(np.asarray(leaf).tobytes())
+        return {"kind": "fdtd.propagate", "begin": self.begin, "problem": arrays.hexdigest()}
+
+    def _load(self, file: Path) -> None:
+        probes, dtype = len(self.task.probes), self.state.fields.hz.dtype
+        like = lambda header: (self.state, jax.ShapeDtypeStruct((header["steps"], probes), dtype))  # noqa: E731
+        (self.state, traces), header = load_checkpoint(file, like, self.problem)
+        self.parts, self.taken = [np.asarray(traces)], header["steps"]
+
+
+@functools.cache
+def _program(platform: str) -> Callable[..., Any]:
+    # On CPUs XLA would otherwise copy fields in the loop, and use half of the widest vectors there are.
+    cpu = {"xla_cpu_copy_insertion_use_region_analysis": True, "xla_cpu_prefer_vector_width": 512}
+    options: Any = cpu if platform == "cpu" else None
+    return eqx.filter_jit(march, compiler_options=options)  # pyright: ignore[reportCallIssue]
+
+
+def _recording(task: Task, state: State, traces: Array, begin: Any) -> Recording:
+    steps = begin + jnp.arange(traces.shape[0])
+    shifts = [0.5 if probe.component == "hz" else 1.0 for probe in task.probes]
+    when = (steps + jnp.asarray(shifts).reshape(-1, 1)) * task.update.step
+    return Recording(traces.T, when, state.sums, state.fields)
+
+
+def _require_fine(scene: Scene, sources: Sequence[Source]) -> None:
+    """Raise where cells are too coarse for the waves of sources that tell their frequency."""
+    for _, waveform in sources:
+        omega = getattr(waveform, "omega", None)
+        if omega is None or not is_concrete(omega, scene.grid, scene.eps):
+            continue
+        index = np.sqrt(np.max(np.where(scene.metal, 1.0, scene.eps)))
+        # By numpy: inside of jit whatever jnp makes is traced.
+        cell = max(float(np.max(np.diff(np.asarray(lines)))) for lines in (scene.grid.x, scene.grid.y))
+        wavelength = 2 * np.pi * LIGHT / (abs(float(omega)) * index)
+        must = f"have at least {COARSEST:g} cells a wavelength of its sources, {wavelength:.3g} m in its densest medium"
+        require(wavelength / cell >= COARSEST, "scene", must, f"{wavelength / cell:.3g}, with a cell of {cell:.3g} m")

@@ -1,0 +1,204 @@
+"""Steady amplitudes of coupled modes: linear, exact for two modes with nonlocal loss, or by Newton.
+
+(iω − iΩ + Γ) a + Σ f_law(a) = Kᵀ s₊
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Complex
+
+from diffnr.results import RESULTS
+from diffnr.root import follow, newton
+from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
+from diffnr.tcmt.matrices import Matrices
+
+
+def outgoing(matrices: Matrices, s_plus: Array, a: Array) -> Complex[Array, " port"]:
+    """The waves that leave, s₋ = C s₊ + D a, [M]."""
+    return _times(matrices.C, s_plus) + _times(matrices.D, a)
+
+
+def linear_part(matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array) -> Complex[Array, "mode mode"]:
+    """A = iΩ − iω − Γ − the linear laws, [N, N]: a' = A a + Kᵀs₊ − … in the frame of e^{iωt}."""
+    A = 1j * matrices.omega - matrices.gamma - 1j * omega * jnp.eye(matrices.omega.shape[0], dtype=omega.dtype)
+    identity = jnp.eye(A.shape[0], dtype=A.dtype)
+    return A - sum((jax.vmap(law.damping, out_axes=1)(identity) for law in laws if law.linear), 0)
+
+
+def solve(
+    matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array, s_plus: Array, guess: Array | None
+) -> tuple[Complex[Array, " mode"], Any]:
+    """Amplitudes a [N] of the steady state, and a `RESULTS`: the closed form where there is one, else Newton."""
+    f = _times(matrices.K.T, s_plus)
+    M = -linear_part(matrices, laws, omega)
+    nonlinear = tuple(law for law in laws if not law.linear)
+    if not nonlinear:
+        return jnp.linalg.solve(M, f), RESULTS.successful
+    if has_closed_form(laws, f.size):
+        [law] = (law for law in nonlinear if isinstance(law, NonlocalLoss))
+        return two_mode_nonlocal(M, f, law, guess), RESULTS.successful
+    return _newton(M, f, nonlinear, guess)
+
+
+def has_closed_form(laws: tuple[AbstractLaw, ...], num_modes: int) -> bool:
+    """Whether the exact nonlocal law applies: two modes, and besides it only linear laws."""
+    nonlinear = [law for law in laws if not law.linear]
+    exact = [law for law in nonlinear if isinstance(law, NonlocalLoss) and law.epsilon is None]
+    return num_modes == 2 and len(exact) == len(nonlinear) == 1
+
+
+def two_mode_nonlocal(
+    M: Complex[Array, "2 2"], f: Complex[Array, "2"], law: NonlocalLoss, guess: Complex[Array, "2"] | None = None
+) -> Complex[Array, "2"]:
+    """The exact solution of M a + γ_k |a_s| e^{i arg a_m} e_m = f for two modes, whatever is driven.
+
+    Both rows are homogeneous, so the ratio w = a_m/a_s = ρu, |u| = 1, obeys an equation of its own,
+
+        (Zρ + γ_k f_s) u = k,      Z = f_s M_mm − f_m M_sm,      k = f_m M_ss − f_s M_ms,
+
+    whose modulus is a quadratic for ρ. If it has no positive root the mode is extinct, a_m = 0 exactly.
+
+    **Arguments:** `M` [2, 2] and `f` [2], the linear problem; `law`: says which mode loses, and γ_k; `guess`: [2],
+    chooses among several solutions (they exist only with both modes driven); by default the one continued from γ_k = 0.
+
+    **Returns:** a [2].
+
+    Source: generalises paper 1, equations 3–4 (there f_m = 0: Z = f_s Z₂, k = iκ f_s).
+    """
+    # In float32 the powers below would overflow at rates in rad/s, hence units of the rates and of the drive. As the
+    # solution is homogeneous in both, these carry no derivative.
+    rate, drive = (lax.stop_gradient(nonzero(jnp.max(jnp.abs(x)))) for x in (M, f))
+    unit = drive / rate
+    guess = None if guess is None else guess / unit
+    return unit * _two_modes(M / rate, f / drive, law.gamma_k / rate, guess, law.mode, law.sensed)
+
+
+# The derivative is the implicit function's: cheaper than that of the formulas below, and finite where they are not.
+# Entries, rather than arrays of two, let a large vmap run over long vectors.
+@functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5))
+def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, s: int) -> Array:
+    M_mm, M_ms, M_sm, M_ss, f_m, f_s = M[m, m], M[m, s], M[s, m], M[s, s], f[m], f[s]
+    Z, k = f_s * M_mm - f_m * M_sm, f_m * M_ss - f_s * M_ms
+    friction = gamma_k * jnp.abs(f_s)
+    excess = (jnp.abs(k) - friction) * (jnp.abs(k) + friction)
+    b = gamma_k * (Z * jnp.conj(f_s)).real
+    discriminant = _power(Z) * _power(k) - (gamma_k * (Z * jnp.conj(f_s)).imag) ** 2
+    extinct = jnp.where(b >= 0, excess <= 0, discriminant < 0)
+    root = jnp.sqrt(jnp.where(extinct, 1.0, discriminant))
+
+    def moving(numerator: Array, denominator: Array) -> Array:
+        w = Z * numerator + gamma_k * f_s * denominator
+        u = jnp.where(w == 0, 1.0, k * jnp.conj(w))
+        lossy = numerator * u / jnp.abs(u)
+        friction = gamma_k * denominator * u / jnp.abs(u)
+        image_m, image_s = M_mm * lossy + M_ms * denominator + friction, M_sm * lossy + M_ss * denominator
+        scale = (jnp.conj(image_m) * f_m + jnp.conj(image_s) * f_s) / nonzero(_power(image_m) + _power(image_s))
+        return _ordered(lossy * scale, denominator * scale, m)
+
+    # ρ = numerator/denominator, in the form without cancellation for either sign of b.
+    still = _ordered(jnp.zeros_like(f_m), f_s / nonzero(M_ss), m)
+    upper = moving(jnp.where(b >= 0, excess, root - b), jnp.where(b >= 0, b + root, _power(Z)))
+    default = jnp.where(extinct, still, upper)
+    if guess is None:
+        return default
+    # A second moving solution and the extinct one exist beside the default where b < 0 and the excess is negative.
+    several = ~extinct & (b < 0) & (excess < 0)
+    others = (jnp.where(several, other, default) for other in (moving(-b - root, _power(Z)), still))
+    candidates = jnp.stack([default, *others])
+    return candidates[jnp.argmin(jnp.sum(_power(candidates - guess), axis=1))]
+
+
+@_two_modes.defjvp
+def _two_modes_jvp(m: int, s: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # As friction is γ_k a_s u with |u| = 1, a obeys the linear equations with the coupling M_ms + γ_k u; their
+    # differential
+    # has one more unknown, the turn dθ of u, which is the imaginary part of the ratio's equation, differentiated.
+    M, f, gamma_k, guess = primals
+    M_dot, f_dot, gamma_k_dot, _ = tangents
+    a = _two_modes(M, f, gamma_k, guess, m, s)
+    M_mm, M_ms, M_sm, M_ss = M[m, m], M[m, s], M[s, m], M[s, s]
+    a_m, a_s, f_m, f_s, dark = a[m], a[s], f[m], f[s], a[s] == 0
+    w = a_m / nonzero(a_s)
+    rho = jnp.abs(nonzero(w))
+    u = nonzero(w) / rho
+    Z = f_s * M_mm - f_m * M_sm
+    coupling = jnp.where(dark, M_ms, f_m / nonzero(a_s) - M_mm * w)
+    determinant = jnp.where(dark, M_mm * M_ss - M_ms * M_sm, Z / nonzero(a_s))
+    row = f_dot - _times(M_dot, a)
+    # A sum, since the transpose of an index is a padding, which is slow in a large batch.
+    row_m, r_s = (jnp.sum(jnp.where(jnp.arange(2) == i, row, 0.0)) for i in (m, s))
+    r_m = row_m - gamma_k_dot * jnp.where(a_m == 0, 0.0, a_s * u)
+    slope = _power(Z) * rho + gamma_k * (Z * jnp.conj(f_s)).real
+    turn = ((f_s * r_m - f_m * r_s) * (jnp.conj(Z) / (nonzero(a_s) * u))).imag / nonzero(slope)
+    r_m = r_m - 1j * gamma_k * a_s * u * turn
+    held = (a_m == 0) & (gamma_k > 0)
+    a_m_dot = jnp.where(held, 0.0, (M_ss * r_m - coupling * r_s) / nonzero(determinant))
+    a_s_dot = jnp.where(held, r_s / nonzero(M_ss), (M_mm * r_s - M_sm * r_m) / nonzero(determinant))
+    return a, _ordered(a_m_dot, a_s_dot, m)
+
+
+def _ordered(a_m: Array, a_s: Array, m: int) -> Array:
+    return jnp.stack([a_m, a_s] if m == 0 else [a_s, a_m])
+
+
+def _newton(
+    M: Array, f: Array, laws: tuple[AbstractLaw, ...], guess: Array | None
+) -> tuple[Complex[Array, " mode"], Any]:
+    # Amplitudes in units of the drive: homogeneous laws then never see the power, and tolerances mean something.
+    power = jnp.sum(_power(f))
+    drive = jnp.sqrt(jnp.where(power > 0, power, 1.0))
+    args = (M, f / drive, drive, laws)
+    if guess is None:
+        solution = follow(_residual, _weakly_driven(args), args)
+    else:
+        solution = newton(_residual_at_full_drive, split(guess / drive), args)
+    return join(solution.value) * drive, solution.result
+
+
+def _weakly_driven(args: Any) -> Array:
+    """The linear response, with every law as it is at vanishing drive: there one Newton step is exact from anywhere."""
+    y, t = jnp.ones(2 * args[1].size, args[2].dtype), jnp.full((), 1e-15, args[2].dtype)
+    return y - jnp.linalg.solve(jax.jacfwd(_residual)(y, t, args), _residual(y, t, args))
+
+
+def _residual(y: Array, t: Array, args: Any) -> Array:
+    """The equation at the fraction t of the drive amplitude, with laws softened accordingly, divided by the drive."""
+    M, f, drive, laws = args
+    a = join(y)
+    damping = sum((law.softened(t).damping(t * drive * a) for law in laws), jnp.zeros_like(f))
+    return split(M @ a + damping / (t * drive) - f)
+
+
+def _residual_at_full_drive(y: Array, args: Any) -> Array:
+    return _residual(y, jnp.ones((), y.dtype), args)
+
+
+def split(z: Array) -> Array:
+    """A complex vector as a real one, real parts first: solvers are for reals."""
+    return jnp.concatenate([z.real, z.imag])
+
+
+def join(y: Array) -> Array:
+    """The complex vector that `split` made real."""
+    real, imag = jnp.split(y, 2)
+    return real + 1j * imag
+
+
+def _times(matrix: Array, vector: Array) -> Array:
+    # A sum, since XLA on a CPU takes the products of a large batch one by one.
+    return jnp.sum(matrix * vector, axis=1)
+
+
+def _power(z: Array) -> Array:
+    return z.real**2 + z.imag**2
+
+
+def nonzero(z: Array) -> Array:
+    """z, and 1 in place of 0, to divide by where the quotient is not used."""
+    return jnp.where(z == 0, 1.0, z)

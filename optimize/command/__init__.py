@@ -1,0 +1,1 @@
+"""The `diffnr` command: tasks read from TOML, their reports and figures, the demonstration."""

@@ -1,0 +1,97 @@
+"""The table [model] of a configuration file: coupled modes with their laws, or a model that was saved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from diffnr import tcmt
+from diffnr.ports import AbstractPortModel
+from diffnr.storage import load
+from optimize.command.configuration import (
+    COMPLEX,
+    FLAG,
+    NUMBER,
+    REALS,
+    TABLES,
+    TEXT,
+    WHOLE,
+    Key,
+    Schema,
+    Table,
+    naming,
+    read_variant,
+)
+
+_COMMON: Schema = {"loss": Key(TABLES), "unit": Key(TEXT)}
+MODELS: dict[str, Schema] = {
+    "two_resonators": {
+        "omega": Key(REALS, True),
+        "gamma": Key(REALS, True),
+        "gamma_0": Key(REALS, True),
+        "kappa": Key(NUMBER, True),
+        **_COMMON,
+    },
+    "coupled_modes": {
+        "omega": Key(COMPLEX, True),
+        "D": Key(COMPLEX, True),
+        "C": Key(COMPLEX),
+        "K": Key(COMPLEX),
+        "gamma_i": Key(COMPLEX),
+        "lossless": Key(FLAG),
+        "active": Key(FLAG),
+        **_COMMON,
+    },
+    "file": {"file": Key(TEXT, True), **_COMMON},
+}
+_MODE = Key(WHOLE, True)
+LAWS: dict[str, tuple[Callable[..., tcmt.AbstractLaw], Schema]] = {
+    "nonlocal": (
+        tcmt.NonlocalLoss,
+        {"gamma_k": Key(NUMBER, True), "mode": _MODE, "sensed": _MODE, "epsilon": Key(NUMBER)},
+    ),
+    "kerr": (tcmt.KerrLoss, {"coefficient": Key(NUMBER, True), "mode": _MODE}),
+    "saturable": (tcmt.SaturableLoss, {"coefficient": Key(NUMBER, True), "mode": _MODE, "saturation": Key(NUMBER)}),
+    "ideal": (tcmt.IdealNonreciprocalCoupling, {"gamma_k": Key(NUMBER, True), "mode": _MODE, "sensed": _MODE}),
+}
+
+
+def read_model(table: Any, folder: Path) -> tuple[AbstractPortModel, str]:
+    """The model that a table [model] describes, and the unit of its rates ("" if none is named).
+
+    **Arguments:** `table`: what TOML gave; `folder`: where a saved model's relative name starts.
+
+    **Raises:** `ValueError` for a table that is not of the schema, and for a model that its class refuses.
+    """
+    default = "file" if isinstance(table, dict) and "file" in table else None
+    kind, values = read_variant(table, "[model]", "kind", MODELS, default=default)
+    unit = values.pop("unit", "")
+    tables = values.pop("loss", [])
+    laws = [_read_law(law, k, len(tables)) for k, law in enumerate(tables, 1)]
+    loss = laws[0] if len(laws) == 1 else tuple(laws)
+    with naming("[model]"):
+        if kind == "file":
+            return _saved(folder / values["file"], loss), unit
+        make = tcmt.two_resonators if kind == "two_resonators" else tcmt.CoupledModes
+        return make(**values, loss=loss), unit
+
+
+def _read_law(table: Table, number: int, count: int) -> tcmt.AbstractLaw:
+    place = "[[model.loss]]" if count == 1 else f"[[model.loss]] number {number}"
+    kind, values = read_variant(table, place, "kind", {name: schema for name, (_, schema) in LAWS.items()})
+    with naming(place):
+        return LAWS[kind][0](**values)
+
+
+def _saved(path: Path, loss: Any) -> AbstractPortModel:
+    """A saved model, with laws in the place of its own if any are given."""
+    model = load(path)
+    if not isinstance(model, AbstractPortModel):
+        raise ValueError(f"File {str(path)!r} must hold a model with ports, but holds a {type(model).__name__}.")
+    if loss == ():
+        return model
+    if not isinstance(model, tcmt.AbstractCoupledModes):
+        raise ValueError(f"The key 'loss' goes with coupled modes, but {str(path)!r} holds a {type(model).__name__}.")
+    return dataclasses.replace(model, loss=loss)

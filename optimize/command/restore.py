@@ -1,0 +1,147 @@
+"""What `diffnr restore` runs: a pair's reciprocity restored from a configuration file, with a report and a figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import diffnr
+from diffnr.results import RESULTS
+from optimize.command.configuration import Table, naming
+from optimize.command.report import markdown_table, plain
+from optimize.command.restoration_task import Task, read_task
+from optimize.reciprocity.figure import draw
+from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
+from optimize.reciprocity.restore import Restoration
+from optimize.reciprocity.restored_locus import ReciprocityLocus
+
+WAYS = ("forward", "backward")
+COLUMNS = ("along", "value", "omega", "reciprocity_norm", "norm_difference", "phase_difference")  # of a locus
+ROWS = 11  # of a locus in the report; the numbers have all
+
+
+def run(path: Path, out: Path) -> str:
+    """Read a configuration file, restore, and write `report.md`, `restoration.json`, `model.npz`, `restoration.png`.
+
+    **Arguments:** `path`: the file; `out`: a folder, made if it is not there. float64 must be on.
+
+    **Returns:** the restored point in a few lines, and where it was written.
+
+    **Raises:** `ValueError` for a file that cannot be used, and for a search that does not arrive.
+    """
+    task = read_task(path)
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is known before the search
+    with naming(f"File {str(path)!r}"):
+        restored = task.search()
+        if not bool(restored.converged):
+            raise ValueError(f"[restore]: {restored.message}")
+        diffnr.save(out / "model.npz", restored.model)
+        with naming("[figure]"):
+            curves = both_ways(restored, **task.figure)
+        locus = task.along()
+    outputs = in_time(restored)
+    numbers = json.dumps(summary(task, restored, outputs, locus), indent=2, ensure_ascii=False)
+    (out / "restoration.json").write_text(numbers + "\n", encoding="utf-8")
+    (out / "report.md").write_text(report(task, restored, curves, outputs, locus), encoding="utf-8")
+    _draw(task, restored, curves, outputs, locus, out / "restoration.png")
+    written = "report.md, restoration.png, restoration.json and model.npz (for diffnr.load)"
+    return f"{restored.report()}\n\nWrote {written} in {out}."
+
+
+def summary(task: Task, restored: Restoration, outputs: Outputs, locus: ReciprocityLocus | None) -> Table:
+    """The numbers for a machine: what JSON has; those that do not exist as null."""
+    given = task.arguments
+    table: Table = {
+        "diffnr": diffnr.__version__,
+        "free": restored.free,
+        "resonance": given["resonance"],
+        "at": given.get("at", "peak"),
+        "amplitude": given["amplitude"],
+        "value": plain(restored.value),
+        "omega": plain(restored.omega),
+        "reciprocity_norm": plain(restored.reciprocity_norm),
+        "reciprocity_norm_by_integration": outputs.reciprocity_norm,
+        "norm": dict(zip(WAYS, plain(restored.norm), strict=True)),
+        "norm_difference": plain(restored.norm_difference),
+        "phase_difference": plain(restored.phase_difference),
+        "stable": dict(zip(WAYS, restored.stable.tolist(), strict=True)),
+        "approximate": bool(restored.approximate),
+        "one_harmonic": {"value": plain(restored.guess.value), "omega": plain(restored.guess.omega)},
+        "condition": plain(restored.condition),
+        "message": restored.message,
+    }
+    if locus is not None:
+        columns = {name: plain(getattr(locus, name)) for name in COLUMNS}
+        stable = {way: locus.stable[:, i].tolist() for i, way in enumerate(WAYS)}
+        table["locus"] = {"along_ratio": _asked(task)["along"], **columns, "stable": stable}
+    return table
+
+
+def report(
+    task: Task, restored: Restoration, curves: BothWays, outputs: Outputs, locus: ReciprocityLocus | None
+) -> str:
+    """The restored point for a reader, in Markdown."""
+    at, guess = restored, restored.guess
+    rows = [
+        ["", "restored", "one harmonic"],
+        [at.free, f"{float(at.value):.9g}", f"{float(guess.value):.9g}"],
+        ["omega", f"{float(at.omega):.9g}", f"{float(guess.omega):.9g}"],
+        ["R", f"{float(at.reciprocity_norm):.7g}", ""],
+        ["R by integration in time", f"{outputs.reciprocity_norm:.7g}", ""],
+        ["N_F", f"{float(at.norm[0]):.9g}", ""],
+        ["N_F − N_B", f"{float(at.norm_difference):.7g}", ""],
+        ["phase difference (rad)", f"{float(at.phase_difference):.7g}", ""],
+        ["stable forward, backward", " ".join(map(_yes, at.stable)), ""],
+    ]
+    parts = [f"# Reciprocity restored: {task.name}", at.message, markdown_table(rows)]
+    parts += [
+        f"The response {way} stops short: {RESULTS[curve.result]}"
+        for way, curve in zip(WAYS, curves, strict=True)
+        if curve.result != RESULTS.successful
+    ]
+    parts.append("![Norms of both outputs over frequency, and both outputs in time](restoration.png)")
+    if locus is not None:
+        parts += [
+            f"Locus, {int(locus.count)} of {locus.along.size} points found:",
+            markdown_table(_locus_rows(task, locus)),
+        ]
+    parts += [f"diffnr {diffnr.__version__}.", "## Configuration", f"```toml\n{task.text.rstrip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _locus_rows(task: Task, locus: ReciprocityLocus) -> list[list[str]]:
+    rows = [[_asked(task)["along"], task.arguments["free"], "omega", "R", "stable forward, backward"]]
+    keep = np.unique(np.linspace(0, locus.along.size - 1, ROWS).round().astype(int))
+    for i in keep[np.asarray(locus.valid)[keep]]:
+        numbers = (float(getattr(locus, name)[i]) for name in COLUMNS[:4])
+        rows.append([*(f"{number:.7g}" for number in numbers), " ".join(map(_yes, locus.stable[i]))])
+    return rows
+
+
+def _asked(task: Task) -> dict[str, Any]:
+    return task.locus or {}
+
+
+def _yes(value: Any) -> str:
+    return "yes" if bool(value) else "no"
+
+
+def _draw(
+    task: Task,
+    restored: Restoration,
+    curves: BothWays,
+    outputs: Outputs,
+    locus: ReciprocityLocus | None,
+    path: Path,
+) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure = draw(restored, curves, outputs, locus, along=_asked(task).get("along", ""))
+    figure.savefig(path)
+    plt.close(figure)

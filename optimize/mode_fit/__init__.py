@@ -1,0 +1,1 @@
+"""Coupled-mode coefficients from scattering data."""

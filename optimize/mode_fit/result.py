@@ -1,0 +1,229 @@
+"""What `fit_modes` returns: coefficients with errors, a verdict on the residual, a report and a figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
+
+from diffnr.data import FieldData, Passivity, Reciprocity
+from diffnr.tcmt import CoupledModes
+from optimize.mode_fit.response import ActiveModes, PassiveModes
+
+
+class ModeCoefficients(eqx.Module):
+    """What scattering data identify about N modes and M ports, in the data's rate unit; or the standard errors of it.
+
+    **Fields:** `omega` [N], `gamma` [N]: poles iω_n − γ_n, by rising ω; `residues` complex [N, out, in]: the rank-one
+    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i, where a background varies each at its own
+    resonance; `C` complex [out, in]: the direct path at band centre, at the ports' reference planes; `delay` [M],
+    seconds per port, or None; `outcoupling`, `incoupling` [M, N]: |d|² and |k|² per unit of stored energy, or None
+    without energy data, which alone identify their ratio. In errors a complex number holds those of the real and
+    imaginary part.
+    """
+
+    omega: Float[Array, " mode"]
+    gamma: Float[Array, " mode"]
+    residues: Complex[Array, "mode out in"]
+    C: Complex[Array, "out in"]
+    delay: Float[Array, " port"] | None
+    outcoupling: Float[Array, "port mode"] | None
+    incoupling: Float[Array, "port mode"] | None
+
+    def flatten(self) -> Float[Array, " q"]:
+        """Every real number in one vector, field by field; of a complex array the real parts come first."""
+        return jnp.concatenate([part.ravel() for _, part in self._parts()])
+
+    def unflatten(self, vector: Float[ArrayLike, " q"]) -> ModeCoefficients:
+        """The inverse of `flatten`, for a vector of numbers that belong to these, such as their errors."""
+        vector, position, new = jnp.asarray(vector), 0, {}
+        for field, value in self._fields():
+            pieces = []
+            for _ in range(2 if jnp.iscomplexobj(value) else 1):
+                pieces.append(vector[position : position + value.size].reshape(value.shape))
+                position += value.size
+            new[field] = pieces[0] + 1j * pieces[1] if len(pieces) == 2 else pieces[0]
+        fields: dict[str, Any] = {field: new.get(field) for field in self.__dataclass_fields__}
+        return ModeCoefficients(**fields)
+
+    def rows(self) -> list[tuple[str, float]]:
+        """Every real number with its name, in the order of `flatten`."""
+        names = [
+            f"{name}[{','.join(map(str, index))}]" for name, part in self._parts() for index in np.ndindex(part.shape)
+        ]
+        return list(zip(names, np.asarray(self.flatten()).tolist(), strict=True))
+
+    def _fields(self) -> list[tuple[str, Array]]:
+        return [(field, value) for field in self.__dataclass_fields__ if (value := getattr(self, field)) is not None]
+
+    def _parts(self) -> list[tuple[str, Array]]:
+        parts = []
+        for field, value in self._fields():
+            parts += (
+                [(f"Re {field}", value.real), (f"Im {field}", value.imag)]
+                if jnp.iscomplexobj(value)
+                else [(field, value)]
+            )
+        return parts
+
+
+class ResidualVerdict(eqx.Module):
+    """Whether a residual looks like noise.
+
+    `chi2_reduced`: χ² per degree of freedom against the noise (given, or estimated from the data's own scatter);
+    `autocorrelation`: of neighbouring frequencies, −1 … 1, 0 for noise; `noise_like`: both are as noise would have
+    them; `errors`: "as computed", "inflated" (by √inflation) or "withheld"; `sentence` says so.
+    """
+
+    chi2_reduced: float
+    autocorrelation: float
+    noise_like: bool
+    errors: str = eqx.field(static=True)
+    inflation: float
+    sentence: str = eqx.field(static=True)
+
+
+def judge_residual(
+    residual: Complex[ArrayLike, "f out in"],
+    noise: Float[ArrayLike, ...],
+    sigma: Float[ArrayLike, ...],
+    rank: int,
+    *,
+    sigma_known: bool,
+) -> ResidualVerdict:
+    """Compare a fit's residual with noise, and say what its standard errors are worth.
+
+    **Arguments:** `residual`: [f, out, in]; `noise`: the standard deviation each real number of it should have,
+    broadcastable to it; `sigma`: the one that the fit weighted by; `rank`: how many parameters were identified;
+    `sigma_known`: whether `noise` was given rather than estimated.
+
+    **Returns:** a `ResidualVerdict`. Noise is white, so the mean lag-1 autocorrelation must lie within 3/√n of 0 (less
+    what the fitted parameters take out), and χ² within 5 standard deviations of 1 (where the noise is estimated, also
+    up to 1.5: the estimate itself is good to some 10–20 %). Where it does not, the covariance is multiplied by χ² and
+    by (1 + ρ)/(1 − ρ), which counts correlated points as the fewer independent ones they are; if those are less than
+    three per parameter, no error means anything and it is withheld.
+    """
+    residual = np.asarray(residual)
+    noise, sigma = (np.broadcast_to(np.asarray(value), residual.shape) for value in (noise, sigma))
+    count = 2 * residual.size
+    freedom = max(count - rank, 1)
+    chi2 = float(np.sum(np.abs(residual / noise) ** 2)) / freedom
+    unit = residual / np.maximum(np.sqrt(np.mean(np.abs(residual) ** 2, axis=0)), np.finfo(float).tiny)
+    rho = float(np.mean(np.real(unit[1:] * unit[:-1].conj())))
+
+    allowed = 1 + 5 * np.sqrt(2 / freedom)
+    white = -3 / np.sqrt(count) - 2 * rank / count < rho < 3 / np.sqrt(count)
+    noise_like = bool(white and chi2 < (allowed if sigma_known else max(allowed, 1.5)))
+    weighted = float(np.sum(np.abs(residual / sigma) ** 2)) / freedom
+    facts = f"(reduced χ² {chi2:.3g}, neighbouring residuals correlated by {rho:.2f})"
+    if noise_like:
+        return ResidualVerdict(
+            chi2, rho, True, "as computed", 1.0 if sigma_known else weighted, f"The residual looks like noise {facts}."
+        )
+    rho = float(np.clip(rho, 0.0, 0.999999))
+    independent = count * (1 - rho) / (1 + rho)
+    if independent < 3 * rank:
+        return ResidualVerdict(
+            chi2, rho, False, "withheld", np.nan,
+            f"The residual does not look like noise {facts}: only about {independent:.0f} of its "
+            f"numbers are independent, too few for {rank} parameters, so standard errors are withheld. "
+            "The model is incomplete: try more modes or a background of higher order.",
+        )  # fmt: skip
+    inflation = max(weighted, 1.0) * (1 + rho) / (1 - rho)
+    return ResidualVerdict(
+        chi2, rho, False, "inflated", inflation,
+        f"The residual does not look like noise {facts}: standard errors are inflated by {np.sqrt(inflation):.3g}.",
+    )  # fmt: skip
+
+
+class ModeFit(eqx.Module):
+    """A coupled-mode fit to scattering data, returned by `fit_modes`.
+
+    **Fields:**
+
+    - `model`: a `CoupledModes` at band centre, at the ports' reference planes (without delay and the background's
+      slope). Its D and K stand in the gauge in which the energy is |a|² and, without energy data, in one of the gauges
+      that fit equally well.
+    - `coefficients`, `stderr`: `ModeCoefficients`; an error is NaN where the data do not identify the number, or where
+      errors are withheld.
+    - `covariance` [q, q]: of the numbers of `coefficients.rows()`; `rank`: how many parameters the data identify.
+    - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to.
+    - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
+    - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `converged`; `steps`.
+    """
+
+    model: CoupledModes
+    coefficients: ModeCoefficients
+    stderr: ModeCoefficients
+    covariance: Float[Array, "q q"]
+    rank: int = eqx.field(static=True)
+    response: PassiveModes | ActiveModes
+    centre: Float[Array, ""]
+    half_band: Float[Array, ""]
+    data: FieldData
+    residual: Complex[Array, "f out in"]
+    noise: Float[Array, "f out in"]
+    verdict: ResidualVerdict
+    reciprocity: Reciprocity
+    passivity: Passivity
+    converged: Bool[Array, ""]
+    steps: Int[Array, ""]
+
+    @property
+    def chi2_reduced(self) -> float:
+        """χ² per degree of freedom against the noise, given or estimated."""
+        return self.verdict.chi2_reduced
+
+    def predict(self, omega: Float[ArrayLike, " f"]) -> Complex[Array, "f out in"]:
+        """The fitted S [f, out, in], with delay and background, at `omega` [f] in the data's unit (best inside the
+        band)."""
+        return self.response.response((jnp.asarray(omega) - self.centre) / self.half_band)[0]
+
+    def report(self) -> str:
+        """The coefficients ± standard errors and what was found about the data, as text."""
+        hertz = " (rad/s; in Hz divide by 2π)" if self.data.measured else ""
+        size = f"{self.data.num_points} points, {self.data.num_ports} ports"
+        lines = [f"{len(self.coefficients.omega)} modes fitted to {self.data.name or 'data'}: {size}{hertz}"]
+        withheld = self.verdict.errors == "withheld"
+        for (name, value), (_, error) in zip(self.coefficients.rows(), self.stderr.rows(), strict=True):
+            shown = "withheld" if withheld else f"± {error:.2g}" if np.isfinite(error) else "not identified"
+            lines.append(f"  {name:<24}{value:>18.9g}  {shown}")
+        lines.append(self.verdict.sentence)
+        noise = "given" if self.data.sigma is not None else "estimated from the data's own scatter"
+        least, most = float(np.min(self.noise)), float(np.max(self.noise))
+        lines.append(f"noise {noise}: {least:.2g} to {most:.2g}; {self.rank} parameters identified")
+        lines.append(_reciprocity_sentence(self.reciprocity, self.data.num_ports))
+        lines.append(_passivity_sentence(self.passivity, isinstance(self.response, PassiveModes)))
+        if not self.converged:
+            lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
+        return "\n".join(lines)
+
+    def plot(self) -> Any:
+        """A matplotlib `Figure`: data and fit above, the residual in units of the noise below."""
+        import matplotlib.pyplot as plt
+
+        from diffnr import plot
+
+        with plot.style():
+            figure, (upper, lower) = plt.subplots(2, 1, figsize=(7.0, 6.0), sharex=True, layout="constrained")
+        unit = None if self.data.measured else "rate unit"
+        plot.s_parameters(self.data.omega, self.data.s, model_s=self.predict(self.data.omega), unit=unit, ax=upper)
+        plot.fit_residual(self.data.omega, self.residual, self.noise, unit=unit, ax=lower)
+        return figure
+
+
+def _reciprocity_sentence(found: Reciprocity, ports: int) -> str:
+    if ports == 1:
+        return "A one-port is reciprocal."
+    verdict = "reciprocal" if found.reciprocal else "NOT reciprocal"
+    size = f"max |S − Sᵀ| = {found.max_difference:.2g}, median difference {found.median_db:.2g} dB"
+    return f"The data are {verdict}: {size}."
+
+
+def _passivity_sentence(found: Passivity, constrained: bool) -> str:
+    verdict = "passive" if found.passive else "NOT passive"
+    model = "passive by construction" if constrained else "not constrained to be passive"
+    return f"The data are {verdict}: largest singular value {found.largest:.6g}; the model is {model}."

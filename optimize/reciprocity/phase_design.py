@@ -1,0 +1,291 @@
+"""A nonreciprocal phase as it is asked for: equal output norms of both directions, and a given phase between them.
+
+N_F = N_B,  Δφ = φ_F − φ_B = phase      by one number of a pair, or by the least relative change of several
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, ArrayLike, Bool, Complex, Float
+
+from diffnr.checks import as_real, is_concrete, require, require_finite
+from diffnr.continuation import from_residual, trace, turning
+from diffnr.duffing.oscillators import DuffingPair
+from diffnr.results import RESULTS, AbstractAnswer
+from diffnr.root import implicit
+from optimize.reciprocity.equal_norm_points import EqualNormPoints, checked, points_at
+from optimize.reciprocity.equal_norms import CONDITION, LEAVES, Driven, balances, excess, phase_wave, sizes
+from optimize.reciprocity.phase_locus import beginning
+
+PRECISE = 1e-9  # of what remains of the equations, relatively
+
+
+class PhaseDesign(AbstractAnswer):
+    """What `design_nonreciprocal_phase` returns; numbers are NaN where it failed. Direction 0 is forward, 1 backward.
+
+    **Fields:** `model`: the pair with its new values; `amplitude` [], of the force; `values`: what was free, by its
+    path, each []; `points`: both orbits, an `EqualNormPoints` of one point; `target` [], the phase asked for; `change`
+    []: the length of the relative change, √Σ((p − p₀)/p₀)² over what was free; `result`, of `RESULTS`.
+    """
+
+    model: DuffingPair
+    amplitude: Float[Array, ""]
+    values: dict[str, Float[Array, ""]]
+    points: EqualNormPoints
+    target: Float[Array, ""]
+    change: Float[Array, ""]
+    result: Any
+
+    @property
+    def omega(self) -> Float[Array, "*batch"]:
+        """The frequency."""
+        return self.points.omega[..., 0]
+
+    @property
+    def norm(self) -> Float[Array, "*batch"]:
+        """N, of both outputs."""
+        return self.points.norm[..., 0]
+
+    @property
+    def phase_difference(self) -> Float[Array, "*batch"]:
+        """Δφ, in (−π, π], rad."""
+        return self.points.phase_difference[..., 0]
+
+    @property
+    def reciprocity_norm(self) -> Float[Array, "*batch"]:
+        """R."""
+        return self.points.reciprocity_norm[..., 0]
+
+    @property
+    def stable(self) -> Bool[Array, "*batch direction"]:
+        """Of the forward and of the backward orbit."""
+        return self.points.stable[..., 0, :]
+
+    @property
+    def multipliers(self) -> Complex[Array, "*batch direction state"]:
+        """Floquet's, largest modulus first."""
+        return self.points.multipliers[..., 0, :, :]
+
+    @property
+    def converged(self) -> Bool[Array, "*batch"]:
+        """Whether it ended at what was asked for."""
+        return self.result == RESULTS.successful
+
+    @property
+    def message(self) -> str:
+        """How it ended, in a sentence."""
+        return "The phase asked for is met." if self.converged else str(RESULTS[self.result])
+
+    def report(self) -> str:
+        """The design in a few lines of text."""
+        rows = {name: f"{float(value):.9g}" for name, value in self.values.items()}
+        rows |= {
+            "omega": f"{float(self.omega):.9g}",
+            "phase difference": f"{float(self.phase_difference):.9g} rad, asked for {float(self.target):.9g}",
+            "N": f"{float(self.norm):.7g}",
+            "R": f"{float(self.reciprocity_norm):.7g}",
+            "relative change": f"{float(self.change):.5g}",
+            "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
+        }
+        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
+
+
+def design_nonreciprocal_phase(
+    pair: DuffingPair,
+    *,
+    amplitude: ArrayLike,
+    phase: ArrayLike,
+    free: str | tuple[str, ...],
+    omega: ArrayLike | None = None,
+    resonance: int | None = None,
+    point: int | None = None,
+    harmonics: int | None = None,
+    max_steps: int = 200,
+) -> PhaseDesign:
+    """A pair whose outputs have one norm in both directions and differ by a given phase:
+
+        one free number p:   N_F = N_B,  Δφ = phase                                     for u, p
+        several:             min ½ Σ ((p_i − p_i0)/p_i0)²  subject to these two         for u, p
+
+    **Arguments:**
+
+    - `pair`, `amplitude`, `harmonics`: as for `equal_norm_points`; the pair has the values from which to change.
+    - `phase`: [], Δφ asked for, in (−π, π], rad.
+    - `free`: what may change, one path or several of them: "mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling",
+      "cubic", "damping", "amplitude". A number that is 0 counts by its change itself.
+    - `omega`, `resonance` or `point`: where to begin, as for `phase_nonreciprocity_locus`.
+    - `max_steps`: points on the way, a static number.
+
+    **Returns:** a `PhaseDesign`, always: look at `converged` and `message`. Its numbers have exact derivatives with
+    respect to the phase asked for, the pair and the amplitude, and it may be jitted and vmapped over these.
+
+    **Raises:** `ValueError` for a phase outside of (−π, π], a leaf that does not exist or is named twice, none, not
+    exactly one way to begin, float32.
+
+    **Notes:** the target is moved from the pair's own Δφ to the one asked for, by continuation, which goes through
+    folds. With several numbers free the conditions p − p₀ ∥ ∇Δφ of the minimum are followed, by Newton's method on all
+    of them (Karush–Kuhn–Tucker, the orbits' multipliers eliminated): Gauss–Newton steps of minimum norm converge to the
+    same point, but linearly, and not at all where Δφ bends by more than it rises. As long as the target has not turned
+    back, the minimum at the pair itself has become no saddle on the way; where it turns back, that is "unreachable".
+
+    Good values: at P = .15, μ = 2, the mass ratio alone turns Δφ at resonance 1 from .31 to .5 rad.
+
+    Source: the notion of phase nonreciprocity is that of paper 2; to prescribe it is ours.
+    """
+    driven = checked(pair, amplitude, harmonics)
+    names = (free,) if isinstance(free, str) else tuple(free)
+    require(
+        len(names) > 0 and len(set(names)) == len(names), "free", "name one or several different numbers", repr(free)
+    )
+    for name in names:
+        require(name in LEAVES, "free", f"be among {', '.join(map(repr, LEAVES))}", repr(name))
+    target = as_real(phase, "phase")
+    require(target.ndim == 0, "phase", "be a scalar (use jax.vmap for many)", f"of shape {target.shape}")
+    require_finite("phase", target)
+    if is_concrete(target):
+        require(-np.pi < np.asarray(target) <= np.pi, "phase", "lie in (−π, π]", target)
+    require(isinstance(max_steps, int) and max_steps >= 2, "max_steps", "be an integer of at least 2", repr(max_steps))
+    u, found = beginning(driven, omega=omega, resonance=resonance, point=point)
+    which = jnp.asarray([LEAVES.index(name) for name in names])
+    new, values, points, change, result = _design(driven, which, u, found, target, max_steps)
+    return PhaseDesign(new.pair, new.amplitude, dict(zip(names, values, strict=True)), points, target, change, result)
+
+
+class _Setting(eqx.Module):
+    """What the equations know: the pair as it was, which of its leaves are free, and sizes of the unknowns."""
+
+    driven: Driven
+    which: Array
+    size: Float[Array, " k"]
+    span: Float[Array, ""]
+
+    @property
+    def unit(self) -> Float[Array, " free"]:
+        """What of each free leaf counts alike."""
+        own = self.driven.leaves[self.which]
+        return jnp.where(own == 0, 1.0, jnp.abs(own))
+
+    def values(self, q: Float[Array, " free"]) -> Float[Array, " free"]:
+        """The free leaves after relative changes q."""
+        return self.driven.leaves[self.which] + self.unit * q
+
+    def changed(self, q: Float[Array, " free"]) -> Driven:
+        """The pair after relative changes q."""
+        return self.driven.with_leaves(self.which, self.values(q))
+
+
+class _Prescribed(eqx.Module):
+    """Both orbits, N_F = N_B, Δφ = target, and with several free leaves q = ℓ ∇Δφ(q); unknowns [u / size, q, ℓ / span].
+
+    ∇ is along N_F = N_B. With one leaf there is no ℓ.
+    """
+
+    def __call__(self, v: Array, target: Array, setting: _Setting) -> Array:
+        k, free = setting.size.size, setting.which.size
+        z, q = v[:k], v[k : k + free]
+        if free == 1:
+            return self.constraints(z, q, target, setting)
+        constraints, slope = self.sloped(z, q, target, setting)
+        return jnp.concatenate([constraints, q - v[-1] * setting.span * slope])
+
+    def constraints(self, z: Array, q: Array, target: Array, setting: _Setting) -> Array:
+        driven, u = setting.changed(q), z * setting.size
+        cos, sin = phase_wave(u, driven)
+        c, s = jnp.cos(target), jnp.sin(target)
+        angle = jnp.arctan2(sin * c - cos * s, cos * c + sin * s)
+        return jnp.concatenate([balances(u, driven), jnp.stack([excess(u, driven), angle])])
+
+    def sloped(self, z: Array, q: Array, target: Array, setting: _Setting) -> tuple[Array, Array]:
+        """The constraints, and dΔφ/dq where N_F = N_B."""
+
+        def twice(z: Array, q: Array) -> tuple[Array, Array]:
+            f = self.constraints(z, q, target, setting)
+            return f, f
+
+        (by_z, by_q), constraints = jax.jacfwd(twice, (0, 1), has_aux=True)(z, q)
+        return constraints, by_q[-1] - by_z[-1] @ jnp.linalg.solve(by_z[:-1], by_q[:-1])
+
+
+class _At(eqx.Module):
+    """`_Prescribed` for `implicit`."""
+
+    def __call__(self, v: Array, args: tuple[Array, _Setting]) -> Array:
+        return _Prescribed()(v, *args)
+
+
+class _Towards(eqx.Module):
+    """`_Prescribed` at a target t away from the first."""
+
+    def __call__(self, v: Array, t: Array, args: tuple[Array, Array, _Setting]) -> Array:
+        start, sign, setting = args
+        return _Prescribed()(v, start + sign * t, setting)
+
+
+@eqx.filter_jit
+def _design(
+    driven: Driven, which: Array, u: Array, found: Array, target: Array, max_steps: int
+) -> tuple[Driven, Array, EqualNormPoints, Array, Any]:
+    frozen, u, goal = lax.stop_gradient((driven, u, target))
+    size, none, free = sizes(u), jnp.zeros(which.shape), which.size
+    setting = _Setting(frozen, which, size, jnp.ones(()))
+    first = jnp.arctan2(*phase_wave(u, frozen)[::-1])
+    v = jnp.append(u / size, none)
+    if free > 1:
+        _, slope = _Prescribed().sloped(u / size, none, first, setting)
+        setting = _Setting(frozen, which, size, jnp.maximum(jnp.abs(goal - first), 1e-6) / jnp.sum(slope**2))
+        v = jnp.append(v, 0.0)
+    way, sign = jnp.abs(goal - first), jnp.where(goal < first, -1.0, 1.0)
+    branch = trace(
+        from_residual(_Towards()), v, jnp.zeros(()), (jnp.asarray(-4 * jnp.pi), way), (first, sign, setting),
+        scale=(jnp.ones(()), jnp.ones(())), max_points=max_steps,
+    )  # fmt: skip
+
+    walked = jnp.arange(max_steps) < branch.count
+    end = jnp.where(found & (branch.count > 0), branch.y[jnp.maximum(branch.count - 1, 0)], v)
+    result = _outcome(branch, walked, end, way, goal, setting)
+    result = RESULTS.where(found, result, RESULTS.no_point)
+    good = result == RESULTS.successful
+    # Where it failed the start, at which its own phase is met, stands in: what is masked is differentiated as well.
+    setting = _Setting(driven, which, size, setting.span)
+    end = implicit(_At(), jnp.where(good, end, v), (jnp.where(good, target, first), setting))
+    k, q = size.size, jnp.where(good, end[size.size : size.size + free], 0.0)
+    changed = setting.changed(q)
+    points = points_at((end[:k] * size)[None], changed, good[None])
+    values = jnp.where(good, setting.values(q), jnp.nan)
+    still = jnp.sum(q**2) == 0  # a length has no derivative there
+    change = jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, jnp.sum(q**2))))
+    return driven.with_leaves(which, values), values, points, jnp.where(good, change, jnp.nan), result
+
+
+def _outcome(branch: Any, walked: Array, end: Array, way: Array, goal: Array, setting: _Setting) -> Any:
+    k, free = setting.size.size, setting.which.size
+    values = jax.vmap(setting.values)(branch.y[:, k : k + free])
+    least = jnp.asarray([0.0 if name in ("mass_ratio", "amplitude", "damping") else -jnp.inf for name in LEAVES])
+    strict = jnp.asarray([name in ("mass_ratio", "amplitude") for name in LEAVES])[setting.which]
+    least = least[setting.which]
+    allowed = jnp.all((values > least) | ((values == least) & ~strict), axis=1)
+    allowed = allowed & (branch.y[:, k // 2] > 0)
+    turned = jnp.any(turning(branch.slope) & walked[1:])
+
+    f, jacobian = jax.jacfwd(lambda v: (_Prescribed()(v, goal, setting),) * 2, has_aux=True)(end)[::-1]
+    n = k - 1
+    tolerance = PRECISE * jnp.append(jnp.full(n, setting.driven.amplitude), jnp.ones(2))
+    met = jnp.all(jnp.abs(f[: n + 2]) <= tolerance)
+    change = jnp.linalg.solve(jacobian, jnp.zeros((end.size, 2)).at[n, 0].set(1.0).at[n + 1, 1].set(1.0))
+    loose = jnp.linalg.norm(change[: k + free])
+
+    arrived = (branch.result == RESULTS.successful) & (branch.parameter[jnp.maximum(branch.count - 1, 0)] >= way)
+    result = RESULTS.where(arrived & met, RESULTS.successful, RESULTS.unreachable)
+    result = RESULTS.where(loose < CONDITION, result, RESULTS.singular_design)
+    result = RESULTS.where(turned & (free > 1), RESULTS.unreachable, result)
+    result = RESULTS.where(branch.result == RESULTS.out_of_points, RESULTS.out_of_steps, result)
+    result = RESULTS.where(
+        (branch.result == RESULTS.stuck) | (branch.result == RESULTS.no_start), RESULTS.no_path, result
+    )
+    return RESULTS.where(jnp.all(allowed | ~walked), result, RESULTS.out_of_bounds)

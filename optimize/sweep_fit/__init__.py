@@ -1,0 +1,1 @@
+"""Coefficients of oscillators from frequency sweeps, up and down."""
