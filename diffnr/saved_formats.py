@@ -17,6 +17,7 @@ Fields = dict[str, Any]
 
 CLASSES: dict[str, str] = {
     "diffnr.ENDINGS": "diffnr.RESULTS",
+    "diffnr.tcmt.KerrLoss": "diffnr.tcmt.TwoPhotonLoss",
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
@@ -24,6 +25,7 @@ CLASSES: dict[str, str] = {
 
 FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OrbitBranch": {"ending": "result"},
+    "diffnr.tcmt.Stability": {"unique": "unique_response"},
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
     "optimize.ReciprocityLocus": {"ending": "result"},
@@ -31,7 +33,31 @@ FIELDS: dict[str, dict[str, str]] = {
 }
 """`{class of today: {field of then: field of today}}`."""
 
-CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {}
+
+def _with_terms(fields: Fields) -> Fields:
+    """A coupled-mode model whose ideal couplings stood among its losses."""
+    loss = fields["loss"]
+    if isinstance(loss, tuple):
+        terms = tuple(law for law in loss if _is_term(law))
+        return {**fields, "loss": tuple(law for law in loss if not _is_term(law)), "terms": terms}
+    return {**fields, "loss": () if _is_term(loss) else loss, "terms": loss if _is_term(loss) else ()}
+
+
+def _is_term(law: Any) -> bool:
+    return not (hasattr(law, "rate") or type(law).__name__ == "NonlocalLoss")
+
+
+def _of_standard_deviation(fields: Fields) -> Fields:
+    """A pulse whose width was the time after which its amplitude has fallen to 1/e."""
+    return {**fields, "width": fields["width"] / 2**0.5}
+
+
+CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "diffnr.tcmt.CoupledModes": _with_terms,
+    "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
+    "diffnr.tcmt.PassiveModes": _with_terms,
+    "diffnr.tcmt.TwoResonators": _with_terms,
+}
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
 MEMBERS: dict[str, dict[str, str]] = {
