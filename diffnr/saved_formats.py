@@ -16,16 +16,32 @@ PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.pl
 Fields = dict[str, Any]
 
 CLASSES: dict[str, str] = {
+    "diffrax._solution.RESULTS": "diffnr.RESULTS",
+    "diffnr.duffing.SteadyState": "diffnr.duffing.SettledOrbit",
+    "diffnr.duffing.Transient": "diffnr.duffing.Motion",
     "diffnr.ENDINGS": "diffnr.RESULTS",
     "diffnr.tcmt.KerrLoss": "diffnr.tcmt.TwoPhotonLoss",
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
+    "diffnr.fdtd.AbstractEnd": "diffnr.fdtd.AbstractBoundary",
+    "diffnr.fdtd.Ends": "diffnr.fdtd.Boundaries",
+    "diffnr.fdtd.Fade": "diffnr.fdtd.Absorption",
+    "diffnr.fdtd.Impedance": "diffnr.fdtd.SurfaceImpedance",
 }
 
 FIELDS: dict[str, dict[str, str]] = {
+    "diffnr.duffing.OneHarmonicRestoration": {"value": "ratio"},
     "diffnr.duffing.OrbitBranch": {"ending": "result"},
     "diffnr.tcmt.Stability": {"unique": "unique_response"},
+    "diffnr.fdtd.Scene": {"carriers": "drude_weight", "ends": "boundaries"},
+    "diffnr.fdtd.Update": {
+        "carriers": "drude_gain",
+        "fade": "absorption",
+        "phase": "bloch_factor",
+        "reach": "light_step",
+        "turn": "rotation",
+    },
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
     "optimize.ReciprocityLocus": {"ending": "result"},
@@ -57,10 +73,18 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
     "diffnr.tcmt.PassiveModes": _with_terms,
     "diffnr.tcmt.TwoResonators": _with_terms,
+    # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
+    "diffnr.fdtd.Update": lambda fields: {"scene": None, **fields},
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
 MEMBERS: dict[str, dict[str, str]] = {
+    "diffrax._solution.RESULTS": {
+        "dt_min_reached": "step_too_small",
+        "internal_error": "nonfinite",
+        "nonlinear_divergence": "nonfinite",
+        "singular": "nonfinite",
+    },
     "diffnr.continuation.ENDINGS": {"arrived": "successful"},
     "optimize.phase_design.OUTCOMES": {"singular": "singular_design", "stuck": "no_path"},
     "optimize.phase_locus.ENDINGS": {"arrived": "successful", "still": "at_zero_frequency"},
