@@ -304,10 +304,10 @@ def test_a_frequency_that_the_cells_do_not_resolve_is_refused() -> None:
     asked = {"sources": [(functional("hz", 1), 1.0)]}
     assert frequency(update, 0.999 * limit, **asked).message == "The solve converged."
     with pytest.raises(
-        ValueError, match="^Argument omega must leave at least 6 cells a wavelength .* of 2 µm, but was"
+        ValueError, match=r"^Argument omega must leave at least 6 cells a wavelength .* of 2 µm, but was"
     ):
         frequency(update, 1.001 * limit, **asked)
-    with pytest.raises(ValueError, match="^Argument omega must be below π over the step, .* rad/s, but was"):
+    with pytest.raises(ValueError, match=r"^Argument omega must be below π over the step, .* rad/s, but was"):
         frequency(update, np.pi / float(update.step), **asked)
 
 

@@ -164,7 +164,7 @@ def test_plasma_oscillates_at_its_frequencies() -> None:
 
     start = tuple(jnp.asarray(v) for v in (1.0, 0.0, 0.0, 0.0))
     _, turning = lax.scan(advance, start, None, length=2**15)
-    # Ex + iEy turns as e^{iωt} with ω² − ω_c ω − ω_p² = 0, the zeros of ε1 ± ε2; which one is the faster tells ω_c's sign.
+    # Ex + iEy turns as e^{iωt} with ω² − ω_c ω − ω_p² = 0, the zeros of ε1 ± ε2; which is the faster tells ω_c's sign.
     for sign in (1, -1):
         exact = OMEGA_P * (np.sqrt(1 + bias**2 / 4) + sign * bias / 2)
         trace = turning if sign > 0 else jnp.conj(turning)

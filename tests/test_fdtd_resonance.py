@@ -240,7 +240,7 @@ def test_modes_that_do_not_arrive_are_nan_and_said() -> None:
     few = _resonances(update, jnp.asarray(1.9 * THZ), 2, 1)
     assert few.count == 0
     assert all(np.all(np.isnan(part)) for part in (few.omega, few.gamma, few.fields.hz))
-    with pytest.raises(RuntimeError, match="^No resonance was found: .* raise max_steps"):
+    with pytest.raises(RuntimeError, match=r"^No resonance was found: .* raise max_steps"):
         resonances(update, 1.9 * THZ, 2, max_steps=1)
     said = resonances(update, 1.9 * THZ, 2, max_steps=1, throw=False)
     assert not said.converged
