@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from diffnr.results import RESULTS
+
 FORMAT = 2
 PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot", "optimize")
 
@@ -75,6 +77,17 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.tcmt.TwoResonators": _with_terms,
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Update": lambda fields: {"scene": None, **fields},
+    # These answers had no result: what was not raised had succeeded.
+    **dict.fromkeys(
+        (
+            "diffnr.fdtd.GuideModes",
+            "diffnr.fdtd.Recording",
+            "diffnr.fdtd.Resonances",
+            "diffnr.fdtd.RingDown",
+            "diffnr.fdtd.SteadyField",
+        ),
+        lambda fields: {"result": RESULTS.successful, **fields},
+    ),
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
