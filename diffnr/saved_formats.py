@@ -10,15 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
+from diffnr.results import RESULTS
+
 FORMAT = 2
 PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot", "optimize")
 
 Fields = dict[str, Any]
 
 CLASSES: dict[str, str] = {
+    "diffnr.duffing.Family": "diffnr.duffing.DrivenOscillators",
     "diffnr.duffing.SteadyState": "diffnr.duffing.SettledOrbit",
     "diffnr.duffing.Transient": "diffnr.duffing.Motion",
     "diffnr.ENDINGS": "diffnr.RESULTS",
+    "diffrax._solution.RESULTS": "diffnr.RESULTS",
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
@@ -26,7 +32,7 @@ CLASSES: dict[str, str] = {
 
 FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OneHarmonicRestoration": {"value": "ratio"},
-    "diffnr.duffing.OrbitBranch": {"ending": "result"},
+    "diffnr.duffing.OrbitBranch": {"ending": "result", "family": "driven"},
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
     "optimize.ReciprocityLocus": {"ending": "result"},
@@ -34,11 +40,25 @@ FIELDS: dict[str, dict[str, str]] = {
 }
 """`{class of today: {field of then: field of today}}`."""
 
-CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {}
+
+def _with_result(finished: Callable[[Fields], Any], failure: Any) -> Callable[[Fields], Fields]:
+    """Adds the `result` that answers of format 1 did not have."""
+
+    def converted(fields: Fields) -> Fields:
+        return {**fields, "result": RESULTS.where(jnp.asarray(finished(fields)), RESULTS.successful, failure)}
+
+    return converted
+
+
+CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "diffnr.duffing.OneHarmonicRestoration": _with_result(lambda f: jnp.isfinite(f["ratio"]), RESULTS.no_resonance),
+    "diffnr.duffing.SettledOrbit": _with_result(lambda f: f["drift"] < 1e-4, RESULTS.not_settled),
+}
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
 MEMBERS: dict[str, dict[str, str]] = {
     "diffnr.continuation.ENDINGS": {"arrived": "successful"},
+    "diffrax._solution.RESULTS": {"dt_min_reached": "step_too_small"},
     "optimize.phase_design.OUTCOMES": {"singular": "singular_design", "stuck": "no_path"},
     "optimize.phase_locus.ENDINGS": {"arrived": "successful", "still": "at_zero_frequency"},
     "optimize.reciprocity.OUTCOMES": {"not_converged": "not_restored", "singular": "double_root"},
