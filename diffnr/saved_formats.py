@@ -28,11 +28,23 @@ CLASSES: dict[str, str] = {
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
+    "diffnr.fdtd.AbstractEnd": "diffnr.fdtd.AbstractBoundary",
+    "diffnr.fdtd.Ends": "diffnr.fdtd.Boundaries",
+    "diffnr.fdtd.Fade": "diffnr.fdtd.Absorption",
+    "diffnr.fdtd.Impedance": "diffnr.fdtd.SurfaceImpedance",
 }
 
 FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OneHarmonicRestoration": {"value": "ratio"},
     "diffnr.duffing.OrbitBranch": {"ending": "result", "family": "driven"},
+    "diffnr.fdtd.Scene": {"carriers": "drude_weight", "ends": "boundaries"},
+    "diffnr.fdtd.Update": {
+        "carriers": "drude_gain",
+        "fade": "absorption",
+        "phase": "bloch_factor",
+        "reach": "light_step",
+        "turn": "rotation",
+    },
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
     "optimize.ReciprocityLocus": {"ending": "result"},
@@ -41,11 +53,12 @@ FIELDS: dict[str, dict[str, str]] = {
 """`{class of today: {field of then: field of today}}`."""
 
 
-def _with_result(finished: Callable[[Fields], Any], failure: Any) -> Callable[[Fields], Fields]:
-    """Adds the `result` that answers of format 1 did not have."""
+def _with_result(succeeded: Callable[[Fields], Any], failure: Any) -> Callable[[Fields], Fields]:
+    """Adds the `result` that an answer of format 1 did not have."""
 
     def converted(fields: Fields) -> Fields:
-        return {**fields, "result": RESULTS.where(jnp.asarray(finished(fields)), RESULTS.successful, failure)}
+        good = jnp.asarray(succeeded(fields))
+        return {**fields, "result": RESULTS.where(good, RESULTS.successful, failure)}
 
     return converted
 
@@ -53,6 +66,9 @@ def _with_result(finished: Callable[[Fields], Any], failure: Any) -> Callable[[F
 CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.duffing.OneHarmonicRestoration": _with_result(lambda f: jnp.isfinite(f["ratio"]), RESULTS.no_resonance),
     "diffnr.duffing.SettledOrbit": _with_result(lambda f: f["drift"] < 1e-4, RESULTS.not_settled),
+    # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
+    "diffnr.fdtd.Update": lambda fields: {"scene": None, **fields},
+    "optimize.OscillatorFit": _with_result(lambda f: f.pop("converged"), RESULTS.max_steps_reached),
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
