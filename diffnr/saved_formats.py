@@ -17,13 +17,17 @@ Fields = dict[str, Any]
 
 CLASSES: dict[str, str] = {
     "diffnr.ENDINGS": "diffnr.RESULTS",
+    "optimize.ActiveModes": "optimize.ActiveResponse",
     "optimize.OUTCOMES": "diffnr.RESULTS",
+    "optimize.PassiveModes": "optimize.PassiveResponse",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
 }
 
 FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OrbitBranch": {"ending": "result"},
+    "optimize.Design": {"value": "objective"},
+    "optimize.Minimum": {"value": "objective"},
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
     "optimize.ReciprocityLocus": {"ending": "result"},
@@ -31,7 +35,25 @@ FIELDS: dict[str, dict[str, str]] = {
 }
 """`{class of today: {field of then: field of today}}`."""
 
-CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {}
+
+def _result_of_converged(fields: Fields) -> Fields:
+    """Fits told whether they converged, and not why if they did not."""
+    from diffnr.results import RESULTS
+
+    converged = fields.pop("converged")
+    return {**fields, "result": RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)}
+
+
+def _history_of_objectives(fields: Fields) -> Fields:
+    history = {"objective" if name == "value" else name: rows for name, rows in fields["history"].items()}
+    return {**fields, "history": history}
+
+
+CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "optimize.Fit": _result_of_converged,
+    "optimize.Minimum": _history_of_objectives,
+    "optimize.ModeFit": _result_of_converged,
+}
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
 MEMBERS: dict[str, dict[str, str]] = {
