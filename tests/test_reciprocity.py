@@ -70,7 +70,7 @@ def test_equal_norm_is_the_papers_point(case, ratio, omega, norm) -> None:
 def test_equal_norm_says_where_it_is_singular() -> None:
     r = restored(*CASES[1], at="equal_norm")
     assert not bool(r.converged)
-    assert r.result == RESULTS.singular
+    assert r.result == RESULTS.double_root
     assert float(r.condition) > 1e6
     assert "double root" in r.message
 
