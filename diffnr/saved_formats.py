@@ -30,7 +30,9 @@ CLASSES: dict[str, str] = {
     "diffnr.duffing.Transient": "diffnr.duffing.Motion",
     "diffnr.ENDINGS": "diffnr.RESULTS",
     "diffrax._solution.RESULTS": "diffnr.RESULTS",
+    "optimize.ActiveModes": "optimize.ActiveResponse",
     "optimize.OUTCOMES": "diffnr.RESULTS",
+    "optimize.PassiveModes": "optimize.PassiveResponse",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
     "diffnr.fdtd.AbstractEnd": "diffnr.fdtd.AbstractBoundary",
@@ -52,6 +54,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "reach": "light_step",
         "turn": "rotation",
     },
+    "optimize.Design": {"value": "objective"},
+    "optimize.Minimum": {"value": "objective"},
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
     "optimize.ReciprocityLocus": {"ending": "result"},
@@ -112,6 +116,23 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Update": lambda fields: {"scene": None, **fields},
     "optimize.OscillatorFit": _with_result(lambda f: f.pop("converged"), RESULTS.max_steps_reached),
+def _result_of_converged(fields: Fields) -> Fields:
+    """Fits told whether they converged, and not why if they did not."""
+    from diffnr.results import RESULTS
+
+    converged = fields.pop("converged")
+    return {**fields, "result": RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)}
+
+
+def _history_of_objectives(fields: Fields) -> Fields:
+    history = {"objective" if name == "value" else name: rows for name, rows in fields["history"].items()}
+    return {**fields, "history": history}
+
+
+CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "optimize.Fit": _result_of_converged,
+    "optimize.Minimum": _history_of_objectives,
+    "optimize.ModeFit": _result_of_converged,
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
