@@ -43,6 +43,8 @@ def described(value: Any) -> str:
     if isinstance(value, (jax.Array, np.ndarray)):
         if value.size == 0:
             return f"an array of shape {value.shape}"
+        if value.ndim == 0 and value.dtype.kind in "iufc":
+            return f"{value.item():.6g}"
         text = np.array2string(np.asarray(value), precision=6, separator=", ", threshold=20)
         return " ".join(text.split()).removesuffix(".")
     if isinstance(value, (np.dtype, os.PathLike)):

@@ -67,12 +67,11 @@ def scene(
 
     scale, lines, legend = _scale(unit), as_flag(lines, "lines"), as_flag(legend, "legend")
     _require_scene(scene)
-    listed = as_list(sources, "sources", "be a list of Functional, or of pairs of one and a waveform")
-    functionals = [pair[0] if isinstance(pair, (tuple, list)) and pair else pair for pair in listed]
+    must = "be a list of Functional, or of pairs of one and a waveform"
+    listed = as_list(sources, "sources", must)
+    functionals: list[Any] = [pair[0] if isinstance(pair, (tuple, list)) and pair else pair for pair in listed]
     for functional in functionals:
-        require_instance(
-            functional, "sources", Functional, "be a list of Functional, or of pairs of one and a waveform"
-        )
+        require_instance(functional, "sources", Functional, must)
         require_on_grid("sources", functional, scene.grid)
     probes = as_probes(probes, scene.grid)
     ax = axes_or_new(ax)
