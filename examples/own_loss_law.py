@@ -84,7 +84,7 @@ def compute(small: bool = False) -> Responses:
     strength = jnp.array(STRENGTH)
     response = jax.jit(jax.vmap(lambda p: respond(ThreePhotonLoss(strength, 0), p).s))(power)
     transmission = jnp.abs(jnp.stack([response[:, 1, 0], response[:, 0, 1]], axis=1)) ** 2
-    laws = {"three photons": ThreePhotonLoss, "two photons": tcmt.KerrLoss}
+    laws = {"three photons": ThreePhotonLoss, "two photons": tcmt.TwoPhotonLoss}
     levels = {
         name: jax.jit(jax.vmap(lambda p, law=law: isolation(strength, p, law)))(power) for name, law in laws.items()
     }
