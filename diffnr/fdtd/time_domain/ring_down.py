@@ -107,11 +107,11 @@ def ring_down(
     # A power of two, so that nothing is rounded by it.
     scale = 2.0 ** np.floor(np.log2(largest))
     thinned = thinned / scale
-    turns = _pencil(thinned, share)
+    factors = _pencil(thinned, share)
     # What would grow beyond all numbers within the traces is no line of them.
-    turns = turns[thinned.shape[1] * np.log(np.maximum(np.abs(turns), 1e-300)) < 600]
-    rates = np.log(turns) / (every * spacing)  # iω − γ, from the band's middle
-    amplitudes = _amplitudes(thinned, turns)
+    factors = factors[thinned.shape[1] * np.log(np.maximum(np.abs(factors), 1e-300)) < 600]
+    rates = np.log(factors) / (every * spacing)  # iω − γ, from the band's middle
+    amplitudes = _amplitudes(thinned, factors)
     # What the filter did to each line.
     amplitudes = scale * amplitudes / (filtered @ np.exp(np.outer(np.arange(filtered.size), rates * spacing)))
     inside = np.abs(rates.imag) <= width / 2
@@ -147,10 +147,10 @@ def _pencil(data: np.ndarray, tolerance: float) -> np.ndarray:
     return np.conj(np.linalg.eigvals(shift))
 
 
-def _amplitudes(data: np.ndarray, turns: np.ndarray) -> np.ndarray:
+def _amplitudes(data: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """By least squares under a smooth window, so that what is no line, far from the band, does not leak into it."""
     count = data.shape[1]
-    powers = turns ** np.arange(count)[:, None]
+    powers = factors ** np.arange(count)[:, None]
     # Scaled, so that what grows by round-off does not overflow.
     scale = np.max(np.abs(powers), axis=0)
     window = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 4
