@@ -85,6 +85,7 @@ class Functional(eqx.Module):
         (px, lx), (py, _) = _known_points(grid, component)
         profile = as_real(profile, "profile")
         require(profile.shape == py.shape, "profile", f"have shape {py.shape}", f"of shape {profile.shape}")
+        require_finite("profile", profile)
         i = nearest(grid.x, x, "x", px)
         return cls(component, (i, 0), (profile / lx[i])[None, :])
 

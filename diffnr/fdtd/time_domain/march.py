@@ -141,10 +141,10 @@ def _nested(advance: Callable, state: Any, items: Any, count: int, inner: int, l
     """A scan, as scans of scans of which each keeps only where it began."""
     block = inner ** (levels - 1)
     whole = count // block
-    if levels == 1 or whole == 0:
-        return (
-            lax.scan(advance, state, items) if levels == 1 else _nested(advance, state, items, count, inner, levels - 1)
-        )
+    if levels == 1:
+        return lax.scan(advance, state, items)
+    if whole == 0:
+        return _nested(advance, state, items, count, inner, levels - 1)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def stretch(state: Any, items: Any) -> tuple[Any, Any]:
