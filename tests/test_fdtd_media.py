@@ -77,7 +77,7 @@ def test_scenes_average_over_cells() -> None:
     eps = 2 * (1 - share) + 15.6 * share
     eps[3, 3] = 1
     np.testing.assert_allclose(scene.eps, eps)
-    np.testing.assert_allclose(scene.carriers, 15.6 * OMEGA_P**2 * share)
+    np.testing.assert_allclose(scene.drude_weight, 15.6 * OMEGA_P**2 * share)
     assert scene.motion == -5e-3 * OMEGA_P - 0.25j * OMEGA_P
     assert np.argwhere(scene.metal).tolist() == [[3, 3]]
     # A second medium of carriers: each has its own motion where it covers most.

@@ -67,7 +67,7 @@ def test_locus_of_the_cubic_ratio(amplitude, resonance, highest, ratio, norm) ->
     closed = [
         duffing.one_harmonic_restoration(
             nr.replace(PAIR, {"mass_ratio": mass}), amplitude=amplitude, free="cubic_ratio", resonance=resonance
-        ).value
+        ).ratio
         for mass in found.along
     ]
     np.testing.assert_allclose(found.value, closed, rtol=2e-2)
@@ -81,7 +81,7 @@ def test_derivatives_of_a_locus() -> None:
     def numbers(u):
         found = reciprocity_locus(
             nr.replace(PAIR, {"damping": u[0]}), amplitude=0.15, along="mass_ratio", bounds=(1.2, u[1]),
-            free="stiffness_ratio", resonance=0, points=3, harmonics=5,
+            free="stiffness_ratio", resonance=0, points=3, num_harmonics=5,
         )  # fmt: skip
         return jnp.stack([found.value, found.omega, found.reciprocity_norm])
 

@@ -35,7 +35,7 @@ RESTORE: Schema = {
     "free": Key(choice(*RATIOS), True),
     "resonance": Key(whole(0, 1), True),
     "at": Key(choice(*AT)),
-    "harmonics": Key(whole(1, 1_000)),
+    "num_harmonics": Key(whole(1, 1_000)),
     "max_steps": Key(whole(1, 1_000_000)),
 }
 LOCUS: Schema = {"along": Key(choice(*RATIOS), True), "bounds": Key(rising(), True), "points": Key(whole(2, 100_000))}
@@ -82,8 +82,6 @@ def read_task(path: Path) -> RestorationTask:
         arguments = read_table(tables["restore"], "[restore]", RESTORE)
         locus = _read_locus(tables["locus"], arguments["free"]) if "locus" in tables else None
         figure = read_table(tables.get("figure", {}), "[figure]", FIGURE)
-        if "band" in figure:
-            figure["omega"] = figure.pop("band")
         return RestorationTask(path.stem, text, pair, arguments, locus, figure)
 
 

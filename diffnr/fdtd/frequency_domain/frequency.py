@@ -12,8 +12,7 @@ from jaxtyping import Array, Complex, Inexact
 
 from diffnr.checks import Numbers, as_inexact, is_concrete, require, require_finite
 from diffnr.fdtd.frequency_domain.direct_solve import Edges, steady_edges
-from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, turn_of
-from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, step_factor
 from diffnr.fdtd.time_domain.functional import Functional, require_on_grid
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 
@@ -30,7 +29,6 @@ class SteadyField(eqx.Module):
 
 
 def frequency(
-    scene: Scene,
     update: Update,
     omega: Numbers,
     *,
@@ -46,7 +44,7 @@ def frequency(
 
     **Arguments:**
 
-    - `scene`, `update`: `Update.of(scene)`.
+    - `update`: `Update.of(scene)`.
     - `omega`: [], rad/s, with a positive real part; a complex one, with e^{−Im ω t}, is allowed.
     - `sources`: pairs of a functional and its strength s, [] real or complex.
     - `probes`: functionals.
@@ -68,9 +66,9 @@ def frequency(
     require(not is_concrete(omega) or complex(omega).real > 0, "omega", "have a positive real part", omega)
     for name, functionals in (("sources", [source for source, _ in sources]), ("probes", probes)):
         for functional in functionals:
-            require_on_grid(name, functional, scene.grid)
+            require_on_grid(name, functional, update.scene.grid)
     driven = tuple((source, as_inexact(strength)) for source, strength in sources)
-    found = _frequency(scene, update, omega, driven, tuple(probes))
+    found = _frequency(update, omega, driven, tuple(probes))
     if is_concrete(found) and not bool(jnp.all(jnp.isfinite(found.fields.ex))):
         raise FloatingPointError(
             f"The field at omega = {complex(omega):.10g} rad/s is not finite: look for a resonance without loss at "
@@ -131,20 +129,19 @@ def _turns(update: Update, omega: Numbers) -> tuple[Array, Array]:
     """ω and z in the precision of the step."""
     omega = as_inexact(omega)
     omega = omega.astype(jnp.result_type(omega.dtype, update.ex.dtype))
-    return omega, turn_of(update, omega).astype(jnp.result_type(update.ex.dtype, jnp.complex64))
+    return omega, step_factor(update, omega).astype(jnp.result_type(update.ex.dtype, jnp.complex64))
 
 
 @eqx.filter_jit
 def _frequency(
-    scene: Scene,
     update: Update,
     omega: Array,
     sources: tuple[tuple[Functional, Array], ...],
     probes: tuple[Functional, ...],
 ) -> SteadyField:
-    nx, ny = update.carriers.shape
+    nx, ny = update.shape
     dtype = jnp.result_type(update.ex.dtype, jnp.complex64)
-    none = update.still()._replace(
+    none = update.zero_fields()._replace(
         ex=jnp.zeros((nx, ny + 1), dtype), ey=jnp.zeros((nx + 1, ny), dtype), hz=jnp.zeros((nx, ny), dtype)
     )
     # E is driven half a step later than Hz.
@@ -154,5 +151,5 @@ def _frequency(
         added = source.drive(update, added, strength * (1.0 if source.component == "hz" else late))
     magnetic = any(source.component == "hz" for source, _ in sources)
     fields = solve(update, omega, added.ex, added.ey, added.hz if magnetic else None)
-    readings = [probe.read(scene.grid, fields) for probe in probes]
+    readings = [probe.read(update.scene.grid, fields) for probe in probes]
     return SteadyField(fields, jnp.stack(readings) if probes else jnp.zeros((0,), dtype), omega)

@@ -26,10 +26,9 @@ from diffnr.fdtd.frequency_domain.direct_solve import (
     split,
 )
 from diffnr.fdtd.frequency_domain.frequency import phasors
-from diffnr.fdtd.frequency_domain.harmonic_step import turn_of
+from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
 from diffnr.fdtd.frequency_domain.smooth_currents import ROUGH, SmoothCurrents, curls, roughness
 from diffnr.fdtd.lines import AbstractLines
-from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update, energy
 from diffnr.root import frozen
 
@@ -60,7 +59,7 @@ class Resonances(AbstractLines):
     valid: Bool[Array, " mode"]
 
 
-def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1, *, max_steps: int = 20) -> Resonances:
+def resonances(update: Update, omega: Numbers, num_modes: int = 1, *, max_steps: int = 20) -> Resonances:
     """The resonances nearest to a frequency.
 
         M(e^{iωΔt}) x = 0,    yᵀ M = 0,    ω ← ω − yᵀMx/(yᵀ M′ x),   x ← M⁻¹M′x,   y ← M⁻ᵀM′ᵀy
@@ -72,7 +71,7 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
 
     **Arguments:**
 
-    - `scene`, `update`: `Update.of(scene)`, in float64.
+    - `update`: `Update.of(scene)`, in float64.
     - `omega`: [], the guess in rad/s, real or complex (Im ω = γ). It carries no derivative.
     - `num_modes`: how many, static: those nearest to the guess by the linear problem. Open ends have modes of their
       own, of low Q: look at `q`. `max_steps`: of each mode's iteration.
@@ -98,7 +97,7 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
     require(whole, "num_modes", "be an integer of at least 1", repr(num_modes))
     must = "be in float64 (jax.config.update('jax_enable_x64', True), and build the scene anew)"
     require(update.ex.dtype == jnp.float64, "update", must, update.ex.dtype)
-    found = _resonances(scene, update, guess, num_modes, max_steps)
+    found = _resonances(update, guess, num_modes, max_steps)
     if is_concrete(found) and not bool(jnp.any(found.valid)):
         raise RuntimeError(
             f"No resonance was found from omega = {complex(guess):.10g} rad/s: the iteration did not arrive in "
@@ -108,14 +107,14 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
 
 
 @eqx.filter_jit
-def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_steps: int) -> Resonances:
-    still, guess = frozen(update), lax.stop_gradient(guess).astype(jnp.complex128)
+def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) -> Resonances:
+    fixed, guess = frozen(update), lax.stop_gradient(guess).astype(jnp.complex128)
     pattern = pattern_of(update)
     size = pattern.order.size
 
     def pair(omega: Array) -> tuple[Array, Array]:
         """The entries of M and of dM/dω."""
-        entries = lambda omega: entries_of(lambda e: operator(still, turn_of(still, omega), e), still)  # noqa: E731
+        entries = lambda omega: entries_of(lambda e: operator(fixed, step_factor(fixed, omega), e), fixed)  # noqa: E731
         return jax.jvp(entries, (omega,), (jnp.ones_like(omega),))
 
     def called(function: Any, shapes: Any, *arguments: Any) -> Any:
@@ -142,9 +141,9 @@ def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_
     nearest = functools.partial(_nearest, num_modes)
     aside = guess - 1j * ASIDE * guess.real if update.has_carriers else guess
     shape = (num_modes,), (num_modes, size)
-    away, vectors = called(nearest, shape, *pair(aside), guess - aside, still.carriers, *curls(still))
+    away, vectors = called(nearest, shape, *pair(aside), guess - aside, fixed.drude_gain, *curls(fixed))
     omegas, x, y, change = lax.map(refine, (aside + away, vectors))
-    resolved = jax.vmap(lambda x: roughness(*split(x, update), still.carriers) <= ROUGH)(x)
+    resolved = jax.vmap(lambda x: roughness(*split(x, update), fixed.drude_gain) <= ROUGH)(x)
     arrived = jnp.isfinite(omegas) & (change < 1e-9 * jnp.abs(omegas)) & _are_new(x) & resolved
     distance = jnp.where(arrived, jnp.abs(omegas - guess), jnp.inf)
     omegas, x, y, arrived = (part[jnp.argsort(distance)] for part in (omegas, x, y, arrived))
@@ -154,8 +153,8 @@ def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_
     omegas, x, y = jnp.where(arrived, omegas, guess), jnp.where(ones, x, 1.0), jnp.where(ones, y, 0.0)
 
     def finish(omega: Array, x: Array, y: Array) -> tuple[Array, Fields, Edges]:
-        fields, scale = _of_unit_energy(scene, still, omega, split(x, update))
-        rest = operator(update, turn_of(update, omega), split(x * scale, update))
+        fields, scale = _of_unit_energy(fixed, omega, split(x, update))
+        rest = operator(update, step_factor(update, omega), split(x * scale, update))
         return omega - jnp.sum(y / scale * flat(rest)), fields, split(y / scale, update)
 
     # One after another: vmap would make XLA keep all of them at once.
@@ -165,7 +164,7 @@ def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_
     return Resonances(none(values.real), none(values.imag), lax.stop_gradient(fields), lax.stop_gradient(left), arrived)
 
 
-def _of_unit_energy(scene: Scene, update: Update, omega: Array, edges: Edges) -> tuple[Fields, Array]:
+def _of_unit_energy(update: Update, omega: Array, edges: Edges) -> tuple[Fields, Array]:
     """The fields with a mean energy of 1 J/m, and by what they were multiplied."""
     fields = phasors(update, omega, edges)
     back = jnp.exp(-0.5j * omega * update.step)
@@ -173,7 +172,7 @@ def _of_unit_energy(scene: Scene, update: Update, omega: Array, edges: Edges) ->
     if fields.memory is not None:
         state = state._replace(memory=tuple((m * back, e) for m, e in fields.memory))
     # Of complex fields `energy` is that of their real and imaginary parts together, twice the mean.
-    stored = energy(frozen(scene), update, state) / 2
+    stored = energy(update, state) / 2
     largest = fields.hz.ravel()[jnp.argmax(jnp.abs(fields.hz))]
     scale = jnp.abs(largest) / largest / jnp.sqrt(stored)
     return jax.tree_util.tree_map(lambda field: field * scale, fields), scale
@@ -196,7 +195,7 @@ def _nearest(
     """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more."""
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
     currents = SmoothCurrents(pattern, *weights)
-    cells, size = currents.carriers.size, pattern.order.size
+    cells, size = currents.drude_gain.size, pattern.order.size
     away, vectors = np.full(num_modes, np.nan, complex), np.full((num_modes, size), np.nan, complex)
     start = currents.smooth(np.random.default_rng(0).normal(size=cells) + 0j)
     if not np.all(np.isfinite(inverse(currents.sources @ start))):

@@ -25,7 +25,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, turn_of
+from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, step_factor
 from diffnr.fdtd.scene.media import VACUUM
 from diffnr.fdtd.time_domain.leapfrog import Update
 
@@ -62,7 +62,7 @@ class Column(eqx.Module):
     @classmethod
     def of(cls, update: Update, dx: Float[Array, ""], dy: Float[Array, " y"], omega: Array) -> Column:
         """Of an update of `COLUMNS` equal columns."""
-        (nx, ny), z = update.carriers.shape, turn_of(update, omega)
+        (nx, ny), z = update.shape, step_factor(update, omega)
 
         def moved(u: Array) -> tuple[Array, Array]:
             ex = jnp.zeros((nx, ny + 1), z.dtype).at[MIDDLE].set(u[: ny + 1])

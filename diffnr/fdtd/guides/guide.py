@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 
 from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require
 from diffnr.fdtd.guides.column import COLUMNS, MIDDLE, Column, Cut, eigenpairs, polished, resolved
-from diffnr.fdtd.scene.boundaries import AbstractEnd, Ends
+from diffnr.fdtd.scene.boundaries import AbstractBoundary, Boundaries
 from diffnr.fdtd.scene.grid import Grid, nearest
 from diffnr.fdtd.scene.media import AbstractMedium
 from diffnr.fdtd.scene.scene import Rectangle, Scene
@@ -55,11 +55,11 @@ class CrossSection(eqx.Module):
             Scene(
                 grid=Grid(lines - lines[0], scene.grid.y),
                 eps=part(scene.eps),
-                carriers=part(scene.carriers),
+                drude_weight=part(scene.drude_weight),
                 motion=part(scene.motion),
                 metal=part(scene.metal),
                 sheets=tuple(map(part, scene.sheets)),
-                ends=Ends(bottom=scene.ends.bottom, top=scene.ends.top),
+                boundaries=Boundaries(bottom=scene.boundaries.bottom, top=scene.boundaries.top),
                 has_carriers=scene.has_carriers,
             )
         )
@@ -117,8 +117,8 @@ def layered_guide(
     layers: Sequence[tuple[Any, AbstractMedium]],
     cell: float | int,
     *,
-    bottom: AbstractEnd | None = None,
-    top: AbstractEnd | None = None,
+    bottom: AbstractBoundary | None = None,
+    top: AbstractBoundary | None = None,
 ) -> CrossSection:
     """A guide of layers across y, from the bottom up.
 
@@ -139,7 +139,7 @@ def layered_guide(
         (Rectangle([-jnp.inf, jnp.inf], jnp.stack([low, high])), medium)
         for low, high, (_, medium) in zip(faces[1:-1], faces[2:], layers[1:], strict=True)
     ]
-    return CrossSection(Scene.of(grid, layers[0][1], objects, Ends(bottom=bottom, top=top)))
+    return CrossSection(Scene.of(grid, layers[0][1], objects, Boundaries(bottom=bottom, top=top)))
 
 
 def _cells(thickness: Any, cell: float | int) -> int:
@@ -281,16 +281,16 @@ def require_uniform(scene: Scene, first: int, last: int, name: str) -> None:
         sizes = np.diff(np.asarray(lines)[first : last + 1])
         even = bool(np.ptp(sizes) <= 1e-6 * sizes[0])
         require(even, name, "lie where cells are equally wide along x", f"{place}, where they differ")
-    for cells in (scene.eps, scene.carriers, scene.motion, scene.metal, *scene.sheets):
+    for cells in (scene.eps, scene.drude_weight, scene.motion, scene.metal, *scene.sheets):
         if cells.ndim == 2 and is_concrete(cells):
             part = 1.0 * np.asarray(cells)[first:last]
             same = bool(np.all(np.abs(part - part[:1]) <= 1e-9 * np.max(np.abs(part))))
             require(same, name, "lie where the guide is uniform along x", f"{place}, where media change")
     with jax.ensure_compile_time_eval():
-        losses = scene.ends.losses(lines, scene.grid.y) if is_concrete(scene.grid, scene.ends) else None
+        losses = scene.boundaries.losses(lines, scene.grid.y) if is_concrete(scene.grid, scene.boundaries) else None
     if losses is not None and losses.x is not None:
         free = bool(np.all(np.asarray(losses.x[0])[first:last] == 0))
         require(free, name, "lie outside of the absorbers at left and right", f"{place}, inside of one")
-    for side, layer in scene.ends.matched():
+    for side, layer in scene.boundaries.matched():
         free = side in ("bottom", "top") or (first >= layer.cells if side == "left" else last <= count - layer.cells)
         require(free, name, "lie outside of the absorbers at left and right", f"{place}, inside of one")

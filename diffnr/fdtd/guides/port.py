@@ -150,7 +150,7 @@ def _weights(cut: Cut, line: int, update: Update) -> list[tuple[str, Array]]:
     """Of Ex and Ey, complex weights of functionals that add a cut in a step."""
     found = []
     for component, part in (("ex", cut.ex[None]), ("ey", jnp.stack([cut.before, cut.at]))):
-        gain = update.reach * Functional(component, (line - 1, 0), jnp.ones(part.shape)).gain(update)
+        gain = update.light_step * Functional(component, (line - 1, 0), jnp.ones(part.shape)).gain(update)
         found.append((component, jnp.where(gain > 0, part / jnp.where(gain > 0, gain, 1.0), 0.0)))
     return found
 

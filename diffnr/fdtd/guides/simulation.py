@@ -172,7 +172,7 @@ class _Solved(NamedTuple):
 
 def _solved(simulation: Simulation, omega: Array) -> _Solved:
     update, ports = simulation.update, simulation.ports
-    nx, ny = update.carriers.shape
+    nx, ny = update.shape
     waves = ports.waves(simulation.scene, update.step, omega)
     dtype = waves[0][0].launch.ex.dtype
     blank = jnp.zeros((nx, ny + 1), dtype), jnp.zeros((nx + 1, ny), dtype)
@@ -259,7 +259,7 @@ def _pulse_response(
         (line, name, rows) for line in lines for name, rows in (("ex", (line - 1, line)), ("ey", (line - 1, line + 1)))
     ]
     transforms = [FieldTransform(name, omegas, rows=rows, stride=stride) for _, name, rows in parts]
-    run = functools.partial(propagate, simulation.scene, update, sources=sources, transforms=transforms, progress=False)
+    run = functools.partial(propagate, update, sources=sources, transforms=transforms, progress=False)
     if simulation.steps is not None:
         sums = run(simulation.steps).transforms
     else:

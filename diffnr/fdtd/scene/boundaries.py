@@ -14,7 +14,7 @@ from diffnr.fdtd.scene.media import LIGHT
 SIDES = ("left", "right", "bottom", "top")
 
 
-class AbstractEnd(eqx.Module):
+class AbstractBoundary(eqx.Module):
     """What stands at one side of the grid; behind it is always a perfect conductor, unless it repeats the grid."""
 
     @abc.abstractmethod
@@ -22,7 +22,7 @@ class AbstractEnd(eqx.Module):
         """Raise unless the cells along its axis, of these sizes, have room for it."""
 
 
-class Sponge(AbstractEnd):
+class Sponge(AbstractBoundary):
     """An absorber for every medium, plasma in a magnetic field included: ∂/∂t → ∂/∂t + η on E, H *and* J,
 
         η = rate · (depth/thickness)^order,    so that a wave of group velocity v decays by e^{−∫ η dx/v}
@@ -65,7 +65,7 @@ class Sponge(AbstractEnd):
         return self.rate * jnp.clip(depth / self.thickness, 0.0, 1.0) ** self.order
 
 
-class MatchedLayer(AbstractEnd):
+class MatchedLayer(AbstractBoundary):
     """A convolutional perfectly matched layer, for dielectrics: ∂x → ∂x/s,  s = κ + σ/(α + iω),
 
     σ and κ − 1 rising as depth^order, α falling to 0 at the wall. It reflects far less than a sponge of its thickness.
@@ -127,7 +127,7 @@ class MatchedLayer(AbstractEnd):
         return 1 + (self.stretch - 1) * share**self.order, most * share**self.order, self.shift * most * (1 - share)
 
 
-class Bloch(AbstractEnd):
+class Bloch(AbstractBoundary):
     """The grid repeats along y: F(y + period) = F(y) e^{−i k period}. Stand it at both the bottom and the top.
 
     **Arguments:** `wavenumber`: k in rad/m; with None fields are periodic and real, otherwise complex.
@@ -146,16 +146,16 @@ class Bloch(AbstractEnd):
         return 1.0 if self.wavenumber is None else jnp.exp(-1j * self.wavenumber * period)
 
 
-class Ends(eqx.Module):
+class Boundaries(eqx.Module):
     """The four sides of the grid; None is a perfect conductor.
 
     **Raises:** `ValueError` for Bloch at one side only, or at left and right.
     """
 
-    left: AbstractEnd | None = None
-    right: AbstractEnd | None = None
-    bottom: AbstractEnd | None = None
-    top: AbstractEnd | None = None
+    left: AbstractBoundary | None = None
+    right: AbstractBoundary | None = None
+    bottom: AbstractBoundary | None = None
+    top: AbstractBoundary | None = None
 
     def __check_init__(self) -> None:
         both = isinstance(self.bottom, Bloch) == isinstance(self.top, Bloch)

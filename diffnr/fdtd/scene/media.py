@@ -156,7 +156,7 @@ class PerfectConductor(AbstractMetal):
         return jnp.where(unit == 1, jnp.asarray(complex(0.0, -np.inf)), 0.0)
 
 
-class Impedance(AbstractMetal):
+class SurfaceImpedance(AbstractMetal):
     """A metal on whose faces E = Z n×H, a sheet of resistance and inductance in series: Z = R + iωL.
 
     **Arguments:** `resistance`: R, Ω; `inductance`: L, H, positive. The default step of time falls with L, as the
@@ -181,7 +181,7 @@ class Impedance(AbstractMetal):
             require(bool(self.inductance > 0), "inductance", "be positive", self.inductance)
 
     @classmethod
-    def of_conductor(cls, sigma: ArrayLike, omega: ArrayLike) -> "Impedance":
+    def of_conductor(cls, sigma: ArrayLike, omega: ArrayLike) -> "SurfaceImpedance":
         """The wall of a conductor in which fields fall off within less than anything else changes:
 
             Z = √(iωµ0/(σ + iωε0)),    (1 + i) √(ωµ0/2σ) for good ones,    exact at ω and right in R and L near it

@@ -77,21 +77,21 @@ class Functional(eqx.Module):
     def drive(self, update: Update, fields: Fields, strength: Array) -> Fields:
         """The fields with w · strength · cΔt added, over ε∞ for E; for the half of the step that advances F."""
         field = getattr(fields, self.component)
-        weights = update.reach * self.weights * self.gain(update)
+        weights = update.light_step * self.weights * self.gain(update)
         added = field.at[self._block].add(jnp.tensordot(strength, weights, strength.ndim).astype(field.dtype))
-        if update.phase is not None and self.component == "ex":
+        if update.bloch_factor is not None and self.component == "ex":
             # The last line is the first of the next period.
-            added = added.at[:, -1].set(update.phase * added[:, 0])
+            added = added.at[:, -1].set(update.bloch_factor * added[:, 0])
         return fields._replace(**{self.component: added})
 
     def gain(self, update: Update) -> Array:
         """What the step does with a field's rate: 1/ε∞ for E, 0 where there is no field, less in a sponge."""
         if self.component == "hz":
-            gain = 1.0 if update.fade is None else update.fade.gain
-            return jnp.broadcast_to(gain, update.carriers.shape)[self._block]
+            gain = 1.0 if update.absorption is None else update.absorption.gain
+            return jnp.broadcast_to(gain, update.shape)[self._block]
         if self.component == "ey":
             return jnp.pad(update.ey, ((1, 1), (0, 0)))[self._block]
-        return jnp.pad(update.ex, ((0, 0), (1, 1) if update.phase is None else (0, 1)))[self._block]
+        return jnp.pad(update.ex, ((0, 0), (1, 1) if update.bloch_factor is None else (0, 1)))[self._block]
 
     @property
     def _block(self) -> tuple[slice, slice]:

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Inexact
 
-from diffnr.fdtd.scene.grid import Grid
 from diffnr.fdtd.time_domain.functional import Functional
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 from diffnr.fdtd.time_domain.transform import FieldTransform
@@ -32,7 +31,6 @@ class State(NamedTuple):
 class Task(eqx.Module):
     """The step, what drives it, and what is read after it."""
 
-    grid: Grid
     update: Update
     sources: tuple[Source, ...]
     probes: tuple[Functional, ...]
@@ -65,7 +63,9 @@ class Task(eqx.Module):
     def read(self, fields: Fields) -> Inexact[Array, " probe"]:
         """What the probes read."""
         nothing = jnp.zeros((0,), fields.hz.dtype)
-        return jnp.stack([probe.read(self.grid, fields) for probe in self.probes]) if self.probes else nothing
+        return (
+            jnp.stack([probe.read(self.update.scene.grid, fields) for probe in self.probes]) if self.probes else nothing
+        )
 
 
 def driven_step(update: Update, sources: tuple[Source, ...], fields: Fields, strengths: Any) -> Fields:

@@ -52,7 +52,6 @@ class Recording(eqx.Module):
 
 
 def propagate(
-    scene: Scene,
     update: Update,
     steps: int,
     *,
@@ -70,7 +69,7 @@ def propagate(
 
     **Arguments:**
 
-    - `scene`, `update`: `Update.of(scene)`. `steps`: how many.
+    - `update`: `Update.of(scene)`. `steps`: how many.
     - `sources`: pairs of a functional and its strength s(t), a function of the time in s (`Pulse`, `Tone`).
     - `probes`: functionals; `transforms`: parts of fields at given frequencies.
     - `fields`: to begin with, default zero; `begin`: the number of steps taken before, by which the sources' time goes
@@ -87,14 +86,15 @@ def propagate(
     and has what came before as `.recording`, as has the `KeyboardInterrupt` of a Ctrl-C.
     """
     require(isinstance(steps, int) and steps >= 1, "steps", "be an integer of at least 1", repr(steps))
+    scene = update.scene
     for name, functionals in (("sources", [source for source, _ in sources]), ("probes", probes)):
         for functional in functionals:
             require_on_grid(name, functional, scene.grid)
     for transform in transforms:
         transform.require_samples(update.step)
     _require_fine(scene, sources)
-    task = Task(scene.grid, update, tuple(sources), tuple(probes), tuple(transforms))
-    state = task.start(update.still() if fields is None else fields)
+    task = Task(update, tuple(sources), tuple(probes), tuple(transforms))
+    state = task.start(update.zero_fields() if fields is None else fields)
     if not is_concrete(task, state):
         state, traces = march_with_checkpoints(task, state, begin, steps, checkpoints)
         return _recording(task, state, traces, begin)
@@ -185,7 +185,7 @@ class _Run:
         where = "a wall, a layer or a transform"
         if bad is not None:
             i, j = np.argwhere(~np.isfinite(fields[bad]))[0]
-            cx, cy = self.task.grid.centres
+            cx, cy = self.task.update.scene.grid.centres
             x, y = float(cx[min(i, cx.size - 1)]), float(cy[min(j, cy.size - 1)])
             where = f"{bad} near x = {x:g} m, y = {y:g} m"
         raise FloatingPointError(
@@ -199,7 +199,9 @@ class _Run:
         places = [(f.component, f.corner) for f in (*(f for f, _ in self.task.sources), *self.task.probes)]
         parts = [(t.component, t.rows, t.columns, t.stride) for t in self.task.transforms]
         arrays = hashlib.sha256(repr((places, parts)).encode())
-        for leaf in jax.tree_util.tree_leaves(eqx.filter((self.task, self.state, strengths), eqx.is_array)):
+        # What 0.1 took in as well, in its order: of the scene the grid alone, since the step has all else.
+        task = eqx.tree_at(lambda task: task.update.scene, self.task, self.task.update.scene.grid)
+        for leaf in jax.tree_util.tree_leaves(eqx.filter((task, self.state, strengths), eqx.is_array)):
             arrays.update(np.asarray(leaf).tobytes())
         return {"kind": "fdtd.propagate", "begin": self.begin, "problem": arrays.hexdigest()}
 

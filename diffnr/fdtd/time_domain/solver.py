@@ -19,7 +19,7 @@ class Leapfrog(diffrax.AbstractSolver):
     """The same step as `propagate`'s as a solver, equal to round-off:
 
         solver = fdtd.Leapfrog(update, sources)
-        diffrax.diffeqsolve(solver.term, solver, 0.0, steps * update.step, update.step, update.still(),
+        diffrax.diffeqsolve(solver.term, solver, 0.0, steps * update.step, update.step, update.zero_fields(),
                             saveat=diffrax.SaveAt(ts=…), stepsize_controller=diffrax.ConstantStepSize())
 
     **Arguments:** `update`: `Update.of(scene)`; `sources`: pairs of a functional and its strength s(t).
