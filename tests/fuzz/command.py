@@ -45,31 +45,11 @@ RESTORE: dict[str, dict[str, Any]] = {
     "locus": {"along": "mass_ratio", "bounds": [1.0, 2.0], "points": 2},
     "figure": {"band": [0.5, 4.0], "max_points": 60},
 }  # fmt: skip
-LEFT_OUT = [
-    "epsilon",
-    "points",
-    "amplitude",
-    "starts",
-    "max_steps",
-    "seed",
-    "max_insertion_loss",
-    "isolation_cap",
-    "loss.gamma_k",
-    "kappa",
-    "band",
-    "C",
-    "K",
-    "gamma_i",
-    "lossless",
-    "active",
-    "mass_ratio",
-    "cubic_ratio",
-    "at",
-    "num_harmonics",
-    "max_points",
-    "modes",
-    "background",
-]
+LEFT_OUT = {
+    *("epsilon", "points", "amplitude", "starts", "max_steps", "seed", "max_insertion_loss", "isolation_cap", "kappa"),
+    *("loss.gamma_k", "band", "C", "K", "gamma_i", "lossless", "active", "mass_ratio", "cubic_ratio", "at"),
+    *("num_harmonics", "max_points", "modes", "background"),
+}
 
 
 def toml(value: Any) -> str | None:
@@ -177,4 +157,4 @@ def entries() -> list[Entry]:
 
 def allowed(table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """A key that has a default may be left out."""
-    return {key: ("None",) for key in table if key in LEFT_OUT}
+    return {key: ("None",) for key in table.keys() & LEFT_OUT}
