@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
 from diffnr.results import RESULTS
 
 FORMAT = 2
@@ -23,7 +25,14 @@ CLASSES: dict[str, str] = {
     "diffnr.duffing.Transient": "diffnr.duffing.Motion",
     "diffnr.ENDINGS": "diffnr.RESULTS",
     "diffnr.tcmt.KerrLoss": "diffnr.tcmt.TwoPhotonLoss",
+    "diffnr.duffing.Family": "diffnr.duffing.DrivenOscillators",
+    "diffnr.duffing.SteadyState": "diffnr.duffing.SettledOrbit",
+    "diffnr.duffing.Transient": "diffnr.duffing.Motion",
+    "diffnr.ENDINGS": "diffnr.RESULTS",
+    "diffrax._solution.RESULTS": "diffnr.RESULTS",
+    "optimize.ActiveModes": "optimize.ActiveResponse",
     "optimize.OUTCOMES": "diffnr.RESULTS",
+    "optimize.PassiveModes": "optimize.PassiveResponse",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
     "diffnr.fdtd.AbstractEnd": "diffnr.fdtd.AbstractBoundary",
@@ -36,6 +45,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OneHarmonicRestoration": {"value": "ratio"},
     "diffnr.duffing.OrbitBranch": {"ending": "result"},
     "diffnr.tcmt.Stability": {"unique": "unique_response"},
+    "diffnr.duffing.OrbitBranch": {"ending": "result", "family": "driven"},
     "diffnr.fdtd.Scene": {"carriers": "drude_weight", "ends": "boundaries"},
     "diffnr.fdtd.Update": {
         "carriers": "drude_gain",
@@ -44,6 +54,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "reach": "light_step",
         "turn": "rotation",
     },
+    "optimize.Design": {"value": "objective"},
+    "optimize.Minimum": {"value": "objective"},
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
     "optimize.ReciprocityLocus": {"ending": "result"},
@@ -88,6 +100,39 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ),
         lambda fields: {"result": RESULTS.successful, **fields},
     ),
+def _with_result(succeeded: Callable[[Fields], Any], failure: Any) -> Callable[[Fields], Fields]:
+    """Adds the `result` that an answer of format 1 did not have."""
+
+    def converted(fields: Fields) -> Fields:
+        good = jnp.asarray(succeeded(fields))
+        return {**fields, "result": RESULTS.where(good, RESULTS.successful, failure)}
+
+    return converted
+
+
+CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "diffnr.duffing.OneHarmonicRestoration": _with_result(lambda f: jnp.isfinite(f["ratio"]), RESULTS.no_resonance),
+    "diffnr.duffing.SettledOrbit": _with_result(lambda f: f["drift"] < 1e-4, RESULTS.not_settled),
+    # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
+    "diffnr.fdtd.Update": lambda fields: {"scene": None, **fields},
+    "optimize.OscillatorFit": _with_result(lambda f: f.pop("converged"), RESULTS.max_steps_reached),
+def _result_of_converged(fields: Fields) -> Fields:
+    """Fits told whether they converged, and not why if they did not."""
+    from diffnr.results import RESULTS
+
+    converged = fields.pop("converged")
+    return {**fields, "result": RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)}
+
+
+def _history_of_objectives(fields: Fields) -> Fields:
+    history = {"objective" if name == "value" else name: rows for name, rows in fields["history"].items()}
+    return {**fields, "history": history}
+
+
+CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "optimize.Fit": _result_of_converged,
+    "optimize.Minimum": _history_of_objectives,
+    "optimize.ModeFit": _result_of_converged,
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
@@ -99,6 +144,7 @@ MEMBERS: dict[str, dict[str, str]] = {
         "singular": "nonfinite",
     },
     "diffnr.continuation.ENDINGS": {"arrived": "successful"},
+    "diffrax._solution.RESULTS": {"dt_min_reached": "step_too_small"},
     "optimize.phase_design.OUTCOMES": {"singular": "singular_design", "stuck": "no_path"},
     "optimize.phase_locus.ENDINGS": {"arrived": "successful", "still": "at_zero_frequency"},
     "optimize.reciprocity.OUTCOMES": {"not_converged": "not_restored", "singular": "double_root"},

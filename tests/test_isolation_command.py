@@ -57,7 +57,7 @@ def test_the_numbers_are_those_of_the_saved_device(written):
     assert (numbers["feasible"], numbers["converged"]) == (True, True)
     assert numbers["active"] == "max_insertion_loss"
     assert numbers["worst"]["insertion_loss"] == pytest.approx(4.4, abs=2e-6)  # a limit is met within 1e-6 dB
-    assert numbers["value"] == numbers["worst"]["isolation"] > numbers["before"]["worst"]["isolation"] + 10
+    assert numbers["objective"] == numbers["worst"]["isolation"] > numbers["before"]["worst"]["isolation"] + 10
 
 
 @pytest.mark.slow
