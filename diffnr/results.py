@@ -39,6 +39,12 @@ class RESULTS(eqx.Enumeration):
         "The integration stopped, as its step became smaller than the times can tell apart. "
         "Look for a motion that grows without bound, or pass an implicit solver."
     )
+    # Lines of spectra
+    no_resonance = (
+        "No resonance was found: the iteration did not arrive at a field that the cells resolve. Start from a closer "
+        "guess, raise max_steps, or take smaller cells."
+    )
+    no_line = "No line was found in the band: what the traces hold there is no sum of exponentials above the tolerance."
     # Branches
     out_of_points = "The branch goes on beyond the points there is room for. Raise max_points."
     stuck = (

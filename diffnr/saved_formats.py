@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from diffnr.results import RESULTS
+
 FORMAT = 2
 PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot", "optimize")
 
 Fields = dict[str, Any]
 
 CLASSES: dict[str, str] = {
+    "diffrax._solution.RESULTS": "diffnr.RESULTS",
     "diffnr.duffing.SteadyState": "diffnr.duffing.SettledOrbit",
     "diffnr.duffing.Transient": "diffnr.duffing.Motion",
     "diffnr.ENDINGS": "diffnr.RESULTS",
+    "diffnr.tcmt.KerrLoss": "diffnr.tcmt.TwoPhotonLoss",
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.Sweep": "diffnr.FrequencySweep",
@@ -31,6 +35,7 @@ CLASSES: dict[str, str] = {
 FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OneHarmonicRestoration": {"value": "ratio"},
     "diffnr.duffing.OrbitBranch": {"ending": "result"},
+    "diffnr.tcmt.Stability": {"unique": "unique_response"},
     "diffnr.fdtd.Scene": {"carriers": "drude_weight", "ends": "boundaries"},
     "diffnr.fdtd.Update": {
         "carriers": "drude_gain",
@@ -46,13 +51,53 @@ FIELDS: dict[str, dict[str, str]] = {
 }
 """`{class of today: {field of then: field of today}}`."""
 
+
+def _with_terms(fields: Fields) -> Fields:
+    """A coupled-mode model whose ideal couplings stood among its losses."""
+    loss = fields["loss"]
+    if isinstance(loss, tuple):
+        terms = tuple(law for law in loss if _is_term(law))
+        return {**fields, "loss": tuple(law for law in loss if not _is_term(law)), "terms": terms}
+    return {**fields, "loss": () if _is_term(loss) else loss, "terms": loss if _is_term(loss) else ()}
+
+
+def _is_term(law: Any) -> bool:
+    return not (hasattr(law, "rate") or type(law).__name__ == "NonlocalLoss")
+
+
+def _of_standard_deviation(fields: Fields) -> Fields:
+    """A pulse whose width was the time after which its amplitude has fallen to 1/e."""
+    return {**fields, "width": fields["width"] / 2**0.5}
+
+
 CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "diffnr.tcmt.CoupledModes": _with_terms,
+    "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
+    "diffnr.tcmt.PassiveModes": _with_terms,
+    "diffnr.tcmt.TwoResonators": _with_terms,
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Update": lambda fields: {"scene": None, **fields},
+    # These answers had no result: what was not raised had succeeded.
+    **dict.fromkeys(
+        (
+            "diffnr.fdtd.GuideModes",
+            "diffnr.fdtd.Recording",
+            "diffnr.fdtd.Resonances",
+            "diffnr.fdtd.RingDown",
+            "diffnr.fdtd.SteadyField",
+        ),
+        lambda fields: {"result": RESULTS.successful, **fields},
+    ),
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
 MEMBERS: dict[str, dict[str, str]] = {
+    "diffrax._solution.RESULTS": {
+        "dt_min_reached": "step_too_small",
+        "internal_error": "nonfinite",
+        "nonlinear_divergence": "nonfinite",
+        "singular": "nonfinite",
+    },
     "diffnr.continuation.ENDINGS": {"arrived": "successful"},
     "optimize.phase_design.OUTCOMES": {"singular": "singular_design", "stuck": "no_path"},
     "optimize.phase_locus.ENDINGS": {"arrived": "successful", "still": "at_zero_frequency"},

@@ -181,7 +181,7 @@ def test_guide_wavenumber_under_vmap_is_the_loop() -> None:
 def test_half_spaces_with_carriers_and_layers_of_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="Argument after must be a medium without carriers, but was a GyrotropicDrude"):
         closed_forms.slab_scattering(SILICON, [], insb(0.25), THZ)
-    with pytest.raises(ValueError, match="Argument layers must have positive thicknesses, but was 0"):
+    with pytest.raises(ValueError, match=r"Argument layers\[0\]\[0\], a thickness in m, must be positive, but was 0"):
         closed_forms.guide_dispersion([(0.0, SILICON)], THZ, 0.0)
 
 

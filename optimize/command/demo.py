@@ -101,7 +101,7 @@ def isolator(small: bool) -> Section:
 
     kappa, gamma_0, cap = 3.0, 0.5, 4.4
     gamma = math.hypot(gamma_0, kappa)
-    pair = tcmt.two_resonators(
+    pair = tcmt.TwoResonators(
         omega=(0.0, 0.0), gamma=(gamma, gamma), gamma_0=(gamma_0, gamma_0), kappa=kappa,
         loss=tcmt.NonlocalLoss(gamma_k=1.0, mode=1, sensed=0),
     )  # fmt: skip
