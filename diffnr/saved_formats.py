@@ -25,13 +25,36 @@ CLASSES: dict[str, str] = {
 FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OrbitBranch": {"ending": "result"},
     "optimize.PhaseDesign": {"outcome": "result"},
-    "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
-    "optimize.ReciprocityLocus": {"ending": "result"},
-    "optimize.Restoration": {"outcome": "result"},
+    "optimize.PhaseNonreciprocityLocus": {
+        "ending": "result",
+        "along": "parameter",
+        "sheet_crossings": "branch_crossings",
+    },
+    "optimize.ReciprocalPoints": {"along": "parameter"},
+    "optimize.ReciprocityLocus": {
+        "ending": "result",
+        "along": "parameter",
+        "value": "ratio",
+        "phase_difference": "nonreciprocal_phase",
+    },
+    "optimize.Restoration": {
+        "outcome": "result",
+        "value": "ratio",
+        "phase_difference": "nonreciprocal_phase",
+    },
 }
 """`{class of today: {field of then: field of today}}`."""
 
-CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {}
+
+def _with(**values: Any) -> Callable[[Fields], Fields]:
+    """The conversion that adds fields which there were not."""
+    return lambda fields: {**values, **fields}
+
+
+CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "optimize.PhaseNonreciprocityLocus": _with(along=""),  # the name was not kept
+    "optimize.ReciprocityLocus": _with(along=""),
+}
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
 MEMBERS: dict[str, dict[str, str]] = {

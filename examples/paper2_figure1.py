@@ -82,7 +82,7 @@ def main(small: bool = False) -> Figure:
     for i in range(int(points.count)):
         print(
             f"omega = {float(points.omega[i]):.7f}: N = {float(points.norm[i]):.7f}, R = "
-            f"{float(points.reciprocity_norm[i]):.3g}, phase difference {float(points.phase_difference[i]):.7f}, "
+            f"{float(points.reciprocity_norm[i]):.3g}, nonreciprocal phase {float(points.nonreciprocal_phase[i]):.7f}, "
             f"stable: forward {bool(points.stable[i, 0])}, backward {bool(points.stable[i, 1])}"
         )
     with plot.style():
@@ -102,7 +102,7 @@ def main(small: bool = False) -> Figure:
             inside = (points.omega > window[0]) & (points.omega < window[1])
             at = int(np.flatnonzero(np.asarray(inside))[0])
             draw_outputs(axes[wave], points, at)
-            omega, shift = float(points.omega[at]), float(points.phase_difference[at])
+            omega, shift = float(points.omega[at]), float(points.nonreciprocal_phase[at])
             axes[wave].set_title(rf"({wave}) $\omega$ = {omega:.4f},  $\Delta\phi$ = {shift:.4f}".replace("-", "−"))
         axes["b"].set_ylabel("displacement")
     return figure

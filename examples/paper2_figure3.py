@@ -60,7 +60,7 @@ def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:
     draw_near(near, restored, column.curves)
     near.set_xlabel("")
     top.indicate_inset_zoom(near, edgecolor=plot.GREY, lw=0.6)
-    top.set_title(rf"({letter}1) $\mu = 2$, $r = {float(restored.value):.4f}$")
+    top.set_title(rf"({letter}1) $\mu = 2$, $r = {float(restored.ratio):.4f}$")
     draw_outputs(bottom, restored, column.outputs)
     bottom.set_title(rf"({letter}3) $\omega = {float(restored.omega):.4f}$")
 

@@ -74,7 +74,7 @@ def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:
     near.set_xlabel("")
     top.indicate_inset_zoom(near, edgecolor=plot.GREY, lw=0.6)
     top.set_title(
-        rf"({letter}1) $P = {case.amplitude:g}$, $\mu = {case.mass_ratio:g}$, $\alpha = {float(restored.value):.4f}$"
+        rf"({letter}1) $P = {case.amplitude:g}$, $\mu = {case.mass_ratio:g}$, $\alpha = {float(restored.ratio):.4f}$"
     )
     draw_outputs(bottom, restored, column.outputs)
     bottom.set_title(rf"({letter}3) $\omega = {float(restored.omega):.4f}$")

@@ -49,9 +49,9 @@ def draw_locus(ax: Axes, locus: op.ReciprocityLocus, **style) -> None:
     """Solid where both orbits are stable, dotted where not."""
     stable = np.all(locus.stable, axis=1)
     near = stable | np.append(stable[1:], False) | np.append(False, stable[:-1])
-    ax.plot(locus.along, np.where(near, locus.value, np.nan), **style)
+    ax.plot(locus.parameter, np.where(near, locus.ratio, np.nan), **style)
     if not np.all(stable):
-        ax.plot(locus.along, np.where(stable, np.nan, locus.value), ":", color=style["color"])
+        ax.plot(locus.parameter, np.where(stable, np.nan, locus.ratio), ":", color=style["color"])
 
 
 def draw_first(ax: Axes, small: bool) -> None:
@@ -59,15 +59,15 @@ def draw_first(ax: Axes, small: bool) -> None:
     for amplitude, colour in zip(FORCES[2:3] if small else FORCES, COLOURS, strict=False):
         locus = level_set(amplitude, 0.005, 0, small)
         bend = int(locus.bend)
-        turns = bend + 1 < locus.along.size
+        turns = bend + 1 < locus.parameter.size
         print(
-            f"resonance 0, P = {amplitude}: {'bend' if turns else 'no bend, ends'} at mu = {locus.along[bend]:.5f}, "
-            f"r = {locus.value[bend]:.5f}; omega from {locus.omega[0]:.4f} to {locus.omega[-1]:.4f}; "
+            f"resonance 0, P = {amplitude}: {'bend' if turns else 'no bend, ends'} at mu = {locus.parameter[bend]:.5f}, "
+            f"r = {locus.ratio[bend]:.5f}; omega from {locus.omega[0]:.4f} to {locus.omega[-1]:.4f}; "
             f"stable: {bool(np.all(locus.stable))}"
         )
         draw_locus(ax, locus, color=colour, label=f"$P = {amplitude:g}$")
         if turns:
-            ax.plot(locus.along[bend], locus.value[bend], "o", color=colour, ms=3)
+            ax.plot(locus.parameter[bend], locus.ratio[bend], "o", color=colour, ms=3)
     ax.set(xlabel=r"$\mu$", ylabel="$r$", title="resonance 0, $R = 0.005$", xlim=BOUNDS)
     ax.legend()
 
@@ -78,13 +78,13 @@ def draw_second(ax: Axes, small: bool) -> None:
     draw_locus(ax, locus, color=plot.BACKWARD)
     change = int(np.argmax(locus.stability_changes))
     mass = locus.changed_at[change]
-    stiffness = np.interp(mass, locus.along[change : change + 2], locus.value[change : change + 2])
+    stiffness = np.interp(mass, locus.parameter[change : change + 2], locus.ratio[change : change + 2])
     ax.plot(mass, stiffness, "o", color=plot.BACKWARD, ms=3.5, zorder=4)
     ax.annotate("fold", (mass, stiffness), (6, -10), textcoords="offset points")
     ax.annotate("right panels", (1.2, 3.45), (6, -10), textcoords="offset points")
     print(
         f"resonance 1, P = 1: stable up to mu = {mass:.4f}, r = {stiffness:.4f}, between mu = "
-        f"{locus.along[change]:.5f} and {locus.along[change + 1]:.5f}; multipliers beyond: {locus.growth[change + 1]}"
+        f"{locus.parameter[change]:.5f} and {locus.parameter[change + 1]:.5f}; multipliers beyond: {locus.growth[change + 1]}"
     )
     ax.plot(1.2, 3.45, "x", color="black", ms=5)
     ax.set(xlabel=r"$\mu$", ylabel="$r$", title="resonance 1, $P = 1$, $R = 0.001$", xlim=(1, 1.6), ylim=(1, 8.5))

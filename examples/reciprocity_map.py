@@ -206,7 +206,7 @@ def main(small: bool = False) -> Figure:
             draw(ax, data, resonance)
             if not small:
                 found = locus(resonance)
-                ax.plot(found.along, found.value, "o", color=plot.BACKWARD, ms=2.4, mew=0, label="locus")
+                ax.plot(found.parameter, found.ratio, "o", color=plot.BACKWARD, ms=2.4, mew=0, label="locus")
         figure.colorbar(axes[-1].collections[0], ax=axes, label=r"$\log_{10}\, R/N_F$", extend="min")
         axes[0].legend(loc="upper left")
     return figure

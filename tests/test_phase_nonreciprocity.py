@@ -50,7 +50,7 @@ def test_points_are_those_of_the_sheet(points) -> None:
     # The sheet's roots were found to 1e-7, by other solvers.
     np.testing.assert_allclose(found.omega, [0.9592978, 1.4558327, 2.3653856, 2.8977953], atol=1.5e-7)
     np.testing.assert_allclose(
-        np.asarray(found.phase_difference)[[0, 3]], [-0.7099694, 0.3068573], atol=1e-6
+        np.asarray(found.nonreciprocal_phase)[[0, 3]], [-0.7099694, 0.3068573], atol=1e-6
     )  # the digits given
     np.testing.assert_allclose(np.asarray(found.reciprocity_norm)[[0, 3]], [0.3560887, 0.0422001], rtol=2e-6)
     np.testing.assert_allclose(found.norm[3], 0.1380644, atol=1e-7)
@@ -110,7 +110,7 @@ def design(phase, free, resonance: int = 1, **options):
 def nearest(pair: duffing.DuffingPair, omega, amplitude=P):
     found = points_of(pair, amplitude)
     best = int(jnp.nanargmin(jnp.abs(found.omega - omega)))
-    return found.omega[best], found.phase_difference[best], found.reciprocity_norm[best]
+    return found.omega[best], found.nonreciprocal_phase[best], found.reciprocity_norm[best]
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_phase_is_met_by_one_number() -> None:
     assert made.values["stiffness_ratio"] == made.model.stiffness_ratio
     # The points of the new pair, found without knowing of the design; both are roots to round-off.
     np.testing.assert_allclose(nearest(made.model, made.omega), [made.omega, 0.25, made.reciprocity_norm], rtol=1e-9)
-    assert float(made.phase_difference) == pytest.approx(0.25, abs=1e-12)
+    assert float(made.nonreciprocal_phase) == pytest.approx(0.25, abs=1e-12)
     assert float(made.change) == pytest.approx(abs(float(made.model.stiffness_ratio) - 1), rel=1e-12)
     assert np.all(made.stable)
     for text in ("The phase asked for is met", "stiffness_ratio", "asked for 0.25", "forward True"):
@@ -139,7 +139,7 @@ def test_what_cannot_be_met_says_so_and_is_nan() -> None:
     for made in (beyond, missing, double):
         assert not made.converged
         assert made.message == str(RESULTS[made.result])
-        numbers = made.omega, made.norm, made.phase_difference, made.reciprocity_norm, made.change
+        numbers = made.omega, made.norm, made.nonreciprocal_phase, made.reciprocity_norm, made.change
         assert np.all(np.isnan([*numbers, *made.values.values()]))
         assert not np.any(made.stable)
 
@@ -149,7 +149,7 @@ def test_a_design_is_differentiable_in_the_phase() -> None:
     def ratio(phase):
         return design(phase, "stiffness_ratio").values["stiffness_ratio"]
 
-    own = points_of().phase_difference[3]
+    own = points_of().nonreciprocal_phase[3]
     # dΔφ/dr of the sheet, to the digits given.
     assert float(1 / jax.jacfwd(ratio)(own)) == pytest.approx(-0.034840, abs=5e-7)
     h = 1e-4
@@ -191,7 +191,7 @@ def test_several_numbers_change_as_little_as_can_be() -> None:
 def test_gradients_are_those_of_central_differences() -> None:
     def numbers(values):
         found = points_of(duffing.DuffingPair(*values[:6], num_harmonics=9), values[6])
-        return jnp.stack([found.omega, found.phase_difference, found.reciprocity_norm])
+        return jnp.stack([found.omega, found.nonreciprocal_phase, found.reciprocity_norm])
 
     own = jnp.array([2.0, 1.0, 1.0, 5.0, 1.0, 0.05, P])
     slopes = jax.jacfwd(numbers)(own)
@@ -244,10 +244,10 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
     locus = locus_of(along="stiffness_ratio", bounds=(1.0, 13.0), omega=2.9).trim()
     assert all(result == RESULTS.successful for result in locus.result)
     assert not np.any(locus.turned)
-    np.testing.assert_allclose(np.asarray(locus.along)[[0, -1]], [1, 13], rtol=1e-14)
-    assert np.all(np.diff(locus.along) > 0)
+    np.testing.assert_allclose(np.asarray(locus.parameter)[[0, -1]], [1, 13], rtol=1e-14)
+    assert np.all(np.diff(locus.parameter) > 0)
     assert np.all(locus.stable)
-    np.testing.assert_allclose(locus.phase_difference[0], 0.3068573, atol=1e-6)  # the sheet's
+    np.testing.assert_allclose(locus.nonreciprocal_phase[0], 0.3068573, atol=1e-6)  # the sheet's
     power = np.sum(np.abs(np.asarray(locus.points.outputs)) ** 2, axis=-1)
     np.testing.assert_allclose(power[:, 0], power[:, 1], rtol=1e-10)  # what the walk's corrections leave
 
@@ -255,11 +255,11 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
     zero = locus.reciprocal
     assert zero.points.count == 1
     assert not zero.regular[0]
-    np.testing.assert_allclose(zero.along, 12.0272182, atol=2e-5)  # interpolated by a cubic over steps of .4
+    np.testing.assert_allclose(zero.parameter, 12.0272182, atol=2e-5)  # interpolated by a cubic over steps of .4
     np.testing.assert_allclose(zero.points.omega, 3.3207256, atol=2e-6)
     np.testing.assert_allclose(zero.points.reciprocity_norm, 1.064643e-5, rtol=1e-3)
-    r = np.asarray(locus.along)
-    across = np.flatnonzero(locus.sheet_crossings)
+    r = np.asarray(locus.parameter)
+    across = np.flatnonzero(locus.branch_crossings)
     assert across.size == 1
     assert r[across[0]] < 12.0272 < r[across[0] + 1]
     # ω grows more slowly than on the other sheet, ω² = r − 1, and has passed it.
@@ -274,16 +274,18 @@ def test_locus_turns_at_the_first_resonance_and_says_so() -> None:
     assert np.all(locus.omega > 0)
     corner = np.flatnonzero(locus.turned)
     assert corner.size == 1
-    np.testing.assert_allclose(locus.along[corner], 2.31, atol=0.03)  # the sheet's bend: r = 2.3134
-    assert not np.any(locus.sheet_crossings)
+    np.testing.assert_allclose(locus.parameter[corner], 2.31, atol=0.03)  # the sheet's bend: r = 2.3134
+    assert not np.any(locus.branch_crossings)
     # Beyond the corner it is the sheet of equal dynamic stiffness, ω² = r − 1 but for third harmonics.
     after = slice(int(corner[0]) + 5, int(corner[0]) + 15)
-    np.testing.assert_allclose(locus.omega[after] ** 2, locus.along[after] - 1, rtol=0.05)
-    assert np.max(np.abs(locus.phase_difference[after])) < 0.01 < np.abs(locus.phase_difference[int(corner[0]) - 5])
+    np.testing.assert_allclose(locus.omega[after] ** 2, locus.parameter[after] - 1, rtol=0.05)
+    assert (
+        np.max(np.abs(locus.nonreciprocal_phase[after])) < 0.01 < np.abs(locus.nonreciprocal_phase[int(corner[0]) - 5])
+    )
 
     wide = locus_of(along="stiffness_ratio", bounds=(0.5, 4.0), resonance=0).trim()  # longer steps: straight on
     assert all(result == RESULTS.successful for result in wide.result)
-    assert np.sum(wide.sheet_crossings) == 1
+    assert np.sum(wide.branch_crossings) == 1
 
 
 @pytest.mark.slow
@@ -296,15 +298,15 @@ def test_locus_both_ways_along_every_leaf() -> None:
     for leaf, ends in bounds.items():
         locus = locus_of(along=leaf, bounds=ends, resonance=1).trim()
         assert all(result == RESULTS.successful for result in locus.result)
-        np.testing.assert_allclose(np.asarray(locus.along)[[0, -1]], ends, rtol=1e-12)
+        np.testing.assert_allclose(np.asarray(locus.parameter)[[0, -1]], ends, rtol=1e-12)
         own = P if leaf == "amplitude" else float(getattr(PAIR, leaf))
-        start = int(np.argmin(np.abs(np.asarray(locus.along) - own)))
+        start = int(np.argmin(np.abs(np.asarray(locus.parameter) - own)))
         np.testing.assert_allclose(locus.omega[start], 2.8977953, atol=1.5e-7)  # the sheet's
         for i in (0, -1):
-            values = {} if leaf == "amplitude" else {leaf: locus.along[i]}
-            amplitude = locus.along[i] if leaf == "amplitude" else P
+            values = {} if leaf == "amplitude" else {leaf: locus.parameter[i]}
+            amplitude = locus.parameter[i] if leaf == "amplitude" else P
             found = nearest(nr.replace(PAIR, values), locus.omega[i], amplitude)
-            expected = locus.omega[i], locus.phase_difference[i], locus.reciprocity_norm[i]
+            expected = locus.omega[i], locus.nonreciprocal_phase[i], locus.reciprocity_norm[i]
             np.testing.assert_allclose(found, expected, rtol=1e-8)  # roots to round-off, determined to 1e-10 or so
 
 
@@ -315,15 +317,15 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
     zero = locus.reciprocal
     assert zero.points.count == 1
     assert zero.regular[0]
-    np.testing.assert_allclose(zero.points.phase_difference, 0, atol=1e-9)
+    np.testing.assert_allclose(zero.points.nonreciprocal_phase, 0, atol=1e-9)
     point = zero.points.trim()
-    there = nr.replace(pair, {"cubic_ratio": zero.along[0]})
+    there = nr.replace(pair, {"cubic_ratio": zero.parameter[0]})
     for port in (0, 1):
         assert left_over(np.asarray(point.b[0, :, port]), float(point.omega[0]), port, there, 1.0) < 1e-12
     power = np.sum(np.abs(np.asarray(point.outputs[0])) ** 2, axis=-1)
     np.testing.assert_allclose(power[0], power[1], rtol=1e-10)  # Newton's method
     assert locus.result[1] == RESULTS.turned
-    assert locus.along[int(np.flatnonzero(locus.turned)[0])] == pytest.approx(2.64, abs=0.01)
+    assert locus.parameter[int(np.flatnonzero(locus.turned)[0])] == pytest.approx(2.64, abs=0.01)
 
 
 # --- bad input

@@ -51,7 +51,7 @@ class EqualNormPoints(eqx.Module):
         return jnp.sqrt(mean_square(self.outputs[..., 0, :], self.harmonics))
 
     @property
-    def phase_difference(self) -> Float[Array, "*batch point"]:
+    def nonreciprocal_phase(self) -> Float[Array, "*batch point"]:
         """Δφ = φ_F − φ_B of the fundamentals, in (−π, π], rad."""
         first = self.outputs[..., self.harmonics.index(1)]
         phase = jnp.angle(first[..., 0] * jnp.conj(first[..., 1]))

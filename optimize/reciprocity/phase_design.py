@@ -53,9 +53,9 @@ class PhaseDesign(AbstractAnswer):
         return self.points.norm[..., 0]
 
     @property
-    def phase_difference(self) -> Float[Array, "*batch"]:
+    def nonreciprocal_phase(self) -> Float[Array, "*batch"]:
         """Δφ, in (−π, π], rad."""
-        return self.points.phase_difference[..., 0]
+        return self.points.nonreciprocal_phase[..., 0]
 
     @property
     def reciprocity_norm(self) -> Float[Array, "*batch"]:
@@ -87,13 +87,13 @@ class PhaseDesign(AbstractAnswer):
         rows = {name: f"{float(value):.9g}" for name, value in self.values.items()}
         rows |= {
             "omega": f"{float(self.omega):.9g}",
-            "phase difference": f"{float(self.phase_difference):.9g} rad, asked for {float(self.target):.9g}",
+            "nonreciprocal phase": f"{float(self.nonreciprocal_phase):.9g} rad, asked for {float(self.target):.9g}",
             "N": f"{float(self.norm):.7g}",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "relative change": f"{float(self.change):.5g}",
             "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
         }
-        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
+        return "\n".join([self.message, *(f"{name:<21}{value}" for name, value in rows.items())])
 
 
 def design_nonreciprocal_phase(

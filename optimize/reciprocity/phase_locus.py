@@ -24,14 +24,14 @@ STILL = 0.01  # of the frequency at the start: a locus that falls so low ends
 
 
 class ReciprocalPoints(eqx.Module):
-    """Where Δφ = 0 on a locus: `along` [reciprocal]; `points`, whose R is what higher harmonics leave.
+    """Where Δφ = 0 on a locus: `parameter` [reciprocal]; `points`, whose R is what higher harmonics leave.
 
     `regular` [reciprocal]: whether N_F = N_B and Δφ = 0 determine the point, so that Newton's method found it. Where
-    they do not (two sheets of N_F = N_B cross there, on one of which Δφ vanishes all along) `along` and `omega` are
+    they do not (two sheets of N_F = N_B cross there, on one of which Δφ vanishes all along) `parameter` and `omega` are
     interpolated along the locus, by a cubic through four points, and the orbits are those there.
     """
 
-    along: Float[Array, " reciprocal"]
+    parameter: Float[Array, " reciprocal"]
     points: EqualNormPoints
     regular: Bool[Array, " reciprocal"]
 
@@ -41,20 +41,21 @@ class PhaseNonreciprocityLocus(eqx.Module):
 
     **Fields:**
 
-    - `along` [point], the number that changes. `points`: frequency, orbits and multipliers, an `EqualNormPoints`;
-      `omega`, `norm`, `phase_difference`, `reciprocity_norm`, `harmonicity` and `stable` are theirs.
-    - `sheet_crossings` [point − 1]: between which neighbours another sheet of N_F = N_B crosses, or nearly, and the
+    - `along`, the name of the number that changes; `parameter` [point], its values. `points`: frequency, orbits and multipliers, an `EqualNormPoints`;
+      `omega`, `norm`, `nonreciprocal_phase`, `reciprocity_norm`, `harmonicity` and `stable` are theirs.
+    - `branch_crossings` [point − 1]: between which neighbours another sheet of N_F = N_B crosses, or nearly, and the
       locus goes straight on. `turned` [point]: where two sheets nearly meet, and it turns from one to the other.
     - `reciprocal`: where Δφ = 0, `ReciprocalPoints`.
     - `result`: two of `RESULTS`, that of the walk that sets out downwards, and that of the one upwards.
     """
 
-    along: Float[Array, " point"]
+    parameter: Float[Array, " point"]
     points: EqualNormPoints
-    sheet_crossings: Bool[Array, " interval"]
+    branch_crossings: Bool[Array, " interval"]
     turned: Bool[Array, " point"]
     reciprocal: ReciprocalPoints
     result: tuple[Any, Any]
+    along: str = eqx.field(static=True, default="")
 
     @property
     def omega(self) -> Float[Array, " point"]:
@@ -65,8 +66,8 @@ class PhaseNonreciprocityLocus(eqx.Module):
         return self.points.norm
 
     @property
-    def phase_difference(self) -> Float[Array, " point"]:
-        return self.points.phase_difference
+    def nonreciprocal_phase(self) -> Float[Array, " point"]:
+        return self.points.nonreciprocal_phase
 
     @property
     def reciprocity_norm(self) -> Float[Array, " point"]:
@@ -92,10 +93,12 @@ class PhaseNonreciprocityLocus(eqx.Module):
         """The locus without the empty rest of its buffers, for people; not inside a transformation."""
         count, zeros = int(self.count), int(self.reciprocal.points.count)
         r = ReciprocalPoints(
-            self.reciprocal.along[:zeros], self.reciprocal.points.trim(), self.reciprocal.regular[:zeros]
+            self.reciprocal.parameter[:zeros], self.reciprocal.points.trim(), self.reciprocal.regular[:zeros]
         )
-        crossings, turned = self.sheet_crossings[: max(count - 1, 0)], self.turned[:count]
-        return PhaseNonreciprocityLocus(self.along[:count], self.points.trim(), crossings, turned, r, self.result)
+        crossings, turned = self.branch_crossings[: max(count - 1, 0)], self.turned[:count]
+        return PhaseNonreciprocityLocus(
+            self.parameter[:count], self.points.trim(), crossings, turned, r, self.result, self.along
+        )
 
 
 def phase_nonreciprocity_locus(
@@ -134,7 +137,7 @@ def phase_nonreciprocity_locus(
 
     **Notes:** for a cubic ratio of 1 the curve ω² = (r − 1)/(μ − 1) is a sheet of N_F = N_B of its own at one harmonic,
     and Δφ = 0 all along it. Where another sheet crosses it, third harmonics let the two avoid each other. At resonance
-    1 the gap is a hair (2e-5 of the frequency at P = .15), steps go straight on over it, and `sheet_crossings` tells
+    1 the gap is a hair (2e-5 of the frequency at P = .15), steps go straight on over it, and `branch_crossings` tells
     so: the determinant of the walk's equations changes its sign. At resonance 0, and for strong forces, the gap is as
     wide as steps are short: the locus turns there, is marked as `turned`, and the `result` says so. Wider bounds make
     longer steps.
@@ -157,7 +160,7 @@ def phase_nonreciprocity_locus(
         isinstance(max_points, int) and max_points >= 2, "max_points", "be an integer of at least 2", repr(max_points)
     )
     u, found = beginning(driven, omega=omega, resonance=resonance, point=point)
-    locus = _locus(driven, which, u, found, low, high, max_points)
+    locus = PhaseNonreciprocityLocus(*_locus(driven, which, u, found, low, high, max_points), along=along)
     if throw:
         count = locus.result[0].error_if(locus.points.count, ~found)
         locus = eqx.tree_at(lambda x: x.points.count, locus, count)
@@ -213,9 +216,7 @@ def _chosen(
 
 
 @eqx.filter_jit
-def _locus(
-    driven: Driven, which: Array, u: Array, found: Array, low: Array, high: Array, max_points: int
-) -> PhaseNonreciprocityLocus:
+def _locus(driven: Driven, which: Array, u: Array, found: Array, low: Array, high: Array, max_points: int) -> tuple:
     driven = lax.stop_gradient(driven)
     size, own = sizes(u), driven.leaves[which]
     signs, linearise = jnp.array([-1.0, 1.0]), from_residual(Walk())
@@ -249,10 +250,10 @@ def _locus(
         _ended(jax.tree_util.tree_map(lambda x, i=i: x[i], branch.result), jnp.any(turned & way), still[i], found)
         for i, way in enumerate((downwards, ~downwards))
     )
-    v, there, regular = reciprocal(us, values, points.phase_difference, valid, driven, which)
+    v, there, regular = reciprocal(us, values, points.nonreciprocal_phase, valid, driven, which)
     zeros = _points(v[:, :-1], v[:, -1], there, driven, which)
     zeros = ReciprocalPoints(jnp.where(there, v[:, -1], jnp.nan), zeros, regular)
-    return PhaseNonreciprocityLocus(jnp.where(valid, values, jnp.nan), points, crossings, turned, zeros, result)
+    return jnp.where(valid, values, jnp.nan), points, crossings, turned, zeros, result
 
 
 def _ended(result: Any, turned: Array, still: Array, found: Array) -> Any:

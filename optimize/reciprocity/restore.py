@@ -50,8 +50,8 @@ class Restoration(AbstractAnswer):
 
     **Fields:**
 
-    - `model`: the pair with its new ratio. `value` [], that ratio; NaN where the search failed.
-    - `omega` [], the frequency. `reciprocity_norm` [], R; `norm_difference` [], N_F − N_B; `phase_difference` [],
+    - `model`: the pair with its new ratio. `ratio` [], the free one; NaN where the search failed.
+    - `omega` [], the frequency. `reciprocity_norm` [], R; `norm_difference` [], N_F − N_B; `nonreciprocal_phase` [],
       Δφ of the fundamentals, in (−π, π], rad.
     - `stable` [direction]; `multipliers` [direction, 4] complex, Floquet's, largest modulus first.
     - `response`: both orbits, as a `PortResponse`: b [out, in, harmonic].
@@ -61,11 +61,11 @@ class Restoration(AbstractAnswer):
     """
 
     model: DuffingPair
-    value: Float[Array, ""]
+    ratio: Float[Array, ""]
     omega: Float[Array, ""]
     reciprocity_norm: Float[Array, ""]
     norm_difference: Float[Array, ""]
-    phase_difference: Float[Array, ""]
+    nonreciprocal_phase: Float[Array, ""]
     stable: Bool[Array, " direction"]
     multipliers: Complex[Array, "direction state"]
     response: PortResponse
@@ -111,14 +111,14 @@ class Restoration(AbstractAnswer):
     def report(self) -> str:
         """The restored point in a few lines of text."""
         rows = {
-            self.free: f"{float(self.value):.9g} (one harmonic: {float(self.guess.value):.9g})",
+            self.free: f"{float(self.ratio):.9g} (one harmonic: {float(self.guess.value):.9g})",
             "omega": f"{float(self.omega):.9g} (one harmonic: {float(self.guess.omega):.9g})",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "N_F − N_B": f"{float(self.norm_difference):.7g} of {float(self.norm[0]):.7g}",
-            "phase difference": f"{float(self.phase_difference):.7g} rad",
+            "nonreciprocal phase": f"{float(self.nonreciprocal_phase):.7g} rad",
             "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
         }
-        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
+        return "\n".join([self.message, *(f"{name:<21}{value}" for name, value in rows.items())])
 
 
 def restore_reciprocity(
@@ -302,11 +302,11 @@ def _restoration(
     norm = jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, squared)))
     return Restoration(
         model=problem.model(value),
-        value=value,
+        ratio=value,
         omega=omega,
         reciprocity_norm=norm,
         norm_difference=points.norm[0, 1] - points.norm[1, 0],
-        phase_difference=nonreciprocal_phase(response, out=1, into=0),
+        nonreciprocal_phase=nonreciprocal_phase(response, out=1, into=0),
         stable=points.stable,
         multipliers=points.multipliers,
         response=response,

@@ -27,23 +27,24 @@ class ReciprocityLocus(eqx.Module):
 
     **Fields**, NaN where not `valid`:
 
-    - `along` [point], the ratio that was given; `value` [point], the one that was found.
-    - `omega` [point]; `reciprocity_norm` [point], R; `norm_difference` [point], N_F − N_B; `phase_difference` [point],
+    - `along`: the name of the ratio that was given; `parameter` [point], its values; `ratio` [point], the one found.
+    - `omega` [point]; `reciprocity_norm` [point], R; `norm_difference` [point], N_F − N_B; `nonreciprocal_phase` [point],
       Δφ of the fundamentals, rad.
     - `growth` [point, direction], the largest modulus of the Floquet multipliers of the forward and of the backward
       orbit; `stable` [point, direction], whether it is below 1. `valid` [point].
     - `result`, of `RESULTS`: how the walk along a level set ended.
     """
 
-    along: Float[Array, " point"]
-    value: Float[Array, " point"]
+    parameter: Float[Array, " point"]
+    ratio: Float[Array, " point"]
     omega: Float[Array, " point"]
     reciprocity_norm: Float[Array, " point"]
     norm_difference: Float[Array, " point"]
-    phase_difference: Float[Array, " point"]
+    nonreciprocal_phase: Float[Array, " point"]
     growth: Float[Array, "point direction"]
     valid: Bool[Array, " point"]
     result: Any
+    along: str = eqx.field(static=True, default="")
 
     @property
     def count(self) -> Int[Array, ""]:
@@ -57,8 +58,8 @@ class ReciprocityLocus(eqx.Module):
 
     @property
     def bend(self) -> Int[Array, ""]:
-        """The point at which `along` first turns back, by Newton's method; where it never does, the last one."""
-        back = self.along[1:] < self.along[:-1]
+        """The point at which `parameter` first turns back, by Newton's method; where it never does, the last one."""
+        back = self.parameter[1:] < self.parameter[:-1]
         last = jnp.max(jnp.where(self.valid, jnp.arange(self.valid.size), 0))
         return jnp.where(jnp.any(back), jnp.argmax(back), last)
 
@@ -70,11 +71,11 @@ class ReciprocityLocus(eqx.Module):
 
     @property
     def changed_at(self) -> Float[Array, " interval"]:
-        """`along` where stability changes, by linear interpolation of `growth`; NaN where it does not, [point − 1]."""
+        """`parameter` where stability changes, by linear interpolation of `growth`; NaN where it does not, [point − 1]."""
         over = self.growth - 1
         share = over[:-1] / (over[:-1] - over[1:])
         first = jnp.min(jnp.where((share >= 0) & (share <= 1), share, 1.0), axis=-1)
-        there = self.along[:-1] + first * (self.along[1:] - self.along[:-1])
+        there = self.parameter[:-1] + first * (self.parameter[1:] - self.parameter[:-1])
         return jnp.where(self.stability_changes, there, jnp.nan)
 
     def trim(self) -> ReciprocityLocus:
@@ -151,7 +152,7 @@ def _locus(
     def restored(ratio: Array, guess: OneHarmonicRestoration) -> tuple[list[Array], Array]:
         r = restore_from(with_ratio(pair, along, ratio), amplitude, free, guess, at)
         growth = jnp.abs(r.multipliers[:, 0])
-        numbers = ratio, r.value, r.omega, r.reciprocity_norm, r.norm_difference, r.phase_difference, growth
+        numbers = ratio, r.ratio, r.omega, r.reciprocity_norm, r.norm_difference, r.nonreciprocal_phase, growth
         return [jnp.where(r.converged, number, jnp.nan) for number in numbers], r.converged
 
     numbers, valid = jax.vmap(restored)(ratios, guesses)
@@ -214,7 +215,7 @@ def reciprocity_level(
     pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
     start = restore_reciprocity(replace(pair, {along: low}), amplitude=amplitude, free=free, resonance=resonance)
     forward, backward = (pair.basis.coefficients(start.response.b[:, port]).ravel() for port in (0, 1))
-    v = jnp.concatenate([forward, start.omega[None], backward, start.value[None]])
+    v = jnp.concatenate([forward, start.omega[None], backward, start.ratio[None]])
     rows = jnp.zeros((2, forward.size + 1), v.dtype)
     problem = Problem(replace(pair, {along: low}), as_real(amplitude), jnp.asarray(RATIOS.index(free)), rows)
     locus = _level(v, problem, level, (low, high), along, at, side, max_points)
