@@ -45,6 +45,8 @@ def described(value: Any) -> str:
             return f"an array of shape {value.shape}"
         text = np.array2string(np.asarray(value), precision=6, separator=", ", threshold=20)
         return " ".join(text.split()).removesuffix(".")
+    if isinstance(value, (np.dtype, os.PathLike)):
+        return str(value)
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if callable(value) and not isinstance(value, eqx.Module):

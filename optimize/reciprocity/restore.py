@@ -293,10 +293,10 @@ def _restoration(
     model, y = problem.model(x.value), jnp.stack([x.forward, x.backward])
     points = orbits(model, y, jnp.stack([x.omega, x.omega]), jnp.stack([valid, valid]))
     drive = Drive(omega, problem.amplitude)
-    result = eqx.filter_vmap(lambda ok: RESULTS.where(ok, RESULTS.successful, RESULTS.max_steps_reached))(
+    solved = eqx.filter_vmap(lambda ok: RESULTS.where(ok, RESULTS.successful, RESULTS.max_steps_reached))(
         jnp.stack([valid, valid])
     )
-    response = PortResponse(jnp.moveaxis(points.b, 0, 1), points.harmonics, drive, points.b, result, False)
+    response = PortResponse(jnp.moveaxis(points.b, 0, 1), points.harmonics, drive, points.b, solved, False)
     squared = jnp.sum(reciprocity_residual(response) ** 2)
     still = squared == 0  # R has no derivative there
     norm = jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, squared)))
