@@ -67,6 +67,10 @@ class RESULTS(eqx.Enumeration):
         "Equal amplitudes and phases do not determine the ratio here: N_F = N_B is (nearly) a double root, as it is "
         'for cubic_ratio = 1 at one harmonic. Take at="peak".'
     )
+    no_level = (
+        "No pair beside the restored point at the lowest bound has the R asked for: there R is larger, or nothing is "
+        "restored. Raise level, or begin nearer to the equal pair."
+    )
     # Loci of phase nonreciprocity, and designs on them
     turned = (
         "The walk arrived, but on its way it turned from one branch of N_F = N_B to another where the two nearly meet. "

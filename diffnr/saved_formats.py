@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from diffnr.results import RESULTS
+
 FORMAT = 2
 PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot", "optimize")
 
@@ -52,6 +54,7 @@ def _with(**values: Any) -> Callable[[Fields], Fields]:
 
 
 CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
+    "optimize.EqualNormPoints": _with(result=RESULTS.successful),  # others were raised
     "optimize.PhaseNonreciprocityLocus": _with(along=""),  # the name was not kept
     "optimize.ReciprocityLocus": _with(along=""),
 }

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 import optimize as op
 from diffnr import duffing, plot
 from optimize.reciprocity.figure import draw_near, draw_outputs, draw_responses, inset
-from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
+from optimize.reciprocity.responses import Outputs, Responses, in_time, responses
 
 jax.config.update("jax_enable_x64", True)
 
@@ -40,14 +40,14 @@ class Column(NamedTuple):
     """What one column shows."""
 
     restored: op.Restoration
-    curves: BothWays
+    curves: Responses
     outputs: Outputs
 
 
 def compute(resonance: int) -> Column:
     """The pair restored at one resonance, its responses, and the outputs in time."""
     restored = op.restore_reciprocity(PAIR, amplitude=AMPLITUDE, free="stiffness_ratio", resonance=resonance)
-    return Column(restored, both_ways(restored, OMEGA), in_time(restored))
+    return Column(restored, responses(restored, OMEGA), in_time(restored))
 
 
 def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:

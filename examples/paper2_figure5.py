@@ -25,7 +25,7 @@ import diffnr as nr
 import optimize as op
 from diffnr import duffing, plot
 from optimize.reciprocity.figure import draw_near, draw_outputs, draw_responses, inset
-from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
+from optimize.reciprocity.responses import Outputs, Responses, in_time, responses
 
 jax.config.update("jax_enable_x64", True)
 
@@ -50,7 +50,7 @@ class Column(NamedTuple):
     """What one column shows."""
 
     restored: op.Restoration
-    curves: BothWays
+    curves: Responses
     outputs: Outputs
 
 
@@ -58,9 +58,9 @@ def compute(case: Case, small: bool = False) -> Column:
     """The pair restored at one resonance, its responses, and the outputs in time; `small` keeps fewer harmonics."""
     pair = nr.replace(PAIR, {"mass_ratio": case.mass_ratio})
     restored = op.restore_reciprocity(
-        pair, amplitude=case.amplitude, free="cubic_ratio", resonance=case.resonance, harmonics=9 if small else 15
+        pair, amplitude=case.amplitude, free="cubic_ratio", resonance=case.resonance, num_harmonics=9 if small else 15
     )
-    return Column(restored, both_ways(restored, OMEGA), in_time(restored))
+    return Column(restored, responses(restored, OMEGA), in_time(restored))
 
 
 def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:

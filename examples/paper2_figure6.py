@@ -60,8 +60,9 @@ def draw_first(ax: Axes, small: bool) -> None:
         locus = level_set(amplitude, 0.005, 0, small)
         bend = int(locus.bend)
         turns = bend + 1 < locus.parameter.size
+        how = "bend" if turns else "no bend, ends"
         print(
-            f"resonance 0, P = {amplitude}: {'bend' if turns else 'no bend, ends'} at mu = {locus.parameter[bend]:.5f}, "
+            f"resonance 0, P = {amplitude}: {how} at mu = {locus.parameter[bend]:.5f}, "
             f"r = {locus.ratio[bend]:.5f}; omega from {locus.omega[0]:.4f} to {locus.omega[-1]:.4f}; "
             f"stable: {bool(np.all(locus.stable))}"
         )
@@ -84,7 +85,8 @@ def draw_second(ax: Axes, small: bool) -> None:
     ax.annotate("right panels", (1.2, 3.45), (6, -10), textcoords="offset points")
     print(
         f"resonance 1, P = 1: stable up to mu = {mass:.4f}, r = {stiffness:.4f}, between mu = "
-        f"{locus.parameter[change]:.5f} and {locus.parameter[change + 1]:.5f}; multipliers beyond: {locus.growth[change + 1]}"
+        f"{locus.parameter[change]:.5f} and {locus.parameter[change + 1]:.5f}; "
+        f"multipliers beyond: {locus.growth[change + 1]}"
     )
     ax.plot(1.2, 3.45, "x", color="black", ms=5)
     ax.set(xlabel=r"$\mu$", ylabel="$r$", title="resonance 1, $P = 1$, $R = 0.001$", xlim=(1, 1.6), ylim=(1, 8.5))

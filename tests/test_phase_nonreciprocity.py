@@ -9,8 +9,8 @@ import pytest
 import diffnr as nr
 from diffnr import duffing
 from diffnr.results import RESULTS
+from optimize.reciprocity.both_ways import PARAMETERS
 from optimize.reciprocity.equal_norm_points import equal_norm_points
-from optimize.reciprocity.equal_norms import LEAVES
 from optimize.reciprocity.locus_features import _at_zero, peaks
 from optimize.reciprocity.phase_design import design_nonreciprocal_phase
 from optimize.reciprocity.phase_locus import phase_nonreciprocity_locus
@@ -18,11 +18,12 @@ from optimize.reciprocity.phase_locus import phase_nonreciprocity_locus
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, coupling=5.0, cubic=1.0, damping=0.05, num_harmonics=9)
 EQUAL = nr.replace(PAIR, {"mass_ratio": 1.0})
 P = 0.15
-OMEGA = (0.5, 4.0)
+BAND = (0.5, 4.0)
+NUMBERS = ("mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling", "cubic", "damping")
 
 
-def points_of(pair: duffing.DuffingPair = PAIR, amplitude=P, omega=OMEGA, **options):
-    return equal_norm_points(pair, amplitude=amplitude, omega=omega, **options)
+def points_of(pair: duffing.DuffingPair = PAIR, amplitude=P, band=BAND, **options):
+    return equal_norm_points(pair, amplitude=amplitude, band=band, **options)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def left_over(b: np.ndarray, omega: float, port: int, pair: duffing.DuffingPair,
     h = np.arange(1, 2 * b.shape[1], 2)
     waves = np.exp(1j * np.outer(h, 2 * np.pi * np.arange(128) / 128))
     x, v, a = (np.real(b * (1j * h * omega) ** n @ waves) for n in range(3))
-    mu, r, alpha, kc, kn, zeta = (float(getattr(pair, name)) for name in LEAVES[:-1])
+    mu, r, alpha, kc, kn, zeta = (float(getattr(pair, name)) for name in NUMBERS)
     first = a[0] + 2 * zeta * v[0] + x[0] + kc * (x[0] - x[1]) + kn * x[0] ** 3
     second = mu * a[1] + 2 * zeta * v[1] + r * x[1] + kc * (x[1] - x[0]) + alpha * kn * x[1] ** 3
     force = np.stack([first, second])
@@ -83,8 +84,8 @@ def test_curves_that_all_but_coincide_cross_where_they_do() -> None:
 def test_no_start_raises_or_is_empty() -> None:
     inside = (0.95, 4.0)  # in the middle of the bistable range at P = .5, where the linear response leads to a fold
     with pytest.raises(RuntimeError, match="No solution was found at the start of the branch"):
-        points_of(amplitude=0.5, omega=inside)
-    empty = points_of(amplitude=0.5, omega=inside, throw=False)
+        points_of(amplitude=0.5, band=inside)
+    empty = points_of(amplitude=0.5, band=inside, throw=False)
     assert empty.count == 0
     assert np.all(np.isnan(empty.omega))
 
@@ -196,7 +197,7 @@ def test_gradients_are_those_of_central_differences() -> None:
     own = jnp.array([2.0, 1.0, 1.0, 5.0, 1.0, 0.05, P])
     slopes = jax.jacfwd(numbers)(own)
     assert np.all(np.isfinite(slopes[:, :4]))
-    r = LEAVES.index("stiffness_ratio")
+    r = NUMBERS.index("stiffness_ratio")
     np.testing.assert_allclose(slopes[:2, 3, r], [0.025583, -0.034840], atol=5e-7)  # the sheet's digits
     for i in range(7):
         h = 1e-4 * own[i]
@@ -289,22 +290,22 @@ def test_locus_turns_at_the_first_resonance_and_says_so() -> None:
 
 
 @pytest.mark.slow
-def test_locus_both_ways_along_every_leaf() -> None:
+def test_locus_to_both_sides_along_every_number() -> None:
     bounds = {
         "mass_ratio": (1.5, 3.0), "stiffness_ratio": (0.5, 3.0), "cubic_ratio": (0.5, 2.0), "coupling": (4.0, 6.0),
         "cubic": (0.5, 2.0), "damping": (0.03, 0.08), "amplitude": (0.05, 0.5),
     }  # fmt: skip
-    assert set(bounds) == set(LEAVES)
-    for leaf, ends in bounds.items():
-        locus = locus_of(along=leaf, bounds=ends, resonance=1).trim()
+    assert set(bounds) == set(PARAMETERS)
+    for name, ends in bounds.items():
+        locus = locus_of(along=name, bounds=ends, resonance=1).trim()
         assert all(result == RESULTS.successful for result in locus.result)
         np.testing.assert_allclose(np.asarray(locus.parameter)[[0, -1]], ends, rtol=1e-12)
-        own = P if leaf == "amplitude" else float(getattr(PAIR, leaf))
+        own = P if name == "amplitude" else float(getattr(PAIR, name))
         start = int(np.argmin(np.abs(np.asarray(locus.parameter) - own)))
         np.testing.assert_allclose(locus.omega[start], 2.8977953, atol=1.5e-7)  # the sheet's
         for i in (0, -1):
-            values = {} if leaf == "amplitude" else {leaf: locus.parameter[i]}
-            amplitude = locus.parameter[i] if leaf == "amplitude" else P
+            values = {} if name == "amplitude" else {name: locus.parameter[i]}
+            amplitude = locus.parameter[i] if name == "amplitude" else P
             found = nearest(nr.replace(PAIR, values), locus.omega[i], amplitude)
             expected = locus.omega[i], locus.nonreciprocal_phase[i], locus.reciprocity_norm[i]
             np.testing.assert_allclose(found, expected, rtol=1e-8)  # roots to round-off, determined to 1e-10 or so
@@ -334,12 +335,12 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: points_of(omega=(4.0, 0.5)), r"Argument omega must be \(lowest, highest\), in this order"),
-        (lambda: points_of(omega=(0.0, 0.5)), "Argument omega must be positive, but was 0"),
+        (lambda: points_of(band=(4.0, 0.5)), r"Argument band must be \(lowest, highest\), in this order"),
+        (lambda: points_of(band=(0.0, 0.5)), "Argument band must be positive, but was 0"),
         (lambda: points_of(amplitude=0.0), "Argument amplitude must differ from 0"),
-        (lambda: points_of(amplitude=jnp.ones(2)), "Argument amplitude must be a scalar"),
-        (lambda: points_of(most=0), "Argument most must be an integer of at least 1, but was 0"),
-        (lambda: points_of(harmonics=0), "Argument harmonics must be an integer of at least 1"),
+        (lambda: points_of(amplitude=jnp.ones(2)), "Argument amplitude must be a number"),
+        (lambda: points_of(most=0), "Argument most must be a whole number of at least 1, but was 0"),
+        (lambda: points_of(num_harmonics=0), "Argument num_harmonics must be a whole number of at least 1"),
         (lambda: locus_of(along="mass", bounds=(1, 3), resonance=1), "Argument along must be one of .* but was 'mass'"),
         (
             lambda: locus_of(along="coupling", bounds=(6, 4), resonance=1),
@@ -350,8 +351,14 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
         (lambda: locus_of(along="damping", bounds=(-1, 3), resonance=1), "bounds must not be negative for damping"),
         (lambda: locus_of(along="damping", bounds=(0, 3)), "omega, resonance or point must be given, one of them"),
         (lambda: locus_of(along="damping", bounds=(0, 3), omega=1.0, point=1), "but was omega and point"),
-        (lambda: locus_of(along="damping", bounds=(0, 3), resonance=2), "Argument resonance must be 0 or 1, but was 2"),
-        (lambda: locus_of(along="damping", bounds=(0, 3), point=-1), "Argument point must be an index from 0 on"),
+        (
+            lambda: locus_of(along="damping", bounds=(0, 3), resonance=2),
+            "Argument resonance must be .* between 0 and 1",
+        ),
+        (
+            lambda: locus_of(along="damping", bounds=(0, 3), point=-1),
+            "Argument point must be a whole number",
+        ),
         (lambda: design(0.3, ()), "Argument free must name one or several different numbers"),
         (lambda: design(0.3, ("damping", "damping")), "Argument free must name one or several different numbers"),
         (lambda: design(0.3, "num_harmonics"), "Argument free must be among .* but was 'num_harmonics'"),

@@ -70,7 +70,7 @@ def test_equal_norm_is_the_papers_point(case, ratio, omega, norm) -> None:
 def test_equal_norm_says_where_it_is_singular() -> None:
     r = restored(*CASES[1], at="equal_norm")
     assert not bool(r.converged)
-    assert r.result == RESULTS.singular
+    assert r.result == RESULTS.double_root
     assert float(r.condition) > 1e6
     assert "double root" in r.message
 
@@ -201,7 +201,7 @@ def test_a_search_that_fails_says_so() -> None:
         ({"solver": "bfgs"}, "Argument solver must be \"newton\" or an optax optimiser, but was 'bfgs'"),
         ({"solver": optax.adam(1e-2), "at": "equal_norm"}, 'Argument solver must be "newton" where at is'),
         ({"amplitude": 0.0}, "Argument amplitude must differ from 0, but was 0"),
-        ({"harmonics": 0}, "Argument harmonics must be an integer of at least 1, but was 0"),
+        ({"num_harmonics": 0}, "Argument num_harmonics must be a whole number of at least 1, but was 0"),
         ({"pair": nr.replace(PAIR, {"damping": 5.0})}, "Argument resonance must be one that the response has"),
         (
             {"pair": duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6)))},

@@ -81,7 +81,7 @@ def test_derivatives_of_a_locus() -> None:
     def numbers(u):
         found = reciprocity_locus(
             nr.replace(PAIR, {"damping": u[0]}), amplitude=0.15, along="mass_ratio", bounds=(1.2, u[1]),
-            free="stiffness_ratio", resonance=0, points=3, harmonics=5,
+            free="stiffness_ratio", resonance=0, points=3, num_harmonics=5,
         )  # fmt: skip
         return jnp.stack([found.ratio, found.omega, found.reciprocity_norm])
 
@@ -101,7 +101,7 @@ def test_derivatives_of_a_locus() -> None:
         ({"along": "stiffness_ratio"}, "Argument along must differ from free, but was 'stiffness_ratio'"),
         ({"bounds": (2.0, 1.0)}, r"Argument bounds must be \(lowest, highest\), in this order"),
         ({"bounds": (-1.0, 1.0)}, "Argument bounds must be positive for a mass"),
-        ({"points": 1}, "Argument points must be an integer of at least 2, but was 1"),
+        ({"points": 1}, "Argument points must be a whole number of at least 2, but was 1"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(options, sentence: str) -> None:

@@ -21,7 +21,7 @@ from optimize.isolation.design import maximise_isolation
 from optimize.mode_fit.fit_modes import fit_modes
 from optimize.reciprocity.figure import draw as draw_restoration
 from optimize.reciprocity.figure import draw_outputs
-from optimize.reciprocity.responses import both_ways, in_time
+from optimize.reciprocity.responses import in_time, responses
 from optimize.reciprocity.restore import restore_reciprocity
 
 Row = tuple[str, str, str, str]
@@ -196,7 +196,7 @@ def oscillators(small: bool) -> Section:
             draw_outputs(axis, restored, outputs)
             axis.set_ylabel("output")
     else:
-        figure = draw_restoration(restored, both_ways(restored, (0.5, 4.0)), outputs)
+        figure = draw_restoration(restored, responses(restored, (0.5, 4.0)), outputs)
     text = (
         "Two Duffing oscillators of masses 1 and 2 answer differently from either side; a second stiffness makes up "
         f"for that at their lower resonance. {restored.message}"

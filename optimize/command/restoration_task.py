@@ -35,11 +35,11 @@ RESTORE: Schema = {
     "free": Key(choice(*RATIOS), True),
     "resonance": Key(WHOLE, True),
     "at": Key(choice(*AT)),
-    "harmonics": Key(WHOLE),
+    "num_harmonics": Key(WHOLE),
     "max_steps": Key(WHOLE),
 }
 LOCUS: Schema = {"along": Key(choice(*RATIOS), True), "bounds": Key(PAIR, True), "points": Key(WHOLE)}
-FIGURE: Schema = {"span": Key(PAIR), "max_points": Key(WHOLE)}
+FIGURE: Schema = {"band": Key(PAIR), "max_points": Key(WHOLE)}
 
 
 class Task(NamedTuple):
@@ -50,7 +50,7 @@ class Task(NamedTuple):
     pair: DuffingPair
     arguments: dict[str, Any]  # of `restore_reciprocity`
     locus: dict[str, Any] | None  # of `reciprocity_locus`, beside those
-    figure: dict[str, Any]  # of `restoration_figure.both_ways`
+    figure: dict[str, Any]  # of `reciprocity.responses`
 
     def search(self) -> Restoration:
         """The restored pair."""
@@ -82,9 +82,8 @@ def read_task(path: Path) -> Task:
         arguments = read_table(tables["restore"], "[restore]", RESTORE)
         locus = _read_locus(tables["locus"], arguments["free"]) if "locus" in tables else None
         figure = read_table(tables.get("figure", {}), "[figure]", FIGURE)
-        if "span" in figure:
-            _rising(figure["span"], "The key 'span' of [figure]")
-            figure["omega"] = figure.pop("span")
+        if "band" in figure:
+            _rising(figure["band"], "The key 'band' of [figure]")
         if figure.get("max_points", 2) < 2:
             raise ValueError(f"The key 'max_points' of [figure] must be at least 2, but was {figure['max_points']}.")
         return Task(path.stem, text, pair, arguments, locus, figure)

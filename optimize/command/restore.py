@@ -14,11 +14,11 @@ from optimize.command.configuration import Table, naming
 from optimize.command.report import markdown_table, plain
 from optimize.command.restoration_task import Task, read_task
 from optimize.reciprocity.figure import draw
-from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
+from optimize.reciprocity.responses import Outputs, Responses, in_time, responses
 from optimize.reciprocity.restore import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
 
-WAYS = ("forward", "backward")
+DIRECTIONS = ("forward", "backward")
 COLUMNS = ("parameter", "ratio", "omega", "reciprocity_norm", "norm_difference", "nonreciprocal_phase")  # of a locus
 ROWS = 11  # of a locus in the report; the numbers have all
 
@@ -40,7 +40,7 @@ def run(path: Path, out: Path) -> str:
             raise ValueError(f"[restore]: {restored.message}")
         diffnr.save(out / "model.npz", restored.model)
         with naming("[figure]"):
-            curves = both_ways(restored, **task.figure)
+            curves = responses(restored, **task.figure)
         locus = task.along()
     outputs = in_time(restored)
     numbers = json.dumps(summary(task, restored, outputs, locus), indent=2, ensure_ascii=False)
@@ -64,10 +64,10 @@ def summary(task: Task, restored: Restoration, outputs: Outputs, locus: Reciproc
         "omega": plain(restored.omega),
         "reciprocity_norm": plain(restored.reciprocity_norm),
         "reciprocity_norm_by_integration": outputs.reciprocity_norm,
-        "norm": dict(zip(WAYS, plain(restored.norm), strict=True)),
+        "norm": dict(zip(DIRECTIONS, plain(restored.norm), strict=True)),
         "norm_difference": plain(restored.norm_difference),
         "nonreciprocal_phase": plain(restored.nonreciprocal_phase),
-        "stable": dict(zip(WAYS, restored.stable.tolist(), strict=True)),
+        "stable": dict(zip(DIRECTIONS, restored.stable.tolist(), strict=True)),
         "approximate": bool(restored.approximate),
         "one_harmonic": {"ratio": plain(restored.guess.value), "omega": plain(restored.guess.omega)},
         "condition": plain(restored.condition),
@@ -75,13 +75,13 @@ def summary(task: Task, restored: Restoration, outputs: Outputs, locus: Reciproc
     }
     if locus is not None:
         columns = {name: plain(getattr(locus, name)) for name in COLUMNS}
-        stable = {way: locus.stable[:, i].tolist() for i, way in enumerate(WAYS)}
+        stable = {direction: locus.stable[:, i].tolist() for i, direction in enumerate(DIRECTIONS)}
         table["locus"] = {"along": locus.along, **columns, "stable": stable}
     return table
 
 
 def report(
-    task: Task, restored: Restoration, curves: BothWays, outputs: Outputs, locus: ReciprocityLocus | None
+    task: Task, restored: Restoration, curves: Responses, outputs: Outputs, locus: ReciprocityLocus | None
 ) -> str:
     """The restored point for a reader, in Markdown."""
     at, guess = restored, restored.guess
@@ -98,8 +98,8 @@ def report(
     ]
     parts = [f"# Reciprocity restored: {task.name}", at.message, markdown_table(rows)]
     parts += [
-        f"The response {way} stops short: {RESULTS[curve.result]}"
-        for way, curve in zip(WAYS, curves, strict=True)
+        f"The response {direction} stops short: {RESULTS[curve.result]}"
+        for direction, curve in zip(DIRECTIONS, curves, strict=True)
         if curve.result != RESULTS.successful
     ]
     parts.append("![Norms of both outputs over frequency, and both outputs in time](restoration.png)")
@@ -128,7 +128,7 @@ def _yes(value: Any) -> str:
 def _draw(
     task: Task,
     restored: Restoration,
-    curves: BothWays,
+    curves: Responses,
     outputs: Outputs,
     locus: ReciprocityLocus | None,
     path: Path,

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffnr import plot
 from diffnr.duffing import OrbitBranch
-from optimize.reciprocity.responses import SHOWN, BothWays, Outputs
+from optimize.reciprocity.responses import SHOWN, Outputs, Responses
 from optimize.reciprocity.restore import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
 
@@ -23,7 +23,7 @@ _BELOW: Any = {"lw": 2.8, "alpha": 0.5, "solid_capstyle": "butt"}
 NAMES = {"mass_ratio": r"\mu", "stiffness_ratio": "r", "cubic_ratio": r"\alpha"}
 
 
-def draw(restored: Restoration, curves: BothWays, outputs: Outputs, locus: ReciprocityLocus | None = None) -> Figure:
+def draw(restored: Restoration, curves: Responses, outputs: Outputs, locus: ReciprocityLocus | None = None) -> Figure:
     """A panel each for the responses, the neighbourhood of the restored point, the outputs, and the locus if given."""
     from matplotlib import pyplot as plt
 
@@ -43,7 +43,7 @@ def draw(restored: Restoration, curves: BothWays, outputs: Outputs, locus: Recip
     return figure
 
 
-def draw_responses(ax: Axes, restored: Restoration, curves: BothWays) -> None:
+def draw_responses(ax: Axes, restored: Restoration, curves: Responses) -> None:
     """N_F and N_B over ω, stable parts solid and unstable ones dashed, folds as rings, and the restored point."""
     # The forward one broad and pale, for the backward one to lie upon it where the two agree.
     for (name, colour, response, out), look in zip(_outputs(curves), (_BELOW, {}), strict=True):
@@ -55,7 +55,7 @@ def draw_responses(ax: Axes, restored: Restoration, curves: BothWays) -> None:
     ax.set(xlabel=r"$\omega$", xlim=(low, high), ylim=(0, None))
 
 
-def draw_near(ax: Axes, restored: Restoration, curves: BothWays, *, width: float = 1.0, height: float = 0.4) -> None:
+def draw_near(ax: Axes, restored: Restoration, curves: Responses, *, width: float = 1.0, height: float = 0.4) -> None:
     """The responses again around the restored point.
 
     **Arguments:** `width`: in linewidths ζ, on either side; `height`: below, as a part of the norm.
@@ -120,6 +120,6 @@ def scientific(value: float) -> str:
     return rf"{mantissa} \times 10^{{{int(exponent)}}}"
 
 
-def _outputs(curves: BothWays) -> tuple[tuple[str, str, OrbitBranch, int], ...]:
+def _outputs(curves: Responses) -> tuple[tuple[str, str, OrbitBranch, int], ...]:
     """Name, colour, response and the oscillator looked at, of each direction."""
     return ("N_F", plot.FORWARD, curves.forward, 1), ("N_B", plot.BACKWARD, curves.backward, 0)
