@@ -18,6 +18,8 @@ PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.pl
 Fields = dict[str, Any]
 
 CLASSES: dict[str, str] = {
+    "diffnr.duffing.SteadyState": "diffnr.duffing.SettledOrbit",
+    "diffnr.duffing.Transient": "diffnr.duffing.Motion",
     "diffnr.ENDINGS": "diffnr.RESULTS",
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.ENDINGS": "diffnr.RESULTS",
@@ -25,6 +27,7 @@ CLASSES: dict[str, str] = {
 }
 
 FIELDS: dict[str, dict[str, str]] = {
+    "diffnr.duffing.OneHarmonicRestoration": {"value": "ratio"},
     "diffnr.duffing.OrbitBranch": {"ending": "result"},
     "optimize.PhaseDesign": {"outcome": "result"},
     "optimize.PhaseNonreciprocityLocus": {

@@ -30,7 +30,7 @@ def restored(pair: duffing.DuffingPair = PAIR, amplitude=0.15, free: str = "stif
 )
 def test_points_of_the_sheet(mass, amplitude, free, resonance, value, omega) -> None:
     found = restored(nr.replace(PAIR, {"mass_ratio": mass}), amplitude, free, resonance)
-    assert float(found.value) == pytest.approx(value, abs=5.1e-8)  # the digits given
+    assert float(found.ratio) == pytest.approx(value, abs=5.1e-8)  # the digits given
     assert omega is None or float(found.omega) == pytest.approx(omega, abs=5.1e-8)
     assert float(found.displacement) == pytest.approx(amplitude / (4 * 0.05 * float(found.omega)), rel=1e-14)
 
@@ -46,7 +46,7 @@ def test_both_directions_answer_alike_at_one_harmonic(mu, r, alpha, amplitude, r
     for free in ("stiffness_ratio", "mass_ratio", "cubic_ratio"):
         found = restored(pair, amplitude, free, resonance)
         x1, x2 = np.asarray(found.phasors)
-        ratios = {"mass_ratio": mu, "stiffness_ratio": r, "cubic_ratio": alpha, free: float(found.value)}
+        ratios = {"mass_ratio": mu, "stiffness_ratio": r, "cubic_ratio": alpha, free: float(found.ratio)}
         w = float(found.omega)
 
         def balance(driven: complex, other: complex, first: int, ratios: dict = ratios, w: float = w) -> float:
@@ -71,7 +71,7 @@ def test_derivatives_vmap_and_jit() -> None:
     def value(leaves):
         pair = nr.replace(PAIR, {"mass_ratio": leaves[0], "damping": leaves[1], "coupling": leaves[2]})
         found = restored(pair, leaves[3], "stiffness_ratio", 1)
-        return jnp.stack([found.value, found.omega])
+        return jnp.stack([found.ratio, found.omega])
 
     at = jnp.array([2.0, 0.05, 5.0, 0.15])
     slopes = jax.jacrev(value)(at)

@@ -81,7 +81,7 @@ def test_equal_norm_says_where_it_is_singular() -> None:
 def test_the_full_model_at_the_closed_form(case, norm, points) -> None:
     pair, amplitude, free, _ = CASES[case]
     guess = points[case].guess
-    model = nr.replace(pair, {free: guess.value})
+    model = nr.replace(pair, {free: guess.ratio})
     start = jnp.zeros((2, 2, 5), complex).at[:, :, 0].set(jnp.stack([guess.phasors, guess.phasors[::-1]]))
     there = nr.port_response(model, nr.Drive(guess.omega, amplitude), guess=start)
     full = float(nr.metrics.reciprocity_norm(there))
@@ -135,7 +135,7 @@ def test_peak_equals_a_scipy_minimisation(case, points) -> None:
 @pytest.mark.slow
 def test_it_is_the_peak_of_that_resonance(points) -> None:
     for case in (0, 1):
-        curve = duffing.frequency_response(points[case].model, amplitude=0.15, omega=(0.5, 4.0), port=0)
+        curve = duffing.frequency_response(points[case].model, amplitude=0.15, band=(0.5, 4.0), port=0)
         peaks = curve.peaks(out=1)
         assert peaks.count == 2
         assert float(peaks.omega[case]) == pytest.approx(float(points[case].omega), rel=1e-10)  # roots to round-off
@@ -189,7 +189,7 @@ def test_a_search_that_fails_says_so() -> None:
     r = restored(nr.replace(PAIR, {"mass_ratio": 40.0}), amplitude=40.0)
     assert not bool(r.converged)
     assert "Lower the amplitude" in r.report()
-    assert np.isfinite(float(r.guess.value))
+    assert np.isfinite(float(r.guess.ratio))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_complex, as_frequency, as_index, as_real, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_complex, as_frequency, as_index, as_range, as_real, require, require_finite
 from diffnr.continuation import trace
 from diffnr.duffing import special_points
 from diffnr.duffing.family import Family, balance_at, linearise
@@ -129,9 +128,9 @@ def frequency_response(
     model: AbstractOscillators,
     *,
     amplitude: ArrayLike,
-    omega: tuple[ArrayLike, ArrayLike],
+    band: tuple[ArrayLike, ArrayLike],
     port: int = 0,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     max_points: int = 400,
     max_folds: int = 8,
     throw: bool = True,
@@ -141,9 +140,9 @@ def frequency_response(
     **Arguments:**
 
     - `model`: the oscillators. `amplitude`: [], P, of the force; `port`: the driven oscillator.
-    - `omega`: (lowest, highest) frequency, positive. The branch begins at the lowest, with the orbit continued from the
+    - `band`: (lowest, highest) frequency, positive. The branch begins at the lowest, with the orbit continued from the
       linear response, and goes on through folds until it leaves the range.
-    - `harmonics`: the highest harmonic of orbits; default the model's.
+    - `num_harmonics`: the highest harmonic of orbits; default the model's.
     - `max_points`, `max_folds`: room for points and folds; static numbers.
     - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
 
@@ -157,9 +156,8 @@ def frequency_response(
 
     Source: paper 2, Figures 1 and 3 (there by AUTO).
     """
-    low, high = (as_frequency(bound, "omega") for bound in omega)
-    _require_rising("omega", low, high)
-    family = _family(model, low, amplitude, port, "omega", harmonics)
+    low, high = as_range(band, "band", positive=True)
+    family = _family(model, low, amplitude, port, "omega", num_harmonics)
     return _branch(family, (low, high), None, True, max_points, max_folds, throw)
 
 
@@ -173,7 +171,7 @@ def continue_orbit(
     port: int = 0,
     start: Numbers | None = None,
     upwards: bool = True,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     max_points: int = 400,
     max_folds: int = 8,
     throw: bool = True,
@@ -186,23 +184,19 @@ def continue_orbit(
     - `along`: what changes: "amplitude", "omega", or the path of a scalar leaf of the model ("damping").
     - `bounds`: (lowest, highest) value of it. The branch ends there, or where it has come full circle (an isola).
     - `amplitude`, `omega`: [], of the force. What changes may be left out if there is no `start`.
-    - `start`: [n, harmonic] complex, an orbit near to where the branch shall begin, as `b` of `Points` (of `inventory`,
-      or of another branch), at the model's, the amplitude's and the frequency's values as they are. By default the
-      branch begins at the lowest bound, with the orbit continued from the linear response.
+    - `start`: [n, harmonic] complex, an orbit near to where the branch shall begin, as `b` of `Points` (of
+      `find_orbits`, or of another branch), at the model's, the amplitude's and the frequency's values as
+      they are. By default the branch begins at the lowest bound, with the orbit continued from the linear response.
     - `upwards`: whether the parameter grows at first; False for a `start` to be followed downwards.
-    - `harmonics`, `max_points`, `max_folds`, `throw`: as for `frequency_response`.
+    - `num_harmonics`, `max_points`, `max_folds`, `throw`: as for `frequency_response`.
 
     **Returns:** an `OrbitBranch`, with the derivatives that `frequency_response` has.
 
     **Raises:** `ValueError` for what `along` cannot be, bounds that do not rise, a shape, float32, a port that does not
     exist, an amplitude or frequency that is missing; `RuntimeError` if `throw` and there is no start.
     """
-    low, high = (as_real(bound, "bounds") for bound in bounds)
-    require_finite("bounds", jnp.stack([low, high]))
-    _require_rising("bounds", low, high)
-    if along == "omega":
-        low, high = as_frequency(low, "bounds"), as_frequency(high, "bounds")
-    elif along != "amplitude":
+    low, high = as_range(bounds, "bounds", positive=along == "omega")
+    if along not in ("omega", "amplitude"):
         leaf = get(model, along)
         scalar = eqx.is_array(leaf) and leaf.shape == () and jnp.issubdtype(leaf.dtype, jnp.floating)
         require(scalar, "along", 'be "omega", "amplitude" or the path of a real scalar', repr(along))
@@ -211,7 +205,7 @@ def continue_orbit(
     for name, value in (("amplitude", amplitude), ("omega", omega)):
         require(value is not None or (along == name and start is None), name, "be given", "not")
     omega = as_frequency(low if omega is None else omega, "omega")
-    family = _family(model, omega, low if amplitude is None else amplitude, port, along, harmonics)
+    family = _family(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
     model = family.model
     if start is not None:
         start = as_complex(start)
@@ -222,21 +216,16 @@ def continue_orbit(
 
 
 def _family(
-    model: AbstractOscillators, omega: Array, amplitude: Any, port: int, along: str, harmonics: int | None
+    model: AbstractOscillators, omega: Array, amplitude: Any, port: int, along: str, num_harmonics: int | None
 ) -> Family:
     port = as_index(port, "port", model.num_ports, "port")
     amplitude = as_real(amplitude, "amplitude")
     require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
     require_finite("amplitude", amplitude)
-    if harmonics is not None:
-        model = with_harmonics(model, harmonics)
+    if num_harmonics is not None:
+        model = with_harmonics(model, num_harmonics)
     require_double("model", model.mass)
     return Family(model, omega, amplitude, port, along)
-
-
-def _require_rising(name: str, low: Array, high: Array) -> None:
-    if is_concrete(low, high):
-        require(np.asarray(low) < np.asarray(high), name, "be (lowest, highest), in this order", f"({low}, {high})")
 
 
 def _branch(

@@ -29,14 +29,14 @@ SAME = 1e-5  # of the size: orbits closer than this are one; two sheets come so 
 ROUNDS = 4  # at most; the search ends with the first that finds nothing new
 
 
-def inventory(
+def find_orbits(
     model: AbstractOscillators,
     drive: Drive,
     port: int = 0,
     *,
     starts: int = 64,
     most: int = 8,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     key: PRNGKeyArray | None = None,
 ) -> Points:
     """All periodic orbits under a tone at one oscillator that Newton's method finds from many starts, each once:
@@ -51,7 +51,7 @@ def inventory(
       up to that bound, |X_j| ≤ |A|/(ω√(c_j c_port)): no
       oscillator loses more power than the force gives.
     - `most`: room for as many orbits, a static number.
-    - `harmonics`: the highest harmonic of orbits; default the model's.
+    - `num_harmonics`: the highest harmonic of orbits; default the model's.
     - `key`: for the random starts (default `jax.random.key(0)`).
 
     **Returns:** `Points`, the largest response first, with multipliers and `stable`; NaN beyond `count`. Derivatives
@@ -69,8 +69,8 @@ def inventory(
     require_double("model", model.mass)
     for name, value in (("starts", starts), ("most", most)):
         require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
-    if harmonics is not None:
-        model = with_harmonics(model, harmonics)
+    if num_harmonics is not None:
+        model = with_harmonics(model, num_harmonics)
     return _inventory(model, drive, port, starts, most, jax.random.key(0) if key is None else key)
 
 

@@ -26,11 +26,12 @@ RATIOS = ("stiffness_ratio", "mass_ratio", "cubic_ratio")
 class OneHarmonicRestoration(eqx.Module):
     """What `one_harmonic_restoration` returns.
 
-    **Fields:** `value` [], of the free ratio; `omega` [], ω*, the frequency; `displacement` [], A, the amplitude of
-    both oscillators; `phasors` [2] complex, X of the driven oscillator and of the other one. NaN where there is none.
+    **Fields:** `ratio` [], the value of the free ratio; `omega` [], ω*, the frequency; `displacement` [], A, the
+    amplitude of both oscillators; `phasors` [2] complex, X of the driven oscillator and of the other one. NaN where
+    there is none.
     """
 
-    value: Float[Array, ""]
+    ratio: Float[Array, ""]
     omega: Float[Array, ""]
     displacement: Float[Array, ""]
     phasors: Complex[Array, " both"]
@@ -73,7 +74,7 @@ def one_harmonic_restoration(
     restored = _restoration(pair, amplitude, free, resonance)
     if is_concrete(restored):
         was = f"too {'strongly damped' if not np.isfinite(np.asarray(restored.omega)) else 'weakly nonlinear'}"
-        fine = np.all(np.isfinite(np.asarray(restored.value)))
+        fine = np.all(np.isfinite(np.asarray(restored.ratio)))
         require(fine, "resonance", "be one that the response has, with a finite ratio", f"{resonance} of a pair {was}")
     return restored
 
@@ -90,7 +91,7 @@ def _restoration(pair: DuffingPair, amplitude: Array, free: str, resonance: int)
     displacement = amplitude / (4 * pair.damping * omega)
     shift = 0.75 * pair.cubic * displacement**2
     mu, r, alpha = pair.mass_ratio, pair.stiffness_ratio, pair.cubic_ratio
-    value = {
+    ratio = {
         "stiffness_ratio": lambda: 1 + (mu - 1) * squared - shift * (alpha - 1),
         "mass_ratio": lambda: 1 + ((r - 1) + shift * (alpha - 1)) / squared,
         "cubic_ratio": lambda: 1 + ((mu - 1) * squared - (r - 1)) / shift,
@@ -98,7 +99,7 @@ def _restoration(pair: DuffingPair, amplitude: Array, free: str, resonance: int)
     own = 1 + pair.coupling - squared + shift + 2j * pair.damping * omega
     driven = amplitude / (own - pair.coupling**2 / own)
     phasors = jnp.stack([driven, pair.coupling / own * driven])
-    return OneHarmonicRestoration(value, omega, displacement, phasors)
+    return OneHarmonicRestoration(ratio, omega, displacement, phasors)
 
 
 def _frequency(squared: Array, args: Any) -> Array:

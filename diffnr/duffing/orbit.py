@@ -121,7 +121,7 @@ def time_series(
 
     **Arguments:**
 
-    - `orbits`: what has `b` [..., harmonic]: `Points`, a `PortResponse`, an `Orbit`, a `SteadyState`; or `b` itself.
+    - `orbits`: what has `b` [..., harmonic]: `Points`, a `PortResponse`, an `Orbit`, a `SettledOrbit`; or `b` itself.
     - `ts`: [time].
     - `omega`: [] or one for each of the orbits, and `harmonics`: of the last axis; where `orbits` is `b` itself.
     - `derivative`: 1 for velocities, 2 for accelerations.

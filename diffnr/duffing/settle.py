@@ -42,8 +42,8 @@ NODES = np.cumsum([0.0, *DRIFTS])  # when in a step the kicks happen
 State = tuple[list[Array], list[Array]]  # displacements, velocities
 
 
-class SteadyState(eqx.Module):
-    """What `steady_by_time` returns: the last period, in phase with the force.
+class SettledOrbit(eqx.Module):
+    """What `settle` returns: the last period, in phase with the force.
 
     **Fields:**
 
@@ -71,7 +71,7 @@ class SteadyState(eqx.Module):
         return jnp.sqrt(jnp.mean(self.x**2, axis=-2))
 
 
-def steady_by_time(
+def settle(
     model: AbstractOscillators,
     drive: Drive,
     port: int = 0,
@@ -80,7 +80,7 @@ def steady_by_time(
     steps_per_period: int = 12,
     x0: Numbers | None = None,
     v0: Numbers | None = None,
-) -> SteadyState:
+) -> SettledOrbit:
     """Where oscillators settle under a tone at one of them, by integrating whole periods of
 
         M x'' + C x' + g(x) = Re(A e^{iωt}) at `port`
@@ -94,7 +94,7 @@ def steady_by_time(
     - `x0`, `v0`: [n], at phase 0; default 0. `x[0]`, `v[0]` of another steady state continue it, so that a loop over
       frequencies follows a measured sweep up or down through its jumps.
 
-    **Returns:** a `SteadyState`. The period returned is one more, in steps short enough for all harmonics.
+    **Returns:** a `SettledOrbit`. The period returned is one more, in steps short enough for all harmonics.
 
     **Raises:** `ValueError` for a port that does not exist, numbers that are not positive, shapes.
 
@@ -114,7 +114,7 @@ def steady_by_time(
 @eqx.filter_jit
 def _steady(
     model: AbstractOscillators, drive: Drive, port: int, periods: int, steps: int, x0: Array, v0: Array
-) -> SteadyState:
+) -> SettledOrbit:
     omega = drive.omega
     dtype = jnp.result_type(model.mass, omega, jnp.real(drive.amplitude), x0, v0)
     state = [x.astype(dtype) for x in x0], [v.astype(dtype) for v in v0]
@@ -129,7 +129,7 @@ def _steady(
     sizes = [jnp.concatenate([jnp.stack(x), jnp.stack(v) / omega]) for x, v in (before, after)]
     size = jnp.max(jnp.abs(sizes[1]))
     drift = jnp.max(jnp.abs(sizes[1] - sizes[0])) / jnp.where(size > 0, size, 1.0)
-    return SteadyState(omega, x, v, fourier(x, model.harmonics), drift, model.harmonics)
+    return SettledOrbit(omega, x, v, fourier(x, model.harmonics), drift, model.harmonics)
 
 
 def fourier(x: Float[Array, "instant oscillator"], harmonics: tuple[int, ...]) -> Complex[Array, "oscillator harmonic"]:

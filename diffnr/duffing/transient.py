@@ -23,7 +23,7 @@ from diffnr.ports import Drive
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 
-class Transient(eqx.Module):
+class Motion(eqx.Module):
     """What `simulate` returns: the motion at the times `ts`.
 
     **Fields:** `ts` [time]; `x`, `v` [time, oscillator], displacements and velocities; `force` [time, oscillator], F;
@@ -51,7 +51,7 @@ def simulate(
     adjoint: diffrax.AbstractAdjoint | None = None,
     max_steps: int = 100_000,
     throw: bool = True,
-) -> Transient:
+) -> Motion:
     """The motion of oscillators under any forces:
 
         M x'' + C x' + g(x) = F(t),      x(t₀) = x₀,  x'(t₀) = v₀
@@ -74,12 +74,12 @@ def simulate(
     - `max_steps`: after which the solver gives up. `throw`: raise then; otherwise `result` says it, and what was not
       reached is not finite.
 
-    **Returns:** a `Transient`.
+    **Returns:** a `Motion`.
 
     **Raises:** `ValueError` for forces of another shape or not finite at `ts`, times that do not increase, shapes;
     `RuntimeError` if `throw` and the solver gives up.
 
-    **Notes:** for steady states of many oscillators `steady_by_time` is some fifty times faster, harmonic balance
+    **Notes:** for steady states of many oscillators `settle` is some fifty times faster, harmonic balance
     (`port_response`) faster still.
     """
     ts = as_times(ts)
@@ -168,7 +168,7 @@ def _simulate(
     adjoint: diffrax.AbstractAdjoint,
     max_steps: int,
     throw: bool,
-) -> Transient:
+) -> Motion:
     dtype = jnp.result_type(model.mass, eqx.filter_eval_shape(waveform, ts[0]).dtype, *start)
     # Where ts is computed in the same program, its last must not be computed twice and rounded apart.
     ts, (x0, v0) = lax.optimization_barrier(ts.astype(dtype)), (part.astype(dtype) for part in start)
@@ -197,4 +197,4 @@ def _simulate(
     )
     states: Any = solution.ys
     x, v = jax.vmap(motion.split)(states)
-    return Transient(ts, x, v, samples, solution.stats["num_steps"], solution.result)
+    return Motion(ts, x, v, samples, solution.stats["num_steps"], solution.result)

@@ -31,7 +31,7 @@ the file:
   [pair]     mass_ratio, stiffness_ratio, cubic_ratio (1 where left out), coupling, cubic, damping; dimensionless
   [restore]  amplitude: of the force;  free: the ratio to choose;  resonance: 0, the lower one, or 1;
              at = "peak" (R is least with the frequency on the forward output's peak) or "equal_norm" (equal
-             amplitudes and phases);  harmonics, max_steps
+             amplitudes and phases);  num_harmonics, max_steps
   [locus]    along: another ratio;  bounds = [0.9, 3.0] of it;  points
   [figure]   span = [0.5, 4.0]: frequencies to draw;  max_points
 

@@ -93,7 +93,7 @@ class OscillatorFit(eqx.Module):
     def branches(self) -> list[tuple[int, Array, Array, Array]]:
         """The model's branches over the measured frequencies, one for each drive: (index of the first of its sweeps, ω
         [point] in rad/s, amplitudes [point, oscillator], stable [point])."""
-        table, harmonics = self.table, self.model.num_harmonics
+        table, num_harmonics = self.table, self.model.num_harmonics
         start = np.cumsum([0, *(s.omega.size for s in self.sweeps)])
         drives: dict[Any, list[int]] = {}
         for i, sweep in enumerate(self.sweeps):
@@ -108,7 +108,7 @@ class OscillatorFit(eqx.Module):
             for end, sign in zip(ends, (1.0, -1.0), strict=True):
                 orbit = jnp.asarray(self.nearest.y[end]), jnp.asarray(self.nearest.omega[end])
                 w, amplitude, steady = branch(
-                    self._scaled, jnp.asarray(table.level[end]), orbit, bounds, jnp.asarray(sign), harmonics
+                    self._scaled, jnp.asarray(table.level[end]), orbit, bounds, jnp.asarray(sign), num_harmonics
                 )
                 count = int(jnp.sum(jnp.isfinite(w)))
                 found.append((group[0], table.rate * w[:count], table.unit * amplitude[:count], steady[:count]))
