@@ -84,7 +84,7 @@ def test_figure5_restores_by_the_cubic_ratio() -> None:
     for letter, column in columns("paper2_figure5").items():
         closed, closed_norm, papers, papers_norm = sheet[letter]
         restored = column.restored
-        assert float(restored.guess.value) == pytest.approx(closed, abs=5e-8)
+        assert float(restored.guess.ratio) == pytest.approx(closed, abs=5e-8)
         assert float(restored.ratio) == pytest.approx(papers, rel=3e-3)  # another point, close by
         assert float(restored.reciprocity_norm) < 0.6 * closed_norm
         assert float(restored.reciprocity_norm) == pytest.approx(papers_norm, rel=1e-2)

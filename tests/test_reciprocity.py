@@ -153,7 +153,7 @@ def test_the_mass_that_restores_given_springs(points) -> None:
     # At resonance 1 the closed form is near: μ = 1 + (r − 1)/ω*².
     springs = nr.replace(PAIR, {"stiffness_ratio": points[1].ratio})
     peak = restored(springs, free="mass_ratio", resonance=1)
-    assert float(peak.guess.value) == pytest.approx(1 + 11.02383 / 11.0272, abs=1e-5)  # the digits given
+    assert float(peak.guess.ratio) == pytest.approx(1 + 11.02383 / 11.0272, abs=1e-5)  # the digits given
     assert float(peak.ratio) == pytest.approx(2.0, abs=1e-3)  # third harmonics
     assert bool(peak.converged)
 
@@ -195,7 +195,7 @@ def test_a_search_that_fails_says_so() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"resonance": 2}, "Argument resonance must be 0 or 1, but was 2"),
+        ({"resonance": 2}, "Argument resonance must be a whole number between 0 and 1, but was 2"),
         ({"free": "loss"}, "Argument free must be one of 'stiffness_ratio', .* but was 'loss'"),
         ({"at": "anti"}, "Argument at must be one of 'peak', 'equal_norm', 'bend', but was 'anti'"),
         ({"solver": "bfgs"}, "Argument solver must be \"newton\" or an optax optimiser, but was 'bfgs'"),

@@ -122,7 +122,10 @@ def test_ratios_left_out_are_one(tmp_path) -> None:
         (PAIR.replace("damping = 0.05", "") + RESTORE, "[pair] must have the key 'damping' (a number), but lacks it."),
         (PAIR.replace("mass_ratio = 2", "mass_ratio = -2") + RESTORE, "[pair]: Argument mass_ratio must"),
         (PAIR + RESTORE.replace("stiffness_ratio", "loss"), "The key 'free' of [restore] must be \"stiffness_ratio\""),
-        (PAIR + RESTORE.replace("resonance = 1", "resonance = 2"), "[restore]: Argument resonance must be 0 or 1, but"),
+        (
+            PAIR + RESTORE.replace("resonance = 1", "resonance = 2"),
+            "[restore]: Argument resonance must be a whole number between 0 and 1",
+        ),
         (
             PAIR + RESTORE.replace("resonance = 1", "resonance = 0.5"),
             "The key 'resonance' of [restore] must be a whole",

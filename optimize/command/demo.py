@@ -186,7 +186,7 @@ def oscillators(small: bool) -> Section:
     outputs = in_time(restored)
     closed = "one harmonic, in closed form"
     rows = [
-        ("stiffness ratio r", f"{float(restored.ratio):.6f}", f"{float(restored.guess.value):.6f}", closed),
+        ("stiffness ratio r", f"{float(restored.ratio):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
         ("frequency ω", f"{float(restored.omega):.6f}", f"{float(restored.guess.omega):.6f}", closed),
         ("R of the outputs", f"{float(restored.reciprocity_norm):.5e}", f"{outputs.reciprocity_norm:.5e}", "in time"),
     ]

@@ -160,7 +160,7 @@ def as_driven(pair: Any, amplitude: Any, num_harmonics: Any = None) -> DrivenPai
     """The pair, with its highest harmonic, and the force's amplitude, as a user gave them."""
     require_instance(pair, "pair", DuffingPair, "be a duffing.DuffingPair")
     if num_harmonics is not None:
-        pair: Any = with_harmonics(pair, as_count(num_harmonics, "num_harmonics"))
+        pair = with_harmonics(pair, as_count(num_harmonics, "num_harmonics"))
     require_double("pair", pair.mass)
     amplitude = as_scalar(amplitude, "amplitude")
     require(not is_concrete(amplitude) or bool(amplitude != 0), "amplitude", "differ from 0", amplitude)

@@ -18,7 +18,6 @@ from diffnr.checks import (
     as_count,
     as_flag,
     as_frequency,
-    as_index,
     as_range,
     is_concrete,
     require,
@@ -163,11 +162,11 @@ def phase_nonreciprocity_locus(
     value, not exactly one place to begin, float32; `RuntimeError` if `throw` and there is no point to begin with.
 
     **Notes:** for a cubic ratio of 1 the curve ω² = (r − 1)/(μ − 1) is a branch of N_F = N_B of its own at one
-    harmonic, and Δφ = 0 all along it. Where another branch crosses it, third harmonics let the two avoid each other. At resonance
-    1 the gap is a hair (2e-5 of the frequency at P = .15), steps go straight on over it, and `branch_crossings` tells
-    so: the determinant of the equations changes its sign. At resonance 0, and for strong forces, the gap is as
-    wide as steps are short: the locus turns there, is marked as `turned`, and the `result` says so. Wider bounds make
-    longer steps.
+    harmonic, and Δφ = 0 all along it. Where another branch crosses it, third harmonics let the two avoid each other.
+    At resonance 1 the gap is a hair (2e-5 of the frequency at P = .15), steps go straight on over it, and
+    `branch_crossings` tells so: the determinant of the equations changes its sign. At resonance 0, and for strong
+    forces, the gap is as wide as steps are short: the locus turns there, is marked as `turned`, and the `result` says
+    so. Wider bounds make longer steps.
 
     Source: paper 2, Figure 2.
     """
@@ -202,7 +201,7 @@ def beginning(
     given = [name for name, x in (("omega", omega), ("resonance", resonance), ("point", point)) if x is not None]
     was = " and ".join(given) or "none of them"
     require(len(given) == 1, "omega, resonance or point", "be given, one of them", was)
-    resonance = None if resonance is None else as_index(resonance, "resonance", 2, "resonance")
+    resonance = None if resonance is None else as_count(resonance, "resonance", least=0, most=1)
     point = None if point is None else as_count(point, "point", least=0)
     omega = None if omega is None else as_frequency(omega, "omega")
     driven = lax.stop_gradient(driven)

@@ -38,6 +38,7 @@ from optimize.reciprocity.restored_orbits import (
 from optimize.transforms import Scaled
 
 AT = ("peak", "equal_norm", "bend")
+MAX_STEPS = 64  # of Newton's method, which takes 3 to 8
 RECIPROCAL = 1e-9  # R by which N is still called 0
 
 
@@ -102,7 +103,7 @@ class Restoration(AbstractAnswer):
     def report(self) -> str:
         """The restored point in a few lines of text."""
         rows = {
-            self.free: f"{float(self.ratio):.9g} (one harmonic: {float(self.guess.value):.9g})",
+            self.free: f"{float(self.ratio):.9g} (one harmonic: {float(self.guess.ratio):.9g})",
             "omega": f"{float(self.omega):.9g} (one harmonic: {float(self.guess.omega):.9g})",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "N_F − N_B": f"{float(self.norm_difference):.7g} of {float(self.norm[0]):.7g}",
@@ -121,7 +122,7 @@ def restore_reciprocity(
     at: str = "peak",
     num_harmonics: Count | None = None,
     solver: str | optax.GradientTransformation = "newton",
-    max_steps: Count = 64,
+    max_steps: Count = MAX_STEPS,
     throw: bool = False,
 ) -> Restoration:
     """The second ratio that makes an asymmetric pair answer alike from both sides, at one of its resonances:
@@ -165,7 +166,7 @@ def restore_reciprocity(
     require(known, "solver", 'be "newton" or an optax optimiser', repr(solver) if isinstance(solver, str) else solver)
     require(not optax_solver or at == "peak", "solver", 'be "newton" where at is not "peak"', "an optax optimiser")
     max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
-    driven = as_driven(pair, amplitude, num_harmonics)
+    driven, resonance = as_driven(pair, amplitude, num_harmonics), as_count(resonance, "resonance", least=0, most=1)
     guess = one_harmonic_restoration(driven.pair, amplitude=driven.amplitude, free=free, resonance=resonance)
     which = jnp.asarray(RATIOS.index(free))
     if isinstance(solver, str):
@@ -176,7 +177,7 @@ def restore_reciprocity(
 
 
 def restore_from(
-    driven: DrivenPair, which: Array, guess: OneHarmonicRestoration, at: str, max_steps: int = 64
+    driven: DrivenPair, which: Array, guess: OneHarmonicRestoration, at: str, max_steps: int = MAX_STEPS
 ) -> Restoration:
     """`restore_reciprocity` by Newton, with the ratio `which` [] of `RATIOS` free, from the closed form `guess`."""
     start, v, result, free = search(driven, which, guess, at, max_steps)
@@ -185,7 +186,7 @@ def restore_from(
 
 @eqx.filter_jit
 def search(
-    driven: DrivenPair, which: Array, guess: OneHarmonicRestoration, at: str, max_steps: int = 64
+    driven: DrivenPair, which: Array, guess: OneHarmonicRestoration, at: str, max_steps: int
 ) -> tuple[Array, Array, Any, FreeRatio]:
     """Where a search starts, v = [u, p] where it ends (NaN where it fails), how it ends, and the free ratio."""
     start, free = _peaks_together(driven, which, guess, max_steps)
@@ -218,7 +219,7 @@ def _by_optax(
     optimiser: optax.GradientTransformation,
     steps: int,
 ) -> Restoration:
-    v, free = _start(driven, which, guess, 64)
+    v, free = _start(driven, which, guess, MAX_STEPS)
     if not np.all(np.isfinite(np.asarray(v))):
         return _ended(v, v[-1], RESULTS.max_steps_reached, free, guess)
     # In units of what R² is at the start and of a ratio's hundredth, a gradient of 1e-7 is near to round-off.

@@ -18,7 +18,7 @@ from diffnr.parameters import replace
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from optimize.reciprocity.both_ways import PARAMETERS, DrivenPair, as_driven, difference, orbits_at
 from optimize.reciprocity.level_sets import HELD, follow_level, pair_at
-from optimize.reciprocity.restore import AT, restore_from, search
+from optimize.reciprocity.restore import AT, MAX_STEPS, restore_from, search
 from optimize.reciprocity.restored_orbits import FreeRatio
 
 
@@ -118,6 +118,7 @@ def reciprocity_locus(
     Source: paper 2, Figures 4, 6 and 7: their resonant segments.
     """
     driven, low, high = _asked(pair, amplitude, num_harmonics, along, bounds, free, resonance)
+    resonance = int(resonance)
     as_choice(at, "at", AT)
     points, throw = as_count(points, "points", least=2), as_flag(throw, "throw")
     values = jnp.linspace(low, high, points)
@@ -197,6 +198,7 @@ def reciprocity_level(
     Source: paper 2, Figures 4, 6 and 7.
     """
     driven, low, high = _asked(pair, amplitude, num_harmonics, along, bounds, free, resonance)
+    resonance = int(resonance)
     as_choice(at, "at", HELD)
     side = {"peak": "above", "equal_norm": "below"}[at] if side is None else side
     as_choice(side, "side", ("above", "below"))
@@ -204,7 +206,7 @@ def reciprocity_level(
     max_points, throw = as_count(max_points, "max_points", least=2), as_flag(throw, "throw")
     driven = DrivenPair(replace(driven.pair, {along: low}), driven.amplitude)
     guess = one_harmonic_restoration(driven.pair, amplitude=driven.amplitude, free=free, resonance=resonance)
-    _, v, _, restored = search(driven, jnp.asarray(PARAMETERS.index(free)), guess, "peak")
+    _, v, _, restored = search(driven, jnp.asarray(PARAMETERS.index(free)), guess, "peak", MAX_STEPS)
     index = jnp.asarray(PARAMETERS.index(along))
     numbers, valid, result = _level(v, restored, index, level, (low, high), at, side, max_points)
     locus = ReciprocityLocus(*numbers, valid=valid, result=result, along=along)
@@ -223,6 +225,7 @@ def _asked(
     if is_concrete(low):
         was = f"({float(low):g}, …)"
         require(along != "mass_ratio" or bool(low > 0), "bounds", "be positive for a mass", was)
+    resonance = as_count(resonance, "resonance", least=0, most=1)
     if is_concrete(driven):  # What the response does not have it lacks for all ratios.
         one_harmonic_restoration(driven.pair, amplitude=driven.amplitude, free=free, resonance=resonance)
     return driven, low, high

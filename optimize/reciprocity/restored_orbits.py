@@ -179,7 +179,7 @@ def curvatures(v: Float[Array, " k"], free: FreeRatio) -> Curvatures:
 
 def begin(driven: DrivenPair, which: Array, guess: OneHarmonicRestoration) -> tuple[Array, FreeRatio]:
     """Where searches start: v with both orbits at the one-harmonic point (NaN if there are none)."""
-    there = driven.with_parameters(which, guess.value)
+    there = driven.with_parameters(which, guess.ratio)
     basis = driven.basis
     phasors = jnp.zeros((2, len(basis.orders)), guess.phasors.dtype)
     phasors = phasors.at[:, basis.orders.index(1)].set(guess.phasors)
@@ -187,7 +187,7 @@ def begin(driven: DrivenPair, which: Array, guess: OneHarmonicRestoration) -> tu
     # Both in one batch: what is compiled once takes half of the time.
     solve = lambda y, force: newton(residual, y, (there.pair, guess.omega, force)).value  # noqa: E731
     y = jax.vmap(solve)(starts, there.forces)
-    v = lax.stop_gradient(jnp.append(joined(y, guess.omega), guess.value))
+    v = lax.stop_gradient(jnp.append(joined(y, guess.omega), guess.ratio))
     return v, with_tangents(v, FreeRatio(driven, which, jnp.zeros((2, y.shape[1] + 1))))
 
 
