@@ -73,8 +73,8 @@ class RESULTS(eqx.Enumeration):
     )
     # Loci of phase nonreciprocity, and designs on them
     turned = (
-        "The walk arrived, but on its way it turned from one branch of N_F = N_B to another where the two nearly meet. "
-        "The points at which it did are marked as turned."
+        "The locus reaches its bound, but turns from one branch of N_F = N_B to another where the two nearly meet. "
+        "The points at which it does are marked as turned."
     )
     at_zero_frequency = "The frequency of the locus fell to zero, where it ends."
     no_point = (
@@ -86,7 +86,7 @@ class RESULTS(eqx.Enumeration):
         "another point, or free other parameters."
     )
     no_path = (
-        "The search could not be followed to the phase asked for: the equations become singular on the way. Two "
+        "The search could not be followed to the phase asked for: the equations become singular before it. Two "
         "branches of N_F = N_B meet there, as they do at Δφ = 0 for cubic_ratio = 1, or the points of equal norms end."
     )
     out_of_steps = (

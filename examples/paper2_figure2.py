@@ -6,10 +6,10 @@ followed as the ratio :math:`r` of grounding stiffnesses grows from 1. (a) The n
 (b) the reciprocity norm :math:`R`, (c) the frequency. They vanish together, all but a remainder of :math:`10^{-5}` in
 :math:`R` from third harmonics: a second asymmetry restores what the first has broken.
 
-At that point another sheet of equal norms crosses, :math:`\omega^2 = (r - 1)/(\mu - 1)` (grey), on which the
+At that point another branch of equal norms crosses, :math:`\omega^2 = (r - 1)/(\mu - 1)` (grey), on which the
 oscillators have the same dynamic stiffness: at one harmonic both norms and phases agree all along it, at any
 :math:`r`. So :math:`N_F = N_B` and :math:`\Delta\phi = 0` do not determine the point by themselves there; it is where
-:math:`\Delta\phi` passes through zero on the locus. In the full pair third harmonics part the two sheets by a gap of
+:math:`\Delta\phi` passes through zero on the locus. In the full pair third harmonics part the two branches by a gap of
 some :math:`10^{-5}` of the frequency, over which the continuation goes straight on, and says so.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffnr import duffing, plot
-from optimize.reciprocity.phase_locus import PhaseNonreciprocityLocus, phase_nonreciprocity_locus
+from optimize import PhaseNonreciprocityLocus, phase_nonreciprocity_locus
 
 jax.config.update("jax_enable_x64", True)
 
@@ -65,7 +65,7 @@ def main(small: bool = False) -> Figure:
     across = np.asarray(locus.parameter)[:-1][np.asarray(locus.branch_crossings)]
     print(f"nonreciprocal phase 0 at r = {r:.4f}, omega = {omega:.5f}, where R = {remainder:.3g}")
     print(f"least harmonicity of an output: 1 - {least:.1e}")
-    print("another sheet crosses beyond r =", ", ".join(f"{x:.2f}" for x in across))
+    print("another branch crosses beyond r =", ", ".join(f"{x:.2f}" for x in across))
     with plot.style():
         figure, axes = plt.subplot_mosaic("abc", figsize=(7.2, 2.8))
         quantities = {

@@ -24,8 +24,16 @@ from matplotlib.figure import Figure
 
 import optimize as op
 from diffnr import duffing, plot
-from optimize.reciprocity.figure import draw_near, draw_outputs, draw_responses, inset
-from optimize.reciprocity.responses import Outputs, Responses, in_time, responses
+from optimize.reciprocity import (
+    Outputs,
+    Responses,
+    draw_near,
+    draw_outputs,
+    draw_responses,
+    in_time,
+    inset,
+    responses,
+)
 
 jax.config.update("jax_enable_x64", True)
 

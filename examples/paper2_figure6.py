@@ -7,8 +7,8 @@ the anti-resonance. Weaker forces leave less of third harmonics: the sets begin 
 the bend they go out with their frequency still near the resonance.
 
 At resonance 1 and :math:`P = 1` the set :math:`R = 10^{-3}` follows the resonance too, and then goes over the fold of
-the response (dot) onto the middle sheet: restored, but unstable (dotted). On the right the pair of :math:`\mu = 1.2`,
-:math:`r = 3.45`: at :math:`\omega = \sqrt{(r - 1)/(\mu - 1)} = 3.5` both responses cross on all of their three sheets.
+the response (dot) onto the middle branch: restored, but unstable (dotted). On the right the pair of :math:`\mu = 1.2`,
+:math:`r = 3.45`: at :math:`\omega = \sqrt{(r - 1)/(\mu - 1)} = 3.5` both responses cross on all of their three branches.
 All three are nearly reciprocal, and the middle one is unstable, with the outputs drawn below: they agree, and neither
 can be observed.
 
@@ -29,7 +29,7 @@ jax.config.update("jax_enable_x64", True)
 FORCES = (0.05, 0.1, 0.15, 0.2, 0.3)
 COLOURS = plt.colormaps["viridis"](np.linspace(0.05, 0.85, len(FORCES)))
 BOUNDS = (1.0, 2.2)
-OMEGA = 3.5  # where the sheets cross
+OMEGA = 3.5  # where the branches cross
 
 
 def oscillators(mass: float = 1.0, stiffness: float = 1.0, small: bool = False) -> duffing.DuffingPair:
@@ -93,28 +93,28 @@ def draw_second(ax: Axes, small: bool) -> None:
 
 
 def draw_response(ax: Axes, outputs: Axes, small: bool) -> None:
-    """Both responses around the crossing, and both outputs of the unstable sheet in time."""
+    """Both responses around the crossing, and both outputs of the unstable branch in time."""
     pair = oscillators(1.2, 3.45, small)
-    sheets = []
+    found = []
     for port, colour, name in ((0, plot.FORWARD, "forward"), (1, plot.BACKWARD, "backward")):
         out = 1 - port
         curve = duffing.frequency_response(pair, amplitude=1.0, band=(3.0, 4.0), port=port)
-        sheets.append(curve.at(OMEGA, most=3))
+        found.append(curve.at(OMEGA, most=3))
         shown = curve.trim()
         norm = shown.norm[:, out]
         ax.plot(shown.omega, np.where(shown.stable, norm, np.nan), color=colour, label=name)
         ax.plot(shown.omega, np.where(shown.stable, np.nan, norm), ":", color=colour)
         tau = np.linspace(0, 4 * np.pi, 201)
-        x = np.real(np.exp(1j * np.outer(tau, pair.harmonics)) @ np.asarray(sheets[-1].b[1, out]))
+        x = np.real(np.exp(1j * np.outer(tau, pair.harmonics)) @ np.asarray(found[-1].b[1, out]))
         outputs.plot(tau / (2 * np.pi), x, "-" if port == 0 else "--", color=colour)
-    forward, backward = sheets
+    forward, backward = found
     ax.plot([OMEGA] * 3, forward.norm[:, 1], "o", color="black", ms=3, zorder=4)
-    for sheet in range(3):
-        R = np.sqrt(0.5 * np.sum(np.abs(forward.b[sheet, 1] - backward.b[sheet, 0]) ** 2))
-        stable = "stable" if forward.stable[sheet] and backward.stable[sheet] else "unstable"
-        size = abs(forward.multipliers[sheet, 0])
-        print(f"omega = {OMEGA}: N = {forward.norm[sheet, 1]:.4f}, R = {R:.4g}, {stable}, multiplier {size:.4f}")
-        ax.annotate(f"$R$ = {R:.1e}, {stable}", (3.55, forward.norm[sheet, 1]), va="center", size=7)  # fmt: skip
+    for orbit in range(3):
+        R = np.sqrt(0.5 * np.sum(np.abs(forward.b[orbit, 1] - backward.b[orbit, 0]) ** 2))
+        stable = "stable" if forward.stable[orbit] and backward.stable[orbit] else "unstable"
+        size = abs(forward.multipliers[orbit, 0])
+        print(f"omega = {OMEGA}: N = {forward.norm[orbit, 1]:.4f}, R = {R:.4g}, {stable}, multiplier {size:.4f}")
+        ax.annotate(f"$R$ = {R:.1e}, {stable}", (3.55, forward.norm[orbit, 1]), va="center", size=7)  # fmt: skip
     ax.set(xlabel=r"frequency $\omega$", ylabel="output $N$", xlim=(3.2, 3.7), ylim=(0, 1.08))
     ax.set_title(r"three reciprocal orbits at $\omega = 3.5$")
     ax.legend(loc="upper left")

@@ -6,7 +6,7 @@ linear ones. Drawn are the sets :math:`N_F = N_B` of three values of :math:`R`, 
 resonance 1 for :math:`P = 1`; dashed is the closed form of one harmonic. All begin beside the equal pair and follow the
 resonance to a sharp bend (dots), after which the frequency below moves away towards the anti-resonance.
 
-At resonance 0 one orbit or both are unstable on a part of the way (dotted), at resonance 1 never, as printed. The
+At resonance 0 one orbit or both are unstable on a part of the set (dotted), at resonance 1 never, as printed. The
 printed amplitudes and tolerances are lost from our text; these are ours.
 """
 

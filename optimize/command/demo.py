@@ -21,8 +21,8 @@ from optimize.isolation.design import maximise_isolation
 from optimize.mode_fit.fit_modes import fit_modes
 from optimize.reciprocity.figure import draw as draw_restoration
 from optimize.reciprocity.figure import draw_outputs
-from optimize.reciprocity.responses import in_time, responses
 from optimize.reciprocity.restore import restore_reciprocity
+from optimize.reciprocity.restored_responses import in_time, responses
 
 Row = tuple[str, str, str, str]
 

@@ -1,6 +1,6 @@
 """A pair of oscillators driven from either side at one frequency: its numbers, both orbits, and their equations.
 
-Forward, oscillator 0 is driven and the output is oscillator 1; backward it is the other way round. The unknowns are one
+Forward, oscillator 0 is driven and the output is oscillator 1; backward it is the reverse. The unknowns are one
 real vector u = [y_F, ω, y_B]: coefficients of the forward orbit, the frequency, those of the backward orbit. Where a
 number p of the pair is sought as well, they are v = [u, p].
 """

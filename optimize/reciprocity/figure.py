@@ -9,9 +9,9 @@ import numpy as np
 
 from diffnr import plot
 from diffnr.duffing import OrbitBranch
-from optimize.reciprocity.responses import SHOWN, Outputs, Responses
 from optimize.reciprocity.restore import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
+from optimize.reciprocity.restored_responses import SHOWN, Outputs, Responses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

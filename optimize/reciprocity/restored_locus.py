@@ -110,7 +110,11 @@ def reciprocity_locus(
     A point where the search failed is not valid, and the others are what they are without it.
 
     **Raises:** `ValueError` as `restore_reciprocity`; for a ratio along which to go that does not exist or is `free`;
-    for bounds that do not rise.
+    for bounds that do not rise. `RuntimeError` if `throw` and a search failed.
+
+        optimize.reciprocity_locus(
+            pair, amplitude=0.15, along="mass_ratio", bounds=(1.0, 3.0), free="stiffness_ratio", resonance=1
+        ).ratio
 
     **Notes:** all of it is at the resonance. The slope of a stiffness ratio along the mass ratio is near to ω²: 11.03
     at resonance 1 for k_c = 5. R grows with the distance from the equal pair, fast at resonance 0.
@@ -174,7 +178,7 @@ def reciprocity_level(
     It begins beside the restored point at the least of `bounds` and follows the set: along the resonance to the bend,
     and back. At "peak" that is to the other side of the locus, beyond the bend R exceeds the level for every value of
     `free`. At "equal_norm" ω leaves the resonance there, and the set goes on at the anti-resonance, or on the lower
-    sheet of the response, to the other bound.
+    branch of the response, to the other bound.
 
     **Arguments:** as for `reciprocity_locus`, and
 
@@ -183,7 +187,8 @@ def reciprocity_level(
     - `at`: "peak" (default) or "equal_norm", the paper's: both are approximate reciprocity, R is not 0.
     - `side`: of the restored ratio where to begin, "above" (default at "peak") or "below" (default at "equal_norm",
       where for the stiffness ratio it leads to the anti-resonance at resonance 0, and past the fold at resonance 1).
-    - `max_points`: room for points, a static number. `throw`: raise where there is no start.
+    - `max_points`: room for points, a static number.
+    - `throw`: raise where there is no start. A set that stops short is returned, and `message` says why.
 
     **Returns:** a `ReciprocityLocus`, in order along the level set, the bend among its points; it carries no
     derivative. Look at `omega` and at `stable`.
@@ -191,8 +196,8 @@ def reciprocity_level(
     **Raises:** `ValueError` as `reciprocity_locus`, and for a level that is not positive; `RuntimeError` if `throw` and
     the level is not met at the start.
 
-    **Notes:** at one harmonic and α = 1 all of ω² = (r − 1)/(μ − 1) is reciprocal, a sheet of N_F = N_B that crosses
-    the one of equal peaks. Harmonics open the crossing: the curve N_F = N_B comes along one sheet and leaves by the
+    **Notes:** at one harmonic and α = 1 all of ω² = (r − 1)/(μ − 1) is reciprocal, a branch of N_F = N_B that crosses
+    the one of equal peaks. Harmonics open the crossing: the curve N_F = N_B comes along one branch and leaves by the
     other. `restore_reciprocity(at="bend")` is where it turns: all level sets touch the line of these points.
 
     Source: paper 2, Figures 4, 6 and 7.
