@@ -8,7 +8,7 @@ the bend they go out with their frequency still near the resonance.
 
 At resonance 1 and :math:`P = 1` the set :math:`R = 10^{-3}` follows the resonance too, and then goes over the fold of
 the response (dot) onto the middle branch: restored, but unstable (dotted). On the right the pair of :math:`\mu = 1.2`,
-:math:`r = 3.45`: at :math:`\omega = \sqrt{(r - 1)/(\mu - 1)} = 3.5` both responses cross on all of their three branches.
+:math:`r = 3.45`: at :math:`\omega = \sqrt{(r - 1)/(\mu - 1)} = 3.5` both responses cross on all three branches.
 All three are nearly reciprocal, and the middle one is unstable, with the outputs drawn below: they agree, and neither
 can be observed.
 

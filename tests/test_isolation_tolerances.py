@@ -20,7 +20,7 @@ DELTA = 0.1  # of κ
 
 def pair(loss=None, gamma_0=GAMMA_0):
     loss = tcmt.NonlocalLoss(gamma_k=2.7, mode=1, sensed=0) if loss is None else loss
-    return tcmt.two_resonators((0.0, 0.0), (GAMMA,) * 2, (gamma_0,) * 2, KAPPA, loss)
+    return tcmt.TwoResonators((0.0, 0.0), (GAMMA,) * 2, (gamma_0,) * 2, KAPPA, loss)
 
 
 ON_RESONANCE = {"omega": 0.0, "out": 0, "into": 1}
@@ -101,12 +101,12 @@ def test_contrast_against_brute_force():
     grid = np.linspace(0.5 * KAPPA, 1.2 * KAPPA, 4001)
     values = contrast_of(grid[:, None], kappas).min(-1)
     assert abs(gamma_k_of(best) - grid[np.argmax(values)]) <= np.diff(grid)[0]
-    assert best.value == best.contrast >= values.max() - 1e-12
+    assert best.objective == best.contrast >= values.max() - 1e-12
     other = scipy.optimize.minimize_scalar(
         lambda g: -contrast_of(g, kappas).min(), bounds=(0.9 * KAPPA, 1.1 * KAPPA), options={"xatol": 1e-12}
     )
     # A value near an optimum, of which Brent's method resolves √(round-off) of γ_k, and its square here.
-    assert best.value == pytest.approx(-other.fun, abs=1e-12)
+    assert best.objective == pytest.approx(-other.fun, abs=1e-12)
     assert gamma_k_of(best) == pytest.approx(other.x, abs=1e-6)
 
 

@@ -15,13 +15,13 @@ import jax; jax.config.update("jax_enable_x64", True)
 import diffnr as nr, optimize as op
 from diffnr import tcmt
 g = (0.5**2 + 3.0**2) ** 0.5
-pair = tcmt.two_resonators(omega=(0., 0.), gamma=(g, g), gamma_0=(0.5, 0.5), kappa=3.0,
+pair = tcmt.TwoResonators(omega=(0., 0.), gamma=(g, g), gamma_0=(0.5, 0.5), kappa=3.0,
                            loss=tcmt.NonlocalLoss(gamma_k=2.7, mode=1, sensed=0))
 r = nr.port_response(pair, nr.Drive(omega=1.0))
 print(r.fundamental[1, 0], r.fundamental[0, 1])            # .0366738162+.1256143952j  .1905364127+.5815582039j
 print(nr.metrics.isolation(r, out=0, into=1))              # 13.3986431 dB
 best = op.maximise_isolation(pair, omega=0.0, free="loss.gamma_k", out=0, into=1, max_insertion_loss=3.0)
-print(best.model.loss.gamma_k, best.value)                 # 1.41167  2.0633 dB
+print(best.model.loss.gamma_k, best.objective)                 # 1.41167  2.0633 dB
 """
 
 OSCILLATORS = """

@@ -46,7 +46,7 @@ def summary(task: Task, design: Design, before: Assessment) -> Table:
         "goal": task.goal,
         "unit": task.unit,
         "values": {path: plain(value) for path, value in design.values.items()},
-        "value": plain(design.value),
+        "objective": plain(design.objective),
         "worst": {name: plain(value) for name, value in _figures(design).items()},
         "without_tolerances": {name: plain(value) for name, value in _figures(nominal).items()},
         "before": {

@@ -167,13 +167,22 @@ def restore_reciprocity(
     require(not optax_solver or at == "peak", "solver", 'be "newton" where at is not "peak"', "an optax optimiser")
     max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
     driven, resonance = as_driven(pair, amplitude, num_harmonics), as_count(resonance, "resonance", least=0, most=1)
-    guess = one_harmonic_restoration(driven.pair, amplitude=driven.amplitude, free=free, resonance=resonance)
+    guess = closed_form(driven, free, resonance)
     which = jnp.asarray(RATIOS.index(free))
     if isinstance(solver, str):
         restored = restore_from(driven, which, guess, at, max_steps)
     else:
         restored = _by_optax(driven, which, guess, solver, max_steps)
     return raise_failures(restored, restored.result) if throw else restored
+
+
+def closed_form(driven: DrivenPair, free: Any, resonance: int) -> OneHarmonicRestoration:
+    """The closed form from which searches begin; raises, where it can be known, if there is none."""
+    as_choice(free, "free", RATIOS)
+    known = is_concrete(driven)
+    return one_harmonic_restoration(
+        driven.pair, amplitude=driven.amplitude, free=free, resonance=resonance, throw=known
+    )
 
 
 def restore_from(

@@ -18,7 +18,7 @@ from diffnr.parameters import replace
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from optimize.reciprocity.both_ways import PARAMETERS, DrivenPair, as_driven, difference, orbits_at
 from optimize.reciprocity.level_sets import HELD, follow_level, pair_at
-from optimize.reciprocity.restore import AT, MAX_STEPS, restore_from, search
+from optimize.reciprocity.restore import AT, MAX_STEPS, closed_form, restore_from, search
 from optimize.reciprocity.restored_orbits import FreeRatio
 
 
@@ -137,7 +137,7 @@ def reciprocity_locus(
 def _guesses(driven: DrivenPair, values: Array, along: str, free: str, resonance: int) -> OneHarmonicRestoration:
     def guess(value: Array) -> OneHarmonicRestoration:
         there = replace(driven.pair, {along: value})
-        return one_harmonic_restoration(there, amplitude=driven.amplitude, free=free, resonance=resonance)
+        return one_harmonic_restoration(there, amplitude=driven.amplitude, free=free, resonance=resonance, throw=False)
 
     return jax.vmap(guess)(values)
 
@@ -210,7 +210,7 @@ def reciprocity_level(
     level = as_positive(level, "level")
     max_points, throw = as_count(max_points, "max_points", least=2), as_flag(throw, "throw")
     driven = DrivenPair(replace(driven.pair, {along: low}), driven.amplitude)
-    guess = one_harmonic_restoration(driven.pair, amplitude=driven.amplitude, free=free, resonance=resonance)
+    guess = closed_form(driven, free, resonance)
     _, v, _, restored = search(driven, jnp.asarray(PARAMETERS.index(free)), guess, "peak", MAX_STEPS)
     index = jnp.asarray(PARAMETERS.index(along))
     numbers, valid, result = _level(v, restored, index, level, (low, high), at, side, max_points)
@@ -232,7 +232,7 @@ def _asked(
         require(along != "mass_ratio" or bool(low > 0), "bounds", "be positive for a mass", was)
     resonance = as_count(resonance, "resonance", least=0, most=1)
     if is_concrete(driven):  # What the response does not have it lacks for all ratios.
-        one_harmonic_restoration(driven.pair, amplitude=driven.amplitude, free=free, resonance=resonance)
+        closed_form(driven, free, resonance)
     return driven, low, high
 
 
