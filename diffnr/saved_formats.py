@@ -21,6 +21,7 @@ CLASSES: dict[str, str] = {
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.PassiveModes": "optimize.PassiveResponse",
     "optimize.ENDINGS": "diffnr.RESULTS",
+    "optimize.Scenarios": "optimize.Cases",
     "optimize.Sweep": "diffnr.FrequencySweep",
 }
 
@@ -53,6 +54,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "optimize.Fit": _result_of_converged,
     "optimize.Minimum": _history_of_objectives,
     "optimize.ModeFit": _result_of_converged,
+    "optimize.Parametrisation": lambda fields: {name: value for name, value in fields.items() if name != "free"},
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
