@@ -77,7 +77,7 @@ def rates(nx: int, ny: int, steps: int, dtype: str) -> dict[str, float]:
     scene = guide(nx, ny)
     update = fdtd.Update.of(scene, dtype=jnp.dtype(dtype))
     along = ends(nx, ny)
-    run = lambda: fdtd.propagate(scene, update, steps, **along)  # noqa: E731
+    run = lambda: fdtd.propagate(update, steps, **along)  # noqa: E731
     first, recording = clocked(run)
     fields = recording.fields
     if not 0 < float(jnp.max(jnp.abs(fields.hz))) < np.inf:
@@ -118,7 +118,7 @@ def gradient(nx: int, ny: int, steps: int) -> dict[str, Any]:
     def signal(eps: Array) -> Array:
         scene = guide(nx, ny, eps)
         update = fdtd.Update.of(scene, 0.99 * step, jnp.float32)
-        return jnp.sum(fdtd.propagate(scene, update, steps, **along).traces ** 2)
+        return jnp.sum(fdtd.propagate(update, steps, **along).traces ** 2)
 
     on_cpu, physical = jax.default_backend() == "cpu", os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
     room = physical / 3 if on_cpu else np.inf  # beyond, the machine would be swapping or killing

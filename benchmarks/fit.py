@@ -30,7 +30,7 @@ RUNS = 7
 def pair(values: np.ndarray) -> tcmt.TwoResonators:
     """Two resonators of eight parameters: ω, γ, γ_0 of both, κ and γ_k."""
     loss = tcmt.NonlocalLoss(values[7], mode=1, sensed=0)
-    return tcmt.two_resonators(values[0:2], values[2:4], values[4:6], values[6], loss)
+    return tcmt.TwoResonators(values[0:2], values[2:4], values[4:6], values[6], loss)
 
 
 def numpy_scattering(values: np.ndarray, omega: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from scipy.sparse.linalg import splu
 
 from diffnr import fdtd
 from diffnr.fdtd.frequency_domain import direct_solve
-from diffnr.fdtd.frequency_domain.harmonic_step import turn_of
+from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
 
 jax.config.update("jax_enable_x64", True)
 
@@ -35,8 +35,8 @@ def scene(across: int, bias: Any) -> fdtd.Scene:
     cell = WIDTH / across
     lines = np.linspace(0, LENGTH, round(LENGTH / cell) + 1), np.linspace(0, WIDTH, across + 1)
     below = fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM])
-    ends = fdtd.Ends(left=fdtd.Sponge(20 * UM), right=fdtd.Sponge(20 * UM))
-    return fdtd.Scene.of(fdtd.Grid(*lines), fdtd.Dielectric(11.68), [(below, insb(bias))], ends=ends)
+    boundaries = fdtd.Boundaries(left=fdtd.Sponge(20 * UM), right=fdtd.Sponge(20 * UM))
+    return fdtd.Scene.of(fdtd.Grid(*lines), fdtd.Dielectric(11.68), [(below, insb(bias))], boundaries=boundaries)
 
 
 def guide(across: int, bias: Any) -> fdtd.CrossSection:
@@ -59,7 +59,7 @@ def solve_row(across: int) -> list[Any]:
         what = scene(across, bias)
         source, probe = (fdtd.Functional.at(what.grid, x * UM, 18.2 * UM) for x in (30, 45))
         update = fdtd.Update.of(what, step)
-        return fdtd.frequency(what, update, omega, sources=[(source, 1.0)], probes=[probe])
+        return fdtd.frequency(update, omega, sources=[(source, 1.0)], probes=[probe])
 
     power = lambda bias, omega: jnp.abs(field(omega, bias).readings[0]) ** 2  # noqa: E731
     call = jax.jit(lambda omega: field(omega).readings)
@@ -68,12 +68,12 @@ def solve_row(across: int) -> list[Any]:
     again = median(seconds(lambda: jax.block_until_ready(call(THZ)), RUNS))
     _, gradient = timed(jax.jit(lambda omega: jax.grad(power)(0.25, omega)), 1.01)  # no factors are kept of these
     update = fdtd.Update.of(scene(across, 0.25), step)
-    z = turn_of(update, jnp.asarray(THZ))
+    z = step_factor(update, jnp.asarray(THZ))
     entries = np.asarray(direct_solve.entries_of(lambda e: direct_solve.operator(update, z, e), update))
     pattern = direct_solve.pattern_of(update)
     matrix = pattern.matrix(entries)
     orders = (lambda: direct_solve._factorised(matrix, pivoting=False), lambda: splu(matrix))
-    nx, ny = update.carriers.shape
+    nx, ny = update.shape
     megabytes = [20e-6 * factorised().nnz for factorised in orders]
     times = [first, new, again, gradient, *(median(seconds(factorised, 3)) for factorised in orders)]
     return [f"{nx} × {ny}", pattern.order.size, *times, *(f"{size:.0f}" for size in megabytes)]
@@ -86,10 +86,10 @@ def resonance_row(across: int) -> list[Any]:
         [(fdtd.Rectangle([0.0, LENGTH], [0.0, 18 * UM]), insb(0.0))],
     )
     update = fdtd.Update.of(box)
-    nx, ny = update.carriers.shape
+    nx, ny = update.shape
     row: list[Any] = [f"{nx} × {ny}"]
     for number in (1, 4):
-        modes = jax.jit(lambda omega, number=number: fdtd.resonances(box, update, omega, num_modes=number).omega)
+        modes = jax.jit(lambda omega, number=number: fdtd.resonances(update, omega, num_modes=number).omega)
         row += timed(modes, runs=2)
     return row
 

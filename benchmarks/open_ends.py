@@ -31,22 +31,22 @@ def hz_at(scene: fdtd.Scene, step: float, drives: list[Drive]) -> list[np.ndarra
     found = []
     for profile, omega in drives:
         source = fdtd.Functional("hz", (nx + SOURCE, 0), profile[None, :] / CELL**2)
-        steady = fdtd.frequency(scene, update, omega, sources=[(source, 1.0)])
+        steady = fdtd.frequency(update, omega, sources=[(source, 1.0)])
         found.append(np.asarray(steady.fields.hz[PROBE]))
     return found
 
 
 def reflections(
-    fill: Callable[[fdtd.Grid, fdtd.Ends], fdtd.Scene],
+    fill: Callable[[fdtd.Grid, fdtd.Boundaries], fdtd.Scene],
     ends: list[tuple[float, Any]],
     drives: list[Drive],
-    far_end: fdtd.AbstractEnd,
+    far_end: fdtd.AbstractBoundary,
 ) -> list[list[float]]:
     """[end][drive] in dB; `ends` with their thickness, `far_end` of 1,200 µm for the guide to compare with."""
 
     def guide(length: float, end: Any) -> fdtd.Scene:
         lines = np.linspace(0, length, round(length / CELL) + 1), np.linspace(0, HEIGHT, round(HEIGHT / CELL) + 1)
-        return fill(fdtd.Grid(*lines), fdtd.Ends(left=end, right=fdtd.Sponge(200 * UM)))
+        return fill(fdtd.Grid(*lines), fdtd.Boundaries(left=end, right=fdtd.Sponge(200 * UM)))
 
     far = guide(LEAD + 1200 * UM, far_end)
     step = 0.95 * float(far.longest_step)
@@ -59,14 +59,14 @@ def reflections(
     return levels
 
 
-def insb_guide(bias: float) -> Callable[[fdtd.Grid, fdtd.Ends], fdtd.Scene]:
+def insb_guide(bias: float) -> Callable[[fdtd.Grid, fdtd.Boundaries], fdtd.Scene]:
     insb = fdtd.GyrotropicDrude(15.6, 4e12 * np.pi, 0.0, bias * 4e12 * np.pi)
     below = fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM])
-    return lambda grid, ends: fdtd.Scene.of(grid, fdtd.Dielectric(11.68), [(below, insb)], ends=ends)
+    return lambda grid, boundaries: fdtd.Scene.of(grid, fdtd.Dielectric(11.68), [(below, insb)], boundaries=boundaries)
 
 
-def silicon(grid: fdtd.Grid, ends: fdtd.Ends) -> fdtd.Scene:
-    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), ends=ends)
+def silicon(grid: fdtd.Grid, boundaries: fdtd.Boundaries) -> fdtd.Scene:
+    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), boundaries=boundaries)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Steady states of thousands of pairs of oscillators: fixed steps in phase with the force, beside other ways.
 
-Pairs of different mass ratio under a force of different frequency, 200 periods from rest: diffnr's `steady_by_time`,
+Pairs of different mass ratio under a force of different frequency, 200 periods from rest: diffnr's `settle`,
 diffrax with adaptive steps, scipy, and diffnr's harmonic balance, from which the errors are measured. Prints a
 Markdown table.
 
@@ -22,7 +22,7 @@ from report import heading, median, seconds, table
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.duffing.settle import steady_by_time
+from diffnr.duffing.settle import settle
 from diffnr.duffing.transient import simulate
 
 jax.config.update("jax_enable_x64", True)
@@ -46,7 +46,7 @@ def drives(pairs: int) -> tuple[Array, Array]:
 def by_steps(steps: int) -> Callable[[Array, Array], Array]:
     def one(mass_ratio: Array, omega: Array) -> Array:
         drive = nr.Drive(omega, AMPLITUDE)
-        return steady_by_time(pair(mass_ratio), drive, periods=PERIODS, steps_per_period=steps).b
+        return settle(pair(mass_ratio), drive, periods=PERIODS, steps_per_period=steps, throw=False).b
 
     return jax.vmap(one)
 
@@ -104,9 +104,9 @@ def main(pairs: int) -> None:
     balance = measured(jax.vmap(by_balance), x)
     expected = balance[2]
     for steps in (8, 12, 24):
-        add(f"`steady_by_time`, {steps} steps a period", measured(by_steps(steps), x), expected)
+        add(f"`settle`, {steps} steps a period", measured(by_steps(steps), x), expected)
         wide = measured(by_steps(steps), x, WIDE)
-        add(f"`steady_by_time`, {steps} steps, 512-bit vectors", wide, expected)
+        add(f"`settle`, {steps} steps, 512-bit vectors", wide, expected)
     add("harmonic balance (H = 9) from the linear response, `vmap(port_response)`", balance, expected)
 
     few = slice(None, None, max(1, pairs // SIMULATED))

@@ -32,7 +32,7 @@ import diffnr as nr, optimize
 from diffnr import tcmt
 def pair(gamma_k, **epsilon):
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0, **epsilon)
-    return tcmt.two_resonators((0.0, 0.0), (3.04, 3.04), (0.5, 0.5), 3.0, loss)
+    return tcmt.TwoResonators((0.0, 0.0), (3.04, 3.04), (0.5, 0.5), 3.0, loss)
 def respond(*values, **epsilon):
     return jax.block_until_ready(nr.port_response(pair(*values, **epsilon), nr.Drive(0.3)).b)
 timed("first model and drive", lambda: (pair(1.0), nr.Drive(0.3)))

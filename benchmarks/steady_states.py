@@ -31,7 +31,7 @@ def isolation(gamma_k: Array, kappa: Array, detuning: Array) -> Array:
     """Isolation in dB by diffnr: both ports driven, one after the other."""
     gamma = jnp.sqrt(GAMMA_0**2 + kappa**2)
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0)
-    pair = tcmt.two_resonators((0.0, 0.0), (gamma, gamma), (GAMMA_0, GAMMA_0), kappa, loss)
+    pair = tcmt.TwoResonators((0.0, 0.0), (gamma, gamma), (GAMMA_0, GAMMA_0), kappa, loss)
     return nr.metrics.isolation(nr.port_response(pair, nr.Drive(detuning)), out=0, into=1)
 
 

@@ -33,8 +33,8 @@ RUNS = 9
 def energy(width: Array, gamma_k: Array) -> Array:
     """The energy transmitted backward."""
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0)
-    pair = tcmt.two_resonators((0.0, 0.0), (GAMMA, GAMMA), (GAMMA_0, GAMMA_0), KAPPA, loss)
-    return tcmt.simulate(pair, tcmt.GaussianPulse([0.0, 1.0], 10.0, width), TIMES).energy_out[-1, 0]
+    pair = tcmt.TwoResonators((0.0, 0.0), (GAMMA, GAMMA), (GAMMA_0, GAMMA_0), KAPPA, loss)
+    return tcmt.simulate(pair, tcmt.GaussianPulse([0.0, 1.0], 10.0, width / 2**0.5), TIMES).energy_out[-1, 0]
 
 
 def scipy_energy(method: str, rtol: float) -> tuple[float, int]:

@@ -48,7 +48,7 @@ PASSED = ((1, 0), (2, 1), (0, 2))  # (out, into)
 LEAKS = tuple((out, into) for out in range(3) for into in range(3) if (out, into) not in PASSED)
 # Real parts of the couplings lie above the diagonal, imaginary parts below it.
 COUPLINGS = tuple(f"omega.{i}.{j}" for i, j in itertools.permutations(range(3), 2))
-START = tcmt.passive_modes([[0.0, 0.4, 0.8], [0.4, 0.0, 1.2], [0.8, 1.2, 0.0]], (2 * GAMMA) ** 0.5 * jnp.eye(3))
+START = tcmt.PassiveModes([[0.0, 0.4, 0.8], [0.4, 0.0, 1.2], [0.8, 1.2, 0.0]], (2 * GAMMA) ** 0.5 * jnp.eye(3))
 CURVES = ((1, 0, plot.FORWARD), (0, 1, plot.BACKWARD), (0, 0, plot.COLOURS[2]))  # out, into, colour
 
 
@@ -117,7 +117,7 @@ def with_absorption(model: tcmt.PassiveModes, absorption: Array) -> Array:
 
     def scatter(gamma_0: Array) -> Array:
         hidden = jnp.sqrt(2 * gamma_0) * jnp.eye(3)
-        return nr.scattering(tcmt.passive_modes(omega, jnp.vstack([D, hidden]), hidden=3), jnp.zeros(1))[0]
+        return nr.scattering(tcmt.PassiveModes(omega, jnp.vstack([D, hidden]), hidden=3), jnp.zeros(1))[0]
 
     return jax.vmap(scatter)(absorption)
 

@@ -63,9 +63,10 @@ def chain(law: Law, gamma_k: float, length: int = SITES) -> tcmt.CoupledModes:
     """A row of resonators with a port each, cut off after `length` of them: one size, that compiles once."""
     linked = (jnp.arange(LAST) < length - 1).astype(float)
     omega = KAPPA * jnp.diag(linked, 1)
-    loss = tuple(law(gamma_k * linked[j], mode=j + 1, sensed=j) for j in range(LAST))
+    laws = tuple(law(gamma_k * linked[j], mode=j + 1, sensed=j) for j in range(LAST))
+    loss, terms = (laws, ()) if law is tcmt.NonlocalLoss else ((), laws)
     D = (2 * GAMMA) ** 0.5 * jnp.eye(SITES)
-    return tcmt.CoupledModes(omega + omega.T, D, gamma_i=jnp.full(SITES, GAMMA_0), loss=loss)
+    return tcmt.CoupledModes(omega + omega.T, D, gamma_i=jnp.full(SITES, GAMMA_0), loss=loss, terms=terms)
 
 
 def driven(model: tcmt.CoupledModes, site: int, detuning: float = 0.0) -> tcmt.SteadyState:
@@ -89,7 +90,7 @@ def isolation(law: Law, gamma_k: float, length: int = SITES, detuning: float = 0
 
 def modes(law: Law, site: int) -> Array:
     """Energy of the normalised eigenmodes of H_eff when a site is driven, the mean over all modes, [site]."""
-    hamiltonian = tcmt.effective_hamiltonian(chain(law, GAMMA_K[-1]), 0.0, into=site)
+    hamiltonian = tcmt.effective_hamiltonian(chain(law, GAMMA_K[-1]), 0.0, port=site)
     return jnp.mean(jnp.abs(jnp.linalg.eig(hamiltonian)[1]) ** 2, axis=1)
 
 

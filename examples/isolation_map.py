@@ -40,7 +40,7 @@ def isolation(gap: Array, kappa: Array, detuning: Array) -> Array:
     """Isolation in dB of one device at one detuning, with ports that match at γ_k = 0."""
     gamma = jnp.sqrt(GAMMA_0**2 + kappa**2)
     loss = tcmt.NonlocalLoss((1 - gap) * kappa, mode=1, sensed=0)
-    pair = tcmt.two_resonators((0.0, 0.0), (gamma, gamma), (GAMMA_0, GAMMA_0), kappa, loss)
+    pair = tcmt.TwoResonators((0.0, 0.0), (gamma, gamma), (GAMMA_0, GAMMA_0), kappa, loss)
     return nr.metrics.isolation(nr.port_response(pair, nr.Drive(detuning)), out=0, into=1)
 
 

@@ -149,8 +149,8 @@ def main(small: bool = False) -> Figure:
     at_hand = not small and all((DATA / file).is_file() for file in FILES.values())
     cases = (1,) if small else (1, 2)
     # What is simulated has one harmonic.
-    sweeps, harmonics = (measured, 3) if at_hand else (simulated, 1)
-    fits = [op.fit_oscillators(sweeps(beams), harmonics=harmonics) for beams in cases]
+    sweeps, num_harmonics = (measured, 3) if at_hand else (simulated, 1)
+    fits = [op.fit_oscillators(sweeps(beams), num_harmonics=num_harmonics) for beams in cases]
     with plot.style():
         figure, axes = plt.subplots(1, sum(cases), figsize=(3.2 * sum(cases), 3.6), squeeze=False)
         panels = [(fit, beam) for fit in fits for beam in range(fit.sweeps[0].num_oscillators)]

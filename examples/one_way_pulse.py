@@ -67,7 +67,7 @@ def guide(bias: Array | float, small: bool = False) -> fdtd.Scene:
     grid = fdtd.Grid.refined([-half, half], [0.0, INSB, TOP], cell, fine_y={INSB: cell / 2})
     sponge = fdtd.Sponge(half / 3)
     slab = fdtd.Rectangle([-jnp.inf, jnp.inf], [0.0, INSB])
-    return fdtd.Scene.of(grid, SILICON, [(slab, insb(bias))], fdtd.Ends(left=sponge, right=sponge))
+    return fdtd.Scene.of(grid, SILICON, [(slab, insb(bias))], fdtd.Boundaries(left=sponge, right=sponge))
 
 
 def source(grid: fdtd.Grid) -> fdtd.Functional:
@@ -87,10 +87,10 @@ def launch(scene: fdtd.Scene, moments: Array, omega: Array, until: float) -> Fli
     update, row = fdtd.Update.of(scene), int(jnp.searchsorted(scene.grid.y, INSB))
     tones = fdtd.FieldTransform("hz", hertz(1e12 * jnp.array(TONES)), columns=(row, row + 1), stride=8)
     run = partial(
-        fdtd.propagate, scene, update, probes=probes(scene.grid), transforms=[tones],
+        fdtd.propagate, update, probes=probes(scene.grid), transforms=[tones],
         sources=[(source(scene.grid), PULSE)],
     )  # fmt: skip
-    done, fields, parts, hz = 0, update.still(), [], []
+    done, fields, parts, hz = 0, update.zero_fields(), [], []
     for k, t in enumerate((*(PULSE.centre + moments), until)):
         stop = int(t / update.step)
         if stop > done:

@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from diffnr import Drive, metrics, plot, port_response, replace, tcmt
 
 jax.config.update("jax_enable_x64", True)
-PAIR = tcmt.two_resonators((0, 0), (3, 3), (0.5, 0.5), kappa=1, loss=tcmt.NonlocalLoss(0.5, mode=1, sensed=0))
+PAIR = tcmt.TwoResonators((0, 0), (3, 3), (0.5, 0.5), kappa=1, loss=tcmt.NonlocalLoss(0.5, mode=1, sensed=0))
 
 
 def cost(log_rates):

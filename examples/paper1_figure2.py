@@ -41,7 +41,7 @@ class Couplings(NamedTuple):
 def couplings(gamma_k: Array, detuning: Array) -> tuple[Array, Array]:
     """|effective coupling| forward and backward, at one nonlocal loss and one detuning."""
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0)
-    pair = tcmt.two_resonators((0.0, 0.0), (GAMMA, GAMMA), (GAMMA_0, GAMMA_0), KAPPA, loss)
+    pair = tcmt.TwoResonators((0.0, 0.0), (GAMMA, GAMMA), (GAMMA_0, GAMMA_0), KAPPA, loss)
     forward = tcmt.effective_coupling(pair, detuning, out=1, into=0)
     backward = tcmt.effective_coupling(pair, detuning, out=0, into=1)
     return jnp.abs(forward), jnp.abs(backward)

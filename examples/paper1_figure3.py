@@ -50,7 +50,7 @@ def pair(gamma_k: Array, kappa: Array) -> tcmt.TwoResonators:
     """The device, with ports that match at γ_k = 0."""
     gamma = jnp.sqrt(GAMMA_0**2 + kappa**2)
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0)
-    return tcmt.two_resonators((0.0, 0.0), (gamma, gamma), (GAMMA_0, GAMMA_0), kappa, loss)
+    return tcmt.TwoResonators((0.0, 0.0), (gamma, gamma), (GAMMA_0, GAMMA_0), kappa, loss)
 
 
 @jax.jit

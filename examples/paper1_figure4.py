@@ -48,7 +48,7 @@ def s_matrix(detuning_1: Array, detuning_2: Array) -> Array:
     gamma = jnp.sqrt(GAMMA_0**2 + KAPPA**2)
     omega = -jnp.stack([detuning_1, detuning_2])
     loss = tcmt.NonlocalLoss(KAPPA, mode=1, sensed=0)
-    pair = tcmt.two_resonators(omega, (gamma, gamma), (GAMMA_0, GAMMA_0), KAPPA, loss)
+    pair = tcmt.TwoResonators(omega, (gamma, gamma), (GAMMA_0, GAMMA_0), KAPPA, loss)
     return nr.port_response(pair, nr.Drive(0.0)).s
 
 

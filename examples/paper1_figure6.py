@@ -49,7 +49,7 @@ class Isolations(NamedTuple):
 
 def isolation(loss: tcmt.AbstractLaw, power: Array) -> Array:
     """Isolation in dB of the pair with one law of loss, at one input power; NaN beyond a fold."""
-    pair = tcmt.two_resonators((0.0, 0.0), (GAMMA, GAMMA), (GAMMA_0, GAMMA_0), KAPPA, loss)
+    pair = tcmt.TwoResonators((0.0, 0.0), (GAMMA, GAMMA), (GAMMA_0, GAMMA_0), KAPPA, loss)
     response = nr.port_response(pair, nr.Drive(0.0, power=power), throw=False)
     return nr.metrics.isolation(response, out=0, into=1)
 
@@ -84,7 +84,7 @@ def compute(small: bool = False) -> Isolations:
     power = jnp.sort(jnp.concatenate([everywhere, peaks]))
     gamma_k = jax.vmap(gamma_k_of)(LEVELS)
     levels = over_power(jax.vmap(nonlocal_loss)(gamma_k), power)
-    [kerr] = over_power(jax.vmap(lambda c: tcmt.KerrLoss(coefficient=c, mode=1))(jnp.ones(1)), power)
+    [kerr] = over_power(jax.vmap(lambda c: tcmt.TwoPhotonLoss(coefficient=c, mode=1))(jnp.ones(1)), power)
     saturable = over_power(jax.vmap(lambda c: tcmt.SaturableLoss(coefficient=c, mode=1))(SATURABLE), power)
     return Isolations(power, gamma_k, levels, kerr, saturable)
 

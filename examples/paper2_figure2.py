@@ -32,7 +32,7 @@ RATIOS = (1.0, 14.0)
 def compute(small: bool = False) -> PhaseNonreciprocityLocus:
     """The locus through the second resonance."""
     return phase_nonreciprocity_locus(
-        PAIR, amplitude=AMPLITUDE, along="stiffness_ratio", bounds=RATIOS, resonance=1, harmonics=5 if small else 9
+        PAIR, amplitude=AMPLITUDE, along="stiffness_ratio", bounds=RATIOS, resonance=1, num_harmonics=5 if small else 9
     ).trim()
 
 

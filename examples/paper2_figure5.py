@@ -58,7 +58,7 @@ def compute(case: Case, small: bool = False) -> Column:
     """The pair restored at one resonance, its responses, and the outputs in time; `small` keeps fewer harmonics."""
     pair = nr.replace(PAIR, {"mass_ratio": case.mass_ratio})
     restored = op.restore_reciprocity(
-        pair, amplitude=case.amplitude, free="cubic_ratio", resonance=case.resonance, harmonics=9 if small else 15
+        pair, amplitude=case.amplitude, free="cubic_ratio", resonance=case.resonance, num_harmonics=9 if small else 15
     )
     return Column(restored, both_ways(restored, OMEGA), in_time(restored))
 

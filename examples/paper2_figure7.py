@@ -55,7 +55,7 @@ def draw(top: Axes, bottom: Axes, resonance: int, small: bool) -> None:
             ax.plot(locus.along[bend], values[bend], "o", color=colour, ms=3.5, zorder=4)
     pair = duffing.DuffingPair(bounds[1], 1.0, 1.0, 5.0, 1.0, 0.05)
     closed = duffing.one_harmonic_restoration(pair, amplitude=amplitude, free="cubic_ratio", resonance=resonance)
-    top.plot(bounds, (1.0, float(closed.value)), "--", color=plot.GREY, lw=0.8, label="one harmonic")
+    top.plot(bounds, (1.0, float(closed.ratio)), "--", color=plot.GREY, lw=0.8, label="one harmonic")
     top.set(title=f"resonance {resonance}, $P = {amplitude:g}$", ylabel=r"cubic ratio $\alpha$", ylim=ZOOM[resonance])
     bottom.set(xlabel=r"mass ratio $\mu$", ylabel=r"frequency $\omega$")
     for ax in (top, bottom):

@@ -112,9 +112,9 @@ def walk(mass_ratio: Array, stiffness_ratio: Array, resonance: int) -> tuple[Arr
     pair = nr.replace(PAIR, {"mass_ratio": mass_ratio})
     tone = with_harmonics(pair, 1)
     closed = duffing.one_harmonic_restoration(pair, amplitude=AMPLITUDE, free="stiffness_ratio", resonance=resonance)
-    start = from_closed_form(nr.replace(tone, {"stiffness_ratio": closed.value}), closed)
+    start = from_closed_form(nr.replace(tone, {"stiffness_ratio": closed.ratio}), closed)
     # First up from the closed form, then down from there.
-    count, first = stiffness_ratio.size, jnp.searchsorted(stiffness_ratio, closed.value)
+    count, first = stiffness_ratio.size, jnp.searchsorted(stiffness_ratio, closed.ratio)
     turn = jnp.arange(count)
     down = turn - (count - first)
     index = jnp.where(down < 0, first + turn, first - 1 - down)
@@ -188,7 +188,7 @@ def draw(ax: Axes, data: Map, resonance: int) -> None:
             nr.replace(PAIR, {"mass_ratio": mass}), amplitude=AMPLITUDE, free="stiffness_ratio", resonance=resonance
         )
     )(data.mass_ratio)
-    ax.plot(data.mass_ratio, closed.value, ":", color="black", lw=0.8, label="one harmonic")
+    ax.plot(data.mass_ratio, closed.ratio, ":", color="black", lw=0.8, label="one harmonic")
     ax.set(xlabel=r"mass ratio $\mu$", ylabel="stiffness ratio $r$")
     ax.set_title(f"{('lower', 'upper')[resonance]} resonance")
 

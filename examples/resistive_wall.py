@@ -60,8 +60,8 @@ def ended_guide(bias: float, sigma: float, cell: float) -> fdtd.Scene:
     grid = fdtd.Grid.refined([PORT - 6 * UM - sponge, 0.0, 2 * UM], [0.0, INSB, TOP], cell)
     insb = fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.0, bias * OMEGA_P)
     below, behind = fdtd.Rectangle([-jnp.inf, 0], [0, INSB]), fdtd.Rectangle([0, jnp.inf], [-jnp.inf, jnp.inf])
-    objects = [(below, insb), (behind, fdtd.Impedance.of_conductor(sigma, OMEGA))]
-    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), objects, fdtd.Ends(left=fdtd.Sponge(sponge)))
+    objects = [(below, insb), (behind, fdtd.SurfaceImpedance.of_conductor(sigma, OMEGA))]
+    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), objects, fdtd.Boundaries(left=fdtd.Sponge(sponge)))
 
 
 def sent_in(bias: float, sigma: float, cell: float) -> Case:

@@ -68,13 +68,12 @@ def run(cell: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     grid = fdtd.Grid(cell * np.arange(-half, half + 1), cell * np.arange(round(30 * UM / cell) + 1))
     # Collisions, so that fields that do not go away from the source fall silent.
     below = fdtd.Rectangle([-1, 1], [0, 18 * UM]), insb(5e-3)
-    scene = fdtd.Scene.of(grid, SILICON, [below], fdtd.Ends(left=fdtd.Sponge(SPONGE), right=fdtd.Sponge(SPONGE)))
+    scene = fdtd.Scene.of(grid, SILICON, [below], fdtd.Boundaries(left=fdtd.Sponge(SPONGE), right=fdtd.Sponge(SPONGE)))
     x, y = (np.asarray(centres) for centres in grid.centres)
     # Wide enough to leave alone waves far shorter than the guide's.
     weights = np.exp(-((x[:, None] / (5 * UM)) ** 2) / 2 - ((y - 18 * UM) / (6 * UM)) ** 2 / 2) / UM**2
     update = fdtd.Update.of(scene)
     recorded = fdtd.propagate(
-        scene,
         update,
         round(50e-12 / float(update.step)),
         sources=[(fdtd.Functional("hz", (0, 0), weights), fdtd.Pulse(1.3 * THZ, 0.75e-12))],

@@ -53,14 +53,13 @@ def heard(slab: fdtd.AbstractMedium, ky: float, cell: float, time: float, omega:
     half = round(240 * UM / cell)
     grid = fdtd.Grid(cell * np.arange(-half, half + 1), cell * np.arange(3))
     absorber, repeated = fdtd.Sponge(200 * UM, 6.5 * LIGHT / (200 * UM)), fdtd.Bloch(ky)
-    ends = fdtd.Ends(absorber, absorber, repeated, repeated)
-    scene = fdtd.Scene.of(grid, SILICON, [(fdtd.Rectangle([0, THICKNESS], [-1, 1]), slab)], ends)
+    boundaries = fdtd.Boundaries(absorber, absorber, repeated, repeated)
+    scene = fdtd.Scene.of(grid, SILICON, [(fdtd.Rectangle([0, THICKNESS], [-1, 1]), slab)], boundaries)
     # Centres of cells, so that the first two places mirror each other at the face.
     at = lambda x: fdtd.Functional.across(grid, x, np.ones(2))  # noqa: E731
     near = 10 * UM + cell / 2
     update = fdtd.Update.of(scene)
     recorded = fdtd.propagate(
-        scene,
         update,
         round(time / float(update.step)),
         sources=[(at(-30 * UM - cell / 2), fdtd.Pulse(2.3 * THZ, 0.45e-12))],

@@ -1,9 +1,12 @@
 """Random passive devices with hidden ports, and S(ω) of matrices in numpy, for the tests of time reversal and ports."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+import diffnr as nr
 from diffnr import tcmt
 
 
@@ -12,6 +15,13 @@ def passive_leaves(seed: int, modes: int, ports: int, hidden: int, *batch: int) 
     rng = np.random.default_rng(seed)
     shapes = {"omega": (modes, modes), "D": (ports + hidden, modes, 2), "direct": (ports + hidden, ports, 2)}
     return {name: rng.normal(size=(*batch, *shape)) for name, shape in shapes.items()}
+
+
+def passive_device(omega: Array, D: Array, direct: Array, **laws: Any) -> tcmt.PassiveModes:
+    """The `PassiveModes` of given leaves, inside of transformations too."""
+    rows, modes, _ = D.shape
+    blank = tcmt.PassiveModes(jnp.zeros(modes), jnp.zeros((rows, modes)), hidden=rows - direct.shape[1], **laws)
+    return nr.replace(blank, {"omega": omega, "D": D, "direct": direct})
 
 
 def scattering(device: tcmt.AbstractCoupledModes | tcmt.Matrices, omegas: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ def pair_model(
     epsilon: float | None = None,
 ) -> tcmt.TwoResonators:
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0, epsilon=epsilon)
-    return tcmt.two_resonators(omega=-detuning, gamma=gamma, gamma_0=gamma_0, kappa=kappa, loss=loss)
+    return tcmt.TwoResonators(omega=-detuning, gamma=gamma, gamma_0=gamma_0, kappa=kappa, loss=loss)
 
 
 def paper_pair(kappa: float, gamma_k: float, detuning: tuple[float, float] = (0.0, 0.0), **printed: complex) -> Pair:

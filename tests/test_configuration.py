@@ -82,11 +82,14 @@ def test_every_law_and_several_of_them(task_of):
         "\n".join(["[[model.loss]]", f'kind = "{kind}"', *(f"{key} = {numbers[key]}" for key in schema)])
         for kind, (_, schema) in LAWS.items()
     ]
+    tables.append('[[model.terms]]\nkind = "ideal_coupling"\ngamma_k = 0.3\nmode = 1\nsensed = 0')
     task = task_of("\n".join([MODEL, *tables, DESIGN.replace("loss.gamma_k", "loss.0.gamma_k")]))
     assert [type(law) for law in task.model.loss] == [law for law, _ in LAWS.values()]
     for law, (_, schema) in zip(task.model.loss, LAWS.values(), strict=True):
         for key in schema:
             assert float(getattr(law, key)) == numbers[key]
+    assert type(task.model.terms) is tcmt.IdealNonreciprocalCoupling
+    assert (float(task.model.terms.gamma_k), task.model.terms.mode, task.model.terms.sensed) == (0.3, 1, 0)
 
 
 def test_coupled_modes_with_complex_matrices():
@@ -96,18 +99,18 @@ def test_coupled_modes_with_complex_matrices():
         "D": [[0.7, "0.5j"], ["0.4j", 0.6]],
         "gamma_i": [0.1, 0.2],
         "unit": "GHz",
-        "loss": {"kind": "kerr", "coefficient": 1, "mode": 1},
+        "loss": {"kind": "two_photon", "coefficient": 1, "mode": 1},
     }
     model, unit = read_model(table, Path())
     np.testing.assert_array_equal(model.omega, [[0, 1 + 0.5j], [1 - 0.5j, 2]])
     np.testing.assert_array_equal(model.D, [[0.7, 0.5j], [0.4j, 0.6]])
     np.testing.assert_array_equal(model.gamma_i, np.diag([0.1, 0.2]))
-    assert type(model.loss) is tcmt.KerrLoss
+    assert type(model.loss) is tcmt.TwoPhotonLoss
     assert unit == "GHz"
 
 
 def test_a_saved_model_with_laws_of_its_own_or_others(tmp_path):
-    fitted = tcmt.CoupledModes(omega=[0.0, 1.0], D=np.eye(2), loss=tcmt.KerrLoss(0.5, mode=0))
+    fitted = tcmt.CoupledModes(omega=[0.0, 1.0], D=np.eye(2), loss=tcmt.TwoPhotonLoss(0.5, mode=0))
     nr.save(tmp_path / "model.npz", fitted)
     model, _ = read_model({"file": "model.npz"}, tmp_path)
     assert isinstance(model, tcmt.CoupledModes)
@@ -149,10 +152,10 @@ WRONG = [
     (MODEL, '[model]\nfile = "none.npz"', "There is no file '"),
     (MODEL, '[model]\nfile = "device.toml"', "is not a file that diffnr saved."),
     # Of its laws.
-    ('"nonlocal"', '"non-local"', 'The key \'kind\' of [[model.loss]] must be "nonlocal" or "kerr" or'),
+    ('"nonlocal"', '"non-local"', 'The key \'kind\' of [[model.loss]] must be "nonlocal" or "two_photon" or'),
     ("sensed = 0", "sensed = 1", "[[model.loss]]: Argument sensed must differ from mode, but was 1 like mode."),
     ("sensed = 0", "sensed = 0.0", "The key 'sensed' of [[model.loss]] must be a whole number, but was 0.0."),
-    ("sensed = 0", "sensed = 0\ncoefficient = 1", 'goes with kind = "kerr", but kind is "nonlocal".'),
+    ("sensed = 0", "sensed = 0\ncoefficient = 1", 'goes with kind = "two_photon", but kind is "nonlocal".'),
     ("sensed = 0", "sensed = 2", "[model]: Argument sensed must be a mode between 0 and 1, but was 2."),
     (LOSS, "loss = 1\n", "The key 'loss' of [model] must be one or several tables, but was 1."),
     (LOSS, LOSS + "[[model.loss]]\n", "[[model.loss]] number 2 must have the key 'kind'"),

@@ -15,9 +15,9 @@ PAIR = duffing.DuffingPair(mass_ratio=2.0, stiffness_ratio=1.0, cubic_ratio=1.0,
 RANGE = (0.5, 4.0)
 
 
-def response(port: int = 0, amplitude: Array | float = 0.15, harmonics: int = 9, **leaves) -> duffing.OrbitBranch:
+def response(port: int = 0, amplitude: Array | float = 0.15, num_harmonics: int = 9, **leaves) -> duffing.OrbitBranch:
     pair = nr.replace(PAIR, leaves)
-    return duffing.frequency_response(pair, amplitude=amplitude, omega=RANGE, port=port, harmonics=harmonics)
+    return duffing.frequency_response(pair, amplitude=amplitude, band=RANGE, port=port, num_harmonics=num_harmonics)
 
 
 # From AUTO-07p and time integration: folds to 1e-8, peaks and roots to 1e-7.
@@ -36,7 +36,7 @@ def response(port: int = 0, amplitude: Array | float = 0.15, harmonics: int = 9,
     ids=["forward", "backward"],
 )
 def test_folds_and_peaks_of_the_sheet(port: int, folds: tuple, peaks: tuple) -> None:
-    curve = response(port, harmonics=13)
+    curve = response(port, num_harmonics=13)
     assert curve.folds.count == 2
     np.testing.assert_allclose(curve.folds.omega[:2], folds, atol=1e-8)
     assert np.all(np.isnan(curve.folds.omega[2:]))
@@ -63,18 +63,18 @@ def test_branch_is_whole_and_its_stability_changes_at_folds_alone() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("harmonics", "fold"), [(1, 0.96621032), (3, 0.96426034), (9, 0.96430619)])
-def test_upper_fold_by_the_number_of_harmonics(harmonics: int, fold: float) -> None:
-    assert response(harmonics=harmonics).folds.omega[0] == pytest.approx(fold, abs=1e-8)  # the digits given
+@pytest.mark.parametrize(("num_harmonics", "fold"), [(1, 0.96621032), (3, 0.96426034), (9, 0.96430619)])
+def test_upper_fold_by_the_number_of_harmonics(num_harmonics: int, fold: float) -> None:
+    assert response(num_harmonics=num_harmonics).folds.omega[0] == pytest.approx(fold, abs=1e-8)  # the digits given
 
 
 @pytest.mark.slow
 def test_every_sheet_at_one_frequency() -> None:
-    points = response(harmonics=13).at(0.9592978)
+    points = response(num_harmonics=13).at(0.9592978)
     assert points.count == 3
     assert np.asarray(points.stable[:3]).tolist() == [True, False, True]
     assert np.abs(points.multipliers[1, 0]) == pytest.approx(1.1304, abs=5e-5)  # the digits given
-    back = response(port=1, harmonics=13).at(0.9592978)
+    back = response(port=1, num_harmonics=13).at(0.9592978)
     # N_F = N_B on the forward branch's unstable sheet.
     gap = np.abs(np.asarray(back.norm[:3, 0])[:, None] - np.asarray(points.norm[:3, 1]))
     i, j = np.unravel_index(np.argmin(gap), gap.shape)
@@ -154,7 +154,7 @@ def test_a_chain_of_functions_is_the_pair() -> None:
     internal = duffing.PolynomialForce(jnp.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]))
     chain = duffing.OscillatorChain([1.0, 2.0], 0.1, internal, duffing.PolynomialForce([5.0]))
     assert chain.odd
-    found = duffing.frequency_response(chain, amplitude=0.15, omega=RANGE)
+    found = duffing.frequency_response(chain, amplitude=0.15, band=RANGE)
     np.testing.assert_allclose(found.folds.omega[:2], response().folds.omega[:2], atol=1e-10)
     assert {"internal.coefficients", "coupling.coefficients", "mass", "friction"} == set(nr.paths(chain))
 
@@ -172,8 +172,13 @@ def test_quadratic_forces_have_a_mean_and_even_harmonics() -> None:
 
 @pytest.mark.slow
 def test_a_branch_that_runs_out_of_room_says_so() -> None:
-    curve = duffing.frequency_response(PAIR, amplitude=0.15, omega=RANGE, max_points=30)
+    curve = duffing.frequency_response(PAIR, amplitude=0.15, band=RANGE, max_points=30)
     assert curve.count == 30
+    assert not curve.converged
+    assert curve.message == (
+        f"The branch of 30 points from omega = 0.5 stopped short at omega = {float(curve.omega[-1]):.6g}: the branch "
+        "goes on beyond the points there is room for. Raise max_points."
+    )
     assert "max_points" in str(curve.result)
     assert np.all(np.isfinite(curve.omega))
 
@@ -185,18 +190,18 @@ def test_a_branch_that_runs_out_of_room_says_so() -> None:
         (lambda: nr.replace(PAIR, {"damping": -0.1}), "Argument damping must not be negative, but was -0.1"),
         (lambda: response(port=2), "Argument port must be a port between 0 and 1, but was 2"),
         (
-            lambda: duffing.frequency_response(PAIR, amplitude=0.1, omega=(2.0, 1.0)),
-            r"Argument omega must be \(lowest, highest\), in this order, but was \(2.0, 1.0\)",
+            lambda: duffing.frequency_response(PAIR, amplitude=0.1, band=(2.0, 1.0)),
+            r"Argument band must be \(lowest, highest\), in this order, but was \(2, 1\)",
         ),
         (
-            lambda: duffing.frequency_response(PAIR, amplitude=0.1, omega=(0.0, 1.0)),
-            "Argument omega must be positive, but was 0",
+            lambda: duffing.frequency_response(PAIR, amplitude=0.1, band=(0.0, 1.0)),
+            "Argument band must be positive, but was 0",
         ),
-        (lambda: response(harmonics=0), "Argument harmonics must be an integer of at least 1, but was 0"),
+        (lambda: response(num_harmonics=0), "Argument num_harmonics must be a whole number of at least 1, but was 0"),
         (lambda: response(amplitude=np.nan), "Argument amplitude must be finite, but was nan"),
         (
             lambda: duffing.frequency_response(
-                duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6))), amplitude=0.1, omega=RANGE
+                duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6))), amplitude=0.1, band=RANGE
             ),
             "Argument model must be in float64, but was in float32: call jax.config.update",
         ),

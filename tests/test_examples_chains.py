@@ -76,7 +76,7 @@ def test_chain_of_two_is_the_pair(detuning: float) -> None:
     chain = module.chain(tcmt.NonlocalLoss, 0.8, length=2)
     for epsilon, atol in ((1e-4, 1e-12), (None, 1e-6)):  # round-off; the regularised law, γ_k ε²/(2Gρ³) ~ 3e-7
         law = tcmt.NonlocalLoss(0.8, mode=1, sensed=0, epsilon=epsilon)
-        pair = tcmt.two_resonators((0.0, 0.0), (0.6, 0.6), (0.2, 0.2), 1.0, law)
+        pair = tcmt.TwoResonators((0.0, 0.0), (0.6, 0.6), (0.2, 0.2), 1.0, law)
         for site in (0, 1):
             expected = tcmt.steady_state(pair, detuning, jnp.eye(2)[site]).s_minus
             found = module.driven(chain, site, detuning).s_minus

@@ -85,7 +85,7 @@ def test_flux_alone_decides_which_way_the_ring_goes(gamma: tuple[float, ...], si
     phases = np.array([0.3, -1.9, sign * np.pi / 2 + 1.6])
     omega = np.zeros((3, 3), complex)
     omega[BACK] = np.sqrt(np.multiply(*np.array(gamma)[list(ROUND)])) * np.exp(1j * phases)
-    model = tcmt.passive_modes(omega + omega.conj().T, np.diag(np.sqrt(2 * np.array(gamma))))
+    model = tcmt.PassiveModes(omega + omega.conj().T, np.diag(np.sqrt(2 * np.array(gamma))))
     assert example("circulator").flux(model.matrices().omega) == pytest.approx(sign * np.pi / 2, abs=1e-14)
     cyclic = np.zeros((3, 3))
     cyclic[ROUND if sign < 0 else BACK] = 1

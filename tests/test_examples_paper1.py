@@ -88,7 +88,7 @@ def test_isolation_map_cube() -> None:
 
 def test_forward_is_out_1_into_0() -> None:
     """The figures' forward direction is blocked by a loss of mode 1 that senses mode 0, and no transpose of it."""
-    pair = tcmt.two_resonators((0.0, 0.0), (1.0, 1.0), (0.5, 0.5), 1.0, tcmt.NonlocalLoss(1.0, mode=1, sensed=0))
+    pair = tcmt.TwoResonators((0.0, 0.0), (1.0, 1.0), (0.5, 0.5), 1.0, tcmt.NonlocalLoss(1.0, mode=1, sensed=0))
     forward = tcmt.steady_state(pair, 0.0, jnp.array([1.0, 0.0])).s_minus[1]
     backward = tcmt.steady_state(pair, 0.0, jnp.array([0.0, 1.0])).s_minus[0]
     assert abs(forward) == 0
@@ -165,7 +165,7 @@ def test_figure_6_kerr_loss_isolates_the_wrong_way(figure_6) -> None:
     assert np.all(np.diff(figure_6.kerr) <= 0)
     assert np.all((figure_6.kerr < 0) & (figure_6.kerr > module.KERR_LIMIT))
     high = jnp.logspace(16.0, 18.0, figure_6.power.size)
-    [level] = module.over_power(jax.vmap(lambda c: tcmt.KerrLoss(c, mode=1))(jnp.ones(1)), high)
+    [level] = module.over_power(jax.vmap(lambda c: tcmt.TwoPhotonLoss(c, mode=1))(jnp.ones(1)), high)
     assert level[-1] == pytest.approx(float(module.KERR_LIMIT), abs=1e-5)  # approached as power^{-1/3}
 
 

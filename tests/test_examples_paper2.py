@@ -84,7 +84,7 @@ def test_figure5_restores_by_the_cubic_ratio() -> None:
     for letter, column in columns("paper2_figure5").items():
         closed, closed_norm, papers, papers_norm = sheet[letter]
         restored = column.restored
-        assert float(restored.guess.value) == pytest.approx(closed, abs=5e-8)
+        assert float(restored.guess.ratio) == pytest.approx(closed, abs=5e-8)
         assert float(restored.value) == pytest.approx(papers, rel=3e-3)  # another point, close by
         assert float(restored.reciprocity_norm) < 0.6 * closed_norm
         assert float(restored.reciprocity_norm) == pytest.approx(papers_norm, rel=1e-2)
@@ -154,7 +154,7 @@ def test_backward_orbit_stays_on_its_sheet_until_that_ends() -> None:
     folds = []
     for i in (fall, fall + 1):
         pair = nr.replace(module.PAIR, {"mass_ratio": 2.0, "stiffness_ratio": ratios[i]})
-        curve = duffing.frequency_response(pair, amplitude=module.AMPLITUDE, omega=(0.5, 2.0), port=1)
+        curve = duffing.frequency_response(pair, amplitude=module.AMPLITUDE, band=(0.5, 2.0), port=1)
         folds.append(float(curve.folds.omega[0]) - omega[i])
     assert folds[0] > 0 > folds[1]  # the upper fold passes the frequency of the forward peak there
 
@@ -176,7 +176,7 @@ def test_beams_in_place_of_the_measured_ones_are_recovered() -> None:
     import optimize as op
 
     module = example("measured_beams")
-    fit = op.fit_oscillators(module.simulated(1), harmonics=1)
+    fit = op.fit_oscillators(module.simulated(1), num_harmonics=1)
     truth = (238.0, 1.66, 2.45e12, 0.06)
     for (name, value, error), true in zip(fit.rows(), truth, strict=True):
         assert abs(value - true) < 4 * error, name  # of four normal numbers, drawn once and for all

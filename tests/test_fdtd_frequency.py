@@ -31,25 +31,25 @@ def insb(bias: float | Array = -0.25, nu: float | Array = 0.05) -> fdtd.Gyrotrop
 
 def guide(bias: float | Array = -0.25, nu: float | Array = 0.05, grid: fdtd.Grid = GRID) -> fdtd.Scene:
     below = fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM])
-    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), [(below, insb(bias, nu))], fdtd.Ends(*SPONGES))
+    return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), [(below, insb(bias, nu))], fdtd.Boundaries(*SPONGES))
 
 
 def walled() -> fdtd.Scene:
-    wall = fdtd.Rectangle([52 * UM, 60 * UM], [0.0, 30 * UM]), fdtd.Impedance.of_conductor(2000.0, 1.24 * THZ)
+    wall = fdtd.Rectangle([52 * UM, 60 * UM], [0.0, 30 * UM]), fdtd.SurfaceImpedance.of_conductor(2000.0, 1.24 * THZ)
     plasma = fdtd.Rectangle([10 * UM, 50 * UM], [0.0, 18 * UM]), insb()
-    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), [plasma, wall], fdtd.Ends(left=SPONGES[0]))
+    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), [plasma, wall], fdtd.Boundaries(left=SPONGES[0]))
 
 
 def layered() -> fdtd.Scene:
     layer = fdtd.MatchedLayer(6, 2.0)
     grid = fdtd.Grid.uniform((0.0, 40 * UM), (0.0, 40 * UM), 2 * UM)
-    return fdtd.Scene.of(grid, fdtd.Dielectric(4.0), ends=fdtd.Ends(layer, layer, layer, layer))
+    return fdtd.Scene.of(grid, fdtd.Dielectric(4.0), boundaries=fdtd.Boundaries(layer, layer, layer, layer))
 
 
 def repeated(wavenumber: float | None, bias: float = -0.25) -> fdtd.Scene:
     plasma = fdtd.Rectangle([20 * UM, 40 * UM], [0.0, 18 * UM]), insb(bias)
     bloch = fdtd.Bloch(wavenumber)
-    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), [plasma], fdtd.Ends(*SPONGES, bloch, bloch))
+    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), [plasma], fdtd.Boundaries(*SPONGES, bloch, bloch))
 
 
 SCENES: dict[str, Callable[[], fdtd.Scene]] = {
@@ -81,16 +81,14 @@ def test_it_is_where_a_run_in_time_stays(name: str) -> None:
     sources = [functional(component, k, name in ("periodic", "bloch")) for k, component in enumerate(components)]
     probes = [functional(component, 5 + k) for k, component in enumerate(components)]
     strengths = 1.0 + 0.5j, -2.0j, -0.7 + 0.2j
-    found = frequency(scene, update, OMEGA, sources=list(zip(sources, strengths, strict=True)), probes=probes)
+    found = frequency(update, OMEGA, sources=list(zip(sources, strengths, strict=True)), probes=probes)
     part = (lambda x: x) if complex_fields else jnp.real
     earlier, steady = jnp.exp(-0.5j * OMEGA * update.step), found.fields
     begin = jax.tree_util.tree_map(lambda x: part(x * earlier), steady)._replace(ex=part(steady.ex), ey=part(steady.ey))
     if steady.memory is not None:
         begin = begin._replace(memory=tuple((part(m * earlier), part(e)) for m, e in steady.memory))
     waves = [lambda t, s=s: part(s * jnp.exp(1j * OMEGA * t)) for s in strengths]
-    run = fdtd.propagate(
-        scene, update, 1000, sources=list(zip(sources, waves, strict=True)), probes=probes, fields=begin
-    )
+    run = fdtd.propagate(update, 1000, sources=list(zip(sources, waves, strict=True)), probes=probes, fields=begin)
     expected = part(found.readings[:, None] * jnp.exp(1j * OMEGA * run.ts))
     scale = np.max(np.abs(expected), axis=1, keepdims=True)
     # Round-off of the solve, whose condition is about (2/ωΔt)² = 10⁴ (measured: below 10⁻¹²).
@@ -101,8 +99,8 @@ def test_it_is_where_a_tone_from_rest_arrives() -> None:
     scene = guide()
     update, source, probe = fdtd.Update.of(scene), functional("hz", 1), functional("hz", 2)
     tone = fdtd.Tone(OMEGA, 4e-12, 0.4)
-    run = fdtd.propagate(scene, update, 15_000, sources=[(source, tone)], probes=[probe])
-    reading = frequency(scene, update, OMEGA, sources=[(source, np.exp(0.4j))], probes=[probe]).readings[0]
+    run = fdtd.propagate(update, 15_000, sources=[(source, tone)], probes=[probe])
+    reading = frequency(update, OMEGA, sources=[(source, np.exp(0.4j))], probes=[probe]).readings[0]
     late = slice(-100, None)
     expected = jnp.real(reading * jnp.exp(1j * OMEGA * run.ts[0, late]))
     # 150 ps after the rise the transients are at 10⁻¹¹ of the field.
@@ -117,7 +115,7 @@ def test_sources_and_probes_exchange_at_the_turned_bias() -> None:
     def matrix(scene: fdtd.Scene, update: fdtd.Update) -> Array:
         def column(strengths: Array) -> Array:
             sources = list(zip(functionals, strengths, strict=True))
-            return frequency(scene, update, OMEGA, sources=sources, probes=functionals).readings
+            return frequency(update, OMEGA, sources=sources, probes=functionals).readings
 
         return jax.vmap(column, out_axes=1)(jnp.eye(6))
 
@@ -141,7 +139,7 @@ def power() -> Callable[..., Array]:
         scene = guide(numbers["bias"], numbers["nu"], fdtd.Grid(GRID.x, lines))
         scene = eqx.tree_at(lambda s: s.eps, scene, scene.eps * numbers["eps"])
         update = fdtd.Update.of(scene, numbers["step"])
-        readings = frequency(scene, update, numbers["omega"] * THZ, sources=sources, probes=probes).readings
+        readings = frequency(update, numbers["omega"] * THZ, sources=sources, probes=probes).readings
         return jnp.sum(jnp.abs(readings * jnp.asarray([1.0, 10.0])) ** 2)
 
     return jax.jit(power)
@@ -193,7 +191,7 @@ def test_jit_and_vmap_are_the_loop() -> None:
     update = fdtd.Update.of(scene)
 
     def reading(omega: Any, strength: Any) -> Array:
-        return frequency(scene, update, omega, sources=[(source, strength)], probes=[probe]).readings[0]
+        return frequency(update, omega, sources=[(source, strength)], probes=[probe]).readings[0]
 
     omegas = jnp.asarray([1.2, 1.5, 1.6]) * THZ
     loop = np.asarray([reading(omega, 1.0) for omega in omegas])
@@ -211,7 +209,7 @@ def test_right_sides_and_gradients_share_factors(monkeypatch: pytest.MonkeyPatch
     update = fdtd.Update.of(scene)
 
     def power(strength: Array, omega: Array) -> Array:
-        return jnp.abs(frequency(scene, update, omega, sources=[(source, strength)], probes=probes).readings[0]) ** 2
+        return jnp.abs(frequency(update, omega, sources=[(source, strength)], probes=probes).readings[0]) ** 2
 
     many, omega, strengths = jax.jit(jax.vmap(power, (0, None))), jnp.asarray(1.3 * THZ), jnp.arange(1.0, 5.0)
     many(strengths, omega)
@@ -228,7 +226,7 @@ def test_factors_beyond_the_room_for_them_are_let_go(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(direct_solve, "KEPT", 0)
     scene = guide()
     for omega in (1.3 * THZ, 1.31 * THZ):
-        frequency(scene, fdtd.Update.of(scene), omega, sources=[(functional("hz", 1), 1.0)])
+        frequency(fdtd.Update.of(scene), omega, sources=[(functional("hz", 1), 1.0)])
     assert len(direct_solve._kept) == 1
 
 
@@ -264,9 +262,9 @@ def test_pivots_are_sought_where_the_diagonal_vanishes(monkeypatch: pytest.Monke
     direct_solve._kept.clear()
     grid = fdtd.Grid.uniform((0.0, 20 * UM), (0.0, 20 * UM), UM)
     sponge = fdtd.Sponge(8 * UM, rate=1e14)
-    scene = fdtd.Scene.of(grid, fdtd.Dielectric(1.0), ends=fdtd.Ends(left=sponge))
+    scene = fdtd.Scene.of(grid, fdtd.Dielectric(1.0), boundaries=fdtd.Boundaries(left=sponge))
     update = fdtd.Update.of(scene)
-    omega = float(np.arccos(1 - (update.reach / UM) ** 2) / update.step)
+    omega = float(np.arccos(1 - (update.light_step / UM) ** 2) / update.step)
     right = jnp.zeros((20, 21), complex).at[12, 10].set(1.0), jnp.zeros((21, 20), complex)
     z = jnp.exp(1j * omega * update.step)
     found = jax.jit(direct_solve.steady_edges)(update, z, right)
@@ -277,8 +275,8 @@ def test_pivots_are_sought_where_the_diagonal_vanishes(monkeypatch: pytest.Monke
 
 def test_float32_is_solved_in_float64() -> None:
     scene = guide()
-    double = frequency(scene, fdtd.Update.of(scene), OMEGA, sources=[(functional("hz", 1), 1.0)])
-    single = frequency(scene, fdtd.Update.of(scene, dtype=jnp.float32), OMEGA, sources=[(functional("hz", 1), 1.0)])
+    double = frequency(fdtd.Update.of(scene), OMEGA, sources=[(functional("hz", 1), 1.0)])
+    single = frequency(fdtd.Update.of(scene, dtype=jnp.float32), OMEGA, sources=[(functional("hz", 1), 1.0)])
     assert single.fields.ex.dtype == jnp.complex64
     # The update's numbers are those of float32, and the solution as sensitive to them as ω/Δω of its resonances.
     assert np.max(np.abs(single.fields.hz - double.fields.hz)) < 1e-5 * np.max(np.abs(double.fields.hz))
@@ -289,12 +287,28 @@ def test_a_field_that_is_not_finite_is_said_to_be_so() -> None:
     update = fdtd.Update.of(scene)
     update = eqx.tree_at(lambda u: u.ex, update, update.ex.at[4, 4].set(jnp.nan))
 
-    def field(omega: Any) -> SteadyField:
-        return frequency(scene, update, omega, sources=[(functional("hz", 1), 1.0)])
+    def field(omega: Any, throw: bool = False) -> SteadyField:
+        return frequency(update, omega, sources=[(functional("hz", 1), 1.0)], throw=throw)
 
-    with pytest.raises(FloatingPointError, match=r"The field at omega = \(?9\.42\d*e\+12.* rad/s is not finite"):
-        field(OMEGA)
+    sentence = "The solve met a value that is not finite"
+    with pytest.raises(RuntimeError, match=f"^{sentence}"):
+        field(OMEGA, throw=True)
+    assert field(OMEGA).message.startswith(sentence)
+    assert not field(OMEGA).converged
     assert np.all(np.isnan(jax.jit(lambda omega: field(omega).fields.ex)(OMEGA)))
+
+
+def test_a_frequency_that_the_cells_do_not_resolve_is_refused() -> None:
+    update = fdtd.Update.of(guide())
+    limit = 2 * np.pi * 299792458.0 / (15.6**0.5 * 2 * UM * 6)  # six cells of 2 µm a wavelength in ε∞ = 15.6
+    asked = {"sources": [(functional("hz", 1), 1.0)]}
+    assert frequency(update, 0.999 * limit, **asked).message == "The solve converged."
+    with pytest.raises(
+        ValueError, match=r"^Argument omega must leave at least 6 cells a wavelength .* of 2 µm, but was"
+    ):
+        frequency(update, 1.001 * limit, **asked)
+    with pytest.raises(ValueError, match=r"^Argument omega must be below π over the step, .* rad/s, but was"):
+        frequency(update, np.pi / float(update.step), **asked)
 
 
 @pytest.mark.parametrize(
@@ -309,4 +323,4 @@ def test_a_field_that_is_not_finite_is_said_to_be_so() -> None:
 def test_what_cannot_be_is_refused(omega: Any, corner: tuple[int, int], sentence: str) -> None:
     scene, source = guide(), fdtd.Functional("hz", corner, np.ones((3, 2)))
     with pytest.raises(ValueError, match=sentence):
-        frequency(scene, fdtd.Update.of(scene), omega, sources=[(source, 1.0)])
+        frequency(fdtd.Update.of(scene), omega, sources=[(source, 1.0)])

@@ -50,10 +50,10 @@ def power(values: dict[str, Any]) -> Array:
         fdtd.Grid(X, y),
         fdtd.Dielectric(values["eps"]),
         [(below, fdtd.GyrotropicDrude(values["eps_inf"], *rates))],
-        fdtd.Ends(SPONGE, SPONGE),
+        fdtd.Boundaries(SPONGE, SPONGE),
     )
     update = fdtd.Update.of(scene, 6e-15)
-    recorded = fdtd.propagate(scene, update, STEPS, sources=[SOURCE], probes=PROBES, checkpoints=24)
+    recorded = fdtd.propagate(update, STEPS, sources=[SOURCE], probes=PROBES, checkpoints=24)
     return 1e20 * jnp.sum(jnp.abs(recorded.spectrum([1.3 * THZ, 1.7 * THZ])) ** 2)
 
 
@@ -100,17 +100,17 @@ def test_both_modes_agree(name: str, forward: Callable, slopes: dict[str, float]
 
 
 @eqx.filter_jit
-def filled() -> tuple[fdtd.Scene, fdtd.Update]:
+def filled() -> fdtd.Update:
     """A closed box, which is compiled sooner."""
     insb = fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.05 * OMEGA_P, -0.25 * OMEGA_P)
     objects = [(fdtd.Rectangle([-1.0, 1.0], [0.0, INTERFACE * UM]), insb)]
     scene = fdtd.Scene.of(fdtd.Grid(X, Y), fdtd.Dielectric(11.68), objects)
-    return scene, fdtd.Update.of(scene, 6e-15)
+    return fdtd.Update.of(scene, 6e-15)
 
 
 def kicked(update: fdtd.Update) -> fdtd.Fields:
     """Fields with every mode of the grid in them, so that few steps do."""
-    still = update.still()
+    still = update.zero_fields()
     names = [name for name in still._fields if getattr(still, name) is not None]
     keys = jax.random.split(jax.random.key(0), len(names))
     noise = {name: jax.random.normal(key, getattr(still, name).shape) for name, key in zip(names, keys, strict=True)}
@@ -119,12 +119,12 @@ def kicked(update: fdtd.Update) -> fdtd.Fields:
 
 def loudness(angle: Array, share: Array, *, steps: int, checkpoints: int) -> Array:
     """The power that a probe reads, with a bias greater by angle/Δt and 1/ε∞ of Ex times `share` [x, y_inner]."""
-    scene, update = filled()
-    (c, s), (along, aside) = update.turn, (jnp.cos(angle), jnp.sin(angle))
+    update = filled()
+    (c, s), (along, aside) = update.rotation, (jnp.cos(angle), jnp.sin(angle))
     turn = c * along - s * aside, s * along + c * aside
-    update = eqx.tree_at(lambda u: (u.turn, u.ex), update, (turn, share * update.ex))
+    update = eqx.tree_at(lambda u: (u.rotation, u.ex), update, (turn, share * update.ex))
     options: Any = {"probes": PROBES[:1], "fields": kicked(update), "checkpoints": checkpoints}
-    recorded = fdtd.propagate(scene, update, steps, **options)
+    recorded = fdtd.propagate(update, steps, **options)
     return jnp.sum(recorded.traces**2)
 
 

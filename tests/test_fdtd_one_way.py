@@ -41,7 +41,7 @@ def launched(bias: float, per_um: int = 1) -> Lines:
     across = fdtd.Grid.refined([0.0, HALF * UM], [0.0, INSB, TOP], cell, fine_y={INSB: cell / 2}).y
     grid = fdtd.Grid(lines, across)
     sponge, slab = fdtd.Sponge(HALF / 2 * UM), fdtd.Rectangle([-1.0, 1.0], [0.0, INSB])
-    scene = fdtd.Scene.of(grid, SILICON, [(slab, insb(bias))], fdtd.Ends(left=sponge, right=sponge))
+    scene = fdtd.Scene.of(grid, SILICON, [(slab, insb(bias))], fdtd.Boundaries(left=sponge, right=sponge))
     update = fdtd.Update.of(scene)
     x, y = (np.asarray(centres) for centres in grid.centres)
     # As smooth as this it does not reach the lattice's own waves of a few cells, of which some go back.
@@ -53,7 +53,7 @@ def launched(bias: float, per_um: int = 1) -> Lines:
     ]
     steps = int(50 * PS / float(update.step))
     source = fdtd.Functional("hz", (0, 0), weights), PULSE
-    recording = fdtd.propagate(scene, update, steps, sources=[source], transforms=transforms)
+    recording = fdtd.propagate(update, steps, sources=[source], transforms=transforms)
     hz, ey = (np.asarray(part) for part in recording.transforms)
     between = (hz[:, 1:] + hz[:, :-1]) / 2
     power = np.sum((ey[:, :-1] * np.conj(between)).real * np.asarray(grid.dy), axis=-1)

@@ -32,12 +32,12 @@ def cavity(bias: Any = -0.25, nu: Any = 5e-3, omega_p: Any = 0.4, line: Any = 0.
     wall = [fdtd.Rectangle([60 * UM, 64 * UM], [low * UM, high * UM]) for low, high in ((0, 22), (26, 30))]
     plasma = fdtd.Rectangle([66 * UM, 84 * UM], [0, 12 * UM]), insb(bias, nu, omega_p)
     objects = [plasma, *((part, fdtd.PerfectConductor()) for part in wall)]
-    return fdtd.Scene.of(grid, SILICON, objects, fdtd.Ends(left=fdtd.Sponge(60 * UM, rate=2e13)))
+    return fdtd.Scene.of(grid, SILICON, objects, fdtd.Boundaries(left=fdtd.Sponge(60 * UM, rate=2e13)))
 
 
 def box_with_a_wall() -> fdtd.Scene:
     grid = fdtd.Grid.uniform((0.0, 40 * UM), (0.0, 30 * UM), 2 * UM)
-    wall = fdtd.Rectangle([36 * UM, 40 * UM], [0.0, 30 * UM]), fdtd.Impedance.of_conductor(2e4, 1.5 * THZ)
+    wall = fdtd.Rectangle([36 * UM, 40 * UM], [0.0, 30 * UM]), fdtd.SurfaceImpedance.of_conductor(2e4, 1.5 * THZ)
     plasma = fdtd.Rectangle([0.0, 20 * UM], [0.0, 10 * UM]), insb()
     return fdtd.Scene.of(grid, SILICON, [wall, plasma])
 
@@ -46,19 +46,19 @@ def before_a_layer() -> fdtd.Scene:
     grid = fdtd.Grid.uniform((0.0, 60 * UM), (0.0, 30 * UM), 2 * UM)
     wall = [fdtd.Rectangle([36 * UM, 40 * UM], [low * UM, high * UM]) for low, high in ((0, 22), (26, 30))]
     objects = [(part, fdtd.PerfectConductor()) for part in wall]
-    return fdtd.Scene.of(grid, SILICON, objects, fdtd.Ends(left=fdtd.MatchedLayer(8, 11.68**0.5)))
+    return fdtd.Scene.of(grid, SILICON, objects, fdtd.Boundaries(left=fdtd.MatchedLayer(8, 11.68**0.5)))
 
 
 def grating() -> fdtd.Scene:
     grid = fdtd.Grid.uniform((0.0, 40 * UM), (0.0, 30 * UM), 2 * UM)
     plasma = fdtd.Rectangle([10 * UM, 30 * UM], [0.0, 14 * UM]), insb()
     bloch = fdtd.Bloch(5e4)
-    return fdtd.Scene.of(grid, SILICON, [plasma], fdtd.Ends(bottom=bloch, top=bloch))
+    return fdtd.Scene.of(grid, SILICON, [plasma], fdtd.Boundaries(bottom=bloch, top=bloch))
 
 
 @jax.jit
 def found(scene: fdtd.Scene, omega: Array) -> Resonances:
-    return resonances(scene, fdtd.Update.of(scene, STEP), omega, 2)
+    return resonances(fdtd.Update.of(scene, STEP), omega, 2)
 
 
 def test_a_closed_box_has_the_frequencies_of_its_grid() -> None:
@@ -75,12 +75,12 @@ def test_a_closed_box_has_the_frequencies_of_its_grid() -> None:
 
     exact = np.array([closed(m, l) for m in range(6) for l in range(6) if m + l])
     exact = exact[np.argsort(np.abs(exact - 2.6 * THZ))][:4]
-    modes = resonances(scene, update, 2.6 * THZ, 4)
+    modes = resonances(update, 2.6 * THZ, 4)
     assert modes.count == 4
     np.testing.assert_allclose(modes.omega, exact, rtol=1e-13)  # round-off (measured: 5e-16)
     assert np.max(np.abs(modes.gamma)) < 1e-13 * exact[0]  # likewise
     # A guess on the resonance, where M has no inverse, is none the worse.
-    again = resonances(scene, update, exact[0], 4)
+    again = resonances(update, exact[0], 4)
     assert again.omega[0] == pytest.approx(exact[0], rel=1e-13)
 
 
@@ -94,7 +94,7 @@ def test_among_the_lattices_own_plasmons_are_the_standing_waves_of_the_guide() -
     """Plasmons of the lattice are as many as cells of plasma, 1,350; k of a wave that stands is mπ/L on it too."""
     scene = plasma_box(0.0)
     update = fdtd.Update.of(scene)
-    modes = resonances(scene, update, 1.0 * THZ, 4)
+    modes = resonances(update, 1.0 * THZ, 4)
     assert int(modes.count) == 4
     section = fdtd.CrossSection.of(scene, 30 * UM)
     waves = [fdtd.guide_modes(section, omega, step=update.step).forward.k[0] for omega in modes.omega]
@@ -106,11 +106,11 @@ def test_among_the_lattices_own_plasmons_are_the_standing_waves_of_the_guide() -
 @pytest.mark.slow
 def test_a_biased_plasma_has_the_same_resonances_at_both_biases() -> None:
     scenes = [plasma_box(bias, 5e-3) for bias in (-0.25, 0.25)]
-    lines = [resonances(scene, fdtd.Update.of(scene), 1.0 * THZ, 2).omega for scene in scenes]
+    lines = [resonances(fdtd.Update.of(scene), 1.0 * THZ, 2).omega for scene in scenes]
     assert np.all(np.isfinite(lines[0]))
     np.testing.assert_allclose(*lines, rtol=1e-11)  # round-off
     lossless = plasma_box(0.25)
-    first = resonances(lossless, fdtd.Update.of(lossless), 0.9 * THZ).omega[0]
+    first = resonances(fdtd.Update.of(lossless), 0.9 * THZ).omega[0]
     assert float(first) == pytest.approx(float(lines[0][0]), rel=1e-4)  # γ²/ω²
     # Once around the box: there as the one wave and back as the other, whose phases at the walls are small.
     section = fdtd.CrossSection.of(lossless, 30 * UM)
@@ -147,7 +147,7 @@ def turned(scene: fdtd.Scene, modes: Resonances) -> tuple[Array, fdtd.Fields, fd
         begin = begin._replace(memory=tuple((m * back, e) for m, e in fields.memory))
     end = lax.fori_loop(0, 500, lambda _, state: update(state), begin)
     after = jax.tree_util.tree_map(lambda part: part * jnp.exp(500j * omega * STEP), begin)
-    return fdtd.energy(scene, update, begin) / 2, end, after
+    return fdtd.energy(update, begin) / 2, end, after
 
 
 @pytest.mark.slow
@@ -193,7 +193,7 @@ def test_a_ring_down_has_the_same_lines() -> None:
     source, *probes = (fdtd.Functional.at(scene.grid, x * UM, y * UM) for x, y in ((74, 25), (70, 20), (80, 4)))
     pulse = fdtd.Pulse(1.4 * THZ, 6e-13)
     begin = round(8e-12 / STEP)  # five widths after the pulse's centre
-    run = fdtd.propagate(scene, update, begin + round(40e-12 / STEP), sources=[(source, pulse)], probes=probes)
+    run = fdtd.propagate(update, begin + round(40e-12 / STEP), sources=[(source, pulse)], probes=probes)
     lines = ring_down(run.traces[:, begin:], STEP, band=(1.0 * THZ, 1.8 * THZ))
     assert lines.count >= 1
     # The pencil's tolerance, 10⁻¹⁰ of the largest singular value, by the line's width (measured: 10⁻¹² and 2·10⁻¹¹).
@@ -211,7 +211,7 @@ NUMBERS = {"bias": -0.25, "nu": 5e-3, "omega_p": 0.4, "line": 0.1}
 def test_derivatives_are_those_of_central_differences() -> None:
     def rates(numbers: dict[str, Any]) -> Array:
         scene = cavity(**numbers)
-        modes = resonances(scene, fdtd.Update.of(scene, STEP), 1.5 * THZ, 2)
+        modes = resonances(fdtd.Update.of(scene, STEP), 1.5 * THZ, 2)
         return jnp.stack([modes.omega[0], modes.gamma[0]])
 
     both = jax.jit(jax.jacrev(lambda numbers: (rates(numbers),) * 2, has_aux=True))
@@ -237,11 +237,14 @@ def test_vmap_is_the_loop() -> None:
 def test_modes_that_do_not_arrive_are_nan_and_said() -> None:
     scene = cavity()
     update = fdtd.Update.of(scene, STEP)
-    few = _resonances(scene, update, jnp.asarray(1.9 * THZ), 2, 1)
+    few = _resonances(update, jnp.asarray(1.9 * THZ), 2, 1)
     assert few.count == 0
     assert all(np.all(np.isnan(part)) for part in (few.omega, few.gamma, few.fields.hz))
-    with pytest.raises(RuntimeError, match=r"No resonance was found from omega = 1\.19\d*e\+13\+0j rad/s: .* 1 steps"):
-        resonances(scene, update, 1.9 * THZ, 2, max_steps=1)
+    with pytest.raises(RuntimeError, match=r"^No resonance was found: .* raise max_steps"):
+        resonances(update, 1.9 * THZ, 2, max_steps=1)
+    said = resonances(update, 1.9 * THZ, 2, max_steps=1, throw=False)
+    assert not said.converged
+    assert said.message.startswith("No resonance was found")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +252,7 @@ def test_modes_that_do_not_arrive_are_nan_and_said() -> None:
     [
         ({"omega": -1.0}, "Argument omega must have a positive real part, but was -1"),
         ({"omega": [THZ, THZ]}, r"Argument omega must be one number \(use vmap for many\), but was of shape \(2,\)"),
-        ({"num_modes": 0}, "Argument num_modes must be an integer of at least 1, but was 0"),
+        ({"num_modes": 0}, "Argument num_modes must be a whole number between 1 and .*, but was 0"),
         ({"dtype": jnp.float32}, r"Argument update must be in float64 \(jax.config.update.*, but was float32"),
     ],
 )
@@ -257,7 +260,7 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], sentence: str) -> No
     scene = cavity()
     update = fdtd.Update.of(scene, STEP, dtype=changes.get("dtype"))
     with pytest.raises(ValueError, match=sentence):
-        resonances(scene, update, changes.get("omega", 1.5 * THZ), changes.get("num_modes", 1))
+        resonances(update, changes.get("omega", 1.5 * THZ), changes.get("num_modes", 1))
 
 
 LINES = [(1.24, 1.24 * THZ / 12_000, 1.0), (1.31, 5e9, 0.3j), (1.1, 2e10, 0.1), (2.5, 1e10, 2.0), (0.3, 1e11, 1.0)]
@@ -301,7 +304,7 @@ def test_complex_traces_have_lines_of_either_sign_apart() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"band": (2.0, 1.0)}, r"Argument band must be \(lowest, highest\) between 0 and 3\.142e\+15 rad/s, but was"),
+        ({"band": (2.0, 1.0)}, r"Argument band must be \(lowest, highest\), in this order, but was"),
         ({"band": (1.0, 1e16)}, r"Argument band must be \(lowest, highest\) between 0 and"),
         ({"step": 0.0}, "Argument step must be positive, but was 0"),
         (

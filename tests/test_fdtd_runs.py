@@ -28,13 +28,13 @@ TONES = THZ * np.array([1.2, 1.5])
 
 
 @eqx.filter_jit
-def filled(bias: Array) -> tuple[fdtd.Scene, fdtd.Update]:
+def filled(bias: Array) -> fdtd.Update:
     """InSb under silicon; with sponges all around and collisions, so that a pulse is soon gone."""
     insb = fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.1 * OMEGA_P, bias * OMEGA_P)
     sponge = fdtd.Sponge(12 * UM)
     objects = [(fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM]), insb)]
-    scene = fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, fdtd.Ends(sponge, sponge, sponge, sponge))
-    return scene, fdtd.Update.of(scene)
+    scene = fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, fdtd.Boundaries(sponge, sponge, sponge, sponge))
+    return fdtd.Update.of(scene)
 
 
 class Breaking(eqx.Module):
@@ -70,9 +70,9 @@ def source(end: float = np.inf, centre: float = 1e-12) -> tuple[fdtd.Functional,
 
 def run(steps: int, *, bias: float = -0.25, end: float = np.inf, centre: float = 1e-12, **options: Any) -> Any:
     """All of these runs are one program."""
-    scene, update = filled(jnp.asarray(bias))
+    update = filled(jnp.asarray(bias))
     sources = [source(end, centre)]
-    return fdtd.propagate(scene, update, steps, sources=sources, probes=PROBES, transforms=TRANSFORMS, **options)
+    return fdtd.propagate(update, steps, sources=sources, probes=PROBES, transforms=TRANSFORMS, **options)
 
 
 def bits(recording: fdtd.Recording) -> list[bytes]:
@@ -92,7 +92,7 @@ def recorded() -> fdtd.Recording:
 @pytest.fixture(scope="module")
 def by_hand() -> dict[str, np.ndarray]:
     """∑ F e^{−iωt} Δt of the whole fields, [frequency, x, y], stepped here."""
-    _, update = filled(jnp.asarray(-0.25))
+    update = filled(jnp.asarray(-0.25))
     (drive, pulse), step = source(centre=2e-12), update.step
 
     @jax.jit
@@ -105,7 +105,7 @@ def by_hand() -> dict[str, np.ndarray]:
                 total = {**total, name: total[name] + wave[:, None, None] * getattr(fields, name)}
             return fields, total
 
-        still = update.still()
+        still = update.zero_fields()
         nothing = {name: jnp.zeros((2, *getattr(still, name).shape), complex) for name in PARTS}
         return jax.lax.fori_loop(0, STEPS, turn, (still, nothing))[1]
 
@@ -122,7 +122,7 @@ def test_transforms_are_the_plain_sums(recorded: fdtd.Recording, by_hand: dict[s
 
 
 def test_strided_transforms_are_those_of_every_step(recorded: fdtd.Recording) -> None:
-    _, update = filled(jnp.asarray(-0.25))
+    update = filled(jnp.asarray(-0.25))
     for name, every, strided in zip(PARTS, recorded.transforms[:3], recorded.transforms[3:], strict=True):
         scale = np.max(np.abs(every))
         # A pulse of 1.5 THz and 0.2 ps, sampled at 33 THz, has aliases of e^{−700}. What is left at the end of the run
@@ -145,12 +145,15 @@ def test_transforms_are_the_spectra_of_probes(recorded: fdtd.Recording) -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: fdtd.FieldTransform("jx", 1.0), r"Argument component must be one of \(.*\), but was 'jx'\."),
-        (lambda: fdtd.FieldTransform("hz", 1.0, stride=0), r"Argument stride must be at least 1, but was 0\."),
+        (lambda: fdtd.FieldTransform("jx", 1.0), "Argument component must be one of 'ex', 'ey', 'hz', but was 'jx'"),
+        (
+            lambda: fdtd.FieldTransform("hz", 1.0, stride=0),
+            r"Argument stride must be a whole number of at least 1, but was 0\.",
+        ),
         (lambda: fdtd.FieldTransform("hz", [[1.0]]), r"Argument omega must be a number or a list of them"),
         (
             lambda: fdtd.propagate(
-                *filled(jnp.asarray(-0.25)), 10, transforms=[fdtd.FieldTransform("hz", [THZ, 2 * THZ], stride=17)]
+                filled(jnp.asarray(-0.25)), 10, transforms=[fdtd.FieldTransform("hz", [THZ, 2 * THZ], stride=17)]
             ),
             r"Argument stride must leave at least 4 samples a period of the highest frequency, but was 17, which "
             r"leaves 3\.\d+\.",
@@ -173,8 +176,8 @@ def test_runs_of_one_structure_are_compiled_once(recorded: fdtd.Recording) -> No
     run(LONGEST + 1)
     assert Breaking.traced == []
     # What the test counts: with one probe less it is another program.
-    scene, update = filled(jnp.asarray(-0.25))
-    fdtd.propagate(scene, update, 3, sources=[source()])
+    update = filled(jnp.asarray(-0.25))
+    fdtd.propagate(update, 3, sources=[source()])
     assert len(Breaking.traced) == 1
 
 
@@ -224,7 +227,7 @@ def moved(functionals: list[fdtd.Functional]) -> list[fdtd.Functional]:
 
 def other(change: str) -> dict[str, Any]:
     """What `propagate` is told, changed in one place."""
-    scene, update = filled(jnp.asarray(0.25 if change == "bias" else -0.25))
+    update = filled(jnp.asarray(0.25 if change == "bias" else -0.25))
     asked = {"sources": [source()], "probes": PROBES, "transforms": TRANSFORMS, "begin": 0}
     if change == "begin":
         asked["begin"] = 5
@@ -238,7 +241,7 @@ def other(change: str) -> dict[str, Any]:
         asked["transforms"] = [*TRANSFORMS[:5], fdtd.FieldTransform("ey", TONES, stride=5, **PARTS["ey"])]
     elif change == "frequencies":
         asked["transforms"] = [*TRANSFORMS[:5], fdtd.FieldTransform("ey", 1.1 * TONES, stride=4, **PARTS["ey"])]
-    return {"scene": scene, "update": update, **asked}
+    return {"update": update, **asked}
 
 
 CHANGES = ["bias", "begin", "source", "probe elsewhere", "fewer probes", "stride", "frequencies"]
@@ -317,7 +320,7 @@ def test_an_interrupt_has_what_came_before(
 
 
 def test_fields_that_stop_being_finite_leave_all_that_came_before(tmp_path: Path) -> None:
-    _, update = filled(jnp.asarray(-0.25))
+    update = filled(jnp.asarray(-0.25))
     end, file = 700.5 * float(update.step), tmp_path / "run"
     with pytest.raises(FloatingPointError, match=r"^The fields stopped being finite at step 702: hz near ") as caught:
         run(1000, end=end, checkpoint=file)
@@ -332,7 +335,7 @@ def test_fields_that_stop_being_finite_leave_all_that_came_before(tmp_path: Path
 
 
 def test_progress_line(capsys: pytest.CaptureFixture) -> None:
-    _, update = filled(jnp.asarray(-0.25))
+    update = filled(jnp.asarray(-0.25))
     run(300, begin=500, progress=True)
     out, err = capsys.readouterr()
     assert out == ""
@@ -380,11 +383,11 @@ def test_a_pulse_has_the_spectrum_of_its_width() -> None:
 
 def test_a_mesh_too_coarse_for_the_source_is_refused() -> None:
     # Six cells of 1 µm in ε = 15.6: 12.65 THz.
-    scene, update = filled(jnp.asarray(-0.25))
-    fdtd.propagate(scene, update, 2, sources=[(HZ, fdtd.Tone(12.5 * THZ, 1e-12))])
+    update = filled(jnp.asarray(-0.25))
+    fdtd.propagate(update, 2, sources=[(HZ, fdtd.Tone(12.5 * THZ, 1e-12))])
     sentence = (
         r"^Argument scene must have at least 6 cells a wavelength of its sources, 5\.93e-06 m in its densest medium, "
         r"but was 5\.93, with a cell of 1e-06 m\.$"
     )
     with pytest.raises(ValueError, match=sentence):
-        fdtd.propagate(scene, update, 2, sources=[(HZ, fdtd.Tone(12.8 * THZ, 1e-12))])
+        fdtd.propagate(update, 2, sources=[(HZ, fdtd.Tone(12.8 * THZ, 1e-12))])

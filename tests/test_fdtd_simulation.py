@@ -33,7 +33,7 @@ def guide(bias: float, nu: float = 0.0, cell: float = 1.0, block: float | None =
     if block is not None:
         objects.append((fdtd.Rectangle([77 * UM, 83 * UM], [22 * UM, 27 * UM]), fdtd.Dielectric(block)))
     sponge = fdtd.Sponge(30 * UM)
-    return fdtd.Scene.of(grid, SILICON, objects, fdtd.Ends(left=sponge, right=sponge))
+    return fdtd.Scene.of(grid, SILICON, objects, fdtd.Boundaries(left=sponge, right=sponge))
 
 
 def two_ports(scene: fdtd.Scene, **settings) -> fdtd.Simulation:
@@ -119,8 +119,8 @@ def test_turning_the_bias_transposes_s(nu: float, bound: float) -> None:
 def test_several_waves_at_a_line_share_the_power() -> None:
     grid = fdtd.Grid.uniform((0, 200 * UM), (0, 30 * UM), UM)
     block = fdtd.Rectangle([97 * UM, 103 * UM], [18 * UM, 24 * UM]), fdtd.Dielectric(2.0)
-    ends = fdtd.Ends(left=fdtd.MatchedLayer(12, 3.4), right=fdtd.MatchedLayer(12, 3.4))
-    scene = fdtd.Scene.of(grid, SILICON, [block], ends)
+    boundaries = fdtd.Boundaries(left=fdtd.MatchedLayer(12, 3.4), right=fdtd.MatchedLayer(12, 3.4))
+    scene = fdtd.Scene.of(grid, SILICON, [block], boundaries)
     ports = [fdtd.Port(x * UM, way, mode) for x, way in ((60, "+x"), (140, "-x")) for mode in (0, 1)]
     s = nr.port_response(fdtd.Simulation(scene, ports), nr.Drive(2.2 * THZ)).s
     # Without carriers the lattice has no waves of its own; what falls off does so within 7 µm.
@@ -176,10 +176,9 @@ def test_a_tone_launches_one_wave_of_its_amplitude() -> None:
     # The last periods, by a transform of exactly 40 of them at whole steps: Δt made to fit.
     samples = round(period / step) + 1
     simulation = two_ports(scene, step=period / samples)
-    before = fdtd.propagate(scene, simulation.update, steps, sources=simulation.sources(0, tone))
+    before = fdtd.propagate(simulation.update, steps, sources=simulation.sources(0, tone))
     parts = [fdtd.FieldTransform(name, omega) for name in ("ex", "ey")]
     after = fdtd.propagate(
-        scene,
         simulation.update,
         samples,
         sources=simulation.sources(0, tone),
@@ -282,10 +281,10 @@ def _wall(cell: float, bias: float, sigma: float) -> fdtd.Simulation:
     """A guide that ends at x = 0 in a wall of a conductivity in S/m; its sponge is long for the slow wave, of which a
     steep one would turn a part into the lattice's own waves."""
     grid = fdtd.Grid.uniform((-168 * UM, 2 * UM), (0, 30 * UM), cell * UM)
-    wall = fdtd.Impedance.of_conductor(sigma, 1.24 * THZ)
+    wall = fdtd.SurfaceImpedance.of_conductor(sigma, 1.24 * THZ)
     below = fdtd.Rectangle([-np.inf, 0], [0, 18 * UM]), insb(bias)
     scene = fdtd.Scene.of(
-        grid, SILICON, [below, (fdtd.Rectangle([0, np.inf], [-1, 1]), wall)], fdtd.Ends(left=fdtd.Sponge(80 * UM))
+        grid, SILICON, [below, (fdtd.Rectangle([0, np.inf], [-1, 1]), wall)], fdtd.Boundaries(left=fdtd.Sponge(80 * UM))
     )
     return fdtd.Simulation(scene, [fdtd.Port(-80 * UM, "+x")])
 
@@ -341,7 +340,7 @@ def _graded() -> fdtd.Scene:
     ("call", "words"),
     [
         (lambda: fdtd.Port(0.0, "+y"), r"Argument direction must be '\+x' or '-x', along the guide"),
-        (lambda: fdtd.Port(0.0, "+x", -1), "Argument mode must be an integer of at least 0"),
+        (lambda: fdtd.Port(0.0, "+x", -1), "Argument mode must be a whole number of at least 0"),
         (lambda: _ports(), "Argument ports must name at least one port"),
         (lambda: _ports(*[fdtd.Port(LEFT, "+x")] * 2), "Argument ports must be different"),
         (lambda: _ports(fdtd.Port(1.0, "+x")), r"Argument ports\[0\].x must lie on the grid"),
@@ -357,7 +356,7 @@ def _graded() -> fdtd.Scene:
             lambda: nr.scattering(two_ports(guide(-0.25), steps=100), jnp.array([1.0, 1.1]) * THZ),
             r"Argument steps must be at least \d+, which its pulse alone takes, but was 100",
         ),
-        (lambda: two_ports(guide(-0.25), steps=0), "Argument steps must be a positive integer"),
+        (lambda: two_ports(guide(-0.25), steps=0), "Argument steps must be a whole number of at least 1"),
         (lambda: two_ports(guide(-0.25), tolerance=2.0), "Argument tolerance must lie between 0 and 1"),
         (
             lambda: two_ports(guide(-0.25)).fields(1e12, [1.0]),

@@ -26,23 +26,23 @@ SOURCES = [
 ]
 PROBES = [fdtd.Functional.at(GRID, 25 * UM, 15 * UM, component) for component in ("hz", "ey")]
 CASES = {
-    "sponge and wall": (fdtd.Ends(SPONGE), fdtd.Impedance.of_conductor(2093.0, 1.24 * THZ)),
-    "matched layers": (fdtd.Ends(LAYER, top=LAYER), None),
-    "closed box": (fdtd.Ends(), None),
+    "sponge and wall": (fdtd.Boundaries(SPONGE), fdtd.SurfaceImpedance.of_conductor(2093.0, 1.24 * THZ)),
+    "matched layers": (fdtd.Boundaries(LAYER, top=LAYER), None),
+    "closed box": (fdtd.Boundaries(), None),
 }
 INSB = fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.01 * OMEGA_P, -0.25 * OMEGA_P)
 
 
 @eqx.filter_jit
-def filled(case: str) -> tuple[fdtd.Scene, fdtd.Update]:
-    ends, wall = CASES[case]
+def filled(case: str) -> fdtd.Update:
+    boundaries, wall = CASES[case]
     objects: list[Any] = []
     if case != "matched layers":  # which no scene with carriers may have
         objects.append((fdtd.Rectangle([-1.0, 1.0], [0.0, 18 * UM]), INSB))
     if wall is not None:
         objects.append((fdtd.Rectangle([32 * UM, 40 * UM], [20 * UM, 30 * UM]), wall))
-    scene = fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, ends)
-    return scene, fdtd.Update.of(scene)
+    scene = fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, boundaries)
+    return fdtd.Update.of(scene)
 
 
 def saveat(update: fdtd.Update) -> diffrax.SaveAt:
@@ -69,7 +69,7 @@ def solve(update: fdtd.Update, saveat: diffrax.SaveAt, dt0: Array, t1: Array) ->
         0.0,
         t1,
         dt0,
-        update.still(),
+        update.zero_fields(),
         saveat=saveat,
         stepsize_controller=diffrax.ConstantStepSize(),
         max_steps=512,
@@ -93,8 +93,8 @@ def row(fields: fdtd.Fields, index: int) -> fdtd.Fields:
 @pytest.mark.parametrize("case", ["sponge and wall", pytest.param("matched layers", marks=pytest.mark.slow)])
 @pytest.mark.slow
 def test_diffeqsolve_is_propagate(case: str) -> None:
-    scene, update = filled(case)
-    recorded = fdtd.propagate(scene, update, STEPS, sources=SOURCES, probes=PROBES)
+    update = filled(case)
+    recorded = fdtd.propagate(update, STEPS, sources=SOURCES, probes=PROBES)
     solution = solve(update, saveat(update), update.step, STEPS * update.step)
     (at, traces, last), (ts, all_ts, _) = solution.ys, solution.ts  # pyright: ignore[reportGeneralTypeIssues]
     assert int(solution.stats["num_steps"]) == STEPS
@@ -105,7 +105,7 @@ def test_diffeqsolve_is_propagate(case: str) -> None:
     assert np.all(scale > 0)
     assert np.all(np.max(np.abs(traces[:STEPS].T - recorded.traces), axis=1) < 1e-13 * scale)  # the issue's bound
     assert_same(row(last, 0), recorded.fields)
-    run = fdtd.propagate(scene, update, int(SAVED[1]), sources=SOURCES, probes=PROBES)
+    run = fdtd.propagate(update, int(SAVED[1]), sources=SOURCES, probes=PROBES)
     assert_same(row(at, 1), run.fields)
     # Between steps it is linear, but for the round-off of times that are sums of 120 steps.
     before, between, after = (at.hz[index] for index in (1, 2, 3))
@@ -116,7 +116,7 @@ def test_diffeqsolve_is_propagate(case: str) -> None:
 
 @pytest.mark.parametrize(("share", "steps"), [(0.9, 300.0), (1.0, 300.4), (2.0, 300.0), (1.01, 303.0)])
 def test_steps_that_are_not_the_updates_are_refused(share: float, steps: float) -> None:
-    _, update = filled("sponge and wall")
+    update = filled("sponge and wall")
     sentence = "Argument dt0 must be update.step, with t1 and saved steps a whole number of it from t0."
     with pytest.raises(RuntimeError, match=sentence):  # equinox's own, at run time
         jax.block_until_ready(solve(update, saveat(update), share * update.step, steps * update.step).stats)
@@ -125,19 +125,19 @@ def test_steps_that_are_not_the_updates_are_refused(share: float, steps: float) 
 @pytest.mark.slow
 def test_gradients_through_diffeqsolve_are_those_through_propagate() -> None:
     """By diffrax's own default adjoint, RecursiveCheckpointAdjoint."""
-    scene, update = filled("closed box")
+    update = filled("closed box")
 
     def turned(angle: Array) -> fdtd.Update:
         """With a bias greater by angle/Δt."""
-        (c, s), (along, aside) = update.turn, (jnp.cos(angle), jnp.sin(angle))
-        return eqx.tree_at(lambda u: u.turn, update, (c * along - s * aside, s * along + c * aside))
+        (c, s), (along, aside) = update.rotation, (jnp.cos(angle), jnp.sin(angle))
+        return eqx.tree_at(lambda u: u.rotation, update, (c * along - s * aside, s * along + c * aside))
 
     def by_diffrax(angle: Array) -> Array:
         fields = solve(turned(angle), diffrax.SaveAt(t1=True), update.step, STEPS * update.step).ys
         return jnp.sum(fields.hz**2)  # pyright: ignore[reportOptionalMemberAccess]
 
     def by_propagate(angle: Array) -> Array:
-        return jnp.sum(fdtd.propagate(scene, turned(angle), STEPS, sources=SOURCES).fields.hz ** 2)
+        return jnp.sum(fdtd.propagate(turned(angle), STEPS, sources=SOURCES).fields.hz ** 2)
 
     (one, slope), (other, expected) = (
         jax.jit(jax.value_and_grad(f))(jnp.asarray(0.0)) for f in (by_diffrax, by_propagate)

@@ -18,7 +18,7 @@ from optimize.least_squares import fit, least_squares, levenberg_marquardt, para
 from optimize.objectives import scattering_difference
 
 OMEGA = jnp.linspace(-3.0, 3.0, 41)
-TRUE = tcmt.two_resonators(
+TRUE = tcmt.TwoResonators(
     omega=(0.0, 0.3),
     gamma=(0.4, 0.6),
     gamma_0=(0.1, 0.2),

@@ -21,7 +21,7 @@ GAMMA = (GAMMA_0**2 + KAPPA**2) ** 0.5
 def pair(loss=None, gamma=GAMMA, gamma_0=GAMMA_0, kappa=KAPPA, unit=1.0):
     loss = tcmt.NonlocalLoss(gamma_k=2.7 * unit, mode=1, sensed=0) if loss is None else loss
     rates = {"gamma": (gamma * unit,) * 2, "gamma_0": (gamma_0 * unit,) * 2, "kappa": kappa * unit}
-    return tcmt.two_resonators(omega=(0.0, 0.0), **rates, loss=loss)
+    return tcmt.TwoResonators(omega=(0.0, 0.0), **rates, loss=loss)
 
 
 isolate = partial(maximise_isolation, omega=0.0, free="loss.gamma_k", out=0, into=1)
@@ -239,12 +239,12 @@ def test_the_regularised_law_agrees_with_the_exact_one():
 
 
 @pytest.mark.parametrize(
-    "law", [tcmt.KerrLoss, pytest.param(tcmt.SaturableLoss, marks=pytest.mark.slow)], ids=["kerr", "saturable"]
+    "law", [tcmt.TwoPhotonLoss, pytest.param(tcmt.SaturableLoss, marks=pytest.mark.slow)], ids=["kerr", "saturable"]
 )
 @pytest.mark.slow
 def test_local_laws_against_brute_force(law):
     model = pair(law(coefficient=1.0, mode=1))
-    out, into = (1, 0) if law is tcmt.KerrLoss else (0, 1)  # Kerr-like loss isolates the other way
+    out, into = (1, 0) if law is tcmt.TwoPhotonLoss else (0, 1)  # Kerr-like loss isolates the other way
     best = maximise_isolation(
         model, omega=0.0, free="loss.coefficient", out=out, into=into, max_insertion_loss=3.0, starts=2
     )
@@ -268,7 +268,7 @@ def test_generic_coupled_modes_with_an_ideal_nonreciprocal_coupling():
         omega=np.array([[0.0, KAPPA], [KAPPA, 0.0]]),
         D=np.eye(2) * (2 * GAMMA) ** 0.5,
         gamma_i=np.array([GAMMA_0, GAMMA_0]),
-        loss=tcmt.IdealNonreciprocalCoupling(gamma_k=1e-2, mode=1, sensed=0),
+        terms=tcmt.IdealNonreciprocalCoupling(gamma_k=1e-2, mode=1, sensed=0),
     )
     best = isolate(model, starts=2)
     # Linear: r = |1 − γ_k/κ| both sides of κ, and beyond it the common determinant G² + κ(κ − γ_k) is smaller.

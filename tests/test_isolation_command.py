@@ -136,7 +136,7 @@ def test_what_is_blocked_wholly_is_drawn_at_the_cap(tmp_path):
 
 
 def test_frequencies_are_ordinary_where_the_unit_says_so(tmp_path):
-    model = tcmt.two_resonators(
+    model = tcmt.TwoResonators(
         2 * np.pi * np.array([5e9, 5e9]), (1e8, 1e8), (1e7, 1e7), 1e8, tcmt.NonlocalLoss(5e7, 1, 0)
     )
     omega = float(2 * np.pi * 5e9)

@@ -20,7 +20,7 @@ DELTA = 0.1  # of κ
 
 def pair(loss=None, gamma_0=GAMMA_0):
     loss = tcmt.NonlocalLoss(gamma_k=2.7, mode=1, sensed=0) if loss is None else loss
-    return tcmt.two_resonators((0.0, 0.0), (GAMMA,) * 2, (gamma_0,) * 2, KAPPA, loss)
+    return tcmt.TwoResonators((0.0, 0.0), (GAMMA,) * 2, (gamma_0,) * 2, KAPPA, loss)
 
 
 ON_RESONANCE = {"omega": 0.0, "out": 0, "into": 1}

@@ -27,7 +27,7 @@ EPS = np.finfo(float).eps
 def pair(kappa: float) -> tcmt.TwoResonators:
     gamma = np.hypot(0.5, kappa)
     loss = tcmt.NonlocalLoss(0.5 * kappa, mode=1, sensed=0)
-    return tcmt.two_resonators((0.0, 0.0), (gamma, gamma), (0.5, 0.5), kappa, loss)
+    return tcmt.TwoResonators((0.0, 0.0), (gamma, gamma), (0.5, 0.5), kappa, loss)
 
 
 def negative_contrast(model: tcmt.TwoResonators) -> Array:

@@ -92,7 +92,7 @@ def test_jumps_are_found_where_a_sweep_leaves_its_branch() -> None:
 
 @pytest.mark.slow
 def test_exact_sweeps_give_the_oscillator_back() -> None:
-    found = fit_oscillators(two_levels(0.0, 0), harmonics=1)
+    found = fit_oscillators(two_levels(0.0, 0), num_harmonics=1)
     assert found.converged
     # Where the integration came to rest: e^{−δT} = e^{−18} of a jump remains, more just beyond a fold.
     for (name, value, _), true in zip(found.rows(), (0.96, 0.006, 0.2, 0.0135), strict=True):
@@ -103,7 +103,7 @@ def test_exact_sweeps_give_the_oscillator_back() -> None:
 def test_standard_errors_cover_the_truth() -> None:
     pulls = []
     for key in range(5):
-        found = fit_oscillators(two_levels(3e-3, key), harmonics=1)
+        found = fit_oscillators(two_levels(3e-3, key), num_harmonics=1)
         assert found.verdict.noise_like
         assert np.all(found.jumps.steps_off < 0.5)
         pulls += [
@@ -121,7 +121,7 @@ def test_a_given_sigma_is_taken_at_its_word() -> None:
         FrequencySweep(s.omega, s.amplitude, s.direction, level=s.level, sigma=3e-3 * jnp.max(s.amplitude))
         for s in two_levels(3e-3, 0)
     )
-    found = fit_oscillators(sweeps, harmonics=1)
+    found = fit_oscillators(sweeps, num_harmonics=1)
     assert found.verdict.noise_like
     assert found.verdict.inflation == 1
     # Of 244 squares: 1 ± .09; points where the branch is steep count a little less.
@@ -152,7 +152,7 @@ def test_derivatives_of_distances_and_folds() -> None:
 def test_a_coupled_pair_on_a_shaken_base() -> None:
     sweeps = measure(PAIR, PAIR_BAND, noise=2e-3, key=1)
     assert sum(len(s.jump_after) for s in sweeps) == 4
-    found = fit_oscillators(sweeps, harmonics=1)
+    found = fit_oscillators(sweeps, num_harmonics=1)
     names = ("frequency", "damping", "stiffening", "force", "coupling", "scale")
     true = np.concatenate([np.ravel(getattr(PAIR, name)) for name in names])
     for (name, value, error), wanted in zip(found.rows(), true, strict=True):
@@ -187,7 +187,7 @@ def test_one_measured_beam() -> None:
     assert np.mean(found.stable) > 0.95
     # The model itself, in its own units, has these folds on its branch.
     curve = duffing.frequency_response(
-        found.model, amplitude=found.oscillators.force[0], omega=(2 * np.pi * 37, 2 * np.pi * 42)
+        found.model, amplitude=found.oscillators.force[0], band=(2 * np.pi * 37, 2 * np.pi * 42)
     )
     np.testing.assert_allclose(curve.folds.omega[:2], found.jumps.fitted, rtol=1e-9)  # two solvers
     assert not found.verdict.noise_like
@@ -256,8 +256,8 @@ def test_two_measured_beams() -> None:
         ),
         (lambda: fit_oscillators(measure(ONE, ONE_BAND), order=4), "Argument order must be 3, 5 or 7, but was 4"),
         (
-            lambda: fit_oscillators(measure(ONE, ONE_BAND), harmonics=0),
-            "Argument num_harmonics must be an integer of at",
+            lambda: fit_oscillators(measure(ONE, ONE_BAND), num_harmonics=0),
+            "Argument num_harmonics must be a whole number of at",
         ),
         (lambda: fit_oscillators(measure(ONE, ONE_BAND), starts=0), "Argument starts must be an integer of at least 1"),
         (

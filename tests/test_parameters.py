@@ -15,10 +15,10 @@ from diffnr.checks import check_fields, rate_field, real_field
 from diffnr.parameters import bounds, get, paths, replace, select
 from systems import central_difference, isolation, random_modes
 
-PAIR = tcmt.two_resonators(
+PAIR = tcmt.TwoResonators(
     omega=(0.1, -0.2), gamma=(0.9, 0.5), gamma_0=(0.2, 0.3), kappa=1.3, loss=tcmt.NonlocalLoss(0.8, mode=1, sensed=0)
 )
-LAWS = replace(PAIR, {"loss": (tcmt.NonlocalLoss(0.8, 1, 0, epsilon=1e-2), tcmt.KerrLoss(0.5, 0))})
+LAWS = replace(PAIR, {"loss": (tcmt.NonlocalLoss(0.8, 1, 0, epsilon=1e-2), tcmt.TwoPhotonLoss(0.5, 0))})
 
 
 def test_paths_name_every_leaf_in_the_order_of_jax() -> None:
@@ -89,9 +89,9 @@ def test_replace_gives_a_leaf_where_there_was_none() -> None:
 
 def test_replace_of_whole_submodels() -> None:
     assert replace(PAIR, {"loss": ()}).linear
-    assert replace(LAWS, {"loss.0": tcmt.KerrLoss(1.0, 1)}).loss[0].mode == 1
+    assert replace(LAWS, {"loss.0": tcmt.TwoPhotonLoss(1.0, 1)}).loss[0].mode == 1
     with pytest.raises(ValueError, match=r"^Argument mode must be a mode between 0 and 1, but was 2"):
-        replace(PAIR, {"loss": tcmt.KerrLoss(1.0, 2)})
+        replace(PAIR, {"loss": tcmt.TwoPhotonLoss(1.0, 2)})
 
 
 def test_replace_in_mappings_and_named_tuples() -> None:
@@ -194,7 +194,7 @@ def test_select_one() -> None:
 
 def test_select_tells_apart_leaves_that_are_one_array() -> None:
     rate = jnp.array([0.5, 0.5])
-    pair = tcmt.two_resonators(omega=rate, gamma=rate, gamma_0=rate, kappa=1.0)
+    pair = tcmt.TwoResonators(omega=rate, gamma=rate, gamma_0=rate, kappa=1.0)
     assert select(pair, lambda m: m.gamma).names == ("gamma",)
     assert select(pair, lambda m: m.omega).bounds == ((None, None),)
 

@@ -21,8 +21,8 @@ P = 0.15
 OMEGA = (0.5, 4.0)
 
 
-def points_of(pair: duffing.DuffingPair = PAIR, amplitude=P, omega=OMEGA, **options):
-    return equal_norm_points(pair, amplitude=amplitude, omega=omega, **options)
+def points_of(pair: duffing.DuffingPair = PAIR, amplitude=P, band=OMEGA, **options):
+    return equal_norm_points(pair, amplitude=amplitude, band=band, **options)
 
 
 @pytest.fixture(scope="module")
@@ -332,12 +332,12 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: points_of(omega=(4.0, 0.5)), r"Argument omega must be \(lowest, highest\), in this order"),
-        (lambda: points_of(omega=(0.0, 0.5)), "Argument omega must be positive, but was 0"),
+        (lambda: points_of(band=(4.0, 0.5)), r"Argument band must be \(lowest, highest\), in this order"),
+        (lambda: points_of(band=(0.0, 0.5)), "Argument band must be positive, but was 0"),
         (lambda: points_of(amplitude=0.0), "Argument amplitude must differ from 0"),
         (lambda: points_of(amplitude=jnp.ones(2)), "Argument amplitude must be a scalar"),
         (lambda: points_of(most=0), "Argument most must be an integer of at least 1, but was 0"),
-        (lambda: points_of(harmonics=0), "Argument harmonics must be an integer of at least 1"),
+        (lambda: points_of(num_harmonics=0), "Argument num_harmonics must be a whole number of at least 1"),
         (lambda: locus_of(along="mass", bounds=(1, 3), resonance=1), "Argument along must be one of .* but was 'mass'"),
         (
             lambda: locus_of(along="coupling", bounds=(6, 4), resonance=1),

@@ -24,14 +24,16 @@ def close_figures() -> Iterator[None]:
     plt.close("all")
 
 
-def guide(bias: float = -0.25, wall: fdtd.AbstractMetal | None = None, ends: fdtd.Ends | None = None) -> fdtd.Scene:
+def guide(
+    bias: float = -0.25, wall: fdtd.AbstractMetal | None = None, boundaries: fdtd.Boundaries | None = None
+) -> fdtd.Scene:
     """InSb below silicon, and metal or a wall at the right."""
     objects = [
         (fdtd.Rectangle([-1.0, 40 * UM], [0.0, 18 * UM]), fdtd.GyrotropicDrude(15.6, OMEGA_P, 0.0, bias * OMEGA_P))
     ]
     if wall is not None:
         objects.append((fdtd.Rectangle([40 * UM, 1.0], [-1.0, 1.0]), wall))
-    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, ends)
+    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), objects, boundaries)
 
 
 def mesh(ax: plt.Axes) -> QuadMesh:
@@ -120,7 +122,7 @@ def test_a_curved_border_is_one_line() -> None:
 
 
 def test_an_impedance_wall_shows_its_faces() -> None:
-    ax = plot.scene(guide(wall=fdtd.Impedance.of_conductor(1e4, 1.24 * 2e12 * np.pi)))
+    ax = plot.scene(guide(wall=fdtd.SurfaceImpedance.of_conductor(1e4, 1.24 * 2e12 * np.pi)))
     faces = segments(ax, color=plot.COLOURS[4].lower())
     assert np.all(faces[..., 0] == pytest.approx(40))
     assert np.ptp(faces[..., 1]) == pytest.approx(30)
@@ -129,7 +131,7 @@ def test_an_impedance_wall_shows_its_faces() -> None:
 
 def test_absorbers_are_bands_and_repetition_is_broken() -> None:
     sponge = fdtd.Sponge(10 * UM)
-    ax = plot.scene(guide(ends=fdtd.Ends(left=sponge, right=sponge)))
+    ax = plot.scene(guide(boundaries=fdtd.Boundaries(left=sponge, right=sponge)))
     bands = sorted((patch.get_x(), patch.get_width(), patch.get_height()) for patch in ax.patches)
     np.testing.assert_allclose(bands, [(0, 10, 30), (32, 10, 30)], rtol=1e-12)
     assert all(isinstance(patch, Rectangle) and patch.get_hatch() == "////" for patch in ax.patches)
@@ -137,7 +139,9 @@ def test_absorbers_are_bands_and_repetition_is_broken() -> None:
 
     layer = fdtd.MatchedLayer(5)
     empty = fdtd.Scene.of(
-        GRID, fdtd.Dielectric(1.0), ends=fdtd.Ends(left=layer, right=layer, top=fdtd.Bloch(), bottom=fdtd.Bloch())
+        GRID,
+        fdtd.Dielectric(1.0),
+        boundaries=fdtd.Boundaries(left=layer, right=layer, top=fdtd.Bloch(), bottom=fdtd.Bloch()),
     )
     ax = plot.scene(empty)
     left, right = sorted((patch.get_x(), patch.get_width()) for patch in ax.patches)

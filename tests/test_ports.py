@@ -197,7 +197,7 @@ def test_new_values_do_not_retrace() -> None:
         new = nr.replace(model, changed)
         isolation(new, omega, amplitude)
         tcmt.steady_state(new, omega, amplitude * jnp.ones(2))
-    rebuilt = tcmt.two_resonators((0, 1), [1, 2], jnp.array([0.1, 0.2]), np.array(3.0), Counted(jnp.array(1.0), 1))
+    rebuilt = tcmt.TwoResonators((0, 1), [1, 2], jnp.array([0.1, 0.2]), np.array(3.0), Counted(jnp.array(1.0), 1))
     isolation(rebuilt, 1, 2)
     assert Counted.traces[0] == before
 

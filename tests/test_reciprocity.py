@@ -81,7 +81,7 @@ def test_equal_norm_says_where_it_is_singular() -> None:
 def test_the_full_model_at_the_closed_form(case, norm, points) -> None:
     pair, amplitude, free, _ = CASES[case]
     guess = points[case].guess
-    model = nr.replace(pair, {free: guess.value})
+    model = nr.replace(pair, {free: guess.ratio})
     start = jnp.zeros((2, 2, 5), complex).at[:, :, 0].set(jnp.stack([guess.phasors, guess.phasors[::-1]]))
     there = nr.port_response(model, nr.Drive(guess.omega, amplitude), guess=start)
     full = float(nr.metrics.reciprocity_norm(there))
@@ -135,7 +135,7 @@ def test_peak_equals_a_scipy_minimisation(case, points) -> None:
 @pytest.mark.slow
 def test_it_is_the_peak_of_that_resonance(points) -> None:
     for case in (0, 1):
-        curve = duffing.frequency_response(points[case].model, amplitude=0.15, omega=(0.5, 4.0), port=0)
+        curve = duffing.frequency_response(points[case].model, amplitude=0.15, band=(0.5, 4.0), port=0)
         peaks = curve.peaks(out=1)
         assert peaks.count == 2
         assert float(peaks.omega[case]) == pytest.approx(float(points[case].omega), rel=1e-10)  # roots to round-off
@@ -153,7 +153,7 @@ def test_the_mass_that_restores_given_springs(points) -> None:
     # At resonance 1 the closed form is near: μ = 1 + (r − 1)/ω*².
     springs = nr.replace(PAIR, {"stiffness_ratio": points[1].value})
     peak = restored(springs, free="mass_ratio", resonance=1)
-    assert float(peak.guess.value) == pytest.approx(1 + 11.02383 / 11.0272, abs=1e-5)  # the digits given
+    assert float(peak.guess.ratio) == pytest.approx(1 + 11.02383 / 11.0272, abs=1e-5)  # the digits given
     assert float(peak.value) == pytest.approx(2.0, abs=1e-3)  # third harmonics
     assert bool(peak.converged)
 
@@ -189,7 +189,7 @@ def test_a_search_that_fails_says_so() -> None:
     r = restored(nr.replace(PAIR, {"mass_ratio": 40.0}), amplitude=40.0)
     assert not bool(r.converged)
     assert "Lower the amplitude" in r.report()
-    assert np.isfinite(float(r.guess.value))
+    assert np.isfinite(float(r.guess.ratio))
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,7 @@ def test_a_search_that_fails_says_so() -> None:
         ({"solver": "bfgs"}, "Argument solver must be \"newton\" or an optax optimiser, but was 'bfgs'"),
         ({"solver": optax.adam(1e-2), "at": "equal_norm"}, 'Argument solver must be "newton" where at is'),
         ({"amplitude": 0.0}, "Argument amplitude must differ from 0, but was 0"),
-        ({"harmonics": 0}, "Argument harmonics must be an integer of at least 1, but was 0"),
-        ({"pair": nr.replace(PAIR, {"damping": 5.0})}, "Argument resonance must be one that the response has"),
+        ({"num_harmonics": 0}, "Argument num_harmonics must be a whole number of at least 1, but was 0"),
         (
             {"pair": duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6)))},
             "Argument pair must be in float64, but was in float32: call jax.config.update",
@@ -212,3 +211,8 @@ def test_a_search_that_fails_says_so() -> None:
 def test_bad_input_is_refused_in_one_sentence(options, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         restored(**options)
+
+
+def test_a_resonance_that_does_not_exist_is_said() -> None:
+    with pytest.raises(RuntimeError, match="The pair has no such resonance"):
+        restored(pair=nr.replace(PAIR, {"damping": 5.0}))

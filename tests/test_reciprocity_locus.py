@@ -67,7 +67,7 @@ def test_locus_of_the_cubic_ratio(amplitude, resonance, highest, ratio, norm) ->
     closed = [
         duffing.one_harmonic_restoration(
             nr.replace(PAIR, {"mass_ratio": mass}), amplitude=amplitude, free="cubic_ratio", resonance=resonance
-        ).value
+        ).ratio
         for mass in found.along
     ]
     np.testing.assert_allclose(found.value, closed, rtol=2e-2)
@@ -81,7 +81,7 @@ def test_derivatives_of_a_locus() -> None:
     def numbers(u):
         found = reciprocity_locus(
             nr.replace(PAIR, {"damping": u[0]}), amplitude=0.15, along="mass_ratio", bounds=(1.2, u[1]),
-            free="stiffness_ratio", resonance=0, points=3, harmonics=5,
+            free="stiffness_ratio", resonance=0, points=3, num_harmonics=5,
         )  # fmt: skip
         return jnp.stack([found.value, found.omega, found.reciprocity_norm])
 
@@ -111,7 +111,7 @@ def test_bad_input_is_refused_in_one_sentence(options, sentence: str) -> None:
         reciprocity_level(
             PAIR, amplitude=0.15, level=0.0, along="mass_ratio", bounds=(1.0, 2.0), free="stiffness_ratio", resonance=0
         )
-    with pytest.raises(ValueError, match="Argument resonance must be one that the response has"):
+    with pytest.raises(RuntimeError, match="The pair has no such resonance with a finite ratio"):
         reciprocity_locus(
             nr.replace(PAIR, {"damping": 5.0}), amplitude=0.15, along="mass_ratio", bounds=(1.0, 2.0),
             free="stiffness_ratio", resonance=0,

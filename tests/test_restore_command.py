@@ -99,10 +99,10 @@ def test_a_search_that_does_not_arrive_is_said_in_one_sentence(tmp_path, capsys)
 def test_the_example_is_what_its_page_says() -> None:
     task = read_task(EXAMPLE)
     assert task.arguments == {
-        "amplitude": 0.15, "free": "stiffness_ratio", "resonance": 1, "at": "peak", "harmonics": 9,
+        "amplitude": 0.15, "free": "stiffness_ratio", "resonance": 1, "at": "peak", "num_harmonics": 9,
     }  # fmt: skip
     assert task.locus == {"along": "mass_ratio", "bounds": (1.0, 3.0), "points": 21}
-    assert task.figure == {"omega": (0.5, 4.0)}
+    assert task.figure == {"band": (0.5, 4.0)}
     assert float(task.pair.mass_ratio) == 2.0
 
 
@@ -127,7 +127,10 @@ def test_ratios_left_out_are_one(tmp_path) -> None:
             PAIR + RESTORE.replace("resonance = 1", "resonance = 0.5"),
             "The key 'resonance' of [restore] must be a whole",
         ),
-        (PAIR + RESTORE + "harmonics = 0", "[restore]: Argument harmonics must be an integer of at least 1, but was 0"),
+        (
+            PAIR + RESTORE + "num_harmonics = 0",
+            "[restore]: Argument num_harmonics must be a whole number of at least 1, but was 0",
+        ),
         (
             PAIR + RESTORE + 'at = "anti"',
             'The key \'at\' of [restore] must be "peak" or "equal_norm"',

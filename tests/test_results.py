@@ -10,7 +10,7 @@ import optimize as op
 from diffnr import tcmt
 
 OMEGA = jnp.linspace(-1.0, 1.0, 31)
-PAIR = tcmt.two_resonators(
+PAIR = tcmt.TwoResonators(
     omega=(0.0, 0.0),
     gamma=(0.5, 0.5),
     gamma_0=(0.1, 0.1),

@@ -27,13 +27,13 @@ def test_lossless_device_conserves_power_and_reverses_in_time(modes: int, ports:
     def solve(parts: dict[str, Array]) -> tuple[Array, ...]:
         device = tcmt.CoupledModes(**parts, lossless=True)
         m = device.matrices()
-        companion = tcmt.CoupledModes(omega=m.omega.T, D=m.K, C=m.C.T, K=m.D, lossless=True)
+        reversed_device = tcmt.CoupledModes(omega=m.omega.T, D=m.K, C=m.C.T, K=m.D, lossless=True)
         margin = tcmt.passivity_margin(device)
         return (
             nr.scattering(device, OMEGAS),
-            nr.scattering(companion, OMEGAS),
+            nr.scattering(reversed_device, OMEGAS),
             margin,
-            companion.matrices().gamma - m.gamma.T,
+            reversed_device.matrices().gamma - m.gamma.T,
         )
 
     S, reversed_S, margin, gamma = solve(random_modes(0, modes, ports, 16))
@@ -86,7 +86,7 @@ def test_device_without_bias_is_reciprocal() -> None:
 
 def test_mirror_symmetric_device_is_reciprocal_though_nonlinear() -> None:
     law = (tcmt.NonlocalLoss(0.7, 1, 0, epsilon=1e-2), tcmt.NonlocalLoss(0.7, 0, 1, epsilon=1e-2))
-    model = tcmt.two_resonators((0.3, 0.3), (0.5, 0.5), (0.2, 0.2), 1.0, law)
+    model = tcmt.TwoResonators((0.3, 0.3), (0.5, 0.5), (0.2, 0.2), 1.0, law)
     s = nr.port_response(model, nr.Drive(0.1)).s
     np.testing.assert_allclose(s[0, 1], s[1, 0], rtol=1e-13)  # the same problem with rows exchanged: round-off
     linear = nr.port_response(nr.replace(model, {"loss": ()}), nr.Drive(0.1)).s
@@ -110,7 +110,7 @@ def test_out_comes_first_and_into_second() -> None:
 def test_ideal_nonreciprocal_coupling_has_its_closed_form() -> None:
     kappa, gamma_k, Z1, Z2 = 1.3, 0.8, 1.1 + 0.4j, 0.7 - 0.6j
     law = tcmt.IdealNonreciprocalCoupling(gamma_k, mode=1, sensed=0)
-    model = tcmt.two_resonators(omega=(-0.4, 0.6), gamma=(0.9, 0.5), gamma_0=(0.2, 0.2), kappa=kappa, loss=law)
+    model = tcmt.TwoResonators(omega=(-0.4, 0.6), gamma=(0.9, 0.5), gamma_0=(0.2, 0.2), kappa=kappa, terms=law)
     assert model.linear
     S = nr.scattering(model, [0.0])[0]
     root, den = 2 * 0.45**0.5, Z1 * Z2 + kappa * (kappa - gamma_k)
@@ -121,7 +121,7 @@ def test_ideal_nonreciprocal_coupling_has_its_closed_form() -> None:
 
 
 def test_two_resonators_are_coupled_modes() -> None:
-    pair = tcmt.two_resonators(omega=(0.1, -0.2), gamma=(0.9, 0.5), gamma_0=(0.2, 0.3), kappa=1.3)
+    pair = tcmt.TwoResonators(omega=(0.1, -0.2), gamma=(0.9, 0.5), gamma_0=(0.2, 0.3), kappa=1.3)
     D = np.diag([1.8**0.5, 1.0])
     modes = tcmt.CoupledModes(omega=[[0.1, 1.3], [1.3, -0.2]], D=D, gamma_i=[0.2, 0.3])
     np.testing.assert_allclose(nr.scattering(pair, OMEGAS), nr.scattering(modes, OMEGAS), rtol=1e-14)  # round-off
@@ -195,7 +195,7 @@ def test_single_precision_stays_single() -> None:
 
 def pair(**changed: object) -> tcmt.TwoResonators:
     arguments = {"omega": (0.0, 0.0), "gamma": (1.0, 1.0), "gamma_0": (0.1, 0.1), "kappa": 1.0, "loss": ()}
-    return tcmt.two_resonators(**{**arguments, **changed})
+    return tcmt.TwoResonators(**{**arguments, **changed})
 
 
 def modes(**changed: object) -> tcmt.CoupledModes:
@@ -212,26 +212,34 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "gamma_0 negative": (lambda: pair(gamma_0=(0.1, -1e-9)), "gamma_0 must not be negative"),
     "kappa NaN": (lambda: pair(kappa=NAN), "kappa must be finite, but was nan"),
     "kappa complex": (lambda: pair(kappa=1j), "kappa must be real, but was 1j"),
-    "kappa vector": (lambda: pair(kappa=np.ones(2)), r"kappa must have shape \(\), but was of shape \(2,\)"),
-    "mode beyond": (lambda: pair(loss=tcmt.KerrLoss(1.0, 2)), "mode must be a mode between 0 and 1, but was 2"),
+    "kappa vector": (lambda: pair(kappa=np.ones(2)), r"kappa must be a number .*, but was of shape \(2,\)"),
+    "mode beyond": (lambda: pair(loss=tcmt.TwoPhotonLoss(1.0, 2)), "mode must be a mode between 0 and 1, but was 2"),
     "mode negative": (
         lambda: modes(loss=tcmt.SaturableLoss(1.0, -1)),
-        "mode must be a mode between 0 and 1, but was -1",
+        "mode must be a whole number of at least 0, but was -1",
     ),
     "sensed beyond": (lambda: pair(loss=(tcmt.NonlocalLoss(1.0, 1, 2),)), "sensed must be a mode between 0 and 1"),
-    "no law": (lambda: check_laws(0.5, 2), "loss must be a law or a tuple of laws, but was 0.5"),
-    "list of laws": (lambda: check_laws([NONLOCAL], 2), r"loss must be a law or a tuple of laws, but was \["),
+    "no law": (lambda: check_laws(0.5, (), 2), "loss must be a law or a tuple of laws, but was 0.5"),
+    "list of laws": (lambda: check_laws([NONLOCAL], (), 2), r"loss must be a law or a tuple of laws, but was \["),
+    "no loss": (
+        lambda: pair(loss=tcmt.IdealNonreciprocalCoupling(1.0, 1, 0)),
+        r"loss must hold laws by which modes lose, but held IdealNonreciprocalCoupling: pass it in terms=\.",
+    ),
+    "loss among terms": (
+        lambda: modes(terms=(NONLOCAL,)),
+        r"terms must hold laws that are no loss, but held NonlocalLoss: pass it in loss=\.",
+    ),
     "mode sensed": (lambda: tcmt.NonlocalLoss(1.0, 1, 1), "sensed must differ from mode, but was 1 like mode"),
     "ideal, mode sensed": (lambda: tcmt.IdealNonreciprocalCoupling(1.0, 0, 0), "sensed must differ from mode"),
     "gamma_k negative": (lambda: tcmt.NonlocalLoss(-1.0, 1, 0), "gamma_k must not be negative, but was -1"),
     "gamma_k complex": (lambda: tcmt.NonlocalLoss(1j, 1, 0), "gamma_k must be real, but was 1j"),
     "gamma_k NaN": (lambda: tcmt.NonlocalLoss(NAN, 1, 0), "gamma_k must be finite, but was nan"),
     "ideal gamma_k NaN": (lambda: tcmt.IdealNonreciprocalCoupling(NAN, 1, 0), "gamma_k must be finite, but was nan"),
-    "epsilon zero": (lambda: tcmt.NonlocalLoss(1.0, 1, 0, epsilon=0.0), "epsilon must be positive .*, but was 0"),
-    "epsilon NaN": (lambda: tcmt.NonlocalLoss(1.0, 1, 0, epsilon=NAN), "epsilon must be positive .*, but was nan"),
-    "Kerr negative": (lambda: tcmt.KerrLoss(-1.0, 1), "coefficient must not be negative, but was -1"),
+    "epsilon zero": (lambda: tcmt.NonlocalLoss(1.0, 1, 0, epsilon=0.0), "epsilon must be positive, but was 0"),
+    "epsilon NaN": (lambda: tcmt.NonlocalLoss(1.0, 1, 0, epsilon=NAN), "epsilon must be finite, but was nan"),
+    "two-photon negative": (lambda: tcmt.TwoPhotonLoss(-1.0, 1), "coefficient must not be negative, but was -1"),
     "saturation zero": (lambda: tcmt.SaturableLoss(1.0, 1, 0.0), "saturation must be positive, but was 0"),
-    "saturation negative": (lambda: tcmt.SaturableLoss(1.0, 1, -1.0), "saturation must not be negative, but was -1"),
+    "saturation negative": (lambda: tcmt.SaturableLoss(1.0, 1, -1.0), "saturation must be positive, but was -1"),
     "D vector": (lambda: modes(D=np.ones(2)), r"D must have shape \(ports, modes\), but was of shape \(2,\)"),
     "D NaN": (lambda: modes(D=np.full((2, 2), NAN)), "D must be finite"),
     "C shape": (lambda: modes(C=np.eye(3)), r"C must have shape \(2, 2\), but was of shape \(3, 3\)"),
@@ -260,6 +268,16 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "lossless, gamma_i": (lambda: modes(gamma_i=[0.1, 0], lossless=True), "gamma_i must be zero where lossless=True"),
     "lossless, loss": (lambda: modes(loss=NONLOCAL, lossless=True), "loss must be empty where lossless=True"),
+    "lossless, terms": (
+        lambda: modes(terms=tcmt.IdealNonreciprocalCoupling(1.0, 1, 0), lossless=True),
+        "terms must be empty where lossless=True",
+    ),
+    "gamma_k vector": (lambda: tcmt.NonlocalLoss([1.0, 2.0], 1, 0), r"gamma_k must be a number .* of shape \(2,\)"),
+    "coefficient vector": (lambda: tcmt.TwoPhotonLoss([1.0], 1), r"coefficient must be a number .* of shape \(1,\)"),
+    "coefficient replaced by a vector": (
+        lambda: nr.replace(pair(loss=NONLOCAL), {"loss": eqx.tree_at(lambda x: x.gamma_k, NONLOCAL, jnp.ones(2))}),
+        r"gamma_k must be a number .* of shape \(2,\)",
+    ),
     "s_plus shape": (
         lambda: tcmt.steady_state(pair(), 0.0, np.ones(3)),
         r"s_plus must have shape \(2,\), but was of shape",
@@ -275,9 +293,9 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         r"guess must have shape \(2,\)",
     ),
     "guess NaN": (lambda: tcmt.steady_state(pair(), 0.0, np.ones(2), guess=[NAN, 0]), "guess must be finite"),
-    "into beyond": (
-        lambda: tcmt.effective_hamiltonian(pair(), 0.0, into=2),
-        "into must be a port between 0 and 1, but was 2",
+    "port beyond": (
+        lambda: tcmt.effective_hamiltonian(pair(), 0.0, port=2),
+        "port must be a port between 0 and 1, but was 2",
     ),
     "out beyond": (lambda: tcmt.effective_coupling(pair(), 0.0, out=2, into=0), "out must be a mode between 0 and 1"),
 }

@@ -12,8 +12,8 @@ from slow import slow_except
 from systems import CrossAbsorption, random_modes
 
 
-def pair(*laws: tcmt.AbstractLaw) -> tcmt.TwoResonators:
-    return tcmt.two_resonators(omega=(0.4, -0.6), gamma=(0.9, 0.5), gamma_0=(0.2, 0.2), kappa=1.3, loss=laws)
+def pair(*laws: tcmt.AbstractLaw, terms: tcmt.AbstractLaw | tuple = ()) -> tcmt.TwoResonators:
+    return tcmt.TwoResonators((0.4, -0.6), (0.9, 0.5), (0.2, 0.2), 1.3, laws, terms=terms)
 
 
 def three(*laws: tcmt.AbstractLaw) -> tcmt.CoupledModes:
@@ -25,8 +25,8 @@ MODELS = {
     "nonlocal": pair(tcmt.NonlocalLoss(0.8, 1, 0)),
     "extinct": pair(tcmt.NonlocalLoss(1.4, 1, 0)),
     "regularised": pair(tcmt.NonlocalLoss(1.4, 1, 0, epsilon=1e-3)),
-    "local laws": pair(tcmt.KerrLoss(0.7, 1), tcmt.SaturableLoss(0.5, 0, 2.0)),
-    "ideal and nonlocal": pair(tcmt.IdealNonreciprocalCoupling(0.3, 1, 0), tcmt.NonlocalLoss(0.8, 0, 1)),
+    "local laws": pair(tcmt.TwoPhotonLoss(0.7, 1), tcmt.SaturableLoss(0.5, 0, 2.0)),
+    "ideal and nonlocal": pair(tcmt.NonlocalLoss(0.8, 0, 1), terms=tcmt.IdealNonreciprocalCoupling(0.3, 1, 0)),
     "of the user's own": pair(CrossAbsorption(jnp.array(0.7), 1, 0)),
     "two sensed by one": three(tcmt.NonlocalLoss(0.8, 2, 0, 1e-2), tcmt.NonlocalLoss(0.5, 2, 1, 1e-3)),
 }
@@ -36,7 +36,7 @@ MODELS = {
 def evaluate(model: tcmt.AbstractCoupledModes, into: int) -> tuple[Array, Array, Array]:
     s_plus = jnp.zeros(2, complex).at[into].set(1.7)
     state = tcmt.steady_state(model, 0.3, s_plus)
-    return tcmt.effective_hamiltonian(model, 0.3, into=into, amplitude=1.7), state.a, model.matrices().K.T @ s_plus
+    return tcmt.effective_hamiltonian(model, 0.3, port=into, amplitude=1.7), state.a, model.matrices().K.T @ s_plus
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from jax import Array
 
-from cavities import passive_leaves, real_numbers, scattering
+from cavities import passive_device, passive_leaves, real_numbers, scattering
 from diffnr import tcmt
-from diffnr.tcmt.hidden_ports import hide_ports, with_hidden_ports
-from diffnr.tcmt.passive import PassiveModes, passive_modes
+from diffnr.tcmt.hidden_ports import hide_ports, lossless_dilation
+from diffnr.tcmt.passive import PassiveModes
 from diffnr.tcmt.time_reversal import time_reversal_residuals
 from slow import slow_except
 from systems import central_difference, random_modes
@@ -21,7 +21,7 @@ EXACT = {"rtol": 0.0, "atol": 1e-12}
 
 
 def random_passive(seed: int, modes: int, ports: int, hidden: int) -> PassiveModes:
-    return PassiveModes(**passive_leaves(seed, modes, ports, hidden))
+    return passive_device(**passive_leaves(seed, modes, ports, hidden))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_hidden_ports_leave_a_block_of_the_scattering_matrix(modes: int, ports: 
 )
 def test_dilation_is_lossless_and_shows_the_device(modes: int, ports: int, hidden: int) -> None:
     device = random_passive(2, modes, ports, hidden)
-    whole = with_hidden_ports(device)
+    whole = lossless_dilation(device)
     assert whole.lossless
     assert whole.num_ports == ports + min(hidden, modes + ports)  # the rank of P, and no more
     C, D, K = whole.C, whole.D, whole.matrices().K
@@ -66,7 +66,7 @@ def test_dilation_is_lossless_and_shows_the_device(modes: int, ports: int, hidde
 def test_absorbed_power_is_that_of_the_hidden_waves() -> None:
     # S14–S16: |s₊|² − |s₋|² = |C_w s₊ + d_w a|² in a steady state, whatever comes in.
     device = random_passive(4, 2, 3, 2)
-    whole = with_hidden_ports(device)
+    whole = lossless_dilation(device)
     s_plus = np.array([0.3, -1.0j, 0.7 + 0.2j])
     state = tcmt.steady_state(device, 0.4, s_plus)
     absorbed = whole.C[3:, :3] @ s_plus + whole.D[3:] @ state.a
@@ -78,12 +78,12 @@ def test_absorbed_power_is_that_of_the_hidden_waves() -> None:
 
 
 def test_ordinary_absorption_is_a_port_of_each_mode() -> None:
-    device = tcmt.two_resonators((0.3, -0.2), (0.9, 0.5), (0.4, 0.0), 1.3)
-    whole = with_hidden_ports(device)
+    device = tcmt.TwoResonators((0.3, -0.2), (0.9, 0.5), (0.4, 0.0), 1.3)
+    whole = lossless_dilation(device)
     assert whole.num_ports == 3  # only the first mode absorbs
     np.testing.assert_allclose(jnp.abs(whole.D[2]), [0.8**0.5, 0.0], atol=1e-14)  # |d_h|² = 2γ_0
     np.testing.assert_allclose(whole.C[2, :2], 0.0, atol=1e-14)  # and no wave goes there directly
-    lossless = with_hidden_ports(tcmt.two_resonators((0.3, -0.2), (0.9, 0.5), (0.0, 0.0), 1.3))
+    lossless = lossless_dilation(tcmt.TwoResonators((0.3, -0.2), (0.9, 0.5), (0.0, 0.0), 1.3))
     assert lossless.num_ports == 2
 
 
@@ -93,9 +93,9 @@ def test_units_do_not_matter() -> None:
     hertz = tcmt.CoupledModes(
         1e9 * m.omega + 2e15 * np.eye(2), 1e9**0.5 * m.D, m.C, 1e9**0.5 * m.K, 1e9 * (m.gamma - m.D.conj().T @ m.D / 2)
     )
-    whole = with_hidden_ports(hertz)
+    whole = lossless_dilation(hertz)
     assert whole.num_ports == 3
-    np.testing.assert_allclose(jnp.abs(whole.D), 1e9**0.5 * jnp.abs(with_hidden_ports(device).D), rtol=1e-10)
+    np.testing.assert_allclose(jnp.abs(whole.D), 1e9**0.5 * jnp.abs(lossless_dilation(device).D), rtol=1e-10)
 
 
 @pytest.mark.parametrize("k", [1.3, 0.4 - 0.9j])
@@ -103,7 +103,7 @@ def test_one_way_guide_feeds_the_cavity_at_the_rate_at_which_it_loses_to_the_wed
     # A guide that brings waves but takes none away: C = 0, d = 0; all the loss there is, γ = ½|k|², is the wedge's.
     device = tcmt.CoupledModes([0.7], [[0.0]], [[0.0]], [[k]], [abs(k) ** 2 / 2])
     assert tcmt.passivity_margin(device) > -1e-14
-    whole = with_hidden_ports(device)
+    whole = lossless_dilation(device)
     assert whole.num_ports == 2
     np.testing.assert_allclose(jnp.abs(whole.D[1, 0]), abs(k), rtol=1e-14)  # |d_w| = |k|, round-off
     np.testing.assert_allclose(jnp.abs(whole.C[1, 0]), 1.0, rtol=1e-14)
@@ -114,19 +114,19 @@ def test_one_way_guide_feeds_the_cavity_at_the_rate_at_which_it_loses_to_the_wed
     np.testing.assert_allclose(jnp.abs(state.a[0]) ** 2, 4 / abs(k) ** 2, rtol=1e-14)
     # Less loss than that would be a gain, and more of it takes a second hidden port.
     with pytest.raises(ValueError, match="be passive"):
-        with_hidden_ports(tcmt.CoupledModes([0.7], [[0.0]], [[0.0]], [[k]], [0.49 * abs(k) ** 2]))
-    assert with_hidden_ports(tcmt.CoupledModes([0.7], [[0.0]], [[0.0]], [[k]], [0.51 * abs(k) ** 2])).num_ports == 3
+        lossless_dilation(tcmt.CoupledModes([0.7], [[0.0]], [[0.0]], [[k]], [0.49 * abs(k) ** 2]))
+    assert lossless_dilation(tcmt.CoupledModes([0.7], [[0.0]], [[0.0]], [[k]], [0.51 * abs(k) ** 2])).num_ports == 3
 
 
 def test_in_and_out_at_different_rates_takes_a_hidden_port() -> None:
     # A wall behind the guide, C = .6, C_w = .8: one mode with |k| ≠ |d|, which (5f) forbids where nothing is hidden.
-    device = passive_modes([0.0], [[1.0], [0.9j]], [[0.6], [0.8]], hidden=1)
+    device = PassiveModes([0.0], [[1.0], [0.9j]], [[0.6], [0.8]], hidden=1)
     k, d = complex(device.matrices().K[0, 0]), 1.0
     np.testing.assert_allclose(k, -0.6 + 0.72j, rtol=1e-14)  # −C d* − C_w d_w*, by hand
     assert abs(abs(k) - d) > 0.05
-    assert with_hidden_ports(device).num_ports == 2
+    assert lossless_dilation(device).num_ports == 2
     assert time_reversal_residuals(device).balance > 0.1
-    assert time_reversal_residuals(with_hidden_ports(device)).balance < 1e-14
+    assert time_reversal_residuals(lossless_dilation(device)).balance < 1e-14
     with pytest.raises(ValueError, match=r"^Argument K must equal −CᵀD\* where lossless=True"):
         tcmt.CoupledModes([0.0], [[d]], [[-1.0]], [[k]], lossless=True)
     # With |C| = 1 nothing of the wave is left for the wall: k = −C d*, however the mode absorbs; else there is gain.
@@ -134,7 +134,7 @@ def test_in_and_out_at_different_rates_takes_a_hidden_port() -> None:
         active = tcmt.CoupledModes([0.0], [[d]], [[-1.0]], [[k]], [absorption])
         assert tcmt.passivity_margin(active) < -0.05
         with pytest.raises(ValueError, match="be passive"):
-            with_hidden_ports(active)
+            lossless_dilation(active)
 
 
 def test_hiding_is_differentiable() -> None:
@@ -170,16 +170,18 @@ def test_ports_that_cannot_be_kept_are_refused(keep: tuple[int, ...], message: s
 
 
 def test_models_that_have_no_such_form_are_refused() -> None:
-    nonlinear = tcmt.CoupledModes(**random_modes(0, 2, 3), loss=tcmt.KerrLoss(1.0, 0))
-    with pytest.raises(ValueError, match=r"^Argument model must be linear for its ports to be hidden, .* KerrLoss\.$"):
+    nonlinear = tcmt.CoupledModes(**random_modes(0, 2, 3), loss=tcmt.TwoPhotonLoss(1.0, 0))
+    with pytest.raises(
+        ValueError, match=r"^Argument model must be linear for its ports to be hidden, .* TwoPhotonLoss\.$"
+    ):
         hide_ports(nonlinear, [0])
-    with pytest.raises(ValueError, match=r"^Argument model must be linear for its absorption .* KerrLoss\.$"):
-        with_hidden_ports(nonlinear)
+    with pytest.raises(ValueError, match=r"^Argument model must be linear for its absorption .* TwoPhotonLoss\.$"):
+        lossless_dilation(nonlinear)
     # k = 1.2 d with |d|² = 2: P = [[0, −√2 .2], [·, 0]].
     gain = tcmt.CoupledModes([0.0], [[2**0.5]], K=[[1.2 * 2**0.5]])
     with pytest.raises(ValueError, match=r"^Argument model must be passive .* but its margin was -0\.282843\.$"):
-        with_hidden_ports(gain)
+        lossless_dilation(gain)
     with pytest.raises(
-        ValueError, match=r"^Argument model must hold numbers \(with_hidden_ports cannot run inside jit"
+        ValueError, match=r"^Argument model must hold numbers \(lossless_dilation cannot run inside jit"
     ):
-        jax.jit(lambda D: with_hidden_ports(tcmt.CoupledModes([0.0], D)).D)(jnp.ones((1, 1)))
+        jax.jit(lambda D: lossless_dilation(tcmt.CoupledModes([0.0], D)).D)(jnp.ones((1, 1)))

@@ -13,7 +13,7 @@ from diffnr import tcmt
 def device(gamma_k: Array, kappa: Array, unit: float = 1.0) -> tcmt.TwoResonators:
     loss = tcmt.NonlocalLoss(unit * gamma_k, mode=1, sensed=0)
     rates = [tuple(unit * rate for rate in pair) for pair in ((-0.4, 0.6), (0.9, 0.5), (0.2, 0.2))]
-    return tcmt.two_resonators(*rates, unit * kappa, loss)
+    return tcmt.TwoResonators(*rates, unit * kappa, loss)
 
 
 def parts(x: Array, s_plus: Array) -> Array:

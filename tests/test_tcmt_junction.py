@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from jax import Array
 
-from cavities import passive_leaves, real_numbers, scattering
+from cavities import passive_device, passive_leaves, real_numbers, scattering
 from diffnr import tcmt
-from diffnr.tcmt.junction import behind_junction
-from diffnr.tcmt.passive import PassiveModes
-from diffnr.tcmt.time_reversal import companion, time_bandwidth, time_reversal_residuals
+from diffnr.tcmt.junction import cascade_junction
+from diffnr.tcmt.time_reversal import reversed_bias, time_bandwidth, time_reversal_residuals
 from slow import slow_except
 from systems import central_difference, random_modes
 
@@ -63,9 +62,9 @@ CASES = {  # modes, ports, hidden ports, connected port, sides of the junction, 
 def test_dressed_device_is_the_whole_network(name: str) -> None:
     modes, ports, hidden, port, sides, phase_out, phase_in = CASES[name]
     whole = tcmt.CoupledModes(**random_modes(1, modes, ports), lossless=True)
-    device = PassiveModes(**passive_leaves(1, modes, ports, hidden)) if hidden else whole
+    device = passive_device(**passive_leaves(1, modes, ports, hidden)) if hidden else whole
     J = 0.6 * unitary(2, 1) if sides == 1 else unitary(2, sides)
-    dressed = behind_junction(device, J, port=port, phase_out=phase_out, phase_in=phase_in)
+    dressed = cascade_junction(device, J, port=port, phase_out=phase_out, phase_in=phase_in)
     expected = [network(device.matrices(), J, port, phase_out, phase_in, omega) for omega in OMEGAS]
     # Round-off 1e-16, times the conditions of iω − A and of 1 − R C_pp, each below 1e2 here.
     np.testing.assert_allclose(scattering(dressed, OMEGAS), expected, rtol=0, atol=1e-12)
@@ -75,7 +74,7 @@ def test_dressed_device_is_the_whole_network(name: str) -> None:
     C, D, K = (np.asarray(part) for part in dressed.matrices()[2:])
     broken = np.max(np.abs(C.T @ D.conj() + K))
     if dressed.lossless:
-        # Of the coefficients themselves: nothing in `behind_junction` puts K = −CᵀD* or 2Γ = D†D in.
+        # Of the coefficients themselves: nothing in `cascade_junction` puts K = −CᵀD* or 2Γ = D†D in.
         assert broken < 1e-12
         np.testing.assert_allclose(2 * decay(device, J, port, phase_out, phase_in), D.conj().T @ D, rtol=0, atol=1e-12)
         if name == "several modes":
@@ -91,7 +90,7 @@ def decay(device: tcmt.AbstractCoupledModes, J: np.ndarray, port: int, phase_out
     """Γ′ of the dressed device, not by way of its D: a device marked lossless would take it from there."""
     m = device.matrices()
     unmarked = tcmt.CoupledModes(m.omega, m.D, m.C, m.K)
-    return behind_junction(unmarked, J, port=port, phase_out=phase_out, phase_in=phase_in).matrices().gamma
+    return cascade_junction(unmarked, J, port=port, phase_out=phase_out, phase_in=phase_in).matrices().gamma
 
 
 def sheet_cavity() -> tuple[tcmt.CoupledModes, np.ndarray, float, float]:
@@ -105,7 +104,7 @@ def test_closed_form_beside_a_guide() -> None:
     (d1, d2), (k1, k2) = np.asarray(device.matrices().D)[:, 0], np.asarray(device.matrices().K)[:, 0]
     gamma = complex(device.matrices().gamma[0, 0])
     R = J[0, 0] * np.exp(-1j * (phase_out + phase_in))
-    dressed = behind_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in)
+    dressed = cascade_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in)
     m = dressed.matrices()
     # Round-off of a few operations, throughout.
     np.testing.assert_allclose(m.K[:, 0], [k1 + k2 * R, k2 * J[0, 1] * np.exp(-1j * phase_in)], rtol=1e-14)
@@ -127,7 +126,7 @@ def test_phases_are_delays() -> None:
     @jax.jit
     @jax.vmap
     def reflected(omega: Array) -> Array:
-        dressed = behind_junction(device, [[-1.0]], port=1, phase_out=omega * tau_out, phase_in=omega * tau_in)
+        dressed = cascade_junction(device, [[-1.0]], port=1, phase_out=omega * tau_out, phase_in=omega * tau_in)
         return dressed.matrices().C[0, 0]
 
     spectrum = np.exp(-(omegas**2) / 4) * np.asarray(reflected(omegas))
@@ -139,7 +138,7 @@ def test_phases_are_delays() -> None:
 
 def test_straight_through_is_a_shift_of_reference_plane() -> None:
     device = tcmt.CoupledModes(**random_modes(4, 3, 2), lossless=True)
-    moved = behind_junction(device, THROUGH, port=0, phase_out=0.4, phase_in=1.1)
+    moved = cascade_junction(device, THROUGH, port=0, phase_out=0.4, phase_in=1.1)
     S = scattering(device, OMEGAS)
     expected = S * np.array([[np.exp(-1.5j), np.exp(-0.4j)], [np.exp(-1.1j), 1.0]])
     np.testing.assert_allclose(scattering(moved, OMEGAS), expected, rtol=0, atol=1e-13)  # round-off
@@ -150,16 +149,16 @@ def test_junctions_add_up() -> None:
     # A junction and a second one behind it are one junction, connected in either order.
     device = tcmt.CoupledModes(**random_modes(5, 2, 3), lossless=True)
     first, second = unitary(6, 2), unitary(7, 2)
-    one = behind_junction(behind_junction(device, first, port=0), second, port=2)
-    other = behind_junction(behind_junction(device, second, port=2), first, port=0)
+    one = cascade_junction(cascade_junction(device, first, port=0), second, port=2)
+    other = cascade_junction(cascade_junction(device, second, port=2), first, port=0)
     np.testing.assert_allclose(scattering(one, OMEGAS), scattering(other, OMEGAS), rtol=0, atol=1e-12)  # round-off
 
 
 def test_time_reversal_of_the_whole_is_that_of_its_parts() -> None:
     # The junction's and the line's bias reverse too: Jᵀ, and the two delays exchanged.
-    device, J = PassiveModes(**passive_leaves(9, 3, 2, 2)), unitary(8, 3)
-    whole = companion(behind_junction(device, J, port=1, phase_out=0.4, phase_in=1.7))
-    parts = behind_junction(companion(device), J.T, port=1, phase_out=1.7, phase_in=0.4)
+    device, J = passive_device(**passive_leaves(9, 3, 2, 2)), unitary(8, 3)
+    whole = reversed_bias(cascade_junction(device, J, port=1, phase_out=0.4, phase_in=1.7))
+    parts = cascade_junction(reversed_bias(device), J.T, port=1, phase_out=1.7, phase_in=0.4)
     for ours, theirs in zip(whole.matrices(), parts.matrices(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)  # round-off
 
@@ -184,7 +183,7 @@ def printed(strength: float, omega: float, gamma_in_use: str) -> tuple[np.ndarra
     loop = 1 - S[1, 1] * R
     k_eff = np.array([k1 + k2 * R * S[1, 0] / loop, k2 * J[0, 1] * back / loop])
     d_eff = np.array([d1 + d2 * S[0, 1] * R / loop, d2 * J[1, 0] * out / loop])
-    dressed = behind_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in).matrices()
+    dressed = cascade_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in).matrices()
     pole = {"bare": gamma + 1j * (omega - 0.3), "dressed": dressed.gamma[0, 0] + 1j * (omega - dressed.omega[0, 0])}
     by_print = np.asarray(dressed.C) + np.outer(d_eff, k_eff) / complex(pole[gamma_in_use])
     return by_print, network(m, J, 1, phase_out, phase_in, omega), abs(d2 * k2 * R / gamma)
@@ -205,7 +204,7 @@ def test_printed_forms_count_the_resonance_twice(gamma_in_use: str) -> None:
     m = device.matrices()
     pole = complex(m.gamma[0, 0]) + 0.2j
     epsilon = complex(m.D[1, 0] * m.K[1, 0]) * J[0, 0] * np.exp(-1j * (phase_out + phase_in))
-    dressed = behind_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in).matrices().C
+    dressed = cascade_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in).matrices().C
     twice = (by_print - dressed)[1, 1] / (network_s - dressed)[1, 1]
     factor = pole / (pole - epsilon) if gamma_in_use == "bare" else (pole / (pole - epsilon)) ** 2
     np.testing.assert_allclose(twice, factor, rtol=1e-12)  # round-off
@@ -228,7 +227,7 @@ def test_printed_coefficients_are_not_those_of_a_lossless_cavity() -> None:
     R = J[0, 0] * np.exp(-1j * (phase_out + phase_in))
     (d1, d2), loop = np.asarray(m.D)[:, 0], 1 - S[1, 1] * R
     d_eff = np.array([d1 + d2 * S[0, 1] * R / loop, d2 * J[1, 0] * np.exp(-1j * phase_out) / loop])
-    dressed = behind_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in).matrices()
+    dressed = cascade_junction(device, J, port=1, phase_out=phase_out, phase_in=phase_in).matrices()
     radiated = 2 * float(dressed.gamma[0, 0].real - 0.1)
     assert abs(np.sum(np.abs(d_eff) ** 2) / radiated - 1) > 0.1
     np.testing.assert_allclose(np.sum(np.abs(dressed.D) ** 2), radiated, rtol=1e-13)  # round-off
@@ -243,8 +242,8 @@ def test_gradients_match_central_differences() -> None:
 
     @jax.jit
     def along(x: Array) -> Array:
-        device = PassiveModes(**{name: start[name] + x * direction[name] for name in start})
-        dressed = behind_junction(device, J * (0.9 + 0.1 * x), port=0, phase_out=0.3 + x, phase_in=1.0 - 2 * x)
+        device = passive_device(**{name: start[name] + x * direction[name] for name in start})
+        dressed = cascade_junction(device, J * (0.9 + 0.1 * x), port=0, phase_out=0.3 + x, phase_in=1.0 - 2 * x)
         values = real_numbers(dressed.matrices())
         return values @ np.random.default_rng(0).normal(size=values.size)  # every value, with a weight of its own
 
@@ -279,7 +278,7 @@ def test_gradients_match_central_differences() -> None:
             r"junction must leave a port to the device \(be 2 by 2 or larger\), but was a termination",
         ),
         (
-            {"device": tcmt.two_resonators((0, 0), (1, 1), (0, 0), 1.0, tcmt.SaturableLoss(0.1, 0))},
+            {"device": tcmt.TwoResonators((0, 0), (1, 1), (0, 0), 1.0, tcmt.SaturableLoss(0.1, 0))},
             r"model must be linear to be connected to a junction, but was one with SaturableLoss",
         ),
     ],
@@ -287,11 +286,11 @@ def test_gradients_match_central_differences() -> None:
 def test_what_cannot_be_connected_is_refused(arguments: dict, message: str) -> None:
     arguments = {"device": tcmt.CoupledModes(**random_modes(0, 1, 2)), "junction": THROUGH, "port": 1, **arguments}
     with pytest.raises(ValueError, match=rf"^Argument {message}"):
-        behind_junction(arguments.pop("device"), arguments.pop("junction"), **arguments)
+        cascade_junction(arguments.pop("device"), arguments.pop("junction"), **arguments)
 
 
 def test_an_active_model_may_have_an_amplifier_for_a_junction() -> None:
     device = tcmt.CoupledModes([0.3], [[0.5], [0.7]], THROUGH, active=True)
-    dressed = behind_junction(device, 1.5 * THROUGH, port=1)
+    dressed = cascade_junction(device, 1.5 * THROUGH, port=1)
     assert dressed.active
     np.testing.assert_allclose(dressed.C, 1.5 * THROUGH)

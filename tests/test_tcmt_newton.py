@@ -37,7 +37,7 @@ def equation_error(model: tcmt.AbstractCoupledModes, omega: Array | float, s_plu
 def regularised(gamma_k: Array, epsilon: Array, amplitude: Array) -> tuple[Array, Array]:
     """S and |a1/a0| forward at κ = 3 with paper ports, on resonance."""
     loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0, epsilon=epsilon)
-    model = tcmt.two_resonators(omega=(0.0, 0.0), gamma=(PORT, PORT), gamma_0=(0.5, 0.5), kappa=3.0, loss=loss)
+    model = tcmt.TwoResonators(omega=(0.0, 0.0), gamma=(PORT, PORT), gamma_0=(0.5, 0.5), kappa=3.0, loss=loss)
     r = nr.port_response(model, nr.Drive(0.0, amplitude))
     return r.s, jnp.abs(r.state[0, 1] / r.state[0, 0])
 
@@ -134,7 +134,7 @@ def cold_start(law: Callable[[Array, Array], tcmt.AbstractLaw], n: int) -> dict[
     def solve(kappa: Array, gamma_k: Array, detuning: Array, power: Array, c: Array) -> tuple[Array, ...]:
         gamma = jnp.sqrt(0.25 + kappa**2) * jnp.ones(2)
         loss = law(gamma_k, c)
-        model = tcmt.two_resonators(omega=-detuning, gamma=gamma, gamma_0=(0.5, 0.5), kappa=kappa, loss=loss)
+        model = tcmt.TwoResonators(omega=-detuning, gamma=gamma, gamma_0=(0.5, 0.5), kappa=kappa, loss=loss)
         r = nr.port_response(model, nr.Drive(0.0, power=power), throw=False)
         error = jax.vmap(lambda s, a: equation_error(model, 0.0, s, a))(jnp.sqrt(power) * jnp.eye(2), r.state)
         return r.converged, r.result == nr.RESULTS.fold, r.state, error
@@ -154,7 +154,7 @@ def cold_start(law: Callable[[Array, Array], tcmt.AbstractLaw], n: int) -> dict[
 
 @pytest.mark.parametrize(
     "law",
-    [lambda g, c: tcmt.NonlocalLoss(g, 1, 0, epsilon=1e-4), lambda g, c: tcmt.KerrLoss(c, 1)],
+    [lambda g, c: tcmt.NonlocalLoss(g, 1, 0, epsilon=1e-4), lambda g, c: tcmt.TwoPhotonLoss(c, 1)],
     ids=["nonlocal", "Kerr"],
 )
 def test_cold_start_always_converges(law: Callable[[Array, Array], tcmt.AbstractLaw]) -> None:
@@ -184,7 +184,7 @@ def test_cold_start_of_a_bistable_law_converges_or_reports_its_fold() -> None:
 
 @eqx.filter_jit
 def isolation_over_power(loss: tcmt.AbstractLaw, power: Array) -> Array:
-    model = tcmt.two_resonators(omega=(0.0, 0.0), gamma=(PORT, PORT), gamma_0=(0.5, 0.5), kappa=3.0, loss=loss)
+    model = tcmt.TwoResonators(omega=(0.0, 0.0), gamma=(PORT, PORT), gamma_0=(0.5, 0.5), kappa=3.0, loss=loss)
     return jax.vmap(lambda p: isolation(model, 0.0, jnp.sqrt(p)))(power)
 
 
@@ -193,7 +193,7 @@ def test_kerr_loss_isolates_negatively() -> None:
     limit = 40 / 3 * np.log10(3 / (PORT + 0.5))
     np.testing.assert_allclose(limit, -0.960686, atol=5e-7)
     power = jnp.logspace(-6, 18, 25)
-    level = isolation_over_power(tcmt.KerrLoss(1.0, mode=1), power)
+    level = isolation_over_power(tcmt.TwoPhotonLoss(1.0, mode=1), power)
     assert (jnp.diff(level) < 0).all()
     np.testing.assert_allclose(level[0], 0.0, atol=1e-6)
     np.testing.assert_allclose(level[-1], limit, atol=1e-5)  # approached as power^{-1/3}
@@ -214,7 +214,7 @@ def test_saturable_loss_isolates_at_one_power_only(c: float, highest: float) -> 
 
 def test_fold_is_an_error_unless_asked_not_to_be() -> None:
     # x (2 + 40/(1 + x))² = 2γ|s|², on resonance with G = κ = 1: folds at 486 and 304. Port 0 has γ = .1, port 1 .5.
-    model = tcmt.two_resonators((0.0, 0.0), (0.1, 0.5), (0.9, 0.5), 1.0, tcmt.SaturableLoss(40.0, 1))
+    model = tcmt.TwoResonators((0.0, 0.0), (0.1, 0.5), (0.9, 0.5), 1.0, tcmt.SaturableLoss(40.0, 1))
     r = nr.port_response(model, nr.Drive(0.0, 23.0), throw=False)
     with pytest.raises(RuntimeError, match="fold"):
         nr.port_response(model, nr.Drive(0.0, 23.0))
@@ -225,7 +225,7 @@ def test_fold_is_an_error_unless_asked_not_to_be() -> None:
 
 @pytest.mark.parametrize(("guess", "branch"), [(None, 0), (0.9, 0), (2.6, 1), (8.0, 2)])
 def test_guess_chooses_among_three_states(guess: float | None, branch: int) -> None:
-    model = tcmt.two_resonators((0.0, 0.0), (0.5, 0.5), (0.5, 0.5), 1.0, tcmt.SaturableLoss(40.0, 1))
+    model = tcmt.TwoResonators((0.0, 0.0), (0.5, 0.5), (0.5, 0.5), 1.0, tcmt.SaturableLoss(40.0, 1))
     x = np.sort(np.roots(np.polysub(np.polymul([1, 0], np.polymul([2, 42], [2, 42])), 400 * np.array([1, 2, 1]))).real)
     start = None if guess is None else guess * jnp.array([1.0j, 1.0])
     state = tcmt.steady_state(model, 0.0, jnp.array([0.0, 20.0]), guess=start)
@@ -252,7 +252,7 @@ def three_modes(rates: Array) -> tcmt.CoupledModes:
     laws = (
         tcmt.NonlocalLoss(rates[0], mode=1, sensed=0, epsilon=1e-3),
         tcmt.NonlocalLoss(rates[1], mode=2, sensed=0, epsilon=1e-2),
-        tcmt.KerrLoss(rates[2], mode=0),
+        tcmt.TwoPhotonLoss(rates[2], mode=0),
         CrossAbsorption(rates[3], mode=1, other=0),
     )
     return tcmt.CoupledModes(**PASSIVE, gamma_i=jnp.full(3, 0.3), loss=laws)
@@ -281,7 +281,7 @@ def test_three_modes_with_four_laws(rates: tuple[float, ...]) -> None:
 
 
 def test_exact_law_is_regularised_where_there_is_no_closed_form() -> None:
-    weak = tcmt.KerrLoss(0.0, mode=0)  # a second nonlinear law, that does nothing
+    weak = tcmt.TwoPhotonLoss(0.0, mode=0)  # a second nonlinear law, that does nothing
     pair = PAIRS[1].model()
     both = nr.replace(pair, {"loss": (pair.loss, weak)})
     exact, soft = nr.port_response(pair, nr.Drive(0.0)), nr.port_response(both, nr.Drive(0.0))

@@ -198,8 +198,8 @@ def random_pairs(seed: int, n: int) -> dict[str, np.ndarray]:
 
 
 def solve_pair(pair: dict[str, Array]) -> tuple[tcmt.TwoResonators, tcmt.SteadyState]:
-    loss = tcmt.NonlocalLoss(pair["gamma_k"], 1, 0), tcmt.IdealNonreciprocalCoupling(pair["ideal"], 0, 1)
-    model = tcmt.two_resonators(pair["omega"], pair["gamma"], pair["gamma_0"], pair["kappa"], loss)
+    loss, ideal = tcmt.NonlocalLoss(pair["gamma_k"], 1, 0), tcmt.IdealNonreciprocalCoupling(pair["ideal"], 0, 1)
+    model = tcmt.TwoResonators(pair["omega"], pair["gamma"], pair["gamma_0"], pair["kappa"], loss, terms=ideal)
     return model, tcmt.steady_state(model, 0.3, pair["s_plus"])
 
 
@@ -318,7 +318,7 @@ BRANCHES = {
 @pytest.mark.parametrize("name", BRANCHES)
 def test_guess_chooses_the_branch(name: str) -> None:
     sensed, ratio = BRANCHES[name][0](), BRANCHES[name][1]
-    model = tcmt.two_resonators(
+    model = tcmt.TwoResonators(
         omega=(0.0, 0.0), gamma=(0.5, 0.5), gamma_0=(0.5, 0.5), kappa=1.0, loss=tcmt.NonlocalLoss(4.0, mode=1, sensed=0)
     )
     expected = sensed * np.array([1.0, ratio])
@@ -338,7 +338,7 @@ def test_default_branch_is_the_one_continued_from_no_nonlocal_loss() -> None:
     @jax.vmap
     def ratio(gamma_k: Array) -> Array:
         loss = tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0)
-        model = tcmt.two_resonators(omega=(0.0, 0.0), gamma=(0.5, 0.5), gamma_0=(0.5, 0.5), kappa=1.0, loss=loss)
+        model = tcmt.TwoResonators(omega=(0.0, 0.0), gamma=(0.5, 0.5), gamma_0=(0.5, 0.5), kappa=1.0, loss=loss)
         a = tcmt.steady_state(model, 0.0, jnp.array([1.0, 2.0j])).a
         return a[1] / a[0]
 

@@ -10,9 +10,9 @@ from jax import Array
 
 import diffnr as nr
 import optimize as op
-from cavities import passive_leaves, real_numbers, scattering
+from cavities import passive_device, passive_leaves, real_numbers, scattering
 from diffnr import parameters, tcmt
-from diffnr.tcmt.passive import PassiveModes, hermitian, isometry, passive_modes
+from diffnr.tcmt.passive import PassiveModes, hermitian, isometry
 from systems import central_difference, random_modes
 
 OMEGAS = np.linspace(-3.0, 3.0, 5)
@@ -24,7 +24,7 @@ def test_passive_whatever_the_leaves_are(modes: int, ports: int, hidden: int) ->
     @jax.jit
     @jax.vmap
     def solve(parts: dict[str, Array]) -> tuple[Array, tcmt.Matrices]:
-        device = PassiveModes(**parts)
+        device = passive_device(**parts)
         return tcmt.passivity_margin(device), device.matrices()
 
     parts = passive_leaves(0, modes, ports, hidden, 64)
@@ -46,29 +46,29 @@ def test_orthonormal_columns_though_they_are_nearly_dependent() -> None:
     rng = np.random.default_rng(0)
     direct = rng.normal(size=(5, 3, 2))
     direct[:, 1] = direct[:, 0] + 1e-6 * direct[:, 1]
-    device = PassiveModes(omega=np.eye(2), D=rng.normal(size=(5, 2, 2)), direct=direct)
+    device = passive_device(omega=np.eye(2), D=rng.normal(size=(5, 2, 2)), direct=direct)
     assert tcmt.passivity_margin(device) > -1e-14  # round-off; one pass of Gram–Schmidt would leave 1e-16/1e-6
 
 
 def test_device_of_readable_matrices() -> None:
     # One mode, C = −1, |d|² = 2γ and a hidden row of √(2γ_0): S = −1 + 2γ/(i(ω − ω₀) + γ + γ_0), by hand.
-    device = passive_modes([0.7], [[2**0.5 * 1.1**0.5], [(2 * 0.4) ** 0.5]], hidden=1)
+    device = PassiveModes([0.7], [[2**0.5 * 1.1**0.5], [(2 * 0.4) ** 0.5]], hidden=1)
     S = scattering(device, OMEGAS)[:, 0, 0]
     np.testing.assert_allclose(S, -1 + 2.2 / (1j * (OMEGAS - 0.7) + 1.5), rtol=1e-14)  # round-off
     assert (device.num_modes, device.num_ports, device.num_hidden, device.lossless) == (1, 1, 1, False)
 
     # One way: C = d = 0, all in by the wedge with k = −C_w d_w*, and nothing comes back.
-    one_way = passive_modes([0.7], [[0.0], [1.3j]], [[0.0], [1.0]], hidden=1)
+    one_way = PassiveModes([0.7], [[0.0], [1.3j]], [[0.0], [1.0]], hidden=1)
     np.testing.assert_allclose(one_way.matrices().K, [[1.3j]], rtol=1e-15)
     np.testing.assert_allclose(scattering(one_way, OMEGAS), 0.0, atol=1e-15)
 
     parts = random_modes(3, 3, 2)
-    same = passive_modes(**parts)
+    same = PassiveModes(**parts)
     assert same.lossless
     for ours, theirs in zip(same.matrices(), tcmt.CoupledModes(**parts, lossless=True).matrices(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-14)  # round-off
     np.testing.assert_allclose(hermitian(same.omega), parts["omega"], rtol=1e-15)
-    padded = passive_modes(parts["omega"], np.vstack([parts["D"], [[0.3, 0, 0]]]), parts["C"], hidden=1)
+    padded = PassiveModes(parts["omega"], np.vstack([parts["D"], [[0.3, 0, 0]]]), parts["C"], hidden=1)
     absorbing = tcmt.CoupledModes(**parts, gamma_i=[0.045, 0, 0])
     np.testing.assert_allclose(scattering(padded, OMEGAS), scattering(absorbing, OMEGAS), atol=1e-13)
 
@@ -76,13 +76,13 @@ def test_device_of_readable_matrices() -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        tcmt.two_resonators((0.3, -0.2), (0.9, 0.5), (0.4, 0.6), 1.3),
-        tcmt.two_resonators(
-            (0.3, -0.2), (0.9, 0.5), (0.4, 0.6), 1.3, tcmt.IdealNonreciprocalCoupling(0.8, mode=1, sensed=0)
+        tcmt.TwoResonators((0.3, -0.2), (0.9, 0.5), (0.4, 0.6), 1.3),
+        tcmt.TwoResonators(
+            (0.3, -0.2), (0.9, 0.5), (0.4, 0.6), 1.3, terms=tcmt.IdealNonreciprocalCoupling(0.8, mode=1, sensed=0)
         ),
         tcmt.CoupledModes(**random_modes(1, 3, 2, lossless=False), gamma_i=[0.1, 0.0, 0.3]),
         tcmt.CoupledModes(**random_modes(1, 2, 3), lossless=True),
-        PassiveModes(**passive_leaves(5, 2, 2, 3)),
+        passive_device(**passive_leaves(5, 2, 2, 3)),
     ],
     ids=["resonators", "ideal coupling", "contraction", "lossless", "passive"],
 )
@@ -104,15 +104,15 @@ def test_every_passive_device_has_a_passive_form(model: tcmt.AbstractCoupledMode
 def test_laws_act_besides() -> None:
     law = tcmt.NonlocalLoss(0.8, mode=1, sensed=0)
     arguments = {"omega": (0.4, -0.6), "gamma": (0.9, 0.5), "gamma_0": (0.2, 0.2), "kappa": 1.3}
-    linear = PassiveModes.of(tcmt.two_resonators(**arguments))
+    linear = PassiveModes.of(tcmt.TwoResonators(**arguments))
     device = nr.replace(linear, {"loss": law})
     assert not device.linear
-    expected = nr.port_response(tcmt.two_resonators(**arguments, loss=law), nr.Drive(0.3)).s
+    expected = nr.port_response(tcmt.TwoResonators(**arguments, loss=law), nr.Drive(0.3)).s
     np.testing.assert_allclose(nr.port_response(device, nr.Drive(0.3)).s, expected, atol=1e-14)  # round-off
 
 
 def test_leaves_are_free_parameters() -> None:
-    device = PassiveModes(**passive_leaves(1, 2, 2, 1))
+    device = passive_device(**passive_leaves(1, 2, 2, 1))
     assert nr.paths(device) == LEAVES
     chosen = parameters.select(device, LEAVES)
     assert chosen.bounds == ((None, None),) * 3
@@ -138,7 +138,7 @@ def test_gradients_match_central_differences() -> None:
 
     @eqx.filter_jit
     def along(x: Array) -> Array:
-        device = PassiveModes(**{name: start[name] + x * direction[name] for name in start})
+        device = passive_device(**{name: start[name] + x * direction[name] for name in start})
         values = real_numbers(device.matrices())
         return values @ np.random.default_rng(0).normal(size=values.size)  # every value, with a weight of its own
 
@@ -150,7 +150,7 @@ def test_gradients_match_central_differences() -> None:
 
 @pytest.mark.slow
 def test_fit_of_a_nonreciprocal_device_that_absorbs_coherently() -> None:
-    true = PassiveModes(**passive_leaves(10, 1, 2, 2))
+    true = passive_device(**passive_leaves(10, 1, 2, 2))
     data = nr.scattering(true, OMEGAS)
     assert np.max(np.abs(data - data.mT)) > 0.2  # nonreciprocal, and absorbing:
     assert np.max(np.linalg.norm(data, 2, axis=(1, 2))) < 0.999
@@ -181,34 +181,25 @@ def test_fit_of_a_nonreciprocal_device_that_absorbs_coherently() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"D": np.zeros((3, 2))}, r"D must have shape \(ports \+ hidden, modes, 2\), but was of shape \(3, 2\)"),
-        (
-            {"direct": np.ones((4, 2, 2))},
-            r"direct must have shape \(3, ports, 2\) with at most 3 ports, but was of shape",
-        ),
-        (
-            {"direct": np.ones((3, 4, 2))},
-            r"direct must have shape \(3, ports, 2\) with at most 3 ports, but was of shape",
-        ),
         ({"direct": np.ones((3, 2, 2))}, r"direct must have linearly independent columns, but was "),
         ({"direct": np.zeros((3, 2, 2))}, r"direct must have linearly independent columns, but was "),
-        ({"omega": np.eye(3)}, r"omega must have shape \(2, 2\), but was of shape \(3, 3\)"),
+        ({"D": np.ones((3, 3, 2))}, r"D must have shape \(3, 2, 2\), but had shape \(3, 3, 2\)"),
         ({"omega": [[0.0, np.nan], [0.0, 1.0]]}, r"omega must be finite, but was "),
         ({"omega": 1j * np.eye(2)}, r"omega must be real, but was "),
-        ({"loss": tcmt.KerrLoss(1.0, 2)}, r"mode must be a mode between 0 and 1, but was 2"),
+        ({"loss": tcmt.TwoPhotonLoss(1.0, 2)}, r"mode must be a mode between 0 and 1, but was 2"),
     ],
 )
 def test_leaves_that_do_not_fit_are_refused(changed: dict, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^Argument {message}"):
-        PassiveModes(**{**passive_leaves(0, 2, 2, 1), **changed})
+        nr.replace(passive_device(**passive_leaves(0, 2, 2, 1)), changed)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"D": [1.0]}, r"D must have shape \(ports \+ hidden, modes\), but was of shape \(1,\)"),
-        ({"hidden": 2}, r"hidden must be a whole number between 0 and 1, and leave a port, but was 2"),
-        ({"C": np.eye(3)}, r"C must have shape \(2, 2\)(, or \(2, 2\))?, but was of shape \(3, 3\)"),
+        ({"hidden": 2}, r"hidden must be a whole number between 0 and 1, but was 2"),
+        ({"C": np.eye(3)}, r"C must have shape \(2, 2\) or \(2, 2\), but was of shape \(3, 3\)"),
         ({"C": 0.9 * np.eye(2)}, r"C must have orthonormal columns \(C†C = 1\), but was off by 0.19"),
         ({"omega": [1.0, 2.0]}, r"omega must have shape \(1,\) or \(1, 1\), but was of shape \(2,\)"),
         ({"omega": [1j]}, r"omega must be real \(a vector\) or Hermitian \(a matrix\), but was "),
@@ -216,21 +207,19 @@ def test_leaves_that_do_not_fit_are_refused(changed: dict, message: str) -> None
 )
 def test_matrices_that_do_not_fit_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^Argument {message}"):
-        passive_modes(**{"omega": [1.0], "D": [[1.0], [2.0]], **arguments})
+        PassiveModes(**{"omega": [1.0], "D": [[1.0], [2.0]], **arguments})
 
 
 def test_devices_without_a_passive_form_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^Argument model must be passive .* but its margin was -0\.5"):
         PassiveModes.of(tcmt.CoupledModes([0.0], [[1.0]], K=[[1.5]]))
-    with pytest.raises(ValueError, match=r"^Argument model must be linear .* one with KerrLoss"):
-        PassiveModes.of(tcmt.CoupledModes([0.0], [[1.0]], loss=tcmt.KerrLoss(1.0, 0)))
-    with pytest.raises(
-        ValueError, match=r"^Argument hidden must be a whole number of at least 1, which the model takes"
-    ):
+    with pytest.raises(ValueError, match=r"^Argument model must be linear .* one with TwoPhotonLoss"):
+        PassiveModes.of(tcmt.CoupledModes([0.0], [[1.0]], loss=tcmt.TwoPhotonLoss(1.0, 0)))
+    with pytest.raises(ValueError, match=r"^Argument hidden must be a whole number of at least 1, but was 0"):
         PassiveModes.of(tcmt.CoupledModes([0.0], [[1.0]], gamma_i=[0.1]), hidden=0)
 
 
 def test_a_constant_device_is_changed_inside_jit() -> None:
-    device = tcmt.passive_modes([0.3, -0.2], [[0.7, 0.1], [0.2j, 0.9]])
+    device = tcmt.PassiveModes([0.3, -0.2], [[0.7, 0.1], [0.2j, 0.9]])
     moved = jax.jit(lambda x: nr.replace(device, {"omega.0.0": x}).matrices().omega)(1.0)
     assert moved[0, 0] == 1.0

@@ -11,7 +11,7 @@ from diffnr.tcmt.proximal import ProximalSDIRK, resolvent, settled, velocity
 
 A = jnp.array([[-0.8 + 0.3j, 0.9j, 0.0], [0.9j, -0.6 - 0.2j, 0.4j], [0.0, 0.4j, -0.5]])
 LAW = tcmt.NonlocalLoss(0.5, mode=1, sensed=0)
-KERR = tcmt.KerrLoss(0.3, mode=2)
+KERR = tcmt.TwoPhotonLoss(0.3, mode=2)
 
 
 def real(z: Array) -> Array:

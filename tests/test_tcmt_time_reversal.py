@@ -1,4 +1,4 @@
-"""Time reversal of linear coupled modes: companions, the identities 5a–5f, time and bandwidth."""
+"""Time reversal of linear coupled modes: reversed bias, the identities 5a–5f, time and bandwidth."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ import pytest
 from jax import Array
 
 import diffnr as nr
-from cavities import passive_leaves, real_numbers, scattering
+from cavities import passive_device, passive_leaves, real_numbers, scattering
 from diffnr import tcmt
-from diffnr.tcmt.hidden_ports import with_hidden_ports
-from diffnr.tcmt.passive import PassiveModes, passive_modes
-from diffnr.tcmt.time_reversal import companion, time_bandwidth, time_reversal_residuals
+from diffnr.tcmt.hidden_ports import lossless_dilation
+from diffnr.tcmt.passive import PassiveModes
+from diffnr.tcmt.time_reversal import reversed_bias, time_bandwidth, time_reversal_residuals
 from slow import slow_except
 from systems import central_difference, random_modes
 
@@ -43,12 +43,12 @@ def test_identities_hold_for_lossless_devices(modes: int, ports: int) -> None:
     @jax.vmap
     def solve(parts: dict[str, Array]) -> tuple:
         device = tcmt.CoupledModes(**parts, lossless=True)
-        reverse = companion(device)
+        reverse = reversed_bias(device)
         return (
             time_reversal_residuals(device),
             time_reversal_residuals(device, reverse),
             reverse.matrices(),
-            companion(reverse).matrices(),
+            reversed_bias(reverse).matrices(),
             device.matrices(),
         )
 
@@ -61,10 +61,10 @@ def test_identities_hold_for_lossless_devices(modes: int, ports: int) -> None:
         np.testing.assert_allclose(there_and_back, before, **EXACT)
     for n in range(8):
         one = {name: part[n] for name, part in parts.items()}
-        companion_n = tcmt.Matrices(*(part[n] for part in reverse))
+        reversed_n = tcmt.Matrices(*(part[n] for part in reverse))
         for omega in OMEGAS:
             incoming, outgoing = run_backwards(one, omega)
-            S = scattering(companion_n, omega)[0]
+            S = scattering(reversed_n, omega)[0]
             np.testing.assert_allclose(S @ incoming, outgoing, **EXACT)
             np.testing.assert_allclose(S.conj().T @ S, np.eye(ports), **EXACT)
 
@@ -73,15 +73,15 @@ def test_identities_hold_for_lossless_devices(modes: int, ports: int) -> None:
     ("modes", "ports", "hidden"),
     slow_except([(1, 1, 1), (2, 3, 1), (3, 2, 5), (6, 5, 2), (4, 1, 3), (2, 4, 6)], 1, 5),
 )
-def test_companion_scatters_the_transpose_and_stays_passive(modes: int, ports: int, hidden: int) -> None:
+def test_reversed_bias_scatters_the_transpose_and_stays_passive(modes: int, ports: int, hidden: int) -> None:
     @jax.jit
     @jax.vmap
     def solve(parts: dict[str, Array]) -> tuple:
-        device = PassiveModes(**parts)
-        reverse = companion(device)
+        device = passive_device(**parts)
+        reverse = reversed_bias(device)
         return (
             tcmt.passivity_margin(reverse),
-            companion(reverse).matrices(),
+            reversed_bias(reverse).matrices(),
             reverse.matrices(),
             device.matrices(),
         )
@@ -99,31 +99,31 @@ def test_companion_scatters_the_transpose_and_stays_passive(modes: int, ports: i
         assert np.max(np.abs(S - S.swapaxes(-1, -2))) > 0.1  # not reciprocal
 
 
-def test_companions_are_accepted_outside_of_transformations_and_keep_their_kind() -> None:
-    lossless = companion(tcmt.CoupledModes(**random_modes(0, 3, 2), lossless=True))
+def test_reversed_devices_are_accepted_outside_of_transformations_and_keep_their_kind() -> None:
+    lossless = reversed_bias(tcmt.CoupledModes(**random_modes(0, 3, 2), lossless=True))
     assert lossless.lossless
     assert not lossless.active
     for seed in range(10):
         # Without absorption, and unmarked: γ̃_i is round-off alone, of either sign, which no model would accept.
-        bare = companion(tcmt.CoupledModes(**random_modes(seed, 3, 2)))
+        bare = reversed_bias(tcmt.CoupledModes(**random_modes(seed, 3, 2)))
         assert not bare.active
         assert np.all(bare.gamma_i == 0)
-        assert not companion(PassiveModes(**passive_leaves(seed, 3, 2, 1))).active
+        assert not reversed_bias(passive_device(**passive_leaves(seed, 3, 2, 1))).active
     gain = tcmt.CoupledModes([0.0], [[1.0]], gamma_i=[-0.2], active=True)
-    assert companion(gain).active
+    assert reversed_bias(gain).active
     pumped = tcmt.CoupledModes([0.0], [[1.0]], K=[[3.0]])  # not said to be active, but it is: Γ − ½|k|² = ½ − 4½
-    np.testing.assert_allclose(scattering(companion(pumped), 0.3), scattering(pumped, 0.3), rtol=1e-14)
-    assert companion(pumped).active
+    np.testing.assert_allclose(scattering(reversed_bias(pumped), 0.3), scattering(pumped, 0.3), rtol=1e-14)
+    assert reversed_bias(pumped).active
 
 
 def test_linear_laws_are_folded_in() -> None:
     def pair(gamma_k: float) -> tcmt.TwoResonators:
         law = tcmt.IdealNonreciprocalCoupling(gamma_k, mode=1, sensed=0)
-        return tcmt.two_resonators((0.3, -0.2), (0.9, 0.5), (0.4, 0.6), 1.3, law)
+        return tcmt.TwoResonators((0.3, -0.2), (0.9, 0.5), (0.4, 0.6), 1.3, terms=law)
 
     for gamma_k, active in ((0.8, False), (1.5, True)):  # passive by itself up to 2√(γ_10 γ_20) = .98
         device = pair(gamma_k)
-        reverse = companion(device)
+        reverse = reversed_bias(device)
         S = nr.scattering(device, OMEGAS)
         np.testing.assert_allclose(scattering(reverse, OMEGAS), S.mT, rtol=1e-13)  # round-off
         assert jnp.max(jnp.abs(S - S.mT)) > 0.1
@@ -151,14 +151,14 @@ def test_residuals_show_what_breaks_each_identity() -> None:
     assert absorbing.decay > 0.05
     for name in set(absorbing._fields) - {"decay"}:
         assert getattr(absorbing, name) < 1e-13
-    one_way = time_reversal_residuals(passive_modes([0.0], [[0.0], [1.0]], [[0.0], [1.0]], hidden=1))
+    one_way = time_reversal_residuals(PassiveModes([0.0], [[0.0], [1.0]], [[0.0], [1.0]], hidden=1))
     assert np.isinf(one_way.direct)
     assert one_way.balance == one_way.conservation == 1.0
 
 
 def test_residuals_compare_two_devices() -> None:
-    device = PassiveModes(**passive_leaves(4, 3, 2, 2))
-    fitted = companion(device)
+    device = passive_device(**passive_leaves(4, 3, 2, 2))
+    fitted = reversed_bias(device)
     good = time_reversal_residuals(device, fitted)
     assert max(good.direct, good.outcoupling, good.incoupling, good.decay, good.frequency) < 1e-14  # the same numbers
     assert min(good.radiation, good.conservation, good.balance) > 0.05  # absorption is coherent here
@@ -176,7 +176,7 @@ def test_residuals_compare_two_devices() -> None:
     moved = time_reversal_residuals(nr.replace(device, {"omega": packed}), shifted)
     np.testing.assert_allclose(moved.frequency, 0.01, rtol=1e-7)  # the digits that 1e6 leaves
 
-    whole = with_hidden_ports(device)
+    whole = lossless_dilation(device)
     for residual in time_reversal_residuals(whole):
         np.testing.assert_allclose(residual, 0.0, atol=1e-13)  # seen whole, it is lossless: round-off
 
@@ -190,7 +190,7 @@ def test_residuals_depend_on_the_gauge_as_documented() -> None:
     np.testing.assert_allclose(scattering(renamed, OMEGAS), scattering(device, OMEGAS), rtol=1e-11)
     for before, after in zip(time_reversal_residuals(device), time_reversal_residuals(renamed), strict=True):
         np.testing.assert_allclose(after, before, atol=1e-13)
-    crossed = time_reversal_residuals(device, companion(renamed))
+    crossed = time_reversal_residuals(device, reversed_bias(renamed))
     assert crossed.direct < 1e-14
     assert crossed.outcoupling > 0.1  # another gauge is another D̃
 
@@ -200,15 +200,15 @@ def test_residuals_depend_on_the_gauge_as_documented() -> None:
 
 def one_way_cavity(k: complex = 1.3, extra: float = 0.0) -> PassiveModes:
     """d = 0 and C = 0: all that comes in goes on into the wedge, and so does what the cavity loses."""
-    return passive_modes([0.7], [[0.0], [-np.conj(k)], [extra]], [[0.0], [1.0], [0.0]], hidden=2)
+    return PassiveModes([0.7], [[0.0], [-np.conj(k)], [extra]], [[0.0], [1.0], [0.0]], hidden=2)
 
 
 SINGLE = {
     "lossless": tcmt.CoupledModes([0.7], [[1.3 + 0.2j]], lossless=True),
     "absorbing": tcmt.CoupledModes([0.7], [[0.9], [0.3j]], gamma_i=[0.4]),
     "one-way guide": one_way_cavity(),
-    "one-way guide, reversed": companion(one_way_cavity(extra=0.5)),  # k = 0: no port reaches the cavity
-    "hidden ports": PassiveModes(**passive_leaves(8, 1, 2, 2)),
+    "one-way guide, reversed": reversed_bias(one_way_cavity(extra=0.5)),  # k = 0: no port reaches the cavity
+    "hidden ports": passive_device(**passive_leaves(8, 1, 2, 2)),
     "optical carrier": tcmt.CoupledModes([2e15], [[1.5e4]], gamma_i=[3e7]),
     "k by hand": tcmt.CoupledModes([0.7], [[0.1]], K=[[2.0]], gamma_i=[0.2]),
 }
@@ -245,8 +245,8 @@ def test_time_bandwidth_of_several_modes() -> None:
     @jax.jit
     @jax.vmap
     def solve(parts: dict[str, Array]) -> tuple:
-        measured = time_bandwidth(PassiveModes(**parts))
-        return measured, measured.product, PassiveModes(**parts).matrices()
+        measured = time_bandwidth(passive_device(**parts))
+        return measured, measured.product, passive_device(**parts).matrices()
 
     measured, product, matrices = solve(passive_leaves(11, 4, 2, 2, 16))
     assert product.shape == (16, 4)
@@ -271,8 +271,8 @@ def test_time_bandwidth_at_an_optical_carrier_with_dark_and_growing_modes() -> N
 # Derivatives, and what is refused ------------------------------------------------------------------------------------
 
 
-def through_companion(model: PassiveModes) -> Array:
-    return real_numbers(companion(model).matrices())
+def through_reversed_bias(model: PassiveModes) -> Array:
+    return real_numbers(reversed_bias(model).matrices())
 
 
 def through_residuals(model: PassiveModes) -> Array:
@@ -285,13 +285,13 @@ def through_time_bandwidth(model: PassiveModes) -> Array:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("function", [through_companion, through_residuals, through_time_bandwidth])
+@pytest.mark.parametrize("function", [through_reversed_bias, through_residuals, through_time_bandwidth])
 def test_gradients_match_central_differences(function: Callable[[PassiveModes], Array]) -> None:
     start, direction = passive_leaves(12, 2, 2, 2), passive_leaves(13, 2, 2, 2)
 
     @eqx.filter_jit
     def along(x: Array) -> Array:
-        values = function(PassiveModes(**{name: start[name] + x * direction[name] for name in start}))
+        values = function(passive_device(**{name: start[name] + x * direction[name] for name in start}))
         return values @ np.random.default_rng(0).normal(size=values.size)  # every value, with a weight of its own
 
     slope = jax.grad(along)(0.0)
@@ -301,25 +301,25 @@ def test_gradients_match_central_differences(function: Callable[[PassiveModes], 
 
 
 def test_eager_is_jitted() -> None:
-    device = PassiveModes(**passive_leaves(14, 2, 2, 1))
+    device = passive_device(**passive_leaves(14, 2, 2, 1))
     for eager, jitted in zip(
-        companion(device).matrices(), jax.jit(lambda m: companion(m).matrices())(device), strict=True
+        reversed_bias(device).matrices(), jax.jit(lambda m: reversed_bias(m).matrices())(device), strict=True
     ):
         np.testing.assert_allclose(eager, jitted, rtol=1e-13)  # round-off
 
 
-@pytest.mark.parametrize("function", [companion, time_reversal_residuals, time_bandwidth])
+@pytest.mark.parametrize("function", [reversed_bias, time_reversal_residuals, time_bandwidth])
 def test_nonlinear_models_are_refused(function: Callable) -> None:
-    device = tcmt.two_resonators((0.0, 0.0), (1.0, 1.0), (0.1, 0.1), 1.0, tcmt.NonlocalLoss(0.5, 1, 0))
+    device = tcmt.TwoResonators((0.0, 0.0), (1.0, 1.0), (0.1, 0.1), 1.0, tcmt.NonlocalLoss(0.5, 1, 0))
     with pytest.raises(
         ValueError, match=r"^Argument model must be linear, since .* time runs .* one with NonlocalLoss\.$"
     ):
         function(device)
 
 
-def test_companions_of_another_size_are_refused() -> None:
+def test_reversed_devices_of_another_size_are_refused() -> None:
     device = tcmt.CoupledModes(**random_modes(0, 2, 2))
     with pytest.raises(
-        ValueError, match=r"^Argument companion must have 2 ports and 2 modes like model, but had 3 and 2"
+        ValueError, match=r"^Argument reversed_model must have 2 ports and 2 modes like model, but had 3 and 2"
     ):
         time_reversal_residuals(device, tcmt.CoupledModes(**random_modes(0, 2, 3)))

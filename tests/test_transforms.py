@@ -130,7 +130,7 @@ def test_transform_follows_from_bounds() -> None:
 
 
 def pair(gamma_k: float = 0.6) -> tcmt.TwoResonators:
-    return tcmt.two_resonators((0.3, -0.2), (0.9, 0.5), (0.1, 0.2), 1.3, tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0))
+    return tcmt.TwoResonators((0.3, -0.2), (0.9, 0.5), (0.1, 0.2), 1.3, tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0))
 
 
 def test_a_path_an_entry_and_a_callable_name_the_same_leaf() -> None:

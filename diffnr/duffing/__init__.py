@@ -1,7 +1,7 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
 from diffnr.duffing.branch import OrbitBranch, continue_orbit, frequency_response
-from diffnr.duffing.find_orbits import inventory
+from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
 from diffnr.duffing.oscillators import (
@@ -13,28 +13,29 @@ from diffnr.duffing.oscillators import (
     linear_frequencies,
 )
 from diffnr.duffing.points import Points
-from diffnr.duffing.settle import SteadyState, steady_by_time
-from diffnr.duffing.transient import Transient, simulate
+from diffnr.duffing.settle import SettledOrbit, settle
+from diffnr.duffing.transient import Motion, simulate
 
 __all__ = [
     "AbstractOscillators",
     "AllHarmonics",
     "DuffingPair",
+    "FoundOrbits",
+    "Motion",
     "OneHarmonicRestoration",
     "Orbit",
     "OrbitBranch",
     "OscillatorChain",
     "Points",
     "PolynomialForce",
-    "SteadyState",
-    "Transient",
+    "SettledOrbit",
     "continue_orbit",
+    "find_orbits",
     "frequency_response",
-    "inventory",
     "linear_frequencies",
     "one_harmonic_restoration",
+    "settle",
     "shoot",
     "simulate",
-    "steady_by_time",
     "time_series",
 ]

@@ -6,14 +6,13 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_complex, as_frequency, as_index, as_real, is_concrete, require, require_finite
-from diffnr.continuation import trace
+from diffnr.checks import Numbers, as_complex, as_frequency, as_index, as_range, as_real, require, require_finite
+from diffnr.continuation import course_of, trace
 from diffnr.duffing import special_points
-from diffnr.duffing.family import Family, balance_at, linearise
+from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.duffing.oscillators import (
@@ -25,22 +24,27 @@ from diffnr.duffing.oscillators import (
 from diffnr.duffing.points import Points
 from diffnr.parameters import get, replace
 from diffnr.ports import Drive
-from diffnr.results import RESULTS
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
 
 
-class OrbitBranch(eqx.Module):
+class OrbitBranch(AbstractAnswer):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
     **Fields:** `points`, in order along the branch; `folds`, where it turns back; `result`, of `RESULTS`;
-    `family`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
-    and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of the family.
+    `driven`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
+    and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
 
     points: Points
     folds: Points
     result: Any
-    family: Family
+    driven: DrivenOscillators
+
+    @property
+    def message(self) -> str:
+        """From where to where the branch goes, and why it ends there, in a sentence."""
+        return course_of(self.result, self.parameter, self.count, self.along)
 
     @property
     def parameter(self) -> Float[Array, "*lane point"]:
@@ -80,23 +84,23 @@ class OrbitBranch(eqx.Module):
 
     @property
     def model(self) -> AbstractOscillators:
-        return self.family.model
+        return self.driven.model
 
     @property
     def amplitude(self) -> Float[Array, "*lane"]:
-        return self.family.amplitude
+        return self.driven.amplitude
 
     @property
     def port(self) -> int:
-        return self.family.port
+        return self.driven.port
 
     @property
     def along(self) -> str:
-        return self.family.along
+        return self.driven.along
 
     @property
     def crossings(self) -> Crossings:
-        """Between which neighbouring points multipliers cross the unit circle, and where: `stability.Crossings`.
+        """In which intervals between neighbouring points multipliers cross the unit circle: masks [point − 1].
 
         `at_one` where there is no fold is where a symmetry breaks: other orbits branch off there.
         """
@@ -112,7 +116,7 @@ class OrbitBranch(eqx.Module):
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """
         value = as_frequency(value, "value") if self.along == "omega" else as_real(value, "value")
-        return special_points.at(self.family, self.points, value, most)
+        return special_points.at(self.driven, self.points, value, most)
 
     def peaks(self, *, out: int, most: int = 6) -> Points:
         """The maxima of the norm of one oscillator along the branch, in order; with exact derivatives.
@@ -122,16 +126,16 @@ class OrbitBranch(eqx.Module):
         **Raises:** `ValueError` for an oscillator that does not exist.
         """
         out = as_index(out, "out", self.model.num_ports, "port")
-        return special_points.peaks(self.family, self.points, out, most)
+        return special_points.peaks(self.driven, self.points, out, most)
 
 
 def frequency_response(
     model: AbstractOscillators,
     *,
     amplitude: ArrayLike,
-    omega: tuple[ArrayLike, ArrayLike],
+    band: tuple[ArrayLike, ArrayLike],
     port: int = 0,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     max_points: int = 400,
     max_folds: int = 8,
     throw: bool = True,
@@ -141,9 +145,9 @@ def frequency_response(
     **Arguments:**
 
     - `model`: the oscillators. `amplitude`: [], P, of the force; `port`: the driven oscillator.
-    - `omega`: (lowest, highest) frequency, positive. The branch begins at the lowest, with the orbit continued from the
+    - `band`: (lowest, highest) frequency, positive. The branch begins at the lowest, with the orbit continued from the
       linear response, and goes on through folds until it leaves the range.
-    - `harmonics`: the highest harmonic of orbits; default the model's.
+    - `num_harmonics`: the highest harmonic of orbits; default the model's.
     - `max_points`, `max_folds`: room for points and folds; static numbers.
     - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
 
@@ -157,10 +161,9 @@ def frequency_response(
 
     Source: paper 2, Figures 1 and 3 (there by AUTO).
     """
-    low, high = (as_frequency(bound, "omega") for bound in omega)
-    _require_rising("omega", low, high)
-    family = _family(model, low, amplitude, port, "omega", harmonics)
-    return _branch(family, (low, high), None, True, max_points, max_folds, throw)
+    low, high = as_range(band, "band", positive=True)
+    driven = _driven(model, low, amplitude, port, "omega", num_harmonics)
+    return _branch(driven, (low, high), None, True, max_points, max_folds, throw)
 
 
 def continue_orbit(
@@ -173,7 +176,7 @@ def continue_orbit(
     port: int = 0,
     start: Numbers | None = None,
     upwards: bool = True,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     max_points: int = 400,
     max_folds: int = 8,
     throw: bool = True,
@@ -186,23 +189,19 @@ def continue_orbit(
     - `along`: what changes: "amplitude", "omega", or the path of a scalar leaf of the model ("damping").
     - `bounds`: (lowest, highest) value of it. The branch ends there, or where it has come full circle (an isola).
     - `amplitude`, `omega`: [], of the force. What changes may be left out if there is no `start`.
-    - `start`: [n, harmonic] complex, an orbit near to where the branch shall begin, as `b` of `Points` (of `inventory`,
-      or of another branch), at the model's, the amplitude's and the frequency's values as they are. By default the
-      branch begins at the lowest bound, with the orbit continued from the linear response.
+    - `start`: [n, harmonic] complex, an orbit near to where the branch shall begin, as `b` of `Points` (of
+      `find_orbits`, or of another branch), at the model's, the amplitude's and the frequency's values as
+      they are. By default the branch begins at the lowest bound, with the orbit continued from the linear response.
     - `upwards`: whether the parameter grows at first; False for a `start` to be followed downwards.
-    - `harmonics`, `max_points`, `max_folds`, `throw`: as for `frequency_response`.
+    - `num_harmonics`, `max_points`, `max_folds`, `throw`: as for `frequency_response`.
 
     **Returns:** an `OrbitBranch`, with the derivatives that `frequency_response` has.
 
     **Raises:** `ValueError` for what `along` cannot be, bounds that do not rise, a shape, float32, a port that does not
     exist, an amplitude or frequency that is missing; `RuntimeError` if `throw` and there is no start.
     """
-    low, high = (as_real(bound, "bounds") for bound in bounds)
-    require_finite("bounds", jnp.stack([low, high]))
-    _require_rising("bounds", low, high)
-    if along == "omega":
-        low, high = as_frequency(low, "bounds"), as_frequency(high, "bounds")
-    elif along != "amplitude":
+    low, high = as_range(bounds, "bounds", positive=along == "omega")
+    if along not in ("omega", "amplitude"):
         leaf = get(model, along)
         scalar = eqx.is_array(leaf) and leaf.shape == () and jnp.issubdtype(leaf.dtype, jnp.floating)
         require(scalar, "along", 'be "omega", "amplitude" or the path of a real scalar', repr(along))
@@ -211,36 +210,31 @@ def continue_orbit(
     for name, value in (("amplitude", amplitude), ("omega", omega)):
         require(value is not None or (along == name and start is None), name, "be given", "not")
     omega = as_frequency(low if omega is None else omega, "omega")
-    family = _family(model, omega, low if amplitude is None else amplitude, port, along, harmonics)
-    model = family.model
+    driven = _driven(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
+    model = driven.model
     if start is not None:
         start = as_complex(start)
         shape = model.num_ports, len(model.harmonics)
         require(start.shape == shape, "start", f"have shape {shape}", f"of shape {start.shape}")
         require_finite("start", start)
-    return _branch(family, (low, high), start, upwards, max_points, max_folds, throw)
+    return _branch(driven, (low, high), start, upwards, max_points, max_folds, throw)
 
 
-def _family(
-    model: AbstractOscillators, omega: Array, amplitude: Any, port: int, along: str, harmonics: int | None
-) -> Family:
+def _driven(
+    model: AbstractOscillators, omega: Array, amplitude: Any, port: int, along: str, num_harmonics: int | None
+) -> DrivenOscillators:
     port = as_index(port, "port", model.num_ports, "port")
     amplitude = as_real(amplitude, "amplitude")
     require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
     require_finite("amplitude", amplitude)
-    if harmonics is not None:
-        model = with_harmonics(model, harmonics)
+    if num_harmonics is not None:
+        model = with_harmonics(model, num_harmonics)
     require_double("model", model.mass)
-    return Family(model, omega, amplitude, port, along)
-
-
-def _require_rising(name: str, low: Array, high: Array) -> None:
-    if is_concrete(low, high):
-        require(np.asarray(low) < np.asarray(high), name, "be (lowest, highest), in this order", f"({low}, {high})")
+    return DrivenOscillators(model, omega, amplitude, port, along)
 
 
 def _branch(
-    family: Family,
+    driven: DrivenOscillators,
     bounds: tuple[Array, Array],
     start: Array | None,
     upwards: bool,
@@ -248,56 +242,60 @@ def _branch(
     max_folds: int,
     throw: bool,
 ) -> OrbitBranch:
-    branch = _traced(family, bounds, start, upwards, max_points, max_folds)
-    if throw:
-        result = branch.result
-        count = result.error_if(branch.points.count, result == RESULTS.no_start)
-        branch = eqx.tree_at(lambda r: r.points.count, branch, count)
-    return branch
+    branch = _traced(driven, bounds, start, upwards, max_points, max_folds)
+    if not throw:
+        return branch
+    begun = RESULTS.where(branch.result == RESULTS.no_start, RESULTS.no_start, RESULTS.successful)
+    return raise_failures(branch, begun)
 
 
 @eqx.filter_jit
 def _traced(
-    family: Family, bounds: tuple[Array, Array], start: Array | None, upwards: bool, max_points: int, max_folds: int
+    driven: DrivenOscillators,
+    bounds: tuple[Array, Array],
+    start: Array | None,
+    upwards: bool,
+    max_points: int,
+    max_folds: int,
 ) -> OrbitBranch:
-    y, begin = _start(family, bounds[0], start)
+    y, begin = _start(driven, bounds[0], start)
     branch = trace(
-        linearise, y, begin, bounds, family, scale=_scale(family, *bounds), upwards=upwards, max_points=max_points
+        linearise, y, begin, bounds, driven, scale=_scale(driven, *bounds), upwards=upwards, max_points=max_points
     )
     valid = jnp.arange(max_points) < branch.count
     # Beyond the last point rest, at which all is finite.
     y = jnp.where(valid[:, None], branch.y, 0.0)
     value = jnp.where(valid, branch.parameter, begin)
     u = jnp.concatenate([branch.y, branch.parameter[:, None]], axis=1)
-    y_folds, folds, folded = special_points.folds(family, u, branch.slope, max_folds)
-    y = eqx.filter_vmap(lambda y, value: implicit(balance_at, y, (family, value)))(y, value)
-    every = family.orbits(
+    y_folds, folds, folded = special_points.folds(driven, u, branch.slope, max_folds)
+    y = eqx.filter_vmap(lambda y, value: implicit(balance_at, y, (driven, value)))(y, value)
+    every = driven.orbits(
         jnp.concatenate([y_folds, y]), jnp.concatenate([folds, value]), jnp.concatenate([folded, valid])
     )
-    return OrbitBranch(every[max_folds:], every[:max_folds], branch.result, family)
+    return OrbitBranch(every[max_folds:], every[:max_folds], branch.result, driven)
 
 
-def _start(family: Family, low: Array, start: Array | None) -> tuple[Array, Array]:
+def _start(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array]:
     """Coefficients of the first orbit, NaN if there is none, and the parameter there."""
-    basis = family.model.basis
+    basis = driven.model.basis
     if start is None:
         begin = low
-        model, omega, amplitude = family.at(low)
-        b, result = continued_orbit(model, Drive(omega, amplitude), family.port)
+        model, omega, amplitude = driven.at(low)
+        b, result = continued_orbit(model, Drive(omega, amplitude), driven.port)
     else:
-        named = {"omega": lambda: family.omega, "amplitude": lambda: family.amplitude}
-        begin = named.get(family.along, lambda: get(family.model, family.along))()
-        b, result = orbit_from(family.model, Drive(family.omega, family.amplitude), family.port, start)
+        named = {"omega": lambda: driven.omega, "amplitude": lambda: driven.amplitude}
+        begin = named.get(driven.along, lambda: get(driven.model, driven.along))()
+        b, result = orbit_from(driven.model, Drive(driven.omega, driven.amplitude), driven.port, start)
     return jnp.where(result == RESULTS.successful, basis.coefficients(b).ravel(), jnp.nan), begin
 
 
-def _scale(family: Family, low: Array, high: Array) -> tuple[Array, Array]:
+def _scale(driven: DrivenOscillators, low: Array, high: Array) -> tuple[Array, Array]:
     """What counts alike along the branch: half of the linear peak's displacement, and a change of the parameter."""
-    model, _, _ = family.at(low)
-    _, _, amplitude = family.at(high)
-    if family.along == "omega":
+    model, _, _ = driven.at(low)
+    _, _, amplitude = driven.at(high)
+    if driven.along == "omega":
         return lax.stop_gradient(response_scale(model, amplitude, low, high))
-    size, _ = response_scale(model, amplitude, 1e-3 * family.omega, jnp.full_like(family.omega, jnp.inf))
+    size, _ = response_scale(model, amplitude, 1e-3 * driven.omega, jnp.full_like(driven.omega, jnp.inf))
     return lax.stop_gradient((size, (high - low) / 4))
 
 

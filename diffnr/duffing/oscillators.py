@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
-from diffnr.checks import as_real, check_fields, is_concrete, rate_field, real_field, require, require_finite
+from diffnr.checks import as_count, as_real, check_fields, is_concrete, rate_field, real_field, require, require_finite
 from diffnr.duffing.basis import Basis
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.ports import AbstractPortModel, Drive
@@ -112,7 +112,7 @@ class DuffingPair(AbstractOscillators):
         self.coupling = as_real(coupling, "coupling")
         self.cubic = as_real(cubic, "cubic")
         self.damping = as_real(damping, "damping")
-        self.num_harmonics = num_harmonics
+        self.num_harmonics = as_count(num_harmonics, "num_harmonics")
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -121,7 +121,6 @@ class DuffingPair(AbstractOscillators):
             require(was == (), name, "be a scalar (use jax.vmap for many)", f"of shape {was}")
         if is_concrete(self.mass_ratio):
             require(np.asarray(self.mass_ratio) > 0, "mass_ratio", "be positive", self.mass_ratio)
-        require_harmonics(self.num_harmonics)
 
     @property
     def mass(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -182,14 +181,13 @@ class OscillatorChain(AbstractOscillators):
         self.friction = jnp.broadcast_to(as_real(friction, "friction"), self.mass.shape)
         self.internal = internal
         self.coupling = coupling
-        self.num_harmonics = num_harmonics
+        self.num_harmonics = as_count(num_harmonics, "num_harmonics")
         self.odd = _is_odd(self) if odd is None else odd
 
     def __check_init__(self) -> None:
         check_fields(self)
         if is_concrete(self.mass):
             require(np.all(np.asarray(self.mass) > 0), "mass", "be positive", self.mass)
-        require_harmonics(self.num_harmonics)
 
     def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
         tension = self.coupling(x[1:] - x[:-1])
@@ -247,11 +245,6 @@ class PolynomialForce(eqx.Module):
         return total
 
 
-def require_harmonics(number: Any) -> None:
-    """Raise unless `number` can be the highest harmonic."""
-    require(isinstance(number, int) and number >= 1, "num_harmonics", "be an integer of at least 1", number)
-
-
 def _is_odd(chain: OscillatorChain) -> bool:
     x = jnp.asarray(np.random.default_rng(0).normal(size=(chain.mass.size, 8)), chain.mass.dtype)
     with jax.ensure_compile_time_eval():
@@ -271,15 +264,15 @@ def linear_frequencies(model: AbstractOscillators) -> Float[Array, " oscillator"
     return jnp.sqrt(jnp.linalg.eigvalsh((symmetric + symmetric.T) / 2))
 
 
-def with_harmonics(model: AbstractOscillators, harmonics: int) -> AbstractOscillators:
+def with_harmonics(model: AbstractOscillators, num_harmonics: int) -> AbstractOscillators:
     """The model with another highest harmonic."""
-    require(isinstance(harmonics, int) and harmonics >= 1, "harmonics", "be an integer of at least 1", harmonics)
+    num_harmonics = as_count(num_harmonics, "num_harmonics")
     if isinstance(model, AllHarmonics):
-        return AllHarmonics(with_harmonics(model.oscillators, harmonics))  # pyright: ignore[reportCallIssue]
+        return AllHarmonics(with_harmonics(model.oscillators, num_harmonics))  # pyright: ignore[reportCallIssue]
     # As JAX itself does it when it puts a module together: `__init__` need not take what the fields hold.
     new = object.__new__(type(model))
     for field in dataclasses.fields(model):
-        value = harmonics if field.name == "num_harmonics" else getattr(model, field.name)
+        value = num_harmonics if field.name == "num_harmonics" else getattr(model, field.name)
         object.__setattr__(new, field.name, value)
     return new
 

@@ -7,15 +7,15 @@ from diffnr.fdtd.guides.dispersion import Dispersion, dispersion
 from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_modes, layered_guide
 from diffnr.fdtd.guides.port import Port
 from diffnr.fdtd.guides.simulation import Simulation
-from diffnr.fdtd.scene.boundaries import AbstractEnd, Bloch, Ends, MatchedLayer, Sponge
+from diffnr.fdtd.scene.boundaries import AbstractBoundary, Bloch, Boundaries, MatchedLayer, Sponge
 from diffnr.fdtd.scene.grid import Grid
 from diffnr.fdtd.scene.media import (
     AbstractMedium,
     AbstractMetal,
     Dielectric,
     GyrotropicDrude,
-    Impedance,
     PerfectConductor,
+    SurfaceImpedance,
 )
 from diffnr.fdtd.scene.scene import AbstractShape, Rectangle, Region, Scene
 from diffnr.fdtd.time_domain.functional import Functional
@@ -27,22 +27,21 @@ from diffnr.fdtd.time_domain.transform import FieldTransform
 from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
 
 __all__ = [
-    "AbstractEnd",
+    "AbstractBoundary",
     "AbstractMedium",
     "AbstractMetal",
     "AbstractShape",
     "Bloch",
+    "Boundaries",
     "CrossSection",
     "Dielectric",
     "Dispersion",
-    "Ends",
     "FieldTransform",
     "Fields",
     "Functional",
     "Grid",
     "GuideModes",
     "GyrotropicDrude",
-    "Impedance",
     "Leapfrog",
     "MatchedLayer",
     "PerfectConductor",
@@ -57,6 +56,7 @@ __all__ = [
     "Simulation",
     "Sponge",
     "SteadyField",
+    "SurfaceImpedance",
     "Tone",
     "Update",
     "Waves",

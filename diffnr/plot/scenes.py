@@ -58,7 +58,7 @@ def scene(
     scale = _scale(unit)
     ax = axes_or_new(ax)
     x, y = np.asarray(scene.grid.x) / scale, np.asarray(scene.grid.y) / scale
-    eps, plasma, metal = (np.asarray(a) for a in (scene.eps, scene.carriers / scene.eps, scene.metal))
+    eps, plasma, metal = (np.asarray(a) for a in (scene.eps, scene.drude_weight / scene.eps, scene.metal))
     rgb = _colours(eps, plasma, metal)
     ax.pcolormesh(x, y, np.swapaxes(rgb, 0, 1), rasterized=True)
     which, media = _media(scene)
@@ -167,7 +167,7 @@ def _media(scene: Scene) -> tuple[np.ndarray, list[tuple[float, float]]]:
     there are more than six, or little of the grid is theirs, as with a density that varies.
     """
     eps, metal = np.asarray(scene.eps), np.asarray(scene.metal)
-    omega_p = np.sqrt(np.asarray(scene.carriers) / eps)
+    omega_p = np.sqrt(np.asarray(scene.drude_weight) / eps)
     scales = np.array([np.max(eps), max(np.max(omega_p), 1e-300)])
     cells = np.where(metal[..., None], 0.0, np.stack([eps, omega_p], axis=-1)).reshape(-1, 2)
     kinds, first, which = np.unique(np.round(cells / scales, 4), axis=0, return_index=True, return_inverse=True)
@@ -232,7 +232,7 @@ def _draw_walls(ax: Axes, scene: Scene, scale: float) -> list[Artist]:
     x, y = np.asarray(scene.grid.x) / scale, np.asarray(scene.grid.y) / scale
     look = {"color": _WALL, "lw": 2.0, "zorder": 3}
     (_, along_x), (_, along_y) = scene.faces
-    _draw_faces(ax, 1, x, y, np.asarray(along_x) > 0, 1 if scene.ends.bloch is None else 0, **look)
+    _draw_faces(ax, 1, x, y, np.asarray(along_x) > 0, 1 if scene.boundaries.bloch is None else 0, **look)
     _draw_faces(ax, 0, x, y, np.asarray(along_y) > 0, 1, **look)
     return [Line2D([], [], color=_WALL, lw=2.0, label="impedance wall")]
 
@@ -245,7 +245,7 @@ def _draw_ends(ax: Axes, scene: Scene, x: np.ndarray, y: np.ndarray) -> list[Art
     scale = float(scene.grid.x[-1] - scene.grid.x[0]) / (x[-1] - x[0])
     handles: dict[str, Artist] = {}
     for side, lines, across in (("left", x, y), ("right", x, y), ("bottom", y, x), ("top", y, x)):
-        end, lowest, upright = getattr(scene.ends, side), side in ("left", "bottom"), side in ("left", "right")
+        end, lowest, upright = getattr(scene.boundaries, side), side in ("left", "bottom"), side in ("left", "right")
         wall = lines[0] if lowest else lines[-1]
         if isinstance(end, Sponge | MatchedLayer):
             if isinstance(end, Sponge):

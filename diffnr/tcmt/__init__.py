@@ -1,32 +1,31 @@
 """Temporal coupled-mode theory (TCMT): N modes, M ports, nonlocal and nonlinear loss, steady and in time."""
 
 from diffnr.tcmt.hamiltonian import effective_coupling, effective_hamiltonian
-from diffnr.tcmt.hidden_ports import hide_ports, with_hidden_ports
-from diffnr.tcmt.junction import behind_junction
+from diffnr.tcmt.hidden_ports import hide_ports, lossless_dilation
+from diffnr.tcmt.junction import cascade_junction
 from diffnr.tcmt.loss import (
     AbstractLaw,
     AbstractLoss,
     IdealNonreciprocalCoupling,
-    KerrLoss,
     NonlocalLoss,
     SaturableLoss,
+    TwoPhotonLoss,
 )
 from diffnr.tcmt.modes import (
     AbstractCoupledModes,
     CoupledModes,
     Matrices,
-    TwoResonators,
     passivity_margin,
-    two_resonators,
 )
-from diffnr.tcmt.passive import PassiveModes, passive_modes
+from diffnr.tcmt.passive import PassiveModes
 from diffnr.tcmt.proximal import ProximalSDIRK
-from diffnr.tcmt.stability import SmallSignal, Stability, small_signal_response, stability, unique
+from diffnr.tcmt.resonators import TwoResonators
+from diffnr.tcmt.stability import SmallSignal, Stability, has_unique_response, small_signal_response, stability
 from diffnr.tcmt.steady import SteadyState, steady_state
 from diffnr.tcmt.time_reversal import (
     TimeBandwidth,
     TimeReversalResiduals,
-    companion,
+    reversed_bias,
     time_bandwidth,
     time_reversal_residuals,
 )
@@ -39,7 +38,6 @@ __all__ = [
     "CoupledModes",
     "GaussianPulse",
     "IdealNonreciprocalCoupling",
-    "KerrLoss",
     "Matrices",
     "NonlocalLoss",
     "PassiveModes",
@@ -51,21 +49,20 @@ __all__ = [
     "TimeBandwidth",
     "TimeReversalResiduals",
     "Transient",
+    "TwoPhotonLoss",
     "TwoResonators",
-    "behind_junction",
-    "companion",
+    "cascade_junction",
     "effective_coupling",
     "effective_hamiltonian",
+    "has_unique_response",
     "hide_ports",
-    "passive_modes",
+    "lossless_dilation",
     "passivity_margin",
+    "reversed_bias",
     "simulate",
     "small_signal_response",
     "stability",
     "steady_state",
     "time_bandwidth",
     "time_reversal_residuals",
-    "two_resonators",
-    "unique",
-    "with_hidden_ports",
 ]

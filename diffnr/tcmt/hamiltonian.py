@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def effective_hamiltonian(
-    model: AbstractCoupledModes, omega: ArrayLike, *, into: int = 0, amplitude: ArrayLike = 1.0
+    model: AbstractCoupledModes, omega: ArrayLike, *, port: int = 0, amplitude: ArrayLike = 1.0
 ) -> Complex[Array, "mode mode"]:
-    """H_eff with a' = H_eff a + Kᵀs₊ in the steady state that driving port `into` alone brings about.
+    """H_eff with a' = H_eff a + Kᵀs₊ in the steady state that driving port `port` alone brings about.
 
         H_eff = iΩ − Γ − diag γ_law(a) − γ_k e^{i(φ_m − φ_s)} at [m, s] for nonlocal loss
 
     so that nonlocal loss, which is a loss of mode m, shows as a nonreciprocal coupling s → m.
 
-    **Arguments:** `model`: a coupled-mode model; `omega`: [], drive frequency; `into`: the driven port; `amplitude`:
+    **Arguments:** `model`: a coupled-mode model; `omega`: [], drive frequency; `port`: the driven port; `amplitude`:
     [], of the drive (it matters for laws that depend on power).
 
     **Returns:** [N, N], in the model's rate unit; entry [m, s] is the rate at which mode s drives mode m.
@@ -37,9 +37,9 @@ def effective_hamiltonian(
 
     Source: paper 1, equation 3, with δφ = π/2 − atan2(Δ₂ρ, G₂ρ + γ_k) for the printed one, which is the wrong root.
     """
-    into = as_index(into, "into", model.num_ports, "port")
+    port = as_index(port, "port", model.num_ports, "port")
     dtype = jnp.result_type(model.matrices().C, amplitude)
-    s_plus = jnp.zeros(model.num_ports, dtype).at[into].set(amplitude)
+    s_plus = jnp.zeros(model.num_ports, dtype).at[port].set(amplitude)
     state = steady_state(model, omega, s_plus)
     a, matrices = state.a, model.matrices()
     H = 1j * matrices.omega - matrices.gamma
@@ -77,4 +77,4 @@ def effective_coupling(
     """
     out = as_index(out, "out", model.num_modes, "mode")
     into = as_index(into, "into", model.num_modes, "mode")
-    return effective_hamiltonian(model, omega, into=into, amplitude=amplitude)[out, into]
+    return effective_hamiltonian(model, omega, port=into, amplitude=amplitude)[out, into]

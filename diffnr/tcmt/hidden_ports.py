@@ -41,7 +41,7 @@ def hide_ports(model: AbstractCoupledModes, keep: Sequence[int]) -> CoupledModes
     )
 
 
-def with_hidden_ports(model: AbstractCoupledModes) -> CoupledModes:
+def lossless_dilation(model: AbstractCoupledModes) -> CoupledModes:
     """The lossless device of which a passive one shows the first M ports (its unitary dilation):
 
         P = [[2Γ − D†D, −(D†C + Kᵀ)], [·, 1 − C†C]] = [D_h C_h]†[D_h C_h],      C_full = [[C, ·], [C_h, ·]] unitary
@@ -64,7 +64,7 @@ def with_hidden_ports(model: AbstractCoupledModes) -> CoupledModes:
     Source: paper 3, supplement 5, equations S13–S21: −k* = C_w* d_w + C* d.
     """
     require(
-        is_concrete(model), "model", "hold numbers (with_hidden_ports cannot run inside jit, vmap or grad)", "traced"
+        is_concrete(model), "model", "hold numbers (lossless_dilation cannot run inside jit, vmap or grad)", "traced"
     )
     matrices = linear_matrices(model, "be linear for its absorption to be that of ports")
     omega, gamma, C, D, K = (np.asarray(part) for part in matrices)

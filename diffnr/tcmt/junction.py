@@ -13,7 +13,7 @@ from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
 
 
-def behind_junction(
+def cascade_junction(
     model: AbstractCoupledModes,
     junction: Numbers,
     *,

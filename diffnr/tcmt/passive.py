@@ -6,19 +6,32 @@ Every leaf is real and free of bounds, so that any optimiser may move it.
 """
 
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float
 
-from diffnr.checks import Numbers, as_complex, check_fields, is_concrete, real_field, require
-from diffnr.tcmt.hidden_ports import with_hidden_ports
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_complex,
+    as_count,
+    check_fields,
+    is_concrete,
+    real_field,
+    require,
+    require_finite,
+    require_shape,
+)
+from diffnr.tcmt.hidden_ports import lossless_dilation
 from diffnr.tcmt.loss import check_laws
 from diffnr.tcmt.matrices import Matrices
-from diffnr.tcmt.modes import AbstractCoupledModes, Laws
+from diffnr.tcmt.modes import AbstractCoupledModes, Laws, as_square, require_hermitian, slack
 
 
 class PassiveModes(AbstractCoupledModes):
-    """N modes, M ports and q hidden ports, passive for any values of its leaves:
+    """N modes, M ports and q hidden ports, passive whatever value its leaves take:
 
         a' = (iΩ − ½D_f†D_f) a − f_law(a) − D_f†V s₊,      s₋ = top M rows of (V s₊ + D_f a),      V†V = 1
 
@@ -26,16 +39,24 @@ class PassiveModes(AbstractCoupledModes):
     device is lossless and S unitary; with them |k| ≠ |d|, C is a contraction, and every passive linear device can be
     reached (q = M + N is always enough, and `PassiveModes.of` finds how many one takes).
 
-    **Arguments:** (`passive_modes` makes one from complex matrices, `PassiveModes.of` from another model)
+    **Arguments:**
 
-    - `omega`: [N, N] real, Re Ω in the upper triangle with the diagonal, Im Ω in the lower one; rate.
-    - `D`: [M + q, N, 2], (Re, Im) of D_f; √rate.
-    - `direct`: [M + q, M, 2], (Re, Im) of any matrix W of full column rank; V is W with its columns made orthonormal
-      from left to right (Gram–Schmidt).
-    - `loss`: a law, or a tuple of laws; those with γ(a) ≥ 0 keep it passive.
+    - `omega`: [N] real resonance frequencies, or [N, N] Hermitian; rate.
+    - `D`: [M + q, N] complex, outcoupling, with the rows of the hidden ports below; √rate. An absorption rate γ_0 of
+      mode n is a hidden row with √(2γ_0) at n.
+    - `C`: [M + q, M] complex with orthonormal columns, direct path with the hidden rows below; or [M, M] unitary, where
+      no incoming wave reaches a hidden port directly. Default −1.
+    - `hidden`: q, how many of D's rows are hidden.
+    - `loss`, `terms`: laws, as of `CoupledModes`; losses with γ(a) ≥ 0 keep it passive.
 
-    **Raises:** `ValueError` for shapes that do not fit together, values not finite, or columns of `direct` that depend
-    on each other.
+    **Leaves**, all real and free of bounds: `omega` [N, N], Re Ω in the upper triangle with the diagonal, Im Ω in the
+    lower one; `D` [M + q, N, 2], (Re, Im) of D_f; `direct` [M + q, M, 2], (Re, Im) of any matrix of full column rank,
+    of which V is the one with its columns made orthonormal from left to right (Gram–Schmidt).
+
+    **Raises:** `ValueError` for shapes that do not fit together, values not finite, Ω not Hermitian, columns of C not
+    orthonormal; of leaves that are replaced, for columns of `direct` that depend on each other.
+
+    Example: `tcmt.PassiveModes([0.7], [[1.5], [0.9]], hidden=1)` has one port and absorbs at the rate .9²/2.
 
     **Notes:** an entirely empty hidden row has no first-order effect, so that no gradient fills it: start it small.
     Modes may be renamed by any unitary T, and hidden ports among themselves, without a change of S: minima are not
@@ -47,7 +68,37 @@ class PassiveModes(AbstractCoupledModes):
     omega: Float[Array, "mode mode"] = real_field()
     D: Float[Array, "wire mode 2"] = real_field()
     direct: Float[Array, "wire port 2"] = real_field()
-    loss: Laws = ()
+    loss: Laws  # pyright: ignore[reportGeneralTypeIssues]
+    terms: Laws  # pyright: ignore[reportGeneralTypeIssues]
+
+    def __init__(
+        self,
+        omega: Numbers,
+        D: Numbers,
+        C: Numbers | None = None,
+        *,
+        hidden: Count = 0,
+        loss: Any = (),
+        terms: Any = (),
+    ):
+        wires = as_complex(D, "D")
+        flat = wires.ndim == 2 and wires.size > 0
+        require(flat, "D", "have shape (ports + hidden, modes)", f"of shape {wires.shape}")
+        rows, modes = wires.shape
+        ports = rows - as_count(hidden, "hidden", least=0, most=rows - 1)
+        V = -jnp.eye(ports, dtype=wires.dtype) if C is None else as_complex(C, "C")
+        require_shape(V, "C", (rows, ports), (ports, ports))
+        frequencies = as_square(omega, "omega", modes)
+        for name, matrix in (("omega", frequencies), ("D", wires), ("C", V)):
+            require_finite(name, matrix)
+        if is_concrete(V):
+            defect = np.linalg.norm(np.asarray(V).conj().T @ np.asarray(V) - np.eye(ports), 2)
+            require(defect <= slack(V), "C", "have orthonormal columns (C†C = 1)", f"off by {defect:.3g}")
+        require_hermitian(frequencies, "omega")
+        self.omega = jnp.triu(frequencies.real) + jnp.tril(frequencies.imag, -1)
+        self.D = to_pairs(wires)
+        self.direct = to_pairs(jnp.pad(V, ((0, rows - len(V)), (0, 0))))
+        self.loss, self.terms = loss, terms
 
     def __check_init__(self) -> None:
         D, direct = self.D.shape, self.direct.shape
@@ -58,9 +109,9 @@ class PassiveModes(AbstractCoupledModes):
             f"have shape ({D[0]}, ports, 2) with at most {D[0]} ports",
             f"of shape {direct}",
         )
-        require(self.omega.shape == (D[1], D[1]), "omega", f"have shape {(D[1], D[1])}", f"of shape {self.omega.shape}")
+        require_shape(self.omega, "omega", (D[1], D[1]))
         check_fields(self)
-        check_laws(self.loss, self.num_modes)
+        check_laws(self.loss, self.terms, self.num_modes)
         if is_concrete(self.direct):
             pairs = np.asarray(self.direct)  # in numpy: inside jit, JAX would make tracers of constants
             values = np.linalg.svd(pairs[..., 0] + 1j * pairs[..., 1], compute_uv=False)
@@ -69,23 +120,23 @@ class PassiveModes(AbstractCoupledModes):
             require(independent, "direct", "have linearly independent columns", self.direct)
 
     @classmethod
-    def of(cls, model: AbstractCoupledModes, *, hidden: int | None = None) -> "PassiveModes":
+    def of(cls, model: AbstractCoupledModes, *, hidden: Count | None = None) -> "PassiveModes":
         """The passive form of any passive linear model.
 
-        **Arguments:** `model`: as `with_hidden_ports` takes it (numbers, not tracers); `hidden`: how many hidden ports
+        **Arguments:** `model`: as `lossless_dilation` takes it (numbers, not tracers); `hidden`: how many hidden ports
         to have, by default as few as it takes; further ones are empty.
 
         **Returns:** a `PassiveModes` with the model's Ω, Γ, C, D and K.
 
         **Raises:** `ValueError` for a model that is not linear or not passive, or too few hidden ports.
+
+        Example: `tcmt.PassiveModes.of(tcmt.CoupledModes([0.0], [[1.0]], gamma_i=[0.1])).num_hidden` is 1.
         """
-        whole = with_hidden_ports(model)
+        whole = lossless_dilation(model)
         ports, needed = model.num_ports, whole.num_ports - model.num_ports
-        hidden = needed if hidden is None else hidden
-        enough = isinstance(hidden, int) and hidden >= needed
-        require(enough, "hidden", f"be a whole number of at least {needed}, which the model takes", hidden)
+        hidden = needed if hidden is None else as_count(hidden, "hidden", least=needed)
         empty = ((0, hidden - needed), (0, 0))
-        return passive_modes(whole.omega, jnp.pad(whole.D, empty), jnp.pad(whole.C[:, :ports], empty), hidden=hidden)
+        return PassiveModes(whole.omega, jnp.pad(whole.D, empty), jnp.pad(whole.C[:, :ports], empty), hidden=hidden)
 
     @property
     def num_modes(self) -> int:
@@ -111,55 +162,6 @@ class PassiveModes(AbstractCoupledModes):
         return Matrices(
             hermitian(self.omega), absorbing @ D / 2, V[: self.num_ports], D[: self.num_ports], -(absorbing @ V).T
         )
-
-
-def passive_modes(
-    omega: Numbers, D: Numbers, C: Numbers | None = None, *, hidden: int = 0, loss: Laws = ()
-) -> PassiveModes:
-    """A `PassiveModes` from complex matrices:
-
-        Γ = ½D†D,      K = −(D†C)ᵀ,      over all M + q rows
-
-    **Arguments:**
-
-    - `omega`: [N] real resonance frequencies, or [N, N] Hermitian; rate.
-    - `D`: [M + q, N] complex, outcoupling, with the rows of the hidden ports below; √rate. An absorption rate γ_0 of
-      mode n is a hidden row with √(2γ_0) at n.
-    - `C`: [M + q, M] complex with orthonormal columns, direct path with the hidden rows below; or [M, M] unitary, where
-      no incoming wave reaches a hidden port directly. Default −1.
-    - `hidden`: q, how many of D's rows are hidden.
-    - `loss`: a law, or a tuple of laws.
-
-    **Returns:** a `PassiveModes`, with real leaves `omega`, `D` and `direct`.
-
-    **Raises:** `ValueError` for wrong shapes, Ω not Hermitian, columns of C not orthonormal.
-    """
-    D, frequencies = as_complex(D), as_complex(omega)
-    require(D.ndim == 2, "D", "have shape (ports + hidden, modes)", f"of shape {D.shape}")
-    rows, modes = D.shape
-    whole = isinstance(hidden, int) and 0 <= hidden < rows
-    require(whole, "hidden", f"be a whole number between 0 and {rows - 1}, and leave a port", hidden)
-    ports = rows - hidden
-    V = -jnp.eye(ports, dtype=D.dtype) if C is None else as_complex(C)
-    shapes = ((rows, ports), (ports, ports))
-    require(V.shape in shapes, "C", f"have shape {shapes[0]}, or {shapes[1]}", f"of shape {V.shape}")
-    shapes = ((modes,), (modes, modes))
-    require(
-        frequencies.shape in shapes, "omega", f"have shape {shapes[0]} or {shapes[1]}", f"of shape {frequencies.shape}"
-    )
-    frequencies = jnp.diag(frequencies) if frequencies.ndim == 1 else frequencies
-    # Numbers typed or computed elsewhere carry about half of the digits of the dtype.
-    slack = float(np.sqrt(np.finfo(D.dtype).eps))
-    if is_concrete(V):
-        defect = np.linalg.norm(np.asarray(V).conj().T @ np.asarray(V) - np.eye(ports), 2)
-        require(defect <= slack, "C", "have orthonormal columns (C†C = 1)", f"off by {defect:.3g}")
-    if is_concrete(frequencies):
-        defect = np.max(np.abs(np.asarray(frequencies) - np.asarray(frequencies).conj().T), initial=0.0)
-        scale = np.max(np.abs(np.asarray(frequencies)), initial=0.0)
-        require(defect <= slack * scale, "omega", "be real (a vector) or Hermitian (a matrix)", frequencies)
-    packed = jnp.triu(frequencies.real) + jnp.tril(frequencies.imag, -1)
-    V = jnp.pad(V, ((0, rows - len(V)), (0, 0)))
-    return PassiveModes(omega=packed, D=to_pairs(D), direct=to_pairs(V), loss=loss)
 
 
 def hermitian(packed: Float[Array, "mode mode"]) -> Complex[Array, "mode mode"]:

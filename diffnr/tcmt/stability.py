@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float
 
 from diffnr.checks import as_real, require, require_finite
-from diffnr.tcmt.loss import IdealNonreciprocalCoupling, KerrLoss, NonlocalLoss, SaturableLoss
+from diffnr.tcmt.loss import IdealNonreciprocalCoupling, NonlocalLoss, SaturableLoss, TwoPhotonLoss
 from diffnr.tcmt.modes import AbstractCoupledModes
 from diffnr.tcmt.proximal import held, velocity
 from diffnr.tcmt.solve import has_closed_form, linear_part
@@ -26,13 +26,13 @@ class Stability(eqx.Module):
 
     **Fields:** `poles` [2N] complex: disturbances go as e^{λt} in the frame of the drive, conjugate pairs or reals, the
     fastest growing first; −∞ for a mode that friction holds at 0. `growth_rate` []: the largest Re λ. `stable` []:
-    whether it is negative. `unique` []: whether the model is known to have one response only, see `unique`.
+    whether it is negative. `unique_response` []: what `has_unique_response` says of the model.
     """
 
     poles: Complex[Array, " pole"]
     growth_rate: Float[Array, ""]
     stable: Bool[Array, ""]
-    unique: Bool[Array, ""]
+    unique_response: Bool[Array, ""]
 
 
 class SmallSignal(eqx.Module):
@@ -75,10 +75,10 @@ def _stability(model: AbstractCoupledModes, state: SteadyState) -> Stability:
     poles = jnp.where(poles.real < floor / 2, -jnp.inf, poles)
     poles = poles[jnp.argsort(-poles.real)]
     growth = poles[0].real
-    return Stability(poles, growth, growth < 0, unique(model))
+    return Stability(poles, growth, growth < 0, has_unique_response(model))
 
 
-def unique(model: AbstractCoupledModes) -> Bool[Array, ""]:
+def has_unique_response(model: AbstractCoupledModes) -> Bool[Array, ""]:
     """Whether the device is known to have one response to any drive, to which all transients converge exponentially:
 
         γ_k < 2 √(G_s G_m)        for one nonlocal loss of mode m that senses mode s
@@ -89,8 +89,8 @@ def unique(model: AbstractCoupledModes) -> Bool[Array, ""]:
 
     **Returns:** [], a sufficient condition; False too where a law is not known to be monotone.
 
-    **Notes:** the motion is then strongly monotone, so that any two solutions approach each other. Kerr loss is
-    monotone by itself, saturable loss is down to −c/8 of its slope.
+    **Notes:** the motion is then strongly monotone, so that any two solutions approach each other. Two-photon
+    loss is monotone by itself, saturable loss is down to −c/8 of its slope.
 
     Source: paper 1's model; G_i = γ_i + γ_i0.
     """
@@ -104,7 +104,7 @@ def unique(model: AbstractCoupledModes) -> Bool[Array, ""]:
             margin = margin.at[both, both[::-1]].add(-law.gamma_k / 2)
         elif isinstance(law, SaturableLoss):
             margin = margin.at[law.mode, law.mode].add(-law.coefficient / 8)
-        elif not isinstance(law, KerrLoss | IdealNonreciprocalCoupling) and not law.linear:
+        elif not isinstance(law, TwoPhotonLoss | IdealNonreciprocalCoupling) and not law.linear:
             return jnp.asarray(False)
     return jnp.linalg.eigvalsh(margin)[0] > 0
 

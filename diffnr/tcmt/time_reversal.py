@@ -1,4 +1,4 @@
-"""Time reversal of linear coupled modes: the companion of reversed bias, the identities it obeys, time and bandwidth.
+"""Time reversal of linear coupled modes: the device of reversed bias, the identities it obeys, time and bandwidth.
 
     S(−B) = S(B)ᵀ:      C̃ = Cᵀ,   D̃ = K,   K̃ = D,   Ω̃ = Ωᵀ,   Γ̃ = Γᵀ
 
@@ -21,7 +21,7 @@ from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
 _LINEAR = "be linear, since a loss that depends on the amplitudes is another law when time runs backwards"
 
 
-def companion(model: AbstractCoupledModes) -> CoupledModes:
+def reversed_bias(model: AbstractCoupledModes) -> CoupledModes:
     """The device with its bias reversed, whose scattering matrix is S(−B) = S(B)ᵀ:
 
         C̃ = Cᵀ,   D̃ = K,   K̃ = D,   Ω̃ = Ωᵀ,   Γ̃ = Γᵀ
@@ -29,12 +29,12 @@ def companion(model: AbstractCoupledModes) -> CoupledModes:
     **Arguments:** `model`: any linear coupled-mode model; its linear laws become part of Ω̃ and Γ̃.
 
     **Returns:** a `CoupledModes` in the model's rate unit, lossless where the model says so, and passive where it is
-    (in the same stored energy |a|²); `active` where the model is or where the numbers show gain. Its own companion has
-    the model's matrices.
+    (in the same stored energy |a|²); `active` where the model is or where the numbers show gain. Reversed once more
+    it has the model's matrices.
 
     **Raises:** `ValueError` for a model with a nonlinear law.
 
-    **Notes:** D̃†D̃ and D†D differ where absorption is coherent (see `with_hidden_ports`), so that γ̃_i = Γᵀ − ½K†K is
+    **Notes:** D̃†D̃ and D†D differ where absorption is coherent (see `lossless_dilation`), so that γ̃_i = Γᵀ − ½K†K is
     not γ_iᵀ. Reversing the bias leaves absorption an absorption; running the motion backwards would make it a gain.
 
     Source: paper 3, equations 5a–5d.
@@ -66,42 +66,42 @@ class TimeReversalResiduals(NamedTuple):
 
 
 def time_reversal_residuals(
-    model: AbstractCoupledModes, companion: AbstractCoupledModes | None = None
+    model: AbstractCoupledModes, reversed_model: AbstractCoupledModes | None = None
 ) -> TimeReversalResiduals:
     """Measure how well a device obeys the time-reversal identities 5a–5f.
 
     **Arguments:**
 
     - `model`: a linear coupled-mode model.
-    - `companion`: the device of reversed bias to compare with in 5a–5d, such as one fitted to data taken at −B. By
+    - `reversed_model`: the device of reversed bias to compare with in 5a–5d, such as one fitted to data taken at −B. By
       default the model's own motion run backwards, s₊ ↔ s₋*, a → a*:
 
           C̃ = C*⁻¹,   D̃ = −C*⁻¹D*,   K̃ᵀ = −K†C*⁻¹,   Ã = −A* + K†C*⁻¹D*      (A = iΩ − Γ)
 
     **Returns:** `TimeReversalResiduals`, relative: round-off where an identity holds, 1 or more where it is far off.
 
-    **Raises:** `ValueError` for a model with a nonlinear law, or a companion of another size.
+    **Raises:** `ValueError` for a model with a nonlinear law, or a `reversed_model` of another size.
 
     **Notes:** all vanish for a lossless device; with absorption of its own (γ_i beside a unitary C and K = −CᵀD*) all
     but `decay`, as absorption run backwards is gain. A device seen through some of its ports need obey none of them:
-    see it whole, `time_reversal_residuals(with_hidden_ports(model))`. Where C is singular (a one-way guide) the motion
+    see it whole, `time_reversal_residuals(lossless_dilation(model))`. Where C is singular (a one-way guide) the motion
     cannot be run backwards through the ports there are, and the first six are infinite.
 
     Gauge: modes may be renamed by any unitary T, D → DT, K → KT*, which leaves 5a, 5e and 5f alone, and 5b–5d too if
-    the companion is renamed by T*. A companion fitted by itself comes in a gauge of its own: for one mode a phase
+    `reversed_model` is renamed by T*. One fitted by itself comes in a gauge of its own: for one mode a phase
     e^{iφ}, to be removed before 5b and 5c are compared. The scale of |d|/|k| is a gauge as well unless |a|² is a
     measured energy, and all of 5b–5f depend on it.
 
     Source: paper 3, equations 5a–5f; supplement 2.
     """
     device = linear_matrices(model, _LINEAR)
-    if companion is None:
+    if reversed_model is None:
         return _residuals(device, _run_backwards(device))
-    other = linear_matrices(companion, _LINEAR)
+    other = linear_matrices(reversed_model, _LINEAR)
     if other.D.shape != device.D.shape:
         raise ValueError(
-            f"Argument companion must have {model.num_ports} ports and {model.num_modes} modes like model, "
-            f"but had {companion.num_ports} and {companion.num_modes}."
+            f"Argument reversed_model must have {model.num_ports} ports and {model.num_modes} modes like model, "
+            f"but had {reversed_model.num_ports} and {reversed_model.num_modes}."
         )
     return _residuals(device, other)
 

@@ -13,11 +13,10 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Complex, Float, Inexact
 
-from diffnr.checks import Numbers, as_complex, as_inexact, as_real, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_complex, as_inexact, as_positive, as_real, as_scalar, require, require_finite
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.modes import AbstractCoupledModes
@@ -52,26 +51,45 @@ class Transient(eqx.Module):
 
 
 class GaussianPulse(eqx.Module):
-    """A Gaussian pulse s(t) = A exp(−((t − t₀)/w)²), a waveform for `simulate` whose parameters are leaves.
+    """A Gaussian pulse, a waveform for `simulate` whose parameters are leaves:
 
-    **Arguments:** `amplitude`: [M] real or complex, A at each port (0 where there is no input); `centre`: [], t₀;
-    `width`: [], w: |s|² falls to e⁻² at t₀ ± w. Its energy is √(π/2) w |A|².
+        s(t) = A exp(−(t − t₀)²/(2w²))
 
-    Source: paper 1, Figure 5.
+    **Arguments:**
+
+    - `amplitude`: [M] real or complex, A at each port (0 where there is no input), √power.
+    - `centre`: [], t₀, in the unit of `simulate`'s times.
+    - `width`: [], w, positive: the standard deviation of the amplitude, which falls to e^{−1/2} at t₀ ± w and to 1/e at
+      t₀ ± √2 w. The energy is √π w |A|².
+
+    **Raises:** `ValueError` for a value that is not finite or no number, wrong shapes, or a width that is not positive.
+
+    Example: `tcmt.simulate(pair, tcmt.GaussianPulse([1.0, 0.0], centre=10.0, width=2.0), jnp.linspace(0, 40, 401))`.
+
+    Source: paper 1, Figure 5, whose exp(−((t − t₀)/τ)²) has τ = √2 w.
     """
 
-    amplitude: Inexact[Array, " port"] = eqx.field(converter=as_inexact)
-    centre: Float[Array, ""] = eqx.field(converter=as_inexact)
-    width: Float[Array, ""] = eqx.field(converter=as_inexact)
+    amplitude: Inexact[Array, " port"]
+    centre: Float[Array, ""]
+    width: Float[Array, ""]
+
+    def __init__(self, amplitude: Any, centre: Any, width: Any):
+        self.amplitude = as_inexact(amplitude, "amplitude")
+        self.centre = as_scalar(centre, "centre")
+        self.width = as_positive(width, "width")
 
     def __check_init__(self) -> None:
-        require(self.amplitude.ndim == 1, "amplitude", "have shape (ports,)", f"of shape {self.amplitude.shape}")
-        for name in ("amplitude", "centre", "width"):
-            require_finite(name, getattr(self, name))
-        require(not is_concrete(self.width) or np.all(self.width > 0), "width", "be positive", self.width)
+        must = "have shape (ports,)"
+        require(
+            self.amplitude.ndim == 1 and self.amplitude.size > 0, "amplitude", must, f"of shape {self.amplitude.shape}"
+        )
+        require_finite("amplitude", self.amplitude)
+        as_scalar(self.centre, "centre")
+        as_positive(self.width, "width")
 
     def __call__(self, t: Float[ArrayLike, ""]) -> Inexact[Array, " port"]:
-        return self.amplitude * jnp.exp(-(((t - self.centre) / self.width) ** 2))
+        """s(t), [M]."""
+        return self.amplitude * jnp.exp(-(((t - self.centre) / self.width) ** 2) / 2)
 
 
 def simulate(

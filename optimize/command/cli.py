@@ -14,8 +14,9 @@ the file:
   [model]         kind = "two_resonators" with omega, gamma, gamma_0, kappa;
                   or "coupled_modes" with omega, D, C, K, gamma_i, a complex number as "0.3-0.4j";
                   or file = "model.npz", as 'diffnr fit' writes;  unit = a label for its rates
-  [[model.loss]]  kind = "nonlocal" (gamma_k, mode, sensed, epsilon), "kerr" (coefficient, mode),
-                  "saturable" (coefficient, mode, saturation) or "ideal" (gamma_k, mode, sensed)
+  [[model.loss]]  kind = "nonlocal" (gamma_k, mode, sensed, epsilon), "two_photon" (coefficient, mode)
+                  or "saturable" (coefficient, mode, saturation)
+  [[model.terms]] kind = "ideal_coupling" (gamma_k, mode, sensed)
   [design]        goal = "isolation" (max_insertion_loss, isolation_cap), "insertion_loss" (min_isolation) or
                   "contrast";  free = ["loss.gamma_k"], with several laws "loss.0.gamma_k";  out, into: the ports of
                   the direction that passes;  omega or band;  points, amplitude or power, starts, max_steps, seed
@@ -31,7 +32,7 @@ the file:
   [pair]     mass_ratio, stiffness_ratio, cubic_ratio (1 where left out), coupling, cubic, damping; dimensionless
   [restore]  amplitude: of the force;  free: the ratio to choose;  resonance: 0, the lower one, or 1;
              at = "peak" (R is least with the frequency on the forward output's peak) or "equal_norm" (equal
-             amplitudes and phases);  harmonics, max_steps
+             amplitudes and phases);  num_harmonics, max_steps
   [locus]    along: another ratio;  bounds = [0.9, 3.0] of it;  points
   [figure]   span = [0.5, 4.0]: frequencies to draw;  max_points
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from diffnr import tcmt
+from diffnr.parameters import replace
 from diffnr.ports import AbstractPortModel
 from diffnr.storage import load
 from optimize.command.configuration import (
@@ -25,7 +25,7 @@ from optimize.command.configuration import (
     read_variant,
 )
 
-_COMMON: Schema = {"loss": Key(TABLES), "unit": Key(TEXT)}
+_COMMON: Schema = {"loss": Key(TABLES), "terms": Key(TABLES), "unit": Key(TEXT)}
 MODELS: dict[str, Schema] = {
     "two_resonators": {
         "omega": Key(REALS, True),
@@ -52,9 +52,14 @@ LAWS: dict[str, tuple[Callable[..., tcmt.AbstractLaw], Schema]] = {
         tcmt.NonlocalLoss,
         {"gamma_k": Key(NUMBER, True), "mode": _MODE, "sensed": _MODE, "epsilon": Key(NUMBER)},
     ),
-    "kerr": (tcmt.KerrLoss, {"coefficient": Key(NUMBER, True), "mode": _MODE}),
+    "two_photon": (tcmt.TwoPhotonLoss, {"coefficient": Key(NUMBER, True), "mode": _MODE}),
     "saturable": (tcmt.SaturableLoss, {"coefficient": Key(NUMBER, True), "mode": _MODE, "saturation": Key(NUMBER)}),
-    "ideal": (tcmt.IdealNonreciprocalCoupling, {"gamma_k": Key(NUMBER, True), "mode": _MODE, "sensed": _MODE}),
+}
+TERMS: dict[str, tuple[Callable[..., tcmt.AbstractLaw], Schema]] = {
+    "ideal_coupling": (
+        tcmt.IdealNonreciprocalCoupling,
+        {"gamma_k": Key(NUMBER, True), "mode": _MODE, "sensed": _MODE},
+    ),
 }
 
 
@@ -68,30 +73,36 @@ def read_model(table: Any, folder: Path) -> tuple[AbstractPortModel, str]:
     default = "file" if isinstance(table, dict) and "file" in table else None
     kind, values = read_variant(table, "[model]", "kind", MODELS, default=default)
     unit = values.pop("unit", "")
-    tables = values.pop("loss", [])
-    laws = [_read_law(law, k, len(tables)) for k, law in enumerate(tables, 1)]
-    loss = laws[0] if len(laws) == 1 else tuple(laws)
+    laws = {name: _read_laws(values.pop(name), name, known) for name, known in _KNOWN.items() if name in values}
     with naming("[model]"):
         if kind == "file":
-            return _saved(folder / values["file"], loss), unit
-        make = tcmt.two_resonators if kind == "two_resonators" else tcmt.CoupledModes
-        return make(**values, loss=loss), unit
+            return _saved(folder / values["file"], laws), unit
+        make = tcmt.TwoResonators if kind == "two_resonators" else tcmt.CoupledModes
+        return make(**values, **laws), unit
 
 
-def _read_law(table: Table, number: int, count: int) -> tcmt.AbstractLaw:
-    place = "[[model.loss]]" if count == 1 else f"[[model.loss]] number {number}"
-    kind, values = read_variant(table, place, "kind", {name: schema for name, (_, schema) in LAWS.items()})
-    with naming(place):
-        return LAWS[kind][0](**values)
+_KNOWN = {"loss": LAWS, "terms": TERMS}
 
 
-def _saved(path: Path, loss: Any) -> AbstractPortModel:
+def _read_laws(tables: list[Table], name: str, known: dict[str, tuple[Callable[..., tcmt.AbstractLaw], Schema]]) -> Any:
+    """The law, or the tuple of laws, of the tables [[model.loss]] or [[model.terms]]."""
+    laws = []
+    for number, table in enumerate(tables, 1):
+        place = f"[[model.{name}]]" if len(tables) == 1 else f"[[model.{name}]] number {number}"
+        kind, values = read_variant(table, place, "kind", {kind: schema for kind, (_, schema) in known.items()})
+        with naming(place):
+            laws.append(known[kind][0](**values))
+    return laws[0] if len(laws) == 1 else tuple(laws)
+
+
+def _saved(path: Path, laws: dict[str, Any]) -> AbstractPortModel:
     """A saved model, with laws in the place of its own if any are given."""
     model = load(path)
     if not isinstance(model, AbstractPortModel):
         raise ValueError(f"File {str(path)!r} must hold a model with ports, but holds a {type(model).__name__}.")
-    if loss == ():
+    if not laws:
         return model
     if not isinstance(model, tcmt.AbstractCoupledModes):
-        raise ValueError(f"The key 'loss' goes with coupled modes, but {str(path)!r} holds a {type(model).__name__}.")
-    return dataclasses.replace(model, loss=loss)
+        key = next(iter(laws))
+        raise ValueError(f"The key {key!r} goes with coupled modes, but {str(path)!r} holds a {type(model).__name__}.")
+    return replace(model, laws)

@@ -101,7 +101,7 @@ def isolator(small: bool) -> Section:
 
     kappa, gamma_0, cap = 3.0, 0.5, 4.4
     gamma = math.hypot(gamma_0, kappa)
-    pair = tcmt.two_resonators(
+    pair = tcmt.TwoResonators(
         omega=(0.0, 0.0), gamma=(gamma, gamma), gamma_0=(gamma_0, gamma_0), kappa=kappa,
         loss=tcmt.NonlocalLoss(gamma_k=1.0, mode=1, sensed=0),
     )  # fmt: skip
@@ -186,7 +186,7 @@ def oscillators(small: bool) -> Section:
     outputs = in_time(restored)
     closed = "one harmonic, in closed form"
     rows = [
-        ("stiffness ratio r", f"{float(restored.value):.6f}", f"{float(restored.guess.value):.6f}", closed),
+        ("stiffness ratio r", f"{float(restored.value):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
         ("frequency ω", f"{float(restored.omega):.6f}", f"{float(restored.guess.omega):.6f}", closed),
         ("R of the outputs", f"{float(restored.reciprocity_norm):.5e}", f"{outputs.reciprocity_norm:.5e}", "in time"),
     ]

@@ -57,14 +57,14 @@ def fly(bias: float, small: bool) -> Flight:
     grid = fdtd.Grid(lines, fdtd.Grid.refined([0.0, half], [0.0, INSB, TOP], cell, fine_y={INSB: cell / 2}).y)
     layers, sponge = _layers(bias), fdtd.Sponge(half / 2)
     slab = fdtd.Rectangle([-jnp.inf, jnp.inf], [0.0, INSB])
-    scene = fdtd.Scene.of(grid, layers[1][1], [(slab, layers[0][1])], fdtd.Ends(left=sponge, right=sponge))
+    scene = fdtd.Scene.of(grid, layers[1][1], [(slab, layers[0][1])], fdtd.Boundaries(left=sponge, right=sponge))
     update, row = fdtd.Update.of(scene), int(jnp.searchsorted(grid.y, INSB))
     tones = fdtd.FieldTransform("hz", hertz(1e12 * jnp.array(TONES)), columns=(row, row + 1), stride=4)
-    done, fields, along, hz = 0, update.still(), jnp.zeros(()), []
+    done, fields, along, hz = 0, update.zero_fields(), jnp.zeros(()), []
     for t in (*(PULSE.centre + PS * jnp.array(MOMENTS)), until):
         stop = int(t / update.step)
         part = fdtd.propagate(
-            scene, update, stop - done, sources=[(_source(grid), PULSE)], transforms=[tones], fields=fields, begin=done
+            update, stop - done, sources=[(_source(grid), PULSE)], transforms=[tones], fields=fields, begin=done
         )
         done, fields, along = stop, part.fields, along + part.transforms[0][:, :, 0]
         hz.append(fields.hz)

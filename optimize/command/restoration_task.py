@@ -35,7 +35,7 @@ RESTORE: Schema = {
     "free": Key(choice(*RATIOS), True),
     "resonance": Key(WHOLE, True),
     "at": Key(choice(*AT)),
-    "harmonics": Key(WHOLE),
+    "num_harmonics": Key(WHOLE),
     "max_steps": Key(WHOLE),
 }
 LOCUS: Schema = {"along": Key(choice(*RATIOS), True), "bounds": Key(PAIR, True), "points": Key(WHOLE)}
@@ -84,7 +84,7 @@ def read_task(path: Path) -> Task:
         figure = read_table(tables.get("figure", {}), "[figure]", FIGURE)
         if "span" in figure:
             _rising(figure["span"], "The key 'span' of [figure]")
-            figure["omega"] = figure.pop("span")
+            figure["band"] = figure.pop("span")
         if figure.get("max_points", 2) < 2:
             raise ValueError(f"The key 'max_points' of [figure] must be at least 2, but was {figure['max_points']}.")
         return Task(path.stem, text, pair, arguments, locus, figure)

@@ -69,7 +69,7 @@ def summary(task: Task, restored: Restoration, outputs: Outputs, locus: Reciproc
         "phase_difference": plain(restored.phase_difference),
         "stable": dict(zip(WAYS, restored.stable.tolist(), strict=True)),
         "approximate": bool(restored.approximate),
-        "one_harmonic": {"value": plain(restored.guess.value), "omega": plain(restored.guess.omega)},
+        "one_harmonic": {"value": plain(restored.guess.ratio), "omega": plain(restored.guess.omega)},
         "condition": plain(restored.condition),
         "message": restored.message,
     }
@@ -87,7 +87,7 @@ def report(
     at, guess = restored, restored.guess
     rows = [
         ["", "restored", "one harmonic"],
-        [at.free, f"{float(at.value):.9g}", f"{float(guess.value):.9g}"],
+        [at.free, f"{float(at.value):.9g}", f"{float(guess.ratio):.9g}"],
         ["omega", f"{float(at.omega):.9g}", f"{float(guess.omega):.9g}"],
         ["R", f"{float(at.reciprocity_norm):.7g}", ""],
         ["R by integration in time", f"{outputs.reciprocity_norm:.7g}", ""],

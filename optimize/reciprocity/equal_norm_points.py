@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
-from diffnr.checks import as_frequency, as_real, is_concrete, require, require_finite
+from diffnr.checks import as_range, as_real, is_concrete, require, require_finite
 from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
 from diffnr.duffing.points import orbits
 from diffnr.metrics import mean_square
@@ -88,8 +88,8 @@ def equal_norm_points(
     pair: DuffingPair,
     *,
     amplitude: ArrayLike,
-    omega: tuple[ArrayLike, ArrayLike],
-    harmonics: int | None = None,
+    band: tuple[ArrayLike, ArrayLike],
+    num_harmonics: int | None = None,
     most: int = 8,
     max_points: int = 400,
     throw: bool = True,
@@ -101,9 +101,9 @@ def equal_norm_points(
     **Arguments:**
 
     - `pair`: a `duffing.DuffingPair`, in float64. `amplitude`: [], P, of the force.
-    - `omega`: (lowest, highest) frequency. Both branches begin at the lowest, with the orbits continued from the linear
+    - `band`: (lowest, highest) frequency. Both branches begin at the lowest, with the orbits continued from the linear
       response, as those of `duffing.frequency_response`.
-    - `harmonics`: the highest harmonic of orbits; default the pair's.
+    - `num_harmonics`: the highest harmonic of orbits; default the pair's.
     - `most`: room for as many points; `max_points`: room for the points of a branch; static numbers.
     - `throw`: raise where a branch has not even a start.
 
@@ -119,33 +119,25 @@ def equal_norm_points(
 
     Source: paper 2, Figure 1.
     """
-    low, high = as_range(omega)
+    low, high = as_range(band, "band", positive=True)
     for name, value in (("most", most), ("max_points", max_points)):
         require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", repr(value))
-    points, begun = _equal_norm_points(checked(pair, amplitude, harmonics), low, high, most, max_points)
+    points, begun = _equal_norm_points(checked(pair, amplitude, num_harmonics), low, high, most, max_points)
     if throw:
         result = RESULTS.where(begun, RESULTS.successful, RESULTS.no_start)
         points = eqx.tree_at(lambda p: p.count, points, result.error_if(points.count, ~begun))
     return points
 
 
-def checked(pair: DuffingPair, amplitude: ArrayLike, harmonics: int | None) -> Driven:
+def checked(pair: DuffingPair, amplitude: ArrayLike, num_harmonics: int | None) -> Driven:
     """The pair, with its highest harmonic, and the amplitude, if they can be computed with."""
-    pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
+    pair = pair if num_harmonics is None else with_harmonics(pair, num_harmonics)  # pyright: ignore[reportAssignmentType]
     require_double("pair", pair.mass)
     amplitude = as_real(amplitude, "amplitude")
     require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
     require_finite("amplitude", amplitude)
     require(not is_concrete(amplitude) or np.asarray(amplitude) != 0, "amplitude", "differ from 0", amplitude)
     return Driven(pair, amplitude)
-
-
-def as_range(omega: tuple[ArrayLike, ArrayLike]) -> tuple[Array, Array]:
-    """(lowest, highest) frequency."""
-    low, high = (as_frequency(bound, "omega") for bound in omega)
-    if is_concrete(low, high):
-        require(np.asarray(low) < np.asarray(high), "omega", "be (lowest, highest), in this order", f"({low}, {high})")
-    return low, high
 
 
 def points_at(u: Float[Array, "point k"], driven: Driven, valid: Bool[Array, " point"]) -> EqualNormPoints:

@@ -105,7 +105,7 @@ def design_nonreciprocal_phase(
     omega: ArrayLike | None = None,
     resonance: int | None = None,
     point: int | None = None,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     max_steps: int = 200,
 ) -> PhaseDesign:
     """A pair whose outputs have one norm in both directions and differ by a given phase:
@@ -115,7 +115,7 @@ def design_nonreciprocal_phase(
 
     **Arguments:**
 
-    - `pair`, `amplitude`, `harmonics`: as for `equal_norm_points`; the pair has the values from which to change.
+    - `pair`, `amplitude`, `num_harmonics`: as for `equal_norm_points`; the pair has the values from which to change.
     - `phase`: [], Δφ asked for, in (−π, π], rad.
     - `free`: what may change, one path or several of them: "mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling",
       "cubic", "damping", "amplitude". A number that is 0 counts by its change itself.
@@ -138,7 +138,7 @@ def design_nonreciprocal_phase(
 
     Source: the notion of phase nonreciprocity is that of paper 2; to prescribe it is ours.
     """
-    driven = checked(pair, amplitude, harmonics)
+    driven = checked(pair, amplitude, num_harmonics)
     names = (free,) if isinstance(free, str) else tuple(free)
     require(
         len(names) > 0 and len(set(names)) == len(names), "free", "name one or several different numbers", repr(free)

@@ -107,7 +107,7 @@ def phase_nonreciprocity_locus(
     omega: ArrayLike | None = None,
     resonance: int | None = None,
     point: int | None = None,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     max_points: int = 200,
     throw: bool = True,
 ) -> PhaseNonreciprocityLocus:
@@ -117,7 +117,7 @@ def phase_nonreciprocity_locus(
 
     **Arguments:**
 
-    - `pair`, `amplitude`, `harmonics`: as for `equal_norm_points`.
+    - `pair`, `amplitude`, `num_harmonics`: as for `equal_norm_points`.
     - `along`: the number that changes: "mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling", "cubic", "damping"
       or "amplitude". `bounds`: (lowest, highest) value of it, around the pair's own.
     - Where to begin, one of three: `omega`, [], at the point of equal norms next to a frequency; `resonance`, 0 or 1:
@@ -141,7 +141,7 @@ def phase_nonreciprocity_locus(
 
     Source: paper 2, Figure 2.
     """
-    driven = checked(pair, amplitude, harmonics)
+    driven = checked(pair, amplitude, num_harmonics)
     require(along in LEAVES, "along", f"be one of {', '.join(map(repr, LEAVES))}", repr(along))
     which = jnp.asarray(LEAVES.index(along))
     low, high = (as_real(bound, "bounds") for bound in bounds)
@@ -184,7 +184,7 @@ def beginning(
     require(point is None or (isinstance(point, int) and point >= 0), "point", "be an index from 0 on", repr(point))
     guess = None if omega is None else as_frequency(omega, "omega")
     driven = lax.stop_gradient(driven)
-    points = equal_norm_points(driven.pair, amplitude=driven.amplitude, omega=_reach(driven), throw=False)
+    points = equal_norm_points(driven.pair, amplitude=driven.amplitude, band=_reach(driven), throw=False)
     return _chosen(driven, points, guess, resonance, point)
 
 

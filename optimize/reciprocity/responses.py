@@ -25,18 +25,18 @@ class BothWays(NamedTuple):
     backward: OrbitBranch
 
 
-def both_ways(restored: Restoration, omega: tuple[float, float] | None = None, *, max_points: int = 400) -> BothWays:
+def both_ways(restored: Restoration, band: tuple[float, float] | None = None, *, max_points: int = 400) -> BothWays:
     """The restored pair's responses to the force at which it was restored, forward and backward.
 
-    **Arguments:** `omega`: (lowest, highest) frequency, by default from half of the lower natural frequency to a third
+    **Arguments:** `band`: (lowest, highest) frequency, by default from half of the lower natural frequency to a third
     above the higher one; `max_points`: room for points of each.
     """
     model, amplitude = restored.model, restored.response.drive.amplitude
-    if omega is None:
+    if band is None:
         natural = np.asarray(duffing.linear_frequencies(model))
-        omega = float(natural[0] / 2), float(4 * max(natural[1], restored.omega) / 3)
+        band = float(natural[0] / 2), float(4 * max(natural[1], restored.omega) / 3)
     sweeps = (
-        duffing.frequency_response(model, amplitude=amplitude, omega=omega, port=port, max_points=max_points).trim()
+        duffing.frequency_response(model, amplitude=amplitude, band=band, port=port, max_points=max_points).trim()
         for port in (0, 1)
     )
     return BothWays(*sweeps)

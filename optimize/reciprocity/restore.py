@@ -111,7 +111,7 @@ class Restoration(AbstractAnswer):
     def report(self) -> str:
         """The restored point in a few lines of text."""
         rows = {
-            self.free: f"{float(self.value):.9g} (one harmonic: {float(self.guess.value):.9g})",
+            self.free: f"{float(self.value):.9g} (one harmonic: {float(self.guess.ratio):.9g})",
             "omega": f"{float(self.omega):.9g} (one harmonic: {float(self.guess.omega):.9g})",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "N_F − N_B": f"{float(self.norm_difference):.7g} of {float(self.norm[0]):.7g}",
@@ -128,7 +128,7 @@ def restore_reciprocity(
     free: str,
     resonance: int,
     at: str = "peak",
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     solver: str | optax.GradientTransformation = "newton",
     max_steps: int = 64,
 ) -> Restoration:
@@ -147,7 +147,7 @@ def restore_reciprocity(
     - `at`: "peak" (default), which always means something and never slides to an anti-resonance, where R is small
       because nothing moves; "equal_norm", the paper's, which is singular for some pairs and then says so; or "bend",
       where the curve N_F = N_B turns back in p: the end of what `reciprocity_level` at "equal_norm" can reach.
-    - `harmonics`: the highest harmonic of orbits; default the pair's.
+    - `num_harmonics`: the highest harmonic of orbits; default the pair's.
     - `solver`: "newton", or for "peak" any optax optimiser (`optax.lbfgs()`), which `optimize.minimise` drives.
     - `max_steps`: of the solver. Good values: 64 for Newton, which takes 3 to 8; some hundred for `optax.adam(1e-3)`.
 
@@ -170,12 +170,13 @@ def restore_reciprocity(
     require(known, "solver", 'be "newton" or an optax optimiser', repr(solver))
     require(not optax_solver or at == "peak", "solver", 'be "newton" where at is not "peak"', "an optax optimiser")
     require(isinstance(max_steps, int) and max_steps >= 1, "max_steps", "be an integer of at least 1", repr(max_steps))
-    pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
+    pair = pair if num_harmonics is None else with_harmonics(pair, num_harmonics)  # pyright: ignore[reportAssignmentType]
     require_double("pair", pair.mass)
     amplitude = as_real(amplitude, "amplitude")
     if is_concrete(amplitude):
         require(np.all(np.asarray(amplitude) != 0), "amplitude", "differ from 0", amplitude)
-    guess = one_harmonic_restoration(pair, amplitude=amplitude, free=free, resonance=resonance)
+    known = is_concrete(pair, amplitude)
+    guess = one_harmonic_restoration(pair, amplitude=amplitude, free=free, resonance=resonance, throw=known)
     if not isinstance(solver, str):
         return _by_optax(pair, amplitude, free, guess, solver, max_steps)
     return restore_from(pair, amplitude, jnp.asarray(RATIOS.index(free)), guess, at, max_steps)

@@ -93,13 +93,13 @@ def reciprocity_locus(
     resonance: int,
     at: str = "peak",
     points: int = 43,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
 ) -> ReciprocityLocus:
     """The restored ratio as a function of another one: `restore_reciprocity` at many values of it, in one call.
 
     **Arguments:**
 
-    - `pair`, `amplitude`, `free`, `resonance`, `at`, `harmonics`: as for `restore_reciprocity`.
+    - `pair`, `amplitude`, `free`, `resonance`, `at`, `num_harmonics`: as for `restore_reciprocity`.
     - `along`: the ratio that breaks the symmetry: "mass_ratio", "stiffness_ratio" or "cubic_ratio", not `free`.
     - `bounds`: (lowest, highest) value of it; `points`: how many values, equally spaced, the bounds among them.
 
@@ -117,7 +117,7 @@ def reciprocity_locus(
     low, high = _checked(pair, amplitude, along, bounds, free, resonance)
     require(at in AT, "at", f"be one of {', '.join(map(repr, AT))}", repr(at))
     require(isinstance(points, int) and points >= 2, "points", "be an integer of at least 2", repr(points))
-    pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
+    pair = pair if num_harmonics is None else with_harmonics(pair, num_harmonics)  # pyright: ignore[reportAssignmentType]
     require_double("pair", pair.mass)
     amplitude = as_real(amplitude, "amplitude")
 
@@ -133,7 +133,7 @@ def _guesses(
 ) -> OneHarmonicRestoration:
     def guess(ratio: Array) -> OneHarmonicRestoration:
         there = replace(pair, {along: ratio})
-        return one_harmonic_restoration(there, amplitude=amplitude, free=free, resonance=resonance)
+        return one_harmonic_restoration(there, amplitude=amplitude, free=free, resonance=resonance, throw=False)
 
     return jax.vmap(guess)(ratios)
 
@@ -169,7 +169,7 @@ def reciprocity_level(
     resonance: int,
     at: str = "peak",
     side: str | None = None,
-    harmonics: int | None = None,
+    num_harmonics: int | None = None,
     max_points: int = 200,
     throw: bool = True,
 ) -> ReciprocityLocus:
@@ -211,7 +211,7 @@ def reciprocity_level(
     level = as_real(level, "level")
     require_finite("level", level)
     require(not is_concrete(level) or bool(np.asarray(level) > 0), "level", "be positive", level)
-    pair = pair if harmonics is None else with_harmonics(pair, harmonics)  # pyright: ignore[reportAssignmentType]
+    pair = pair if num_harmonics is None else with_harmonics(pair, num_harmonics)  # pyright: ignore[reportAssignmentType]
     start = restore_reciprocity(replace(pair, {along: low}), amplitude=amplitude, free=free, resonance=resonance)
     forward, backward = (pair.basis.coefficients(start.response.b[:, port]).ravel() for port in (0, 1))
     v = jnp.concatenate([forward, start.omega[None], backward, start.value[None]])

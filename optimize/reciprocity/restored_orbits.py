@@ -234,7 +234,7 @@ def _forward_peak(x: Unknowns, model: DuffingPair, problem: Problem) -> Array:
 
 def begin(pair: DuffingPair, amplitude: Array, which: Array, guess: OneHarmonicRestoration) -> tuple[Array, Problem]:
     """Where searches start: v with both orbits at the one-harmonic point (NaN if there are none), and the problem."""
-    model = with_ratio(pair, which, guess.value)
+    model = with_ratio(pair, which, guess.ratio)
     phasors = jnp.zeros((2, len(model.harmonics)), guess.phasors.dtype)
     phasors = phasors.at[:, model.basis.orders.index(1)].set(guess.phasors)
     forces = jnp.stack([forcing(model, port, amplitude) for port in (0, 1)])
@@ -242,7 +242,7 @@ def begin(pair: DuffingPair, amplitude: Array, which: Array, guess: OneHarmonicR
     # Both in one batch: what is compiled once takes half of the time.
     solve = lambda y, force: newton(residual, y, (model, guess.omega, force)).value  # noqa: E731
     forward, backward = jax.vmap(solve)(starts, forces)
-    v = jnp.concatenate([forward, guess.omega[None], backward, guess.value[None]])
+    v = jnp.concatenate([forward, guess.omega[None], backward, guess.ratio[None]])
     v = lax.stop_gradient(v)
     return v, with_tangents(v, Problem(pair, amplitude, which, jnp.zeros((2, forward.size + 1))))
 

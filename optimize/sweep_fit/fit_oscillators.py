@@ -12,9 +12,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from diffnr.checks import require
-from diffnr.duffing.oscillators import require_double, require_harmonics
+from diffnr.checks import as_count, require
+from diffnr.duffing.oscillators import require_double
 from diffnr.frequency_sweep import FrequencySweep
+from diffnr.results import RESULTS, raise_failures
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.result import ResidualVerdict
 from optimize.sweep_fit.oscillators import Nearest, SweptOscillators, folds, nearest
@@ -30,10 +31,11 @@ def fit_oscillators(
     sweeps: FrequencySweep | Sequence[FrequencySweep],
     *,
     order: int = 3,
-    harmonics: int = 3,
+    num_harmonics: int = 3,
     starts: int | None = None,
     key: PRNGKeyArray | None = None,
     max_steps: int = 64,
+    throw: bool = False,
 ) -> OscillatorFit:
     """Fit a chain of nonlinear oscillators to sweeps that follow different branches and jump where these end:
 
@@ -48,15 +50,17 @@ def fit_oscillators(
 
     - `sweeps`: one or more `Sweep`s of the same oscillators; those up and down, at several levels.
     - `order`: the highest power of the restoring forces: 3 (default), 5 or 7, odd ones alone.
-    - `harmonics`: the highest harmonic of orbits (default 3, good to a part in 1e4 of usual amplitudes).
+    - `num_harmonics`: the highest harmonic of orbits (default 3, good to a part in 1e4 of usual amplitudes).
     - `starts`: of the search, the best of 128 times as many (default 16 for one oscillator, 64 for more); `key`: its
       PRNG key.
     - `max_steps`: of each of the fits that follow.
+    - `throw`: raise where the last fit did not converge; by default the best that was found is returned, and its
+      `result` and `report()` say so.
 
     **Returns:** an `OscillatorFit`: parameters in the units of the data with standard errors, the model, jumps.
 
     **Raises:** `ValueError` for sweeps of different oscillators, too few points, an order that is not 3, 5 or 7,
-    float32; `RuntimeError` if no start leads anywhere.
+    float32; `RuntimeError` if no start leads anywhere, or if `throw` and the fit does not converge.
 
     Validity: near a jump a real system leaves its branch early, by noise; the fold may lie a step beyond. Where the
     residual is not noise, neighbouring points count as the fewer independent ones they are, beside the jumps and in the
@@ -66,14 +70,14 @@ def fit_oscillators(
     the largest amplitude then leaves the linear frequency known to 4 parts in 1e5, damping and cubic to 4 and 2 in 1e3.
     """
     sweeps = (sweeps,) if isinstance(sweeps, FrequencySweep) else tuple(sweeps)
-    _check(sweeps, order, harmonics)
+    _check(sweeps, order, num_harmonics)
     table = SweepTable.of(sweeps)
     u, parametrisation = search(table, order, starts, key)
     known = sweeps[0].sigma is not None
     lengths = [s.omega.size for s in sweeps]
 
     def look(u: np.ndarray) -> _Look:
-        return jax.tree_util.tree_map(np.asarray, _look(jnp.asarray(u), parametrisation, table, harmonics))
+        return jax.tree_util.tree_map(np.asarray, _look(jnp.asarray(u), parametrisation, table, num_harmonics))
 
     points = _Weights(1.0, np.zeros(table.before.size))
     end = descend(lambda u: points.apply(look(u[0]), table), u[None], max_steps)
@@ -83,7 +87,8 @@ def fit_oscillators(
         weights = _Weights(_misfit(seen, lengths, known).spread, seen.fold_found.astype(float))
         end = descend(lambda u, w=weights: w.apply(look(u[0]), table), end.u, max_steps)
         steps += end.steps
-    return _result(sweeps, table, parametrisation, end._replace(steps=steps), look(end.u[0]), harmonics)
+    found = _result(sweeps, table, parametrisation, end._replace(steps=steps), look(end.u[0]), num_harmonics)
+    return raise_failures(found, found.result) if throw else found
 
 
 def _result(
@@ -92,7 +97,7 @@ def _result(
     parametrisation: Parametrisation,
     end: Descent,
     seen: _Look,
-    harmonics: int,
+    num_harmonics: int,
 ) -> OscillatorFit:
     """The fit in the units of the data."""
     u = jnp.asarray(end.u[0])
@@ -115,14 +120,14 @@ def _result(
         oscillators=oscillators,
         stderr=unflatten(jnp.asarray(errors[:q])),
         covariance=covariance[:q, :q],
-        model=oscillators.chain(harmonics),
+        model=oscillators.chain(num_harmonics),
         jumps=jumps,
         residual=np.asarray(seen.difference[:, 1:] * table.sigma * table.unit),
         verdict=misfit.verdict,
         sweeps=sweeps,
         table=table,
         nearest=seen.at,
-        converged=bool(end.converged[0]),
+        result=RESULTS.where(bool(end.converged[0]), RESULTS.successful, RESULTS.max_steps_reached),
         steps=end.steps,
     )
 
@@ -189,11 +194,11 @@ class _Look(NamedTuple):
 
 
 @eqx.filter_jit
-def _look(u: Array, parametrisation: Parametrisation, table: SweepTable, harmonics: int) -> _Look:
+def _look(u: Array, parametrisation: Parametrisation, table: SweepTable, num_harmonics: int) -> _Look:
     def parts(u: Array) -> tuple[tuple[Array, Array], tuple[Array, Nearest]]:
         oscillators = parametrisation.build(u)
-        at = nearest(oscillators, table, harmonics)
-        fold, found = folds(oscillators, table, at, harmonics)
+        at = nearest(oscillators, table, num_harmonics)
+        fold, found = folds(oscillators, table, at, num_harmonics)
         return (at.difference, fold), (found, at)
 
     (difference, fold), push, (found, at) = jax.linearize(parts, u, has_aux=True)
@@ -217,14 +222,14 @@ class _Weights(NamedTuple):
         return np.concatenate(r)[None], np.concatenate(by)[None]
 
 
-def _check(sweeps: tuple[FrequencySweep, ...], order: int, harmonics: int) -> None:
+def _check(sweeps: tuple[FrequencySweep, ...], order: int, num_harmonics: int) -> None:
     require(len(sweeps) > 0, "sweeps", "hold at least one sweep", sweeps)
     numbers = sorted({s.num_oscillators for s in sweeps})
     require(len(numbers) == 1, "sweeps", "be of the same oscillators", f"of {numbers} of them")
     given = {s.sigma is not None for s in sweeps}
     require(len(given) == 1, "sweeps", "all have a sigma, or none", "mixed")
     require(order in (3, 5, 7), "order", "be 3, 5 or 7", order)
-    require_harmonics(harmonics)
+    as_count(num_harmonics, "num_harmonics")
     points, n = sum(s.omega.size for s in sweeps), numbers[0]
     parameters = n * (3 + order // 2) + 2 * (n - 1)
     require(points * n > parameters, "sweeps", f"have more numbers than {parameters} parameters", f"{points * n}")

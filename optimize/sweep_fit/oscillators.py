@@ -75,7 +75,7 @@ class SweptOscillators(eqx.Module):
         """The amplitude read per displacement in the unit of oscillator 0."""
         return jnp.concatenate([jnp.ones_like(self.frequency[:1]), self.scale])
 
-    def chain(self, harmonics: int) -> OscillatorChain:
+    def chain(self, num_harmonics: int) -> OscillatorChain:
         """The oscillators as a model, displacements all in the unit of oscillator 0's amplitude."""
         rows = [self.frequency**2]
         for order, gamma in enumerate(self.stiffening, start=1):
@@ -83,7 +83,7 @@ class SweptOscillators(eqx.Module):
         ones = jnp.ones_like(self.frequency)
         springs = PolynomialForce(self.coupling[None])
         return OscillatorChain(
-            ones, 2 * self.damping, PolynomialForce(jnp.stack(rows)), springs, num_harmonics=harmonics, odd=True
+            ones, 2 * self.damping, PolynomialForce(jnp.stack(rows)), springs, num_harmonics=num_harmonics, odd=True
         )
 
     def drive(self, level: Float[Array, " oscillator"], model: OscillatorChain) -> Float[Array, " m"]:
@@ -126,7 +126,7 @@ class Nearest(eqx.Module):
     found: Bool[Array, " d"]
 
 
-def nearest(oscillators: SweptOscillators, table: SweepTable, harmonics: int) -> Nearest:
+def nearest(oscillators: SweptOscillators, table: SweepTable, num_harmonics: int) -> Nearest:
     """Project every measured point on the model's branch, along the normal there:
 
         min over the branch of (ω − ω_d)²/σ_ω² + Σ_j (A_j − a_dj)²/σ_j²,      A_j the amplitude of the fundamental
@@ -135,7 +135,7 @@ def nearest(oscillators: SweptOscillators, table: SweepTable, harmonics: int) ->
     the sheet: the projection begins at its amplitudes, with the phases of `linear_response`. The derivative is the
     implicit one along a fixed normal, with which that of the squared distance is exact.
     """
-    model = oscillators.chain(harmonics)
+    model = oscillators.chain(num_harmonics)
     first = oscillators.linear_response(table)
     phasors = table.amplitude * first / jnp.sqrt(jnp.abs(first) ** 2 + 1e-12) / oscillators.scales
     basis = model.basis
@@ -164,7 +164,7 @@ def nearest(oscillators: SweptOscillators, table: SweepTable, harmonics: int) ->
 
 
 def folds(
-    oscillators: SweptOscillators, table: SweepTable, at: Nearest, harmonics: int
+    oscillators: SweptOscillators, table: SweepTable, at: Nearest, num_harmonics: int
 ) -> tuple[Float[Array, " jump"], Bool[Array, " jump"]]:
     """The frequencies of the folds at which the sweeps jump, and which there are; with exact derivatives.
 
@@ -173,7 +173,7 @@ def folds(
     """
     if table.before.size == 0:
         return table.middle, jnp.zeros(0, bool)
-    model = oscillators.chain(harmonics)
+    model = oscillators.chain(num_harmonics)
     span = jnp.ptp(table.omega)
 
     def fold(index: Array, middle: Array) -> tuple[Array, Array]:
@@ -203,11 +203,11 @@ def branch(
     start: tuple[Float[Array, " m"], Float[Array, ""]],
     bounds: Float[Array, " two"],
     sign: Float[Array, ""],
-    harmonics: int,
+    num_harmonics: int,
 ) -> tuple[Float[Array, " point"], Float[Array, "point oscillator"], Bool[Array, " point"]]:
     """The branch through an orbit (y, ω), towards higher (`sign` 1) or lower (−1) frequency first, within bounds:
     its ω, the amplitudes of the fundamentals, and whether it is stable. NaN beyond its end."""
-    model = oscillators.chain(harmonics)
+    model = oscillators.chain(num_harmonics)
     args = model, oscillators.drive(level, model), sign
     within = jnp.sort(sign * bounds)
     scale = jnp.full((), 0.5), bounds[1] - bounds[0]
@@ -216,17 +216,17 @@ def branch(
         _onwards, start[0], sign * start[1], (within[0], within[1]), args, scale=scale, longest=0.05, max_points=1000
     )
     omega = sign * walk.parameter
-    return omega, _amplitude(walk.y, oscillators.scales), stable(oscillators, walk.y, omega, harmonics)
+    return omega, _amplitude(walk.y, oscillators.scales), stable(oscillators, walk.y, omega, num_harmonics)
 
 
 @eqx.filter_jit
 def stable(
-    oscillators: SweptOscillators, y: Float[Array, "d m"], omega: Float[Array, " d"], harmonics: int
+    oscillators: SweptOscillators, y: Float[Array, "d m"], omega: Float[Array, " d"], num_harmonics: int
 ) -> Bool[Array, " d"]:
     """Whether all Floquet multipliers of orbits lie inside of the unit circle; False where an orbit is NaN."""
     valid = jnp.isfinite(omega)
     y, omega = jnp.where(valid[:, None], y, 0.0), jnp.where(valid, omega, 1.0)
-    return orbits(oscillators.chain(harmonics), y, omega, valid).stable
+    return orbits(oscillators.chain(num_harmonics), y, omega, valid).stable
 
 
 def _onwards(y: Array, along: Array, args: Any) -> Any:

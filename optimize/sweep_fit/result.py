@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from diffnr.duffing import OscillatorChain
 from diffnr.frequency_sweep import FrequencySweep
+from diffnr.results import AbstractAnswer
 from optimize.mode_fit.result import ResidualVerdict
 from optimize.sweep_fit.figure import draw
 from optimize.sweep_fit.oscillators import Nearest, SweptOscillators, branch, stable
@@ -38,7 +39,7 @@ class Jumps(eqx.Module):
         return np.where(np.isnan(self.fitted), np.nan, outside / (high - low))
 
 
-class OscillatorFit(eqx.Module):
+class OscillatorFit(AbstractAnswer):
     """A chain of nonlinear oscillators fitted to sweeps, returned by `fit_oscillators`.
 
     **Fields:**
@@ -50,7 +51,7 @@ class OscillatorFit(eqx.Module):
     - `jumps`: measured and fitted. `residual` [point, oscillator]: amplitude of the nearest point of the branch less
       the measured one, sweep after sweep.
     - `verdict`, a `ResidualVerdict`; `sweeps`, `table`, `nearest`: the data, and their points on the branches in the
-      solver's units; `converged`; `steps`.
+      solver's units; `result`, of `RESULTS`; `steps`.
     """
 
     oscillators: SweptOscillators
@@ -63,7 +64,7 @@ class OscillatorFit(eqx.Module):
     sweeps: tuple[FrequencySweep, ...]
     table: SweepTable
     nearest: Nearest
-    converged: bool
+    result: Any
     steps: int
 
     @property
@@ -93,7 +94,7 @@ class OscillatorFit(eqx.Module):
     def branches(self) -> list[tuple[int, Array, Array, Array]]:
         """The model's branches over the measured frequencies, one for each drive: (index of the first of its sweeps, ω
         [point] in rad/s, amplitudes [point, oscillator], stable [point])."""
-        table, harmonics = self.table, self.model.num_harmonics
+        table, num_harmonics = self.table, self.model.num_harmonics
         start = np.cumsum([0, *(s.omega.size for s in self.sweeps)])
         drives: dict[Any, list[int]] = {}
         for i, sweep in enumerate(self.sweeps):
@@ -108,7 +109,7 @@ class OscillatorFit(eqx.Module):
             for end, sign in zip(ends, (1.0, -1.0), strict=True):
                 orbit = jnp.asarray(self.nearest.y[end]), jnp.asarray(self.nearest.omega[end])
                 w, amplitude, steady = branch(
-                    self._scaled, jnp.asarray(table.level[end]), orbit, bounds, jnp.asarray(sign), harmonics
+                    self._scaled, jnp.asarray(table.level[end]), orbit, bounds, jnp.asarray(sign), num_harmonics
                 )
                 count = int(jnp.sum(jnp.isfinite(w)))
                 found.append((group[0], table.rate * w[:count], table.unit * amplitude[:count], steady[:count]))

@@ -4,7 +4,7 @@ import diffnr as nr
 from diffnr import tcmt
 from tests.fuzz.generator import Entry
 
-PAIR = tcmt.two_resonators(
+PAIR = tcmt.TwoResonators(
     omega=(0.0, 0.0),
     gamma=(3.04, 3.04),
     gamma_0=(0.5, 0.5),

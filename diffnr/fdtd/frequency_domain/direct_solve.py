@@ -80,7 +80,7 @@ def flat(edges: Edges) -> Array:
 
 def split(vector: Array, update: Update) -> Edges:
     """Both components of a vector."""
-    nx, ny = update.carriers.shape
+    nx, ny = update.shape
     return vector[: nx * (ny + 1)].reshape(nx, ny + 1), vector[nx * (ny + 1) :].reshape(nx + 1, ny)
 
 
@@ -108,7 +108,7 @@ class Pattern(NamedTuple):
 
 def pattern_of(update: Update) -> Pattern:
     """Of an update's grid, made once for all of its shape."""
-    return _pattern(*update.carriers.shape, update.phase is not None)
+    return _pattern(*update.shape, update.bloch_factor is not None)
 
 
 @functools.lru_cache(maxsize=16)

@@ -18,7 +18,7 @@ from diffnr.fdtd.time_domain.layers import Layer
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 
 
-def turn_of(update: Update, omega: Array) -> Complex[Array, ""]:
+def step_factor(update: Update, omega: Array) -> Complex[Array, ""]:
     """z = e^{iωΔt}."""
     return jnp.exp(1j * omega * update.step)
 
@@ -29,11 +29,11 @@ def harmonic_step(update: Update, ex: Array, ey: Array, z: Array, hz: Array | No
     `hz`: what sources add to Hz in this step.
     """
     rest = jnp.zeros((), ex.dtype)
-    still = update.still()
+    still = update.zero_fields()
     hz_still, jx, jy = rest + still.hz, rest + still.jx, rest + still.jy
     none = Fields(ex, ey, hz_still, jx, jy, _spread(still.walls, rest), _spread(still.memory, rest))
     pushed = update.magnetic(none)
-    c, s = update.turn
+    c, s = update.rotation
     one, other = ((pushed.jx + sign * pushed.jy) / (1 - (c + sign * s) / z) for sign in (1j, -1j))
     walls = memory = None
     if pushed.walls is not None:
@@ -45,7 +45,7 @@ def harmonic_step(update: Update, ex: Array, ey: Array, z: Array, hz: Array | No
         )
         pushed = update.magnetic(none._replace(memory=tuple((m / z, e) for m, e in memory)))
     push = pushed.hz if hz is None else pushed.hz + hz
-    h = push / (1 - (1.0 if update.fade is None else update.fade.hz) / z)
+    h = push / (1 - (1.0 if update.absorption is None else update.absorption.hz) / z)
     fields = Fields(ex, ey, h, (one + other) / 2, (one - other) / 2j, walls, memory)
     if memory is not None:
         pushed = update.electric(fields)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Complex, Float
 from scipy.linalg import eig
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from diffnr.checks import Numbers, as_inexact, is_concrete, require, require_finite
+from diffnr.checks import Count, Numbers, as_count, as_flag, require
 from diffnr.fdtd.frequency_domain.direct_solve import (
     Edges,
     Inverse,
@@ -25,12 +25,12 @@ from diffnr.fdtd.frequency_domain.direct_solve import (
     pattern_of,
     split,
 )
-from diffnr.fdtd.frequency_domain.frequency import phasors
-from diffnr.fdtd.frequency_domain.harmonic_step import turn_of
+from diffnr.fdtd.frequency_domain.frequency import as_one_frequency, phasors
+from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
 from diffnr.fdtd.frequency_domain.smooth_currents import ROUGH, SmoothCurrents, curls, roughness
 from diffnr.fdtd.lines import AbstractLines
-from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, energy
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update, energy
+from diffnr.results import RESULTS, raise_failures
 from diffnr.root import frozen
 
 BASIS = 40  # vectors of Arnoldi's method
@@ -50,7 +50,7 @@ class Resonances(AbstractLines):
       step adds to E, b of `solve`, excites E = x (yᵀb)/(ω − ω_n). Without derivatives. On edges that move it is the
       turned bias's E times the edges' areas over `update.ex`, `update.ey` (areas times ε, and loss in sponges).
     - `valid` [mode]: whether the iteration has arrived, at a mode of its own that the cells resolve (where carriers
-      are, by six cells a wavelength).
+      are, by six cells a wavelength). `result`: success if one of them has.
     """
 
     omega: Float[Array, " mode"]
@@ -58,10 +58,15 @@ class Resonances(AbstractLines):
     fields: Fields
     left: Edges
     valid: Bool[Array, " mode"]
+    result: Any
 
 
-def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1, *, max_steps: int = 20) -> Resonances:
+def resonances(
+    update: Any, omega: Numbers, num_modes: Count = 1, *, max_steps: Count = 20, throw: Any = True
+) -> Resonances:
     """The resonances nearest to a frequency.
+
+        modes = fdtd.resonances(fdtd.Update.of(scene), 2 * np.pi * 1.1e12, num_modes=2)
 
         M(e^{iωΔt}) x = 0,    yᵀ M = 0,    ω ← ω − yᵀMx/(yᵀ M′ x),   x ← M⁻¹M′x,   y ← M⁻ᵀM′ᵀy
 
@@ -72,10 +77,11 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
 
     **Arguments:**
 
-    - `scene`, `update`: `Update.of(scene)`, in float64.
+    - `update`: `Update.of(scene)`, in float64.
     - `omega`: [], the guess in rad/s, real or complex (Im ω = γ). It carries no derivative.
     - `num_modes`: how many, static: those nearest to the guess by the linear problem. Open ends have modes of their
       own, of low Q: look at `q`. `max_steps`: of each mode's iteration.
+    - `throw`: raise where not one is found; otherwise `result` says it.
 
     **Good values:** a guess within some percent. In a scene with carriers modes farther away may be missed, for one of
     the lattice's own to which the iteration goes instead, and which is left out (`count` tells): guess anew there.
@@ -85,37 +91,31 @@ def resonances(scene: Scene, update: Update, omega: Numbers, num_modes: int = 1,
     ω: the vectors are held.) The left vector is the right one of the turned bias, and M(−B) = Mᵀ up to weights: a scene
     has the same ω and γ at B and −B.
 
-    **Raises:** `ValueError` for float32, a guess that is not one number with a positive real part, `num_modes` below 1;
-    `RuntimeError` where not one is found (under a transformation they are NaN).
+    **Raises:** `ValueError` for float32, a guess that is not one number with a positive real part or beyond what the
+    step and the cells carry, `num_modes` below 1; `RuntimeError` if `throw` and not one is found.
 
     Source: two-sided Rayleigh quotient iteration (Ostrowski; Schreiber for nonlinear problems).
     """
-    guess = as_inexact(omega)
-    require(guess.ndim == 0, "omega", "be one number (use vmap for many)", f"of shape {guess.shape}")
-    require_finite("omega", guess)
-    require(not is_concrete(guess) or complex(guess).real > 0, "omega", "have a positive real part", guess)
-    whole = isinstance(num_modes, int) and num_modes >= 1
-    require(whole, "num_modes", "be an integer of at least 1", repr(num_modes))
+    update, throw = as_update(update), as_flag(throw, "throw")
+    guess = as_one_frequency(update, omega)
+    nx, ny = update.shape
+    num_modes = as_count(num_modes, "num_modes", most=max(1, nx * ny - 2 - MORE))
+    max_steps = as_count(max_steps, "max_steps")
     must = "be in float64 (jax.config.update('jax_enable_x64', True), and build the scene anew)"
     require(update.ex.dtype == jnp.float64, "update", must, update.ex.dtype)
-    found = _resonances(scene, update, guess, num_modes, max_steps)
-    if is_concrete(found) and not bool(jnp.any(found.valid)):
-        raise RuntimeError(
-            f"No resonance was found from omega = {complex(guess):.10g} rad/s: the iteration did not arrive in "
-            f"{max_steps} steps at a field that the cells resolve. Start from a closer guess, or take smaller cells."
-        )
-    return found
+    found = _resonances(update, guess, num_modes, max_steps)
+    return raise_failures(found, found.result) if throw else found
 
 
 @eqx.filter_jit
-def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_steps: int) -> Resonances:
-    still, guess = frozen(update), lax.stop_gradient(guess).astype(jnp.complex128)
+def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) -> Resonances:
+    fixed, guess = frozen(update), lax.stop_gradient(guess).astype(jnp.complex128)
     pattern = pattern_of(update)
     size = pattern.order.size
 
     def pair(omega: Array) -> tuple[Array, Array]:
         """The entries of M and of dM/dω."""
-        entries = lambda omega: entries_of(lambda e: operator(still, turn_of(still, omega), e), still)  # noqa: E731
+        entries = lambda omega: entries_of(lambda e: operator(fixed, step_factor(fixed, omega), e), fixed)  # noqa: E731
         return jax.jvp(entries, (omega,), (jnp.ones_like(omega),))
 
     def called(function: Any, shapes: Any, *arguments: Any) -> Any:
@@ -142,9 +142,9 @@ def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_
     nearest = functools.partial(_nearest, num_modes)
     aside = guess - 1j * ASIDE * guess.real if update.has_carriers else guess
     shape = (num_modes,), (num_modes, size)
-    away, vectors = called(nearest, shape, *pair(aside), guess - aside, still.carriers, *curls(still))
+    away, vectors = called(nearest, shape, *pair(aside), guess - aside, fixed.drude_gain, *curls(fixed))
     omegas, x, y, change = lax.map(refine, (aside + away, vectors))
-    resolved = jax.vmap(lambda x: roughness(*split(x, update), still.carriers) <= ROUGH)(x)
+    resolved = jax.vmap(lambda x: roughness(*split(x, update), fixed.drude_gain) <= ROUGH)(x)
     arrived = jnp.isfinite(omegas) & (change < 1e-9 * jnp.abs(omegas)) & _are_new(x) & resolved
     distance = jnp.where(arrived, jnp.abs(omegas - guess), jnp.inf)
     omegas, x, y, arrived = (part[jnp.argsort(distance)] for part in (omegas, x, y, arrived))
@@ -154,18 +154,20 @@ def _resonances(scene: Scene, update: Update, guess: Array, num_modes: int, max_
     omegas, x, y = jnp.where(arrived, omegas, guess), jnp.where(ones, x, 1.0), jnp.where(ones, y, 0.0)
 
     def finish(omega: Array, x: Array, y: Array) -> tuple[Array, Fields, Edges]:
-        fields, scale = _of_unit_energy(scene, still, omega, split(x, update))
-        rest = operator(update, turn_of(update, omega), split(x * scale, update))
+        fields, scale = _of_unit_energy(fixed, omega, split(x, update))
+        rest = operator(update, step_factor(update, omega), split(x * scale, update))
         return omega - jnp.sum(y / scale * flat(rest)), fields, split(y / scale, update)
 
     # One after another: vmap would make XLA keep all of them at once.
     values, fields, left = lax.map(lambda parts: finish(*parts), (omegas, x, y))
     none = lambda part: jnp.where(arrived.reshape(-1, *[1] * (part.ndim - 1)), part, jnp.nan)  # noqa: E731
     fields, left = jax.tree_util.tree_map(none, (fields, left))
-    return Resonances(none(values.real), none(values.imag), lax.stop_gradient(fields), lax.stop_gradient(left), arrived)
+    fields, left = lax.stop_gradient((fields, left))
+    result = RESULTS.where(jnp.any(arrived), RESULTS.successful, RESULTS.no_resonance)
+    return Resonances(none(values.real), none(values.imag), fields, left, arrived, result)
 
 
-def _of_unit_energy(scene: Scene, update: Update, omega: Array, edges: Edges) -> tuple[Fields, Array]:
+def _of_unit_energy(update: Update, omega: Array, edges: Edges) -> tuple[Fields, Array]:
     """The fields with a mean energy of 1 J/m, and by what they were multiplied."""
     fields = phasors(update, omega, edges)
     back = jnp.exp(-0.5j * omega * update.step)
@@ -173,7 +175,7 @@ def _of_unit_energy(scene: Scene, update: Update, omega: Array, edges: Edges) ->
     if fields.memory is not None:
         state = state._replace(memory=tuple((m * back, e) for m, e in fields.memory))
     # Of complex fields `energy` is that of their real and imaginary parts together, twice the mean.
-    stored = energy(frozen(scene), update, state) / 2
+    stored = energy(update, state) / 2
     largest = fields.hz.ravel()[jnp.argmax(jnp.abs(fields.hz))]
     scale = jnp.abs(largest) / largest / jnp.sqrt(stored)
     return jax.tree_util.tree_map(lambda field: field * scale, fields), scale
@@ -196,7 +198,7 @@ def _nearest(
     """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more."""
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
     currents = SmoothCurrents(pattern, *weights)
-    cells, size = currents.carriers.size, pattern.order.size
+    cells, size = currents.drude_gain.size, pattern.order.size
     away, vectors = np.full(num_modes, np.nan, complex), np.full((num_modes, size), np.nan, complex)
     start = currents.smooth(np.random.default_rng(0).normal(size=cells) + 0j)
     if not np.all(np.isfinite(inverse(currents.sources @ start))):

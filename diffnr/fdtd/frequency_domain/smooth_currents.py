@@ -22,19 +22,19 @@ ROUGH = 0.25  # of `roughness` is a wave of six cells
 WEIGHTS = np.array([1.0, 8.0, 28.0, 56.0, 70.0, 56.0, 28.0, 8.0, 1.0]) / 256  # leave .67 of a wave of ten cells
 
 
-def roughness(ex: Any, ey: Any, carriers: Any) -> Any:
+def roughness(ex: Any, ey: Any, drude_gain: Any) -> Any:
     """The share of |E|² at the carriers that they do not see, sin²(qΔ/2) of a wave; 0 where there are none."""
     seen = abs(ex[:, 1:] + ex[:, :-1]) ** 2 + abs(ey[1:] + ey[:-1]) ** 2
     there = 2 * (abs(ex[:, 1:]) ** 2 + abs(ex[:, :-1]) ** 2 + abs(ey[1:]) ** 2 + abs(ey[:-1]) ** 2)
-    total = (carriers * there).sum()
-    return (carriers * (there - seen)).sum() / (total + (total == 0))
+    total = (drude_gain * there).sum()
+    return (drude_gain * (there - seen)).sum() / (total + (total == 0))
 
 
 def curls(update: Update) -> tuple[Array, Array]:
     """Of each edge: what it gets of the curl of Hz, and its length."""
-    nx, ny = update.carriers.shape
+    nx, ny = update.shape
     gain = (
-        jnp.pad(update.ex * update.curl[3], ((0, 0), (1, 1) if update.phase is None else (0, 1))),
+        jnp.pad(update.ex * update.curl[3], ((0, 0), (1, 1) if update.bloch_factor is None else (0, 1))),
         jnp.pad(update.ey * update.curl[2][:, None], ((1, 1), (0, 0))),
     )
     length = (1 / update.curl[0])[:, None] * jnp.ones(ny + 1), jnp.ones((nx + 1, 1)) / update.curl[1]
@@ -44,23 +44,23 @@ def curls(update: Update) -> tuple[Array, Array]:
 class SmoothCurrents:
     """Magnetic currents in cells, made smooth; what they drive and read, on the unknowns of a `Pattern` in its order.
 
-    **Arguments:** `carriers` [x, y] of the update; `gain`, `length` as of `curls`.
+    **Arguments:** `drude_gain` [x, y] of the update; `gain`, `length` as of `curls`.
     """
 
-    def __init__(self, pattern: Pattern, carriers: Any, gain: Any, length: Any):
-        self.carriers, self.pattern = np.asarray(carriers), pattern
+    def __init__(self, pattern: Pattern, drude_gain: Any, gain: Any, length: Any):
+        self.drude_gain, self.pattern = np.asarray(drude_gain), pattern
         self.sources = sparse.diags(np.asarray(gain)[pattern.order]) @ pattern.around.T[pattern.order]
         self.readings = (pattern.around @ sparse.diags(np.asarray(length)))[:, pattern.order]
 
     def smooth(self, currents: np.ndarray) -> np.ndarray:
         """Of one current, or of several as columns, what is smooth."""
-        fields = currents.reshape(*self.carriers.shape, -1)
+        fields = currents.reshape(*self.drude_gain.shape, -1)
         for axis in (0, 1):
             fields = convolve1d(fields, WEIGHTS, axis, mode="nearest")
         return fields.reshape(currents.shape)
 
     def resolved(self, x: np.ndarray) -> bool:
         """Whether a field is one that the cells resolve."""
-        (nx, ny), edges = self.carriers.shape, self.pattern.reordered(x)
+        (nx, ny), edges = self.drude_gain.shape, self.pattern.reordered(x)
         ex, ey = edges[: nx * (ny + 1)].reshape(nx, ny + 1), edges[nx * (ny + 1) :].reshape(nx + 1, ny)
-        return bool(roughness(ex, ey, self.carriers) <= ROUGH)
+        return bool(roughness(ex, ey, self.drude_gain) <= ROUGH)

@@ -25,7 +25,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, turn_of
+from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, step_factor
 from diffnr.fdtd.scene.media import VACUUM
 from diffnr.fdtd.time_domain.leapfrog import Update
 
@@ -62,7 +62,7 @@ class Column(eqx.Module):
     @classmethod
     def of(cls, update: Update, dx: Float[Array, ""], dy: Float[Array, " y"], omega: Array) -> Column:
         """Of an update of `COLUMNS` equal columns."""
-        (nx, ny), z = update.carriers.shape, turn_of(update, omega)
+        (nx, ny), z = update.shape, step_factor(update, omega)
 
         def moved(u: Array) -> tuple[Array, Array]:
             ex = jnp.zeros((nx, ny + 1), z.dtype).at[MIDDLE].set(u[: ny + 1])
@@ -144,10 +144,16 @@ def eigenpairs(parts: tuple[Array, Array, Array]) -> tuple[Complex[Array, " m"],
 def _eigenpairs(*parts: Any) -> tuple[np.ndarray, np.ndarray]:
     below, same, above = (np.asarray(part, complex) for part in parts)
     count, dtype = same.shape[0], np.asarray(parts[0]).dtype
+    none = np.full(2 * count, np.nan, dtype), np.full((count, 2 * count), np.nan, dtype)
+    if not all(np.all(np.isfinite(part)) for part in (below, same, above)):
+        return none
     both = np.concatenate([same + SHIFT * above, above], axis=1)
-    first, second = np.split(-np.linalg.solve(below + SHIFT * same + SHIFT**2 * above, both), 2, axis=1)
-    inverse = np.block([[first, second], [np.eye(count) + SHIFT * first, SHIFT * second]])
-    values, vectors = np.linalg.eig(inverse)
+    try:
+        first, second = np.split(-np.linalg.solve(below + SHIFT * same + SHIFT**2 * above, both), 2, axis=1)
+        inverse = np.block([[first, second], [np.eye(count) + SHIFT * first, SHIFT * second]])
+        values, vectors = np.linalg.eig(inverse)
+    except np.linalg.LinAlgError:  # singular, or numbers too large
+        return none
     with np.errstate(divide="ignore", invalid="ignore"):
         turns = np.where(values != 0, SHIFT + 1 / values, np.inf)
     return turns.astype(dtype), vectors[:count].astype(dtype)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import Numbers, as_real, is_concrete, require
-from diffnr.fdtd.scene.boundaries import Ends
+from diffnr.checks import Numbers, as_function, as_real, is_concrete, require, require_instance
+from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid
-from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, Impedance
+from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
 
 SAMPLES = 8  # of a cell and direction, for shapes without a closed form
 
@@ -29,25 +29,27 @@ class AbstractShape(eqx.Module):
 class Rectangle(AbstractShape):
     """A rectangle with sides along the axes.
 
-    **Arguments:** `x`, `y`: [2], (lowest, highest), in metres; infinite ends are allowed. Coverage, and so all that is
+    **Arguments:** `x`, `y`: [2], (lowest, highest), in metres; infinite sides are allowed. Coverage, and so all that is
     computed, is differentiable in them (a kink where a side passes a line).
+
+    **Raises:** `ValueError` for sides that are not two numbers in this order.
     """
 
-    x: Float[Array, " ends"]
-    y: Float[Array, " ends"]
+    x: Float[Array, " sides"]
+    y: Float[Array, " sides"]
 
     def __init__(self, x: Numbers, y: Numbers):
         self.x, self.y = as_real(x, "x"), as_real(y, "y")
 
     def __check_init__(self) -> None:
-        for name, ends in (("x", self.x), ("y", self.y)):
-            require(ends.shape == (2,), name, "be (lowest, highest)", f"of shape {ends.shape}")
-            if is_concrete(ends):
-                require(bool(ends[0] < ends[1]), name, "be (lowest, highest), in this order", ends)
+        for name, sides in (("x", self.x), ("y", self.y)):
+            require(sides.shape == (2,), name, "be (lowest, highest)", f"of shape {sides.shape}")
+            if is_concrete(sides):
+                require(bool(sides[0] < sides[1]), name, "be (lowest, highest), in this order", sides)
 
     def coverage(self, grid: Grid) -> Float[Array, "x y"]:
-        def along(lines: Array, ends: Array) -> Array:
-            return jnp.clip(jnp.diff(jnp.clip(lines, ends[0], ends[1])) / jnp.diff(lines), 0.0, 1.0)
+        def along(lines: Array, sides: Array) -> Array:
+            return jnp.clip(jnp.diff(jnp.clip(lines, sides[0], sides[1])) / jnp.diff(lines), 0.0, 1.0)
 
         return along(grid.x, self.x)[:, None] * along(grid.y, self.y)
 
@@ -55,10 +57,18 @@ class Rectangle(AbstractShape):
 class Region(AbstractShape):
     """Where a function of the coordinates is true, sampled eight by eight times in each cell.
 
-    **Arguments:** `inside`: `(x, y) -> bool`, of arrays in metres.
+        disc = fdtd.Region(lambda x, y: x**2 + y**2 < (5e-6) ** 2)
+
+    **Arguments:** `inside`: `(x, y) -> bool`, of arrays [n, 1] and [1, m] of coordinates in metres.
+
+    **Raises:** `ValueError` for what is no such function: it is tried once, at places near 0.
     """
 
     inside: Callable[[Array, Array], Array]
+
+    def __init__(self, inside: Any):
+        must = "be a function (x, y) -> bool of arrays [n, 1] and [1, m], in metres"
+        self.inside = as_function(inside, "inside", must, _try_inside)
 
     def coverage(self, grid: Grid) -> Float[Array, "x y"]:
         shares = (jnp.arange(SAMPLES) + 0.5) / SAMPLES
@@ -71,37 +81,44 @@ class Region(AbstractShape):
 class Scene(eqx.Module):
     """A grid, what fills its cells, and what stands at its ends.
 
-    **Fields:** `grid`; `eps` [x, y], ε∞; `carriers` [x, y], ε∞ ω_p² in rad²/s²; `motion` [x, y] or [] complex, −ν +
+    **Fields:** `grid`; `eps` [x, y], ε∞; `drude_weight` [x, y], ε∞ ω_p² in rad²/s²; `motion` [x, y] or [] complex, −ν +
     iω_c, by which Jx + iJy goes on; `metal` [x, y], where fields do not go; `sheets`: (R, L) [x, y] of metal that is no
-    perfect conductor, in Ω and H, or none; `ends`.
+    perfect conductor, in Ω and H, or none; `boundaries`.
     """
 
     grid: Grid
     eps: Float[Array, "x y"]
-    carriers: Float[Array, "x y"]
+    drude_weight: Float[Array, "x y"]
     motion: Complex[Array, "..."]
     metal: Bool[Array, "x y"]
     sheets: tuple[Float[Array, "x y"], ...]
-    ends: Ends
+    boundaries: Boundaries
     has_carriers: bool = eqx.field(static=True)
 
     @classmethod
     def of(
         cls,
-        grid: Grid,
-        background: AbstractMedium,
-        objects: Sequence[tuple[AbstractShape, AbstractMedium]] = (),
-        ends: Ends | None = None,
+        grid: Any,
+        background: Any,
+        objects: Any = (),
+        boundaries: Any = None,
     ) -> Scene:
         """The grid filled with shapes, and with a background where there are none.
 
+            scene = fdtd.Scene.of(grid, silicon, [(fdtd.Rectangle([0, 1e-4], [0, 18e-6]), insb)], open_ended)
+
         **Arguments:** `grid`; `background`: a medium; `objects`: pairs of a shape and a medium; shapes may touch, but
-        not overlap; `ends`: at the four sides, default perfect conductors. A cell that shapes cover in part gets means
-        of ε∞ and ε∞ ω_p² by area; ν, ω_c and metal are those of what covers most of it.
+        not overlap; `boundaries`: at the four sides, default perfect conductors. A cell that shapes cover in part gets
+        means of ε∞ and ε∞ ω_p² by area; ν, ω_c and metal are those of what covers most of it.
 
         **Raises:** `ValueError` for media with arrays that do not fit the grid, a shape that meets no cell, shapes that
-        overlap, ends for which there is no room, a matched layer in a scene with carriers or impedance walls.
+        overlap, boundaries for which there is no room, a matched layer in a scene with carriers or impedance walls.
         """
+        require_instance(grid, "grid", Grid, "be a Grid")
+        require_instance(background, "background", AbstractMedium, "be a medium")
+        must = "be Boundaries, or None for perfect conductors"
+        require_instance(boundaries, "boundaries", (Boundaries, type(None)), must)
+        _require_objects(objects)
         shares = [shape.coverage(grid) for shape, _ in objects]
         for (shape, _), share in zip(objects, shares, strict=True):
             if is_concrete(share):
@@ -114,8 +131,8 @@ class Scene(eqx.Module):
             require(False, "objects", "not overlap", f"covering x = {x:g} m, y = {y:g} m twice")
         filled = [(jnp.clip(rest, 0.0, 1.0), background)]
         filled += [(share, medium) for share, (_, medium) in zip(shares, objects, strict=True)]
-        scene = _filled(grid, filled, Ends() if ends is None else ends)
-        scene.ends.require_fit(grid.dx, grid.dy)
+        scene = _filled(grid, filled, Boundaries() if boundaries is None else boundaries)
+        scene.boundaries.require_fit(grid.dx, grid.dy)
         _require_layers_may_stand(scene)
         return scene
 
@@ -126,7 +143,7 @@ class Scene(eqx.Module):
 
     def pairs(self, cells: Array, axis: int) -> tuple[Array, Array]:
         """Values of the two cells beside each edge across an axis: inner ones, and with Bloch ends the first."""
-        if axis == 1 and self.ends.bloch is not None:
+        if axis == 1 and self.boundaries.bloch is not None:
             return jnp.roll(cells, 1, axis=-1), cells
         if axis == 1:
             return cells[..., :-1], cells[..., 1:]
@@ -180,9 +197,9 @@ class Scene(eqx.Module):
         """
         ex, ey = self.edges
         up, across = 2 * ex / self.between[1], 2 * ey / self.between[0][:, None]
-        around = (lambda a: (a, jnp.roll(a, -1, axis=1))) if self.ends.bloch else (lambda a: _beside(a, 1))
+        around = (lambda a: (a, jnp.roll(a, -1, axis=1))) if self.boundaries.bloch else (lambda a: _beside(a, 1))
         rows = sum(around(up)) / self.grid.dy + sum(_beside(across, 0)) / self.grid.dx[:, None]
-        square = LIGHT**2 * jnp.max(jnp.where(self.metal, 0.0, rows)) + jnp.max(self.carriers / self.eps)
+        square = LIGHT**2 * jnp.max(jnp.where(self.metal, 0.0, rows)) + jnp.max(self.drude_weight / self.eps)
         for (_, inductance), edges, size in zip(
             self.faces, (ex, ey), (self.between[1], self.between[0][:, None]), strict=False
         ):
@@ -191,9 +208,28 @@ class Scene(eqx.Module):
         return 2 / jnp.sqrt(square)
 
 
-def _filled(grid: Grid, filled: Sequence[tuple[Array, AbstractMedium]], ends: Ends) -> Scene:
+def _try_inside(inside: Callable[[Array, Array], Array]) -> None:
+    # With values, not traced: numpy's functions serve as well.
+    answer = jnp.asarray(inside(jnp.zeros((2, 1)), jnp.zeros((1, 3))))
+    require(answer.dtype == bool, "inside", "return booleans", f"a function that returns {answer.dtype}")
+    fits = answer.ndim <= 2 and all(n in (1, m) for n, m in zip(answer.shape[::-1], (3, 2), strict=False))
+    was = f"a function that returns the shape {answer.shape}"
+    require(fits, "inside", "return an array that goes with those of x [2, 1] and y [1, 3]", was)
+
+
+def _require_objects(objects: Any) -> None:
+    listed = isinstance(objects, Sequence) and not isinstance(objects, (str, bytes))
+    require(listed, "objects", "be a list of pairs of a shape and a medium", objects)
+    for number, pair in enumerate(objects):
+        name = f"objects[{number}]"
+        require(isinstance(pair, (tuple, list)) and len(pair) == 2, name, "be a pair of a shape and a medium", pair)
+        require_instance(pair[0], f"{name}[0]", AbstractShape, "be a shape (Rectangle, Region)")
+        require_instance(pair[1], f"{name}[1]", AbstractMedium, "be a medium")
+
+
+def _filled(grid: Grid, filled: Sequence[tuple[Array, AbstractMedium]], boundaries: Boundaries) -> Scene:
     nothing = jnp.zeros(grid.shape, grid.x.dtype)
-    eps, carriers, room = nothing, nothing, nothing
+    eps, drude, room = nothing, nothing, nothing
     motion: Array = jnp.zeros((), jnp.result_type(nothing, jnp.complex64))
     metal, sheets, moving = jnp.zeros(grid.shape, bool), (nothing, nothing), 0
     for share, medium in filled:
@@ -204,24 +240,24 @@ def _filled(grid: Grid, filled: Sequence[tuple[Array, AbstractMedium]], ends: En
         most = share >= 0.5
         if isinstance(medium, AbstractMetal):
             metal = metal | most
-            if isinstance(medium, Impedance):
+            if isinstance(medium, SurfaceImpedance):
                 values = medium.resistance, medium.inductance
                 sheets = tuple(jnp.where(most, value, sheet) for value, sheet in zip(values, sheets, strict=True))
             continue
-        eps, carriers, room = eps + share * medium.eps_inf, carriers + share * strength, room + share
+        eps, drude, room = eps + share * medium.eps_inf, drude + share * strength, room + share
         if _moves(medium):
             # With one medium of carriers its numbers serve everywhere: where there are none J stays 0.
             motion = speed + 0 * motion if moving == 0 else jnp.where(most, speed, motion)
             moving += 1
     # Beside metal the other media fill what is theirs of the cell.
     eps = jnp.where(room > 0, eps / jnp.where(room > 0, room, 1.0), 1.0)
-    carriers = jnp.where(metal, 0.0, carriers / jnp.where(room > 0, room, 1.0))
-    walls = any(isinstance(medium, Impedance) for _, medium in filled)
-    return Scene(grid, eps, carriers, motion, metal, sheets if walls else (), ends, moving > 0)
+    drude = jnp.where(metal, 0.0, drude / jnp.where(room > 0, room, 1.0))
+    walls = any(isinstance(medium, SurfaceImpedance) for _, medium in filled)
+    return Scene(grid, eps, drude, motion, metal, sheets if walls else (), boundaries, moving > 0)
 
 
 def _require_layers_may_stand(scene: Scene) -> None:
-    for side, _ in scene.ends.matched():
+    for side, _ in scene.boundaries.matched():
         must = "be a Sponge in a scene with carriers or impedance walls, whose surface waves a matched layer makes grow"
         require(not (scene.has_carriers or scene.has_walls), side, must, "a MatchedLayer")
 

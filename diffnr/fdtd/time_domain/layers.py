@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffnr.fdtd.scene.boundaries import Ends
+from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid
 
 
@@ -51,12 +51,14 @@ class Layer(eqx.Module):
         return (part, whole) if self.axis == 0 else (whole, part)
 
 
-def layers_of(ends: Ends, grid: Grid, step: Array, sizes: Sequence[Array]) -> tuple[list[Array], tuple[Layer, ...]]:
+def layers_of(
+    boundaries: Boundaries, grid: Grid, step: Array, sizes: Sequence[Array]
+) -> tuple[list[Array], tuple[Layer, ...]]:
     """κ times the sizes of cells in x and y, and the distances between their centres; and the matched layers."""
     axes = (grid.x, grid.y)
     stretched = list(sizes)
     layers = []
-    for side, layer in ends.matched():
+    for side, layer in boundaries.matched():
         axis = 0 if side in ("left", "right") else 1
         lines, n = axes[axis], layer.cells
         centres, count = (lines[1:] + lines[:-1]) / 2, lines.size - 1

@@ -14,7 +14,8 @@ is conserved to round-off. The motion of J is the exact one by a half angle: (1 
 face of an impedance wall E is a number of its own, over half a cell, and feeds the sheet's current K beside Hz,
 L ∂K/∂t + R K = E. Sponges multiply (∂t → ∂t + η, centred); matched layers keep a memory of derivatives.
 
-Inside, H is in V/m (times the vacuum's impedance), and so are K (likewise) and J (times Δt/ε0): float32 is at home.
+Inside, H is in V/m (times the vacuum's impedance), and so are K (likewise) and J (times Δt/ε0): scaled so that all
+fields have similar magnitude and float32 suffices.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from diffnr.checks import as_real, is_concrete, require
+from diffnr.checks import as_scalar, is_concrete, require, require_instance
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.layers import Layer, layers_of
 
 COURANT = 0.95  # of the longest step
+COARSEST = 6.0  # cells a wavelength
 
 
 class Fields(NamedTuple):
@@ -50,8 +53,11 @@ class Fields(NamedTuple):
     memory: tuple[tuple[Array, Array], ...] | None = None
 
 
-class Fade(eqx.Module):
-    """Centred loss: F⁺ = keep F + gain (…), and for H also the gain itself (E has it in 1/ε∞)."""
+class Absorption(eqx.Module):
+    """What sponges do to E and H in a step, F⁺ = keep F + gain (…): the centred loss of each, and H's gain.
+
+    E's gain is a part of its 1/ε∞.
+    """
 
     ex: Array
     ey: Array
@@ -60,64 +66,83 @@ class Fade(eqx.Module):
 
 
 class Update(eqx.Module):
-    """One step of the fields as a function, with all that does not change computed beforehand.
+    """The time stepper of a scene: one leapfrog step of its fields as a function, all constants computed beforehand.
+
+        update = fdtd.Update.of(scene)
+        fields = update(update.zero_fields())
+
+    `propagate`, `frequency`, `resonances` and `energy` take it, and find in it the scene that it was made from.
 
     **Arguments of `Update.of`:** `scene`; `step`: Δt in s, default .95 of the longest; `dtype`: of the fields, default
     that of the grid (with a Bloch wavenumber they are complex, of that precision).
 
+    **Fields of use outside:** `scene`; `step` [], s; `shape`, (nx, ny). The others are the coefficients of the step.
+
     **Raises:** `ValueError` for a step that is not positive or not below `scene.longest_step`.
     """
 
+    scene: Scene
     step: Float[Array, ""]
-    reach: Float[Array, ""]  # cΔt
+    light_step: Float[Array, ""]  # cΔt
     curl: tuple[Array, Array, Array, Array]  # cΔt over sizes: of cells, and between their centres
     weights: tuple[Array, Array]  # of the lower of two cells in Aᵀ
     ex: Float[Array, "x y_inner"]
     ey: Float[Array, "x_inner y"]
-    carriers: Float[Array, "x y"]  # ε∞ ω_p² Δt²
-    turn: tuple[Array, Array]  # e^{ΛΔt}
-    fade: Fade | None
+    drude_gain: Float[Array, "x y"]  # ε∞ ω_p² Δt²
+    rotation: tuple[Array, Array]  # e^{ΛΔt}
+    absorption: Absorption | None
     walls: tuple[tuple[Array, Array], ...]  # (keep, gain) of K on x's and y's inner edges
     layers: tuple[Layer, ...]
-    phase: Array | None  # from one period of y to the next
+    bloch_factor: Array | None  # from one period of y to the next
     has_carriers: bool = eqx.field(static=True)
 
     @classmethod
-    def of(cls, scene: Scene, step: Any = None, dtype: Any = None) -> Update:
-        step = step_of(scene, step)
-        grid, reach = scene.grid, LIGHT * step
+    def of(cls, scene: Any, step: Any = None, dtype: Any = None) -> Update:
+        """The update of a scene; see the class."""
+        require_instance(scene, "scene", Scene, "be a Scene")
+        step, dtype = step_of(scene, step), _as_dtype(dtype)
+        grid, light_step = scene.grid, LIGHT * step
         sizes = (grid.dx, grid.dy, *scene.between)
-        stretched, layers = layers_of(scene.ends, grid, step, sizes)
-        curl = tuple(reach / size for size in stretched)
+        stretched, layers = layers_of(scene.boundaries, grid, step, sizes)
+        curl = tuple(light_step / size for size in stretched)
         weights = tuple(scene.pairs(sizes[axis], axis)[0] / (2 * sizes[2 + axis]) for axis in (0, 1))
-        fade, motion, (ex, ey) = _faded(scene, step)
-        turn = jnp.exp(motion * step)
+        absorption, motion, (ex, ey) = _absorbed(scene, step)
+        rotation = jnp.exp(motion * step)
         dtype = grid.x.dtype if dtype is None else dtype
         cast = lambda tree: jax.tree_util.tree_map(lambda x: x.astype(dtype), tree)  # noqa: E731
-        phase = None
-        if scene.ends.bloch is not None:
-            phase = jnp.asarray(scene.ends.bloch.phase(grid.y[-1] - grid.y[0]))
-            phase = phase.astype(jnp.result_type(dtype, jnp.complex64) if jnp.iscomplexobj(phase) else dtype)
+        bloch_factor = None
+        if scene.boundaries.bloch is not None:
+            bloch_factor = jnp.asarray(scene.boundaries.bloch.phase(grid.y[-1] - grid.y[0]))
+            bloch_factor = bloch_factor.astype(
+                jnp.result_type(dtype, jnp.complex64) if jnp.iscomplexobj(bloch_factor) else dtype
+            )
         return cls(
+            scene=scene,
             step=step,
-            reach=reach,
+            light_step=light_step,
             curl=cast(curl),
             weights=cast(weights),
             ex=cast(ex),
             ey=cast(ey),
-            carriers=cast(scene.carriers * step**2),
-            turn=cast((turn.real, turn.imag)),
-            fade=cast(fade),
+            drude_gain=cast(scene.drude_weight * step**2),
+            rotation=cast((rotation.real, rotation.imag)),
+            absorption=cast(absorption),
             walls=cast(_sheets(scene, step)),
             layers=cast(layers),
-            phase=phase,
+            bloch_factor=bloch_factor,
             has_carriers=scene.has_carriers,
         )
 
-    def still(self) -> Fields:
-        """Fields of zero."""
-        nx, ny = self.carriers.shape
-        dtype = self.ex.dtype if self.phase is None else self.phase.dtype
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(nx, ny), the number of cells."""
+        nx, ny = self.drude_gain.shape
+        return nx, ny
+
+    def zero_fields(self) -> Fields:
+        """Fields of zero, of the shapes and the dtype that the step takes."""
+        nx, ny = self.shape
+        dtype = self.ex.dtype if self.bloch_factor is None else self.bloch_factor.dtype
         zeros = lambda x, y: jnp.zeros((x, y), dtype)  # noqa: E731
         walls = tuple(zeros(*keep.shape) for keep, _ in self.walls)
         memory = tuple((zeros(*layer.shape(nx, ny)), zeros(*layer.shape(nx, ny))) for layer in self.layers)
@@ -139,24 +164,24 @@ class Update(eqx.Module):
                 for layer, m in zip(self.layers, memory, strict=True)
             )
         change = curl_x - curl_y
-        hz = hz + change if self.fade is None else self.fade.hz * hz + self.fade.gain * change
+        hz = hz + change if self.absorption is None else self.absorption.hz * hz + self.absorption.gain * change
         for layer, (magnetic, _) in zip(self.layers, memory or (), strict=True):
-            gain = 1.0 if self.fade is None else layer.of_cells(jnp.broadcast_to(self.fade.gain, hz.shape))
+            gain = 1.0 if self.absorption is None else layer.of_cells(jnp.broadcast_to(self.absorption.gain, hz.shape))
             hz = layer.add_to_cells(hz, gain * magnetic)
         if walls is not None:
-            inner = (ex[:, :-1] if self.phase is not None else ex[:, 1:-1], ey[1:-1])
+            inner = (ex[:, :-1] if self.bloch_factor is not None else ex[:, 1:-1], ey[1:-1])
             walls = tuple(
                 keep * current + gain * field
                 for current, (keep, gain), field in zip(walls, self.walls, inner, strict=True)
             )
         if self.has_carriers:
             sx, sy = (ex[:, 1:] + ex[:, :-1]) / 2, (ey[1:] + ey[:-1]) / 2
-            c, s = self.turn
+            c, s = self.rotation
             ahead, aside, tilt = (1 + c) / 2, s / 2, s / c
             # J⁺y from J⁺x and Jy: with Jx in it XLA would keep a copy of Jx.
-            jx = c * jx - s * jy + self.carriers * (ahead * sx - aside * sy)
+            jx = c * jx - s * jy + self.drude_gain * (ahead * sx - aside * sy)
             push = (aside - tilt * ahead) * sx + (ahead + tilt * aside) * sy
-            jy = tilt * jx + (c + tilt * s) * jy + self.carriers * push
+            jy = tilt * jx + (c + tilt * s) * jy + self.drude_gain * push
         return Fields(ex, ey, hz, jx, jy, walls, memory)
 
     def electric(self, fields: Fields) -> Fields:
@@ -173,7 +198,7 @@ class Update(eqx.Module):
         if walls is not None:
             dex, dey = dex - self.curl[3] * walls[0], dey - self.curl[2][:, None] * walls[1]
         # Padded, not added in place: XLA then makes one pass and uses every core.
-        keep = (1.0, 1.0) if self.fade is None else (self.fade.ex, self.fade.ey)
+        keep = (1.0, 1.0) if self.absorption is None else (self.absorption.ex, self.absorption.ey)
         ex = keep[0] * ex + self._at_lines_of_y(self.ex * dex)
         ey = keep[1] * ey + jnp.pad(self.ey * dey, ((1, 1), (0, 0)))
         remembered = []
@@ -187,15 +212,15 @@ class Update(eqx.Module):
 
     def _across_y(self, cells: Array) -> tuple[Array, Array]:
         """Values below and above each of Ex's edges that move."""
-        if self.phase is None:
+        if self.bloch_factor is None:
             return cells[:, :-1], cells[:, 1:]
-        return jnp.concatenate([cells[:, -1:] / self.phase, cells[:, :-1]], axis=1), cells
+        return jnp.concatenate([cells[:, -1:] / self.bloch_factor, cells[:, :-1]], axis=1), cells
 
     def _at_lines_of_y(self, edges: Array) -> Array:
         """Values at Ex's moving edges as an array over all of them."""
-        if self.phase is None:
+        if self.bloch_factor is None:
             return jnp.pad(edges, ((0, 0), (1, 1)))
-        return jnp.concatenate([edges, self.phase * edges[:, :1]], axis=1)
+        return jnp.concatenate([edges, self.bloch_factor * edges[:, :1]], axis=1)
 
 
 def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
@@ -203,18 +228,72 @@ def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
     longest = scene.longest_step
     if step is None:
         return COURANT * longest
-    step = as_real(step, "step")
+    step = as_scalar(step, "step", positive=True)
     if is_concrete(step, longest):
-        require(bool(step > 0), "step", "be positive", f"{float(step):g}")
         must = f"be below {float(longest):.6g} s, beyond which fields grow"
         require(bool(step < longest), "step", must, f"{float(step):g}")
     return step
 
 
-def _faded(scene: Scene, step: Array) -> tuple[Fade | None, Array, tuple[Array, Array]]:
+def as_update(value: Any) -> Update:
+    """`value` as an update that knows its scene."""
+    require_instance(value, "update", Update, "be an Update, as Update.of(scene) makes it")
+    must = "know its scene, which one that 0.1 saved does not: make it anew by Update.of"
+    require(value.scene is not None, "update", must, "without a scene")
+    return value
+
+
+def as_fields(value: Any, update: Update) -> Fields:
+    """`value` as fields of the shapes that a step takes."""
+    must = "be the Fields of this update, as its zero_fields or a run of it has them"
+    require_instance(value, "fields", Fields, must)
+    ours, theirs = (
+        [(jax.tree_util.keystr(path), jnp.shape(leaf)) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+        for tree in (jax.eval_shape(update.zero_fields), value)
+    )
+    different = [f"{name} of shape {shape}" for name, shape in theirs if (name, shape) not in ours]
+    require(ours == theirs, "fields", must, f"with {(different or ['a part missing'])[0]}")
+    return value
+
+
+def require_resolved(update: Update, omega: Any, name: str = "omega") -> None:
+    """Raise where the step or the cells are too coarse for a frequency, or the highest of several."""
+    scene = update.scene
+    if not is_concrete(omega, update.step, scene.grid, scene.eps, scene.metal):
+        return
+    # By numpy: inside of jit whatever jnp makes is traced.
+    highest, step = float(np.max(np.abs(np.real(np.asarray(omega))))), float(np.asarray(update.step))
+    must = f"be below π over the step, {np.pi / step:.4g} rad/s"
+    require(highest * step < np.pi, name, must, f"{highest:.6g}")
+    cell, index = coarsest(scene)
+    limit = 2 * np.pi * LIGHT / (index * cell * COARSEST)
+    must = (
+        f"leave at least {COARSEST:g} cells a wavelength in the densest medium, as frequencies up to {limit:.4g} rad/s "
+        f"do in cells of {cell * 1e6:.3g} µm"
+    )
+    require(highest <= limit, name, must, f"{highest:.6g}")
+
+
+def coarsest(scene: Scene) -> tuple[float, float]:
+    """The size in m of the largest cell, and the largest index of what fills the scene (of its ε∞)."""
+    cell = max(float(np.max(np.diff(np.asarray(lines)))) for lines in (scene.grid.x, scene.grid.y))
+    return cell, float(np.sqrt(np.max(np.where(np.asarray(scene.metal), 1.0, np.asarray(scene.eps)))))
+
+
+def _as_dtype(dtype: Any) -> Any:
+    must = "be a real floating dtype such as jnp.float32, or None"
+    try:
+        known = dtype is None or jnp.issubdtype(dtype, jnp.floating)
+    except TypeError:
+        known = False
+    require(known, "dtype", must, dtype)
+    return dtype
+
+
+def _absorbed(scene: Scene, step: Array) -> tuple[Absorption | None, Array, tuple[Array, Array]]:
     """What sponges do to E, H and J in a step, with 1/ε∞ of E's edges; metal keeps H at 0."""
     ex, ey = scene.edges
-    losses = scene.ends.losses(scene.grid.x, scene.grid.y)
+    losses = scene.boundaries.losses(scene.grid.x, scene.grid.y)
     if losses is None and not scene.has_walls:
         return None, scene.motion, (ex, ey)
     none = jnp.zeros((1, 1), scene.grid.x.dtype)
@@ -225,7 +304,7 @@ def _faded(scene: Scene, step: Array) -> tuple[Fade | None, Array, tuple[Array, 
     keep_ex, keep_ey, keep_hz = ((1 - step / 2 * loss) / (1 + step / 2 * loss) for loss in (on_ex, on_ey, on_hz))
     inner = lambda loss, axis: loss if loss.shape[axis] == 1 else loss[1:-1] if axis == 0 else loss[:, 1:-1]  # noqa: E731
     edges = ex / (1 + step / 2 * inner(on_ex, 1)), ey / (1 + step / 2 * inner(on_ey, 0))
-    return Fade(keep_ex, keep_ey, keep_hz, jnp.where(scene.metal, 0.0, gain)), scene.motion - on_hz, edges
+    return Absorption(keep_ex, keep_ey, keep_hz, jnp.where(scene.metal, 0.0, gain)), scene.motion - on_hz, edges
 
 
 def _sheets(scene: Scene, step: Array) -> tuple[tuple[Array, Array], ...]:
@@ -240,24 +319,32 @@ def _sheets(scene: Scene, step: Array) -> tuple[tuple[Array, Array], ...]:
     return tuple(motion(*face) for face in scene.faces)
 
 
-def energy(scene: Scene, update: Update, fields: Fields) -> Float[Array, ""]:
+def energy(update: Any, fields: Any) -> Float[Array, ""]:
     """The energy per length along z that the scheme conserves, in J/m, of fields as they come from `Update`.
 
         W = ½ Σ (ε0 ε∞ Eⁿ·Eⁿ⁺¹ + µ0 |H|² + |J|²/(ε0 ε∞ ω_p²)) + ½ Σ L K²,   H, J, K between Eⁿ and Eⁿ⁺¹
 
     It falls by what collisions, walls and sponges take. (What a matched layer remembers has no energy.)
+
+    **Arguments:** `update`: `Update.of(scene)`; `fields`: as a run of it returns them.
+
+    **Returns:** [], J/m.
+
+    **Raises:** `ValueError` for fields that are not of this update's shapes.
     """
-    ahead = update.magnetic(fields)
+    update = as_update(update)
+    fields = as_fields(fields, update)
+    scene, ahead = update.scene, update.magnetic(fields)
     later = update.electric(ahead)
     dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between
     sizes = dx * between_y, between_x[:, None] * dy
-    first = slice(0, -1) if scene.ends.bloch else slice(1, -1)
+    first = slice(0, -1) if scene.boundaries.bloch else slice(1, -1)
     pairs = ((fields.ex[:, first], later.ex[:, first]), (fields.ey[1:-1], later.ey[1:-1]))
     electric = sum(
         jnp.sum(jnp.where(inverse > 0, size * _product(now, then) / jnp.where(inverse > 0, inverse, 1.0), 0.0))
         for inverse, size, (now, then) in zip(scene.edges, sizes, pairs, strict=True)
     )
-    plasma = scene.carriers * update.step**2
+    plasma = scene.drude_weight * update.step**2
     square = _product(ahead.jx, ahead.jx) + _product(ahead.jy, ahead.jy)
     moving = jnp.where(plasma > 0, square / jnp.where(plasma > 0, plasma, 1.0), 0.0)
     total = electric + jnp.sum(dx * dy * (_product(ahead.hz, ahead.hz) + moving))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Inexact
 
-from diffnr.fdtd.scene.grid import Grid
+from diffnr.checks import as_function, described, require
 from diffnr.fdtd.time_domain.functional import Functional
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 from diffnr.fdtd.time_domain.transform import FieldTransform
@@ -32,7 +32,6 @@ class State(NamedTuple):
 class Task(eqx.Module):
     """The step, what drives it, and what is read after it."""
 
-    grid: Grid
     update: Update
     sources: tuple[Source, ...]
     probes: tuple[Functional, ...]
@@ -46,7 +45,8 @@ class Task(eqx.Module):
         """Of each source its strength, of each transform its factors, at steps counted from the very first."""
         now, step = steps * self.update.step, self.update.step
         strengths = tuple(
-            jax.vmap(waveform)(now + _when(source.component, 0.0, 0.5) * step) for source, waveform in self.sources
+            strengths_of(source, waveform, now + _when(source.component, 0.0, 0.5) * step)
+            for source, waveform in self.sources
         )
         factors = tuple(t.factors(now + _when(t.component, 0.5, 1.0) * step, step) for t in self.transforms)
         return strengths, factors
@@ -65,7 +65,31 @@ class Task(eqx.Module):
     def read(self, fields: Fields) -> Inexact[Array, " probe"]:
         """What the probes read."""
         nothing = jnp.zeros((0,), fields.hz.dtype)
-        return jnp.stack([probe.read(self.grid, fields) for probe in self.probes]) if self.probes else nothing
+        return (
+            jnp.stack([probe.read(self.update.scene.grid, fields) for probe in self.probes]) if self.probes else nothing
+        )
+
+
+def strengths_of(source: Functional, waveform: Any, times: Array) -> Array:
+    """What a source does at each of several times; raises one sentence where its strength is no such function.
+
+    Here and not before, so that a user's function is called only where a program is made.
+    """
+    must = "be a list of pairs (Functional, function t -> s(t) of one number or one for each term)"
+    found = []
+
+    def trial(function: Callable) -> None:
+        values = jax.vmap(function)(times)
+        require(isinstance(values, jax.Array), "sources", must, f"with a function that returns {described(values)}")
+        shape = source.weights.shape[:-2]
+        was = f"with a function that returns the shape {values.shape[1:]}"
+        require(values.shape[1:] == shape, "sources", must, was)
+        numbers = jnp.issubdtype(values.dtype, jnp.number)
+        require(numbers, "sources", must, f"with a function that returns {values.dtype}")
+        found.append(values)
+
+    as_function(waveform, "sources", must, trial)
+    return found[0]
 
 
 def driven_step(update: Update, sources: tuple[Source, ...], fields: Fields, strengths: Any) -> Fields:

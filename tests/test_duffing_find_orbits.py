@@ -8,7 +8,7 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.duffing.find_orbits import inventory
+from diffnr.duffing.find_orbits import find_orbits
 from systems import central_difference
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05)
@@ -16,7 +16,7 @@ STRONG = duffing.DuffingPair(1.2, 3.45, 1.0, 5.0, 1.0, 0.05)
 
 
 def test_the_three_sheets_of_the_sheet() -> None:
-    found = inventory(STRONG, nr.Drive(3.5, 1.0), harmonics=13)
+    found = find_orbits(STRONG, nr.Drive(3.5, 1.0), num_harmonics=13)
     assert found.count == 3
     assert np.asarray(found.stable[:3]).tolist() == [True, False, True]
     np.testing.assert_allclose(found.norm[:3, 1], [0.967, 0.780, 0.274], atol=5e-4)  # the digits given
@@ -31,7 +31,7 @@ def test_the_three_sheets_of_the_sheet() -> None:
 def test_any_key_finds_what_the_branch_has(port: int, seed: int) -> None:
     for omega in (0.8, 0.95, 1.3):
         sheets = response(port).at(omega)
-        found = inventory(PAIR, nr.Drive(omega, 0.15), port, key=jax.random.key(seed))
+        found = find_orbits(PAIR, nr.Drive(omega, 0.15), port, key=jax.random.key(seed))
         assert found.count == sheets.count == {0.8: 1, 0.95: 3, 1.3: 1}[omega]
         order = np.argsort(-np.sum(sheets.norm**2, axis=1))
         # Newton to round-off, twice.
@@ -39,22 +39,28 @@ def test_any_key_finds_what_the_branch_has(port: int, seed: int) -> None:
 
 
 def response(port: int) -> duffing.OrbitBranch:
-    return duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0), port=port)
+    return duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 2.0), port=port)
 
 
 @pytest.mark.slow
 def test_one_start_is_the_linear_response_and_room_is_kept() -> None:
-    one = inventory(PAIR, nr.Drive(1.3, 0.15), starts=1)
+    one = find_orbits(PAIR, nr.Drive(1.3, 0.15), starts=1)
     assert one.count == 1
-    full = inventory(STRONG, nr.Drive(3.5, 1.0), most=2)
+    assert one.result == nr.RESULTS.successful
+    full = find_orbits(STRONG, nr.Drive(3.5, 1.0), most=2)
     assert full.count == 2
+    assert not full.converged
+    assert "Raise most" in full.message
+    assert type(full.trim()) is duffing.FoundOrbits
     assert full.b.shape[0] == 2
 
 
 def test_linear_oscillators_have_one_orbit() -> None:
     linear = nr.replace(PAIR, {"cubic": 0.0})
-    found = inventory(linear, nr.Drive(0.9, 0.15))
+    found = find_orbits(linear, nr.Drive(0.9, 0.15))
     assert found.count == 1
+    assert found.converged
+    assert found.trim().message == "The solve converged."
     np.testing.assert_allclose(found.b[0], nr.port_response(linear, nr.Drive(0.9, 0.15)).b[:, 0], atol=1e-14)
 
 
@@ -63,7 +69,7 @@ def test_gradients_and_vmap() -> None:
     @jax.jit
     def norms(p: Array) -> Array:
         pair = nr.replace(STRONG, {"damping": p[0], "stiffness_ratio": p[1]})
-        return inventory(pair, nr.Drive(p[2], p[3]), harmonics=5).norm[:3, 1]
+        return find_orbits(pair, nr.Drive(p[2], p[3]), num_harmonics=5).norm[:3, 1]
 
     p = jnp.array([0.05, 3.45, 3.5, 1.0])
     slopes = jax.jacrev(norms)(p)
@@ -80,7 +86,7 @@ def test_gradients_and_vmap() -> None:
         ({"port": -1}, "Argument port must be a port between 0 and 1, but was -1"),
         ({"starts": 0}, "Argument starts must be an integer of at least 1, but was 0"),
         ({"most": 0}, "Argument most must be an integer of at least 1, but was 0"),
-        ({"harmonics": 0}, "Argument harmonics must be an integer of at least 1, but was 0"),
+        ({"num_harmonics": 0}, "Argument num_harmonics must be a whole number of at least 1, but was 0"),
         ({"drive": nr.Drive(0.0)}, "Argument drive must have a positive omega, but was 0"),
         (
             {"model": duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6)))},
@@ -90,4 +96,4 @@ def test_gradients_and_vmap() -> None:
 )
 def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        inventory(**{"model": PAIR, "drive": nr.Drive(1.0), **arguments})
+        find_orbits(**{"model": PAIR, "drive": nr.Drive(1.0), **arguments})
