@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from diffnr import plot, tcmt
+from diffnr.plot.spectra import frequency_axis
 from diffnr.ports import AbstractPortModel
 from optimize.command.isolation_task import Task
 from optimize.isolation.cases import Cases, powers
@@ -23,7 +24,6 @@ POINTS = 401
 SPAN = (
     1.0  # times the largest loss rate, on either side of the resonances: what is drawn where nothing else is asked for
 )
-_HERTZ = {"THz": 1e12, "GHz": 1e9, "MHz": 1e6, "kHz": 1e3, "Hz": 1.0}
 
 
 class Levels(NamedTuple):
@@ -39,7 +39,7 @@ def draw(task: Task, design: Design) -> Figure:
 
     given = task.arguments
     omega = np.linspace(*(task.span or _span(task, design.model)), POINTS)
-    scale, label = _frequency_axis(omega, task.unit)
+    scale, label = frequency_axis(omega, None if task.unit == "rad/s" else task.unit)
     x = omega / scale
     ceiling = max(given.get("isolation_cap", 60.0), given.get("min_isolation", 0.0))
     before, after = (levels(task, model, omega) for model in (task.model, design.model))
@@ -126,12 +126,3 @@ def _span(task: Task, model: AbstractPortModel) -> tuple[float, float]:
         away = np.max(np.abs(resonances - (low + high) / 2))
         margin = max((high - low) / 2, away + SPAN * np.max(np.linalg.eigvalsh(np.asarray(matrices.gamma)))) or margin
     return low - float(margin), high + float(margin)
-
-
-def _frequency_axis(omega: np.ndarray, unit: str) -> tuple[float, str]:
-    """What to divide ω by, and the axis label: an ordinary frequency only where the unit of ω is said to be rad/s."""
-    if unit != "rad/s":
-        return 1.0, r"Angular frequency $\omega$" + (f" ({unit})" if unit else "")
-    largest = np.max(np.abs(omega)) / (2 * np.pi)
-    name = next((name for name, size in _HERTZ.items() if largest >= size), "Hz")
-    return 2 * np.pi * _HERTZ[name], f"Frequency ({name})"
