@@ -239,6 +239,16 @@ def as_index(value: Any, name: str, size: int, what: str) -> int:
     return index
 
 
+def as_key(value: Any, name: str = "key") -> Array | None:
+    """`value` as a PRNG key of JAX, of the new kind or the old one, or None."""
+    if value is not None:
+        kind = getattr(value, "dtype", None)
+        new = kind is not None and jnp.issubdtype(kind, jax.dtypes.prng_key) and value.shape == ()
+        old = kind == np.uint32 and getattr(value, "shape", None) == (2,)
+        require(new or old, name, "be a PRNG key, such as jax.random.key(0), or None", value)
+    return value
+
+
 def as_choice(value: Any, name: str, choices: Sequence[Any]) -> Any:
     """`value`, which must be one of a few."""
     known = any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices)
