@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from diffnr.results import RESULTS, AbstractAnswer
+from diffnr.checks import is_concrete
+from diffnr.results import RESULTS, AbstractAnswer, message
 from diffnr.root import frozen, implicit
 
 Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
@@ -33,7 +35,7 @@ class Branch(AbstractAnswer):
     """Points along a branch, in order; NaN beyond `count`.
 
     **Fields:** `y` [point, n]; `parameter` [point], λ; `slope` [point], dλ/ds along the (scaled) arclength s, whose
-    sign changes at folds; `count` []; `result`, of `RESULTS`; `turns` [], Newton steps taken.
+    sign changes at folds; `count` []; `result`, of `RESULTS`; `num_steps` [], Newton steps taken.
     """
 
     y: Float[Array, "point n"]
@@ -41,10 +43,30 @@ class Branch(AbstractAnswer):
     slope: Float[Array, " point"]
     count: Int[Array, ""]
     result: Any
-    turns: Int[Array, ""]
+    num_steps: Int[Array, ""]
+
+    @property
+    def message(self) -> str:
+        """Where the branch ended, and why, in a sentence."""
+        return course_of(self.result, self.parameter, self.count, "the parameter")
 
 
-class _Walk(NamedTuple):
+def course_of(result: Any, parameter: Float[Array, " point"], count: Int[Array, ""], name: str) -> str:
+    """From where to where a branch goes, and why it ends there, in a sentence; of a batch, how many failed."""
+    if not is_concrete(result, parameter, count) or count.ndim or count == 0:
+        return message(result)
+    values = np.asarray(parameter)
+    if result == RESULTS.closed:
+        return f"The branch is a closed loop of {count} points, followed once around from {name} = {values[0]:.6g}."
+    course = f"The branch of {count} points from {name} = {values[0]:.6g}"
+    last = f"{name} = {values[int(count) - 1]:.6g}"
+    if result == RESULTS.successful:
+        return f"{course} reached its bound at {last}."
+    why = message(result)
+    return f"{course} stopped short at {last}: {why[0].lower()}{why[1:]}"
+
+
+class _Front(NamedTuple):
     """What a turn of the walk changes; positions and tangents are scaled, [y, λ]."""
 
     u: Array  # the last point taken
@@ -98,16 +120,16 @@ class _Course(eqx.Module):
         bend = x**2 * (2 * tangent + slope - 3 * secant) + x**3 * (tangent + slope - 2 * secant)
         return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
 
-    def begun(self, step: float) -> _Walk:
+    def begun(self, step: float) -> _Front:
         """The walk at its first point."""
         u, tangent = self.first
         one = jnp.ones((), u.dtype)
         ds, before = step * one, (u - tangent, tangent, one)  # as if the branch had come straight
         trial, row, reach, last = self.predicted(u, tangent, before, ds)
         no, count = jnp.zeros((), bool), jnp.ones((), int)
-        return _Walk(u, tangent, before, ds, trial, row, reach, 0.5 * ds, last, count, count, no, no)
+        return _Front(u, tangent, before, ds, trial, row, reach, 0.5 * ds, last, count, count, no, no)
 
-    def turn(self, walk: _Walk) -> _Walk:
+    def turn(self, walk: _Front) -> _Front:
         correction, tangent = self.bordered(walk.trial, walk.row, walk.reach - walk.row @ (walk.trial - walk.u))
         length, corrected = jnp.linalg.norm(correction), walk.trial + correction
         tangent = tangent / jnp.linalg.norm(tangent)
@@ -127,7 +149,7 @@ class _Course(eqx.Module):
         fresh = taken | refused
         count = walk.taken + taken
         closed = taken & self._is_back(u, t, walk.u)
-        return _Walk(
+        return _Front(
             u=u,
             tangent=t,
             before=before,
@@ -188,12 +210,12 @@ def trace(
     tangent = jnp.where(begun, tangent / jnp.linalg.norm(tangent), along)
     course = eqx.tree_at(lambda course: course.first[1], course, tangent)
 
-    def turn(walk: _Walk, _: None) -> tuple[_Walk, tuple[Array, Array]]:
+    def turn(walk: _Front, _: None) -> tuple[_Front, tuple[Array, Array]]:
         new = jax.tree_util.tree_map(lambda new, old: jnp.where(walk.stop, old, new), course.turn(walk), walk)
         place = jnp.where(new.taken > walk.taken, walk.taken, max_points)  # out of bounds: dropped
         return new, (place, jnp.append(new.u, new.tangent[-1]))
 
-    def stretch(carry: tuple[_Walk, Array]) -> tuple[_Walk, Array]:
+    def stretch(carry: tuple[_Front, Array]) -> tuple[_Front, Array]:
         walk, found = carry
         walk, (places, rows) = lax.scan(turn, walk, None, length=STRETCH)
         return walk, found.at[places].set(rows, mode="drop")

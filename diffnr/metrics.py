@@ -23,7 +23,6 @@ from diffnr.checks import (
     described,
     is_concrete,
     require,
-    require_finite,
     require_instance,
 )
 from diffnr.ports import PortResponse
@@ -132,7 +131,7 @@ def mean_square(b: Numbers, harmonics: Any) -> Float[Array, "..."]:
 
     **Arguments:** `b`: [..., harmonic] complex; `harmonics`: of its last axis.
 
-    **Returns:** [...], in units of b squared.
+    **Returns:** [...], in units of b squared; not finite where b is not.
 
     **Raises:** `ValueError` for amplitudes that are no numbers, or as many harmonics as the last axis has not.
 
@@ -144,7 +143,6 @@ def mean_square(b: Numbers, harmonics: Any) -> Float[Array, "..."]:
     require(
         isinstance(harmonics, (tuple, list)) and len(harmonics) == b.shape[-1], "harmonics", must, described(harmonics)
     )
-    require_finite("b", b)
     return _mean_square(b, tuple(as_count(h, "harmonics", least=0) for h in harmonics))
 
 

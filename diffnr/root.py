@@ -183,7 +183,7 @@ def _newton(
     return y, RESULTS.where(done | exact, RESULTS.successful, result), jnp.linalg.norm(f), n
 
 
-class _Walk(NamedTuple):
+class _Homotopy(NamedTuple):
     """The walk along a branch: the last point accepted, and the corrector on its way to the next."""
 
     y: Array
@@ -205,7 +205,7 @@ def _follow(
     shrink = 4  # a corrector whose steps do not shrink so fast is on its way to another branch
 
     # One Newton step a turn, whatever it is for: one loop compiles fast, and lanes under vmap stay in step.
-    def turn(walk: _Walk) -> _Walk:
+    def turn(walk: _Homotopy) -> _Homotopy:
         t_new = jnp.minimum(walk.t + walk.dt, 1.0)
         f, f_t = jax.jvp(lambda t: residual(walk.trial, t, args), (t_new,), (jnp.ones_like(t_new),))
         jacobian = jax.jacfwd(residual)(walk.trial, t_new, args)
@@ -223,14 +223,14 @@ def _follow(
         trial = jnp.where(arrived | refused, y + change, corrected)
         limit = jnp.where(arrived | refused, _near(y, change), length / shrink)
         folded = arrived & (sign * walk.sign < 0)
-        return _Walk(y, t, slope, sign, dt, trial, limit, walk.turns + 1, folded)
+        return _Homotopy(y, t, slope, sign, dt, trial, limit, walk.turns + 1, folded)
 
-    def going(walk: _Walk) -> Bool[Array, ""]:
+    def going(walk: _Homotopy) -> Bool[Array, ""]:
         moving = walk.dt > smallest * jnp.maximum(walk.t, 1e-12)
         return (walk.t < 1.0) & ~walk.folded & moving & (walk.turns < max_steps)
 
     zero, rest = jnp.zeros((), guess.dtype), jnp.zeros_like(guess)
-    first = _Walk(
+    first = _Homotopy(
         guess, zero, rest, zero, zero + start, guess, _near(guess, rest), jnp.zeros((), int), jnp.zeros((), bool)
     )
     end = lax.while_loop(going, turn, first)

@@ -18,14 +18,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Complex, Float
+from jaxtyping import ArrayLike, Complex, Float
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 import diffnr as nr
 from diffnr import plot, tcmt
-from diffnr.checks import check_fields, rate_field
+from diffnr.checks import as_scalar, check_fields, rate_field
 
 jax.config.update("jax_enable_x64", True)
 
@@ -39,10 +39,13 @@ class ThreePhotonLoss(tcmt.AbstractLoss):
     """γ(a) = c |a_m|⁴, the rate at which mode m loses; `coefficient`: [], c ≥ 0, rate per |a|⁴; `mode`: m."""
 
     coefficient: Float[Array, ""] = rate_field()  # a leaf, not negative: optimisers keep it so
-    mode: int = eqx.field(static=True)
+    mode: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    def __init__(self, coefficient: ArrayLike, mode: int):
+        self.coefficient, self.mode = as_scalar(coefficient, "coefficient"), mode
 
     def __check_init__(self) -> None:
-        check_fields(self, ())  # one real number, or a sentence that says so
+        check_fields(self, ())  # one real number that is not negative, or a sentence that says so
 
     def rate(self, a: Complex[Array, " mode"]) -> Float[Array, ""]:
         energy = jnp.real(a[self.mode] * jnp.conj(a[self.mode]))
@@ -102,7 +105,7 @@ def balanced(power: float, port: int, coefficient: float = STRENGTH) -> float:
         rate = GAMMA[0] + GAMMA_0 + coefficient * energy**2
         return energy * (rate * other + KAPPA**2) ** 2 - drive
 
-    energy = brentq(surplus, 0.0, 1.0 + drive / (KAPPA**2) ** 2, xtol=1e-15, rtol=1e-14)
+    energy = float(root_scalar(surplus, bracket=(0.0, 1.0 + drive / KAPPA**4), xtol=1e-15, rtol=1e-14).root)
     if port == 1:  # what leaves port 0 is radiated by the energy itself
         return 2 * GAMMA[0] * energy / power
     return 2 * GAMMA[1] * KAPPA**2 * energy / other**2 / power

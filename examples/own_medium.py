@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Complex, Float
+from jaxtyping import ArrayLike, Complex, Float
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from diffnr import fdtd, plot
-from diffnr.checks import Numbers, check_fields, real_field
+from diffnr.checks import Numbers, as_scalar, check_fields, real_field
 from diffnr.fdtd import closed_forms
 
 jax.config.update("jax_enable_x64", True)
@@ -44,6 +44,9 @@ class IntrinsicInSb(fdtd.AbstractMedium):
 
     temperature: Float[Array, ""] = real_field(lower=0.0)
     tesla: Float[Array, ""] = real_field()
+
+    def __init__(self, temperature: ArrayLike, tesla: ArrayLike):
+        self.temperature, self.tesla = as_scalar(temperature, "temperature"), as_scalar(tesla, "tesla")
 
     def __check_init__(self) -> None:
         check_fields(self, ())
@@ -85,7 +88,7 @@ class Tuned(NamedTuple):
 
 def layers(temperature: Array) -> list[tuple[float, fdtd.AbstractMedium]]:
     """Thickness in m and medium, from the lower wall up."""
-    return [(18 * UM, IntrinsicInSb(temperature, jnp.array(-0.25))), (12 * UM, SILICON)]
+    return [(18 * UM, IntrinsicInSb(temperature, -0.25)), (12 * UM, SILICON)]
 
 
 def wavenumbers(temperature: Array, cell: float) -> Array:

@@ -23,14 +23,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Complex, Float, Int
+from jaxtyping import ArrayLike, Complex, Float, Int
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 import diffnr as nr
 import optimize as op
 from diffnr import plot
-from diffnr.checks import check_fields, real_field
+from diffnr.checks import as_scalar, check_fields, real_field
 
 jax.config.update("jax_enable_x64", True)
 
@@ -48,6 +48,10 @@ class FaradayIsolator(nr.AbstractPortModel):
     rotation: Float[Array, ""] = real_field()  # leaves: they have gradients, and may be freed in a design
     analyser: Float[Array, ""] = real_field()
     delay: Float[Array, ""] = real_field()
+
+    def __init__(self, rotation: ArrayLike, analyser: ArrayLike, delay: ArrayLike = 0.0):
+        self.rotation, self.analyser = as_scalar(rotation, "rotation"), as_scalar(analyser, "analyser")
+        self.delay = as_scalar(delay, "delay")
 
     def __check_init__(self) -> None:
         check_fields(self, ())
@@ -93,7 +97,7 @@ def isolation(model: FaradayIsolator, omega: Array) -> Array:
 
 def worst(rotation: Array, analyser: Array) -> Array:
     """Isolation at the worse edge of the band."""
-    model = FaradayIsolator(rotation, analyser, jnp.zeros(()))
+    model = FaradayIsolator(rotation, analyser)
     return jnp.min(jax.vmap(lambda omega: isolation(model, omega))(jnp.array(BAND)))
 
 

@@ -80,7 +80,7 @@ class _Model(NamedTuple):
     bent: Array
 
 
-class _Step(NamedTuple):
+class _Proposal(NamedTuple):
     d: Array
     weights: Array
     multipliers: Array
@@ -94,7 +94,7 @@ class _Carry(NamedTuple):
     u: Array
     at: _Point
     model: _Model
-    step: _Step
+    step: _Proposal
     steps: Array
     going: Array
 
@@ -188,7 +188,7 @@ def _empty(evaluate: Callable[[Array], _Point], start: Array) -> _Carry:
     """Before the first turn, which evaluates the start: a step of length 0."""
     at = jax.tree_util.tree_map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), jax.eval_shape(evaluate, start))
     no, zero = jnp.asarray(False), jnp.zeros((), start.dtype)
-    step = _Step(jnp.zeros_like(start), at.f, at.g, jnp.zeros(2, start.dtype), zero, no, no)
+    step = _Proposal(jnp.zeros_like(start), at.f, at.g, jnp.zeros(2, start.dtype), zero, no, no)
     model = _first_model(at, 1.0)
     return _Carry(start, at, model, step, jnp.zeros((), int), jnp.asarray(True))
 
@@ -237,7 +237,7 @@ def _revised(carry: _Carry, trial: _Point, take: Array, tolerance: float) -> _Mo
     return _Model(hessian, radius, jnp.where(short, 10 * model.penalty, lower), bend_f, bend_g, correct)
 
 
-def _propose(u: Array, at: _Point, model: _Model, before: _Step, tolerance: float) -> _Step:
+def _propose(u: Array, at: _Point, model: _Model, before: _Proposal, tolerance: float) -> _Proposal:
     """The next step to try."""
     B, penalty = model.hessian, model.penalty
     d, weights, multipliers = _solve_model(at, model)
@@ -253,7 +253,7 @@ def _propose(u: Array, at: _Point, model: _Model, before: _Step, tolerance: floa
     now = at.merit[1]
     short = (now > tolerance) & (predicted[1] > 0.1 * now) & (penalty < _largest_penalty(at))
     last = (small | flat) & ~short & ~model.bent
-    return _Step(d, weights, multipliers, predicted, fall, small & last, last)
+    return _Proposal(d, weights, multipliers, predicted, fall, small & last, last)
 
 
 def _solve_model(at: _Point, model: _Model) -> tuple[Array, Array, Array]:

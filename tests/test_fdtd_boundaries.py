@@ -219,7 +219,7 @@ def test_an_impedance_wall_reflects_by_its_closed_form(sigma: float) -> None:
     [
         (lambda: fdtd.Sponge(0.0), "Argument thickness must be positive, but was 0"),
         (lambda: fdtd.Sponge(UM, rate=-1.0), "Argument rate must not be negative, but was -1"),
-        (lambda: fdtd.MatchedLayer(2), "Argument cells must be at least 4, but was 2"),
+        (lambda: fdtd.MatchedLayer(2), "Argument cells must be a whole number of at least 4, but was 2"),
         (lambda: fdtd.MatchedLayer(8, reflection=0.0), "Argument reflection must be positive, but was 0"),
         (lambda: fdtd.SurfaceImpedance(1.0, 0.0), "Argument inductance must be positive, but was 0"),
         (lambda: fdtd.SurfaceImpedance(-1.0, 1e-12), "Argument resistance must not be negative, but was -1"),
@@ -257,7 +257,7 @@ def test_an_impedance_wall_reflects_by_its_closed_form(sigma: float) -> None:
             "Argument objects must have shapes that meet the grid",
         ),
         (lambda: fdtd.Rectangle([0.0, np.nan], [0.0, 1.0]), "Argument x must be .lowest, highest., in this order"),
-        (lambda: fdtd.Grid.uniform((0.0, 1.0), (0.0, 1.0), np.inf), "Argument cell must be positive and finite"),
+        (lambda: fdtd.Grid.uniform((0.0, 1.0), (0.0, 1.0), np.inf), "Argument cell must be finite, but was inf"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(call, sentence: str) -> None:

@@ -287,12 +287,28 @@ def test_a_field_that_is_not_finite_is_said_to_be_so() -> None:
     update = fdtd.Update.of(scene)
     update = eqx.tree_at(lambda u: u.ex, update, update.ex.at[4, 4].set(jnp.nan))
 
-    def field(omega: Any) -> SteadyField:
-        return frequency(update, omega, sources=[(functional("hz", 1), 1.0)])
+    def field(omega: Any, throw: bool = False) -> SteadyField:
+        return frequency(update, omega, sources=[(functional("hz", 1), 1.0)], throw=throw)
 
-    with pytest.raises(FloatingPointError, match=r"The field at omega = \(?9\.42\d*e\+12.* rad/s is not finite"):
-        field(OMEGA)
+    sentence = "The solve met a value that is not finite"
+    with pytest.raises(RuntimeError, match=f"^{sentence}"):
+        field(OMEGA, throw=True)
+    assert field(OMEGA).message.startswith(sentence)
+    assert not field(OMEGA).converged
     assert np.all(np.isnan(jax.jit(lambda omega: field(omega).fields.ex)(OMEGA)))
+
+
+def test_a_frequency_that_the_cells_do_not_resolve_is_refused() -> None:
+    update = fdtd.Update.of(guide())
+    limit = 2 * np.pi * 299792458.0 / (15.6**0.5 * 2 * UM * 6)  # six cells of 2 µm a wavelength in ε∞ = 15.6
+    asked = {"sources": [(functional("hz", 1), 1.0)]}
+    assert frequency(update, 0.999 * limit, **asked).message == "The solve converged."
+    with pytest.raises(
+        ValueError, match=r"^Argument omega must leave at least 6 cells a wavelength .* of 2 µm, but was"
+    ):
+        frequency(update, 1.001 * limit, **asked)
+    with pytest.raises(ValueError, match=r"^Argument omega must be below π over the step, .* rad/s, but was"):
+        frequency(update, np.pi / float(update.step), **asked)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_places_are_found_inside_of_jit() -> None:
         ),
         (
             lambda: fdtd.propagate(fdtd.Update.of(scene()), 0),
-            "Argument steps must be an integer of at least 1",
+            "Argument steps must be a whole number of at least 1",
         ),
         (lambda: fdtd.Pulse(1.0, 0.0), "Argument width must be positive, but was 0"),
     ],

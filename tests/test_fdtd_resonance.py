@@ -229,7 +229,7 @@ def test_vmap_is_the_loop() -> None:
     scene = cavity()
     guesses = jnp.asarray([1.5, 1.6]) * THZ
     loop = [found(scene, guess).omega for guess in guesses]
-    # Round-off: the lanes run longer than they need.
+    # Round-off: elements of a batch are iterated longer than they need.
     np.testing.assert_allclose(jax.vmap(lambda guess: found(scene, guess).omega)(guesses), loop, rtol=1e-12)
 
 
@@ -240,8 +240,11 @@ def test_modes_that_do_not_arrive_are_nan_and_said() -> None:
     few = _resonances(update, jnp.asarray(1.9 * THZ), 2, 1)
     assert few.count == 0
     assert all(np.all(np.isnan(part)) for part in (few.omega, few.gamma, few.fields.hz))
-    with pytest.raises(RuntimeError, match=r"No resonance was found from omega = 1\.19\d*e\+13\+0j rad/s: .* 1 steps"):
+    with pytest.raises(RuntimeError, match=r"^No resonance was found: .* raise max_steps"):
         resonances(update, 1.9 * THZ, 2, max_steps=1)
+    said = resonances(update, 1.9 * THZ, 2, max_steps=1, throw=False)
+    assert not said.converged
+    assert said.message.startswith("No resonance was found")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +252,7 @@ def test_modes_that_do_not_arrive_are_nan_and_said() -> None:
     [
         ({"omega": -1.0}, "Argument omega must have a positive real part, but was -1"),
         ({"omega": [THZ, THZ]}, r"Argument omega must be one number \(use vmap for many\), but was of shape \(2,\)"),
-        ({"num_modes": 0}, "Argument num_modes must be an integer of at least 1, but was 0"),
+        ({"num_modes": 0}, "Argument num_modes must be a whole number between 1 and .*, but was 0"),
         ({"dtype": jnp.float32}, r"Argument update must be in float64 \(jax.config.update.*, but was float32"),
     ],
 )
@@ -301,7 +304,7 @@ def test_complex_traces_have_lines_of_either_sign_apart() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"band": (2.0, 1.0)}, r"Argument band must be \(lowest, highest\) between 0 and 3\.142e\+15 rad/s, but was"),
+        ({"band": (2.0, 1.0)}, r"Argument band must be \(lowest, highest\), in this order, but was"),
         ({"band": (1.0, 1e16)}, r"Argument band must be \(lowest, highest\) between 0 and"),
         ({"step": 0.0}, "Argument step must be positive, but was 0"),
         (

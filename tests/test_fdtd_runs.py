@@ -105,9 +105,9 @@ def by_hand() -> dict[str, np.ndarray]:
                 total = {**total, name: total[name] + wave[:, None, None] * getattr(fields, name)}
             return fields, total
 
-        still = update.zero_fields()
-        nothing = {name: jnp.zeros((2, *getattr(still, name).shape), complex) for name in PARTS}
-        return jax.lax.fori_loop(0, STEPS, turn, (still, nothing))[1]
+        zero = update.zero_fields()
+        nothing = {name: jnp.zeros((2, *getattr(zero, name).shape), complex) for name in PARTS}
+        return jax.lax.fori_loop(0, STEPS, turn, (zero, nothing))[1]
 
     return {name: np.asarray(total) for name, total in sums(update).items()}
 
@@ -145,8 +145,11 @@ def test_transforms_are_the_spectra_of_probes(recorded: fdtd.Recording) -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: fdtd.FieldTransform("jx", 1.0), r"Argument component must be one of \(.*\), but was 'jx'\."),
-        (lambda: fdtd.FieldTransform("hz", 1.0, stride=0), r"Argument stride must be at least 1, but was 0\."),
+        (lambda: fdtd.FieldTransform("jx", 1.0), "Argument component must be one of 'ex', 'ey', 'hz', but was 'jx'"),
+        (
+            lambda: fdtd.FieldTransform("hz", 1.0, stride=0),
+            r"Argument stride must be a whole number of at least 1, but was 0\.",
+        ),
         (lambda: fdtd.FieldTransform("hz", [[1.0]]), r"Argument omega must be a number or a list of them"),
         (
             lambda: fdtd.propagate(

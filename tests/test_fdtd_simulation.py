@@ -340,7 +340,7 @@ def _graded() -> fdtd.Scene:
     ("call", "words"),
     [
         (lambda: fdtd.Port(0.0, "+y"), r"Argument direction must be '\+x' or '-x', along the guide"),
-        (lambda: fdtd.Port(0.0, "+x", -1), "Argument mode must be an integer of at least 0"),
+        (lambda: fdtd.Port(0.0, "+x", -1), "Argument mode must be a whole number of at least 0"),
         (lambda: _ports(), "Argument ports must name at least one port"),
         (lambda: _ports(*[fdtd.Port(LEFT, "+x")] * 2), "Argument ports must be different"),
         (lambda: _ports(fdtd.Port(1.0, "+x")), r"Argument ports\[0\].x must lie on the grid"),
@@ -356,7 +356,7 @@ def _graded() -> fdtd.Scene:
             lambda: nr.scattering(two_ports(guide(-0.25), steps=100), jnp.array([1.0, 1.1]) * THZ),
             r"Argument steps must be at least \d+, which its pulse alone takes, but was 100",
         ),
-        (lambda: two_ports(guide(-0.25), steps=0), "Argument steps must be a positive integer"),
+        (lambda: two_ports(guide(-0.25), steps=0), "Argument steps must be a whole number of at least 1"),
         (lambda: two_ports(guide(-0.25), tolerance=2.0), "Argument tolerance must lie between 0 and 1"),
         (
             lambda: two_ports(guide(-0.25)).fields(1e12, [1.0]),

@@ -141,7 +141,7 @@ def test_a_band_without_waves_and_a_single_frequency_can_be_drawn() -> None:
     ("cladding", "sentence"),
     [
         (fdtd.GyrotropicDrude(15.6, THZ, 0.0, 0.0), "be one medium without carriers, but was a GyrotropicDrude"),
-        (fdtd.Dielectric([2.0, 3.0]), "be one medium without carriers, but was a Dielectric"),
+        (fdtd.Dielectric([[2.0], [3.0]]), "be one medium without carriers, but was a Dielectric"),
         (-1.0, "be a medium or a positive index, but was -1.0"),
         (np.nan, "be a medium or a positive index, but was nan"),
         (1j, "be a medium or a positive index"),

@@ -15,50 +15,73 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
-from diffnr.checks import Numbers, as_complex, as_inexact, as_real, is_concrete, require
-from diffnr.fdtd.scene.media import LIGHT, AbstractMedium
+from diffnr.checks import (
+    Numbers,
+    as_complex,
+    as_flag,
+    as_frequency,
+    as_inexact,
+    as_real,
+    described,
+    is_concrete,
+    require,
+    require_finite,
+    require_instance,
+    require_shape,
+)
+from diffnr.fdtd.scene.media import LIGHT, AbstractMedium, Layers, as_layers
+from diffnr.results import RESULTS, raise_failures
 from diffnr.root import newton
 
-Layers = Sequence[tuple[Any, AbstractMedium]]  # (thickness in m, medium), in the order in which a wave meets them
 
-
-def voigt_permittivity(medium: AbstractMedium, omega: Numbers) -> Complex[Array, "*omega"]:
+def voigt_permittivity(medium: Any, omega: Numbers) -> Complex[Array, "*omega"]:
     """ε_v = (ε_xx² + ε_xy²)/ε_xx, over ε0: what waves with E across the bias see, q² + k_y² = k0² ε_v.
 
     **Arguments:** `medium`: of numbers, not of arrays over cells; `omega`: [...], rad/s.
 
     **Returns:** complex [...]. It is even in the bias; a face tells the bias's sign nevertheless.
+
+    **Raises:** `ValueError` for a medium that varies over cells, frequencies at which it is not finite.
     """
+    _require_one(medium, "medium")
+    omega = _as_finite(omega, "omega")
     eps, tilt = _eps_and_tilt(medium, omega)
-    return eps * (1 + tilt**2)
+    return _finite(eps * (1 + tilt**2), omega=omega)
 
 
-def layer_matrix(
-    medium: AbstractMedium, thickness: Numbers, omega: Numbers, ky: Numbers = 0.0
-) -> Complex[Array, "*batch 2 2"]:
+def layer_matrix(medium: Any, thickness: Numbers, omega: Numbers, ky: Numbers = 0.0) -> Complex[Array, "*batch 2 2"]:
     """(Hz, Ey) behind a layer from those before it: exp(M d) = cos(qd) + M sin(qd)/q, of determinant 1.
 
     **Arguments:** `medium`; `thickness`: d in m; `omega`: rad/s; `ky`: k_y in rad/m, may be complex; all but the medium
     may be arrays that go together.
 
     **Returns:** complex [..., 2, 2], of Hz (in V/m) and Ey. M is the matrix at the head of this module.
+
+    **Raises:** `ValueError` for numbers that are not finite, arrays that do not go together, a matrix that overflows.
     """
-    omega, ky = as_inexact(omega), as_inexact(ky)
+    _require_one(medium, "medium")
+    values = {"thickness": thickness, "omega": omega, "ky": ky}
+    given = _together(**{name: _as_finite(value, name) for name, value in values.items()})
+    return _finite(_layer_matrix(medium, *given.values()), **given)
+
+
+def _layer_matrix(medium: AbstractMedium, thickness: Array, omega: Array, ky: Array) -> Array:
     (eps, tilt), k0 = _eps_and_tilt(medium, omega), omega / LIGHT
     voigt = eps * (1 + tilt**2)
     q = jnp.sqrt(k0**2 * voigt - ky**2 + 0j)
-    z = q * as_inexact(thickness)
-    still = z == 0
-    sine = jnp.where(still, 1.0, jnp.sin(z) / jnp.where(still, 1.0, z)) * -1j * as_inexact(thickness)
+    z = q * thickness
+    zero = z == 0
+    sine = jnp.where(zero, 1.0, jnp.sin(z) / jnp.where(zero, 1.0, z)) * -1j * thickness
     turn, rows = jnp.cos(z), (ky * tilt, k0 * voigt, k0 - ky**2 / (k0 * eps))
     return _matrix(turn + sine * rows[0], sine * rows[1], sine * rows[2], turn - sine * rows[0])
 
 
 def slab_scattering(
-    before: AbstractMedium, layers: Layers, after: AbstractMedium, omega: Numbers, ky: Numbers = 0.0
+    before: Any, layers: Any, after: Any, omega: Numbers, ky: Numbers = 0.0
 ) -> Complex[Array, "*batch 2 2"]:
     """S [..., out, in] of layers between two dielectric half spaces, at one k_y: port 0 is before them, 1 behind.
 
@@ -76,20 +99,23 @@ def slab_scattering(
     but S(−k_y, B) = S(k_y, −B) reflects with another phase than S(k_y, B), and with collisions another share. Where
     `after` carries no wave (total reflection) only S[0, 0] has a meaning.
 
-    **Raises:** `ValueError` for half spaces with carriers, a thickness that is not positive.
+    **Raises:** `ValueError` for half spaces with carriers, a thickness that is not positive, S that is not finite.
     """
-    omega, ky = as_real(omega, "omega"), as_real(ky, "ky")
+    given = _together(omega=as_real(omega, "omega"), ky=as_real(ky, "ky"))
     for name, medium in (("before", before), ("after", after)):
+        _require_one(medium, name)
         free = not is_concrete(medium) or bool(jnp.all(medium.omega_p == 0))
         require(free, name, "be a medium without carriers", f"a {type(medium).__name__}")
-    return _slab_scattering(before, _checked(layers), after, omega, ky)
+    # No layers at all are a face.
+    slab = _checked(layers) if not isinstance(layers, (tuple, list)) or layers else []
+    return _finite(_slab_scattering(before, slab, after, *given.values()), **given, layers=slab)
 
 
 @eqx.filter_jit
 def _slab_scattering(before: AbstractMedium, layers: Layers, after: AbstractMedium, omega: Array, ky: Array) -> Array:
     y0, y1 = _admittance(before, omega, ky), _admittance(after, omega, ky)
     # P (a0 (1, Y0) + b0 (1, −Y0)) = b1 (1, Y1) + a1 (1, −Y1)
-    total = _product([layer_matrix(medium, thickness, omega, ky) for thickness, medium in layers])
+    total = _product([_layer_matrix(medium, thickness, omega, ky) for thickness, medium in layers])
     (a, b), (c, d) = (tuple(total[..., i, j] for j in (0, 1)) for i in (0, 1))
     into, back = (a + b * y0, c + d * y0), (a - b * y0, c - d * y0)
     scale = back[1] - back[0] * y1
@@ -98,7 +124,7 @@ def _slab_scattering(before: AbstractMedium, layers: Layers, after: AbstractMedi
     return _matrix((into[0] * y1 - into[1]) / scale, across, across, -(back[0] * y1 + back[1]) / scale)
 
 
-def guide_dispersion(layers: Layers, omega: Numbers, k: Numbers) -> Complex[Array, "*batch"]:
+def guide_dispersion(layers: Any, omega: Numbers, k: Numbers) -> Complex[Array, "*batch"]:
     """What vanishes where layers between two perfect conductors guide a wave e^{i(ωt − kx)}: Ex/Hz, from wall to wall.
 
     **Arguments:** `layers`: pairs of thickness in m and medium, from the lower wall (y = 0) to the upper one, where the
@@ -107,45 +133,68 @@ def guide_dispersion(layers: Layers, omega: Numbers, k: Numbers) -> Complex[Arra
     **Returns:** complex [...], Ex at the upper wall for Hz = 1 and Ex = 0 at the lower one. It is entire in k, unlike
     forms with tanh.
 
+    **Raises:** `ValueError` for a thickness that is not positive, numbers at which it is not finite.
+
     Source: paper 3 (nonreciprocal cavities, supplement), the dispersion of its guide, as a product of matrices.
     """
-    return _guide_dispersion(_checked(layers), as_inexact(omega), as_inexact(k))
+    layers = _checked(layers)
+    given = _together(omega=_as_finite(omega, "omega"), k=_as_finite(k, "k"))
+    return _finite(_guide_dispersion(layers, *given.values()), **given, layers=layers)
 
 
 @eqx.filter_jit
 def _guide_dispersion(layers: Layers, omega: Array, k: Array) -> Array:
     # The head of this module turned by 90°: x → y, y → −x, (Hz, Ey) → (Hz, −Ex).
-    return -_product([layer_matrix(medium, thickness, omega, -k) for thickness, medium in layers])[..., 1, 0]
+    return -_product([_layer_matrix(medium, thickness, omega, -k) for thickness, medium in layers])[..., 1, 0]
 
 
-def guide_wavenumber(layers: Layers, omega: Numbers, guess: Numbers) -> Complex[Array, ""]:
+def guide_wavenumber(layers: Any, omega: Numbers, guess: Numbers, *, throw: Any = True) -> Complex[Array, ""]:
     """k of the wave e^{i(ωt − kx)} that layers between two perfect conductors guide, nearest to a guess.
 
     **Arguments:** `layers`: as for `guide_dispersion`; `omega`: [], rad/s; `guess`: [], rad/m, real or complex, its
-    sign the direction of the phase. It carries no derivative.
+    sign the direction of the phase. It carries no derivative. `throw`: raise where Newton's iteration does not arrive;
+    otherwise k is NaN there.
 
-    **Returns:** complex [], NaN where Newton's iteration does not arrive. It has derivatives in all of the layers'
+    **Returns:** complex []. It has derivatives in all of the layers'
     numbers and in ω. Loss is Im k < 0 for waves whose power goes to +x.
+
+    **Raises:** `ValueError` for a thickness or a frequency that is not positive, a guess that is not one number, or is
+    0; `RuntimeError` if `throw` and the iteration does not arrive.
     """
-    return _guide_wavenumber(_checked(layers), as_real(omega, "omega"), as_complex(guess))
+    layers, throw = _checked(layers), as_flag(throw, "throw")
+    omega, start = as_frequency(omega, "omega"), as_complex(guess, "guess")
+    require_shape(start, "guess", ())
+    require_finite("guess", start)
+    require(not is_concrete(start) or bool(start != 0), "guess", "not be 0", guess)
+    k, result = _guide_wavenumber(layers, omega, start)
+    return raise_failures(k, result) if throw else k
 
 
-def guide_profile(layers: Layers, omega: Numbers, k: Numbers, y: Numbers) -> Complex[Array, "*y"]:
+def guide_profile(layers: Any, omega: Numbers, k: Numbers, y: Numbers) -> Complex[Array, "*y"]:
     """Hz(y) of a guided wave, 1 at the lower wall.
 
     **Arguments:** `layers`: as for `guide_dispersion`; `omega`: [], rad/s; `k`: [], rad/m, a root of it; `y`: [...], m,
     from the lower wall on.
 
     **Returns:** complex [...].
+
+    **Raises:** `ValueError` for a thickness that is not positive, ω or k that is not one number, y that is not finite.
     """
-    return _guide_profile(_checked(layers), as_inexact(omega), as_inexact(k), as_real(y, "y"))
+    layers = _checked(layers)
+    given = {"omega": _as_finite(omega, "omega"), "k": _as_finite(k, "k"), "y": as_real(y, "y")}
+    for name in ("omega", "k"):
+        require_shape(given[name], name, ())
+    require_finite("y", given["y"])
+    return _finite(_guide_profile(layers, *given.values()), **given, layers=layers)
 
 
 @eqx.filter_jit
-def _guide_wavenumber(layers: Layers, omega: Array, guess: Array) -> Array:
+def _guide_wavenumber(layers: Layers, omega: Array, guess: Array) -> tuple[Array, Any]:
     start = guess * LIGHT / omega
-    n = newton(_mismatch, jnp.stack([start.real, start.imag]), (layers, omega)).value
-    return (n[0] + 1j * n[1]) * omega / LIGHT
+    found = newton(_mismatch, jnp.stack([start.real, start.imag]), (layers, omega))
+    k = (found.value[0] + 1j * found.value[1]) * omega / LIGHT
+    solved = RESULTS.where(jnp.isfinite(k), RESULTS.successful, RESULTS.nonfinite)
+    return k, RESULTS.where(found.result == RESULTS.successful, solved, found.result)
 
 
 @eqx.filter_jit
@@ -154,23 +203,60 @@ def _guide_profile(layers: Layers, omega: Array, k: Array, y: Array) -> Array:
     hz = jnp.zeros(y.shape, state.dtype)
     for thickness, medium in layers:
         inside = jnp.clip(y - bottom, 0.0, thickness)
-        hz = jnp.where(y >= bottom, layer_matrix(medium, inside, omega, -k)[..., 0, :] @ state, hz)
-        state, bottom = layer_matrix(medium, thickness, omega, -k) @ state, bottom + thickness
+        hz = jnp.where(y >= bottom, _layer_matrix(medium, inside, omega, -k)[..., 0, :] @ state, hz)
+        state, bottom = _layer_matrix(medium, thickness, omega, -k) @ state, bottom + thickness
     return hz
 
 
 def _mismatch(n: Array, args: Any) -> Array:
     """`guide_dispersion` at k/k0, in reals."""
     layers, omega = args
-    value = guide_dispersion(layers, omega, (n[0] + 1j * n[1]) * omega / LIGHT)
+    value = _guide_dispersion(layers, omega, (n[0] + 1j * n[1]) * omega / LIGHT)
     return jnp.stack([value.real, value.imag])
 
 
 def _checked(layers: Layers) -> Layers:
     """Thicknesses as arrays, so that none is compiled anew."""
-    for thickness, _ in layers:
-        require(not is_concrete(thickness) or thickness > 0, "layers", "have positive thicknesses", thickness)
-    return [(as_real(thickness, "layers"), medium) for thickness, medium in layers]
+    pairs = as_layers(layers)
+    for number, (_, medium) in enumerate(pairs):
+        _require_one(medium, f"layers[{number}][1]")
+    return [(as_real(thickness, "layers"), medium) for thickness, medium in pairs]
+
+
+def _require_one(medium: Any, name: str) -> None:
+    """Raise unless it is a medium of numbers."""
+    require_instance(medium, name, AbstractMedium, "be a medium")
+    shapes = {jnp.shape(leaf) for leaf in jax.tree_util.tree_leaves(medium)}
+    require(shapes <= {()}, name, "be a medium of numbers, not of arrays over cells", f"one of shapes {shapes}")
+
+
+def _as_finite(value: Any, name: str) -> Array:
+    array = as_inexact(value, name)
+    require(array.size > 0, name, "be a number, or an array that is not empty", value)
+    require_finite(name, array)
+    return array
+
+
+def _together(**given: Array) -> dict[str, Array]:
+    """Arrays that can be broadcast with each other."""
+    first = next(iter(given))
+    try:
+        jnp.broadcast_shapes(*(value.shape for value in given.values()))
+    except ValueError:
+        was = " and ".join(str(value.shape) for value in given.values())
+        require(False, first, f"go together with {', '.join(list(given)[1:])}", f"of shape {was}")
+    for name, value in given.items():
+        require_finite(name, value)
+    return given
+
+
+def _finite(answer: Array, **given: Any) -> Array:
+    """`answer`, unless known numbers have made it overflow, or divided by 0."""
+    if is_concrete(answer) and not bool(jnp.all(jnp.isfinite(answer))):
+        first, *others = given
+        must = f"have a finite answer together with {', '.join(others)}" if others else "have a finite answer"
+        require(False, first, must, ", ".join(f"{name} {described(value)}" for name, value in given.items())[:200])
+    return answer
 
 
 def _eps_and_tilt(medium: AbstractMedium, omega: Numbers) -> tuple[Array, Array]:

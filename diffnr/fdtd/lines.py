@@ -5,8 +5,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from diffnr.results import AbstractAnswer
 
-class AbstractLines(eqx.Module):
+
+class AbstractLines(AbstractAnswer):
     """Lines e^{(iω − γ)t}: `omega` [line], rad/s; `gamma` [line], 1/s; `valid` [line], whether there is one."""
 
     omega: eqx.AbstractVar[Float[Array, " line"]]

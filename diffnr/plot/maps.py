@@ -52,13 +52,8 @@ def image(
     if levels is not None:
         lines = ax.contour(x, y, z, levels=levels, colors="white", linewidths=0.8)
         # In the middle of each line: matplotlib's own choice may be cut off at the frame.
-        longest = [max(segments, key=len) for segments in lines.allsegs if len(segments)]
-        ax.clabel(
-            lines,
-            fmt="%g",
-            fontsize=7,
-            manual=[tuple(segment[len(segment) // 2]) for segment in longest if len(segment)],
-        )
+        longest = [max(segments, key=len) for segments in lines.allsegs if any(map(len, segments))]
+        ax.clabel(lines, fmt="%g", fontsize=7, manual=[tuple(segment[len(segment) // 2]) for segment in longest])
     if label is not None:
         ax.figure.colorbar(mesh, ax=ax, label=label)
     return ax

@@ -71,6 +71,7 @@ def lossless_dilation(model: AbstractCoupledModes) -> CoupledModes:
     must = "hold numbers (lossless_dilation cannot run inside jit, vmap or grad)"
     require(is_concrete(model), "model", must, "traced")
     matrices = linear_matrices(model, "be linear for its absorption to be that of ports")
+    require(is_concrete(matrices), "model", must, "met inside of jit")
     omega, gamma, C, D, K = (np.asarray(part) for part in matrices)
     modes, ports = len(omega), len(C)
     eps = float(np.finfo(C.dtype).eps)

@@ -45,9 +45,15 @@ def entries() -> list[Entry]:
             "PassiveModes",
             tcmt.PassiveModes,
             {"omega": np.array([0.7]), "D": np.array([[1.5], [0.9]]), "C": np.array([[1.0]]), "hidden": 1, "loss": ()},
-            allow={"C": NONE},
+            allow={"C": NONE, "omega": ("an axis too many",)},
         ),
-        Entry("PassiveModes.of", tcmt.PassiveModes.of, {"model": ONE, "hidden": 2}, allow={"hidden": NONE}),
+        Entry(
+            "PassiveModes.of",
+            tcmt.PassiveModes.of,
+            {"model": ONE, "hidden": 2},
+            allow={"hidden": NONE},
+            named={"hidden": ("model",)},
+        ),
         Entry(
             "NonlocalLoss",
             tcmt.NonlocalLoss,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,32 +9,45 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Inexact
 
-from diffnr.checks import Numbers, as_inexact, is_concrete, require, require_finite
+from diffnr.checks import (
+    Numbers,
+    as_flag,
+    as_inexact,
+    is_concrete,
+    require,
+    require_finite,
+    require_shape,
+)
 from diffnr.fdtd.frequency_domain.direct_solve import Edges, steady_edges
 from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, step_factor
-from diffnr.fdtd.time_domain.functional import Functional, require_on_grid
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update
+from diffnr.fdtd.time_domain.functional import Functional, as_probes, as_sources
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update, require_resolved
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 
 
-class SteadyField(eqx.Module):
+class SteadyField(AbstractAnswer):
     """What `frequency` returns, all as phasors: F(t) = Re F̂ e^{iωt}.
 
-    **Fields:** `fields`; `readings` [probe], what probes read; `omega` [], rad/s.
+    **Fields:** `fields`; `readings` [probe], what probes read; `omega` [], rad/s; `result`: whether they are finite.
     """
 
     fields: Fields
     readings: Complex[Array, " probe"]
     omega: Inexact[Array, ""]
+    result: Any
 
 
 def frequency(
-    update: Update,
+    update: Any,
     omega: Numbers,
     *,
-    sources: Sequence[tuple[Functional, Any]],
-    probes: Sequence[Functional] = (),
+    sources: Any,
+    probes: Any = (),
+    throw: Any = True,
 ) -> SteadyField:
     """The steady field at one frequency: where `propagate` arrives with sources that go on as Re s e^{iωt}.
+
+        reading = fdtd.frequency(fdtd.Update.of(scene), 1e13, sources=[(source, 1.0)], probes=[probe]).readings[0]
 
         M(z) E = source,    z = e^{iωΔt},    reading(t) = Re r e^{iωt}  at the times `Recording.ts`
 
@@ -47,7 +59,7 @@ def frequency(
     - `update`: `Update.of(scene)`.
     - `omega`: [], rad/s, with a positive real part; a complex one, with e^{−Im ω t}, is allowed.
     - `sources`: pairs of a functional and its strength s, [] real or complex.
-    - `probes`: functionals.
+    - `probes`: functionals. `throw`: raise where the system has no finite solution; otherwise `result` says it.
 
     **Returns:** a `SteadyField`. It may be jitted, vmapped and differentiated in both modes and to any order, in ω and
     in every number of the scene, the update and the sources. Derivatives, more sources and the transposed problem share
@@ -57,24 +69,30 @@ def frequency(
     **Notes:** with a Bloch wavenumber fields are complex in time and the reading is r e^{iωt} itself, for sources of
     strength s e^{iωt}. With float32 the system is solved in float64 where jax has it; without, expect 5·10⁻³.
 
-    **Raises:** `ValueError` for a functional off the grid, ω whose real part is not positive; `FloatingPointError`
-    where the system has no finite solution (under a transformation the fields are NaN instead).
+    **Raises:** `ValueError` for a functional off the grid, ω whose real part is not positive, or beyond what the step
+    and the cells carry (six a wavelength, as in `propagate`); `RuntimeError` if `throw` and the system has no finite
+    solution.
     """
-    omega = as_inexact(omega)
-    require(omega.ndim == 0, "omega", "be one number (use vmap for many)", f"of shape {omega.shape}")
-    require_finite("omega", omega)
-    require(not is_concrete(omega) or complex(omega).real > 0, "omega", "have a positive real part", omega)
-    for name, functionals in (("sources", [source for source, _ in sources]), ("probes", probes)):
-        for functional in functionals:
-            require_on_grid(name, functional, update.scene.grid)
-    driven = tuple((source, as_inexact(strength)) for source, strength in sources)
-    found = _frequency(update, omega, driven, tuple(probes))
-    if is_concrete(found) and not bool(jnp.all(jnp.isfinite(found.fields.ex))):
-        raise FloatingPointError(
-            f"The field at omega = {complex(omega):.10g} rad/s is not finite: look for a resonance without loss at "
-            "this frequency, or numbers of the scene or the sources that are not finite."
-        )
-    return found
+    update, throw = as_update(update), as_flag(throw, "throw")
+    omega = as_one_frequency(update, omega)
+    driven = []
+    for source, strength in as_sources(sources, update.scene.grid, "strength s, a number"):
+        strength = as_inexact(strength, "sources, a strength in it,")
+        require_shape(strength, "sources, a strength in it,", source.weights.shape[:-2])
+        require_finite("sources, a strength in it,", strength)
+        driven.append((source, strength))
+    found = _frequency(update, omega, tuple(driven), as_probes(probes, update.scene.grid))
+    return raise_failures(found, found.result) if throw else found
+
+
+def as_one_frequency(update: Update, omega: Any) -> Inexact[Array, ""]:
+    """`omega` as one frequency, real or complex, that a step and its cells carry."""
+    value = as_inexact(omega, "omega")
+    require(value.ndim == 0, "omega", "be one number (use vmap for many)", f"of shape {value.shape}")
+    require_finite("omega", value)
+    require(not is_concrete(value) or complex(value).real > 0, "omega", "have a positive real part", value)
+    require_resolved(update, value)
+    return value
 
 
 def solve(update: Update, omega: Numbers, ex: Array, ey: Array, hz: Array | None = None) -> Fields:
@@ -93,7 +111,7 @@ def solve(update: Update, omega: Numbers, ex: Array, ey: Array, hz: Array | None
     What matched layers remember goes with the half of the step that it belongs to.
     """
     precise = in_double(update)
-    omega, z = _turns(precise, omega)
+    omega, z = _wave_factor(precise, omega)
     ex, ey = ex.astype(z.dtype), ey.astype(z.dtype)
     right = ex, ey
     if hz is not None:
@@ -107,7 +125,7 @@ def solve(update: Update, omega: Numbers, ex: Array, ey: Array, hz: Array | None
 
 def phasors(update: Update, omega: Numbers, edges: Edges, hz: Array | None = None) -> Fields:
     """The fields that go with E, as `solve` returns them."""
-    omega, z = _turns(update, omega)
+    omega, z = _wave_factor(update, omega)
     half = jnp.exp(-0.5j * omega * update.step).astype(z.dtype)
     ahead = harmonic_step(update, *edges, z, hz)
     memory = None if ahead.memory is None else tuple((half * m, e / z) for m, e in ahead.memory)
@@ -125,7 +143,7 @@ def in_double(update: Update) -> Update:
     return jax.tree_util.tree_map(widen, update)
 
 
-def _turns(update: Update, omega: Numbers) -> tuple[Array, Array]:
+def _wave_factor(update: Update, omega: Numbers) -> tuple[Array, Array]:
     """ω and z in the precision of the step."""
     omega = as_inexact(omega)
     omega = omega.astype(jnp.result_type(omega.dtype, update.ex.dtype))
@@ -152,4 +170,6 @@ def _frequency(
     magnetic = any(source.component == "hz" for source, _ in sources)
     fields = solve(update, omega, added.ex, added.ey, added.hz if magnetic else None)
     readings = [probe.read(update.scene.grid, fields) for probe in probes]
-    return SteadyField(fields, jnp.stack(readings) if probes else jnp.zeros((0,), dtype), omega)
+    finite = jnp.all(jnp.isfinite(fields.ex))
+    result = RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite)
+    return SteadyField(fields, jnp.stack(readings) if probes else jnp.zeros((0,), dtype), omega, result)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Complex, Float
 from scipy.linalg import eig
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from diffnr.checks import Numbers, as_inexact, is_concrete, require, require_finite
+from diffnr.checks import Count, Numbers, as_count, as_flag, require
 from diffnr.fdtd.frequency_domain.direct_solve import (
     Edges,
     Inverse,
@@ -25,11 +25,12 @@ from diffnr.fdtd.frequency_domain.direct_solve import (
     pattern_of,
     split,
 )
-from diffnr.fdtd.frequency_domain.frequency import phasors
+from diffnr.fdtd.frequency_domain.frequency import as_one_frequency, phasors
 from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
 from diffnr.fdtd.frequency_domain.smooth_currents import ROUGH, SmoothCurrents, curls, roughness
 from diffnr.fdtd.lines import AbstractLines
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, energy
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update, energy
+from diffnr.results import RESULTS, raise_failures
 from diffnr.root import frozen
 
 BASIS = 40  # vectors of Arnoldi's method
@@ -49,7 +50,7 @@ class Resonances(AbstractLines):
       step adds to E, b of `solve`, excites E = x (yᵀb)/(ω − ω_n). Without derivatives. On edges that move it is the
       turned bias's E times the edges' areas over `update.ex`, `update.ey` (areas times ε, and loss in sponges).
     - `valid` [mode]: whether the iteration has arrived, at a mode of its own that the cells resolve (where carriers
-      are, by six cells a wavelength).
+      are, by six cells a wavelength). `result`: success if one of them has.
     """
 
     omega: Float[Array, " mode"]
@@ -57,10 +58,15 @@ class Resonances(AbstractLines):
     fields: Fields
     left: Edges
     valid: Bool[Array, " mode"]
+    result: Any
 
 
-def resonances(update: Update, omega: Numbers, num_modes: int = 1, *, max_steps: int = 20) -> Resonances:
+def resonances(
+    update: Any, omega: Numbers, num_modes: Count = 1, *, max_steps: Count = 20, throw: Any = True
+) -> Resonances:
     """The resonances nearest to a frequency.
+
+        modes = fdtd.resonances(fdtd.Update.of(scene), 2 * np.pi * 1.1e12, num_modes=2)
 
         M(e^{iωΔt}) x = 0,    yᵀ M = 0,    ω ← ω − yᵀMx/(yᵀ M′ x),   x ← M⁻¹M′x,   y ← M⁻ᵀM′ᵀy
 
@@ -75,6 +81,7 @@ def resonances(update: Update, omega: Numbers, num_modes: int = 1, *, max_steps:
     - `omega`: [], the guess in rad/s, real or complex (Im ω = γ). It carries no derivative.
     - `num_modes`: how many, static: those nearest to the guess by the linear problem. Open ends have modes of their
       own, of low Q: look at `q`. `max_steps`: of each mode's iteration.
+    - `throw`: raise where not one is found; otherwise `result` says it.
 
     **Good values:** a guess within some percent. In a scene with carriers modes farther away may be missed, for one of
     the lattice's own to which the iteration goes instead, and which is left out (`count` tells): guess anew there.
@@ -84,26 +91,20 @@ def resonances(update: Update, omega: Numbers, num_modes: int = 1, *, max_steps:
     ω: the vectors are held.) The left vector is the right one of the turned bias, and M(−B) = Mᵀ up to weights: a scene
     has the same ω and γ at B and −B.
 
-    **Raises:** `ValueError` for float32, a guess that is not one number with a positive real part, `num_modes` below 1;
-    `RuntimeError` where not one is found (under a transformation they are NaN).
+    **Raises:** `ValueError` for float32, a guess that is not one number with a positive real part or beyond what the
+    step and the cells carry, `num_modes` below 1; `RuntimeError` if `throw` and not one is found.
 
     Source: two-sided Rayleigh quotient iteration (Ostrowski; Schreiber for nonlinear problems).
     """
-    guess = as_inexact(omega)
-    require(guess.ndim == 0, "omega", "be one number (use vmap for many)", f"of shape {guess.shape}")
-    require_finite("omega", guess)
-    require(not is_concrete(guess) or complex(guess).real > 0, "omega", "have a positive real part", guess)
-    whole = isinstance(num_modes, int) and num_modes >= 1
-    require(whole, "num_modes", "be an integer of at least 1", repr(num_modes))
+    update, throw = as_update(update), as_flag(throw, "throw")
+    guess = as_one_frequency(update, omega)
+    nx, ny = update.shape
+    num_modes = as_count(num_modes, "num_modes", most=max(1, nx * ny - 2 - MORE))
+    max_steps = as_count(max_steps, "max_steps")
     must = "be in float64 (jax.config.update('jax_enable_x64', True), and build the scene anew)"
     require(update.ex.dtype == jnp.float64, "update", must, update.ex.dtype)
     found = _resonances(update, guess, num_modes, max_steps)
-    if is_concrete(found) and not bool(jnp.any(found.valid)):
-        raise RuntimeError(
-            f"No resonance was found from omega = {complex(guess):.10g} rad/s: the iteration did not arrive in "
-            f"{max_steps} steps at a field that the cells resolve. Start from a closer guess, or take smaller cells."
-        )
-    return found
+    return raise_failures(found, found.result) if throw else found
 
 
 @eqx.filter_jit
@@ -122,12 +123,12 @@ def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) ->
         return jax.pure_callback(functools.partial(function, pattern), like, *arguments, vmap_method="sequential")
 
     def refine(start: tuple[Array, Array]) -> tuple[Array, Array, Array, Array]:
-        def turn(carry: tuple) -> tuple:
+        def iterate(carry: tuple) -> tuple:
             omega, x, y, change, _, n = carry
             by, x, y = called(_improved, ((), (size,), (size,)), *pair(omega), x, y)
             return omega + by, x, y, jnp.abs(by), change, n + 1
 
-        def going(carry: tuple) -> Array:
+        def unfinished(carry: tuple) -> Array:
             omega, _, _, change, before, n = carry
             # Until steps shrink no more, by round-off; NaN ends it.
             moving = (change > 1e-15 * jnp.abs(omega)) & ((change < before / 2) | (change > 1e-9 * jnp.abs(omega)))
@@ -135,7 +136,7 @@ def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) ->
 
         omega, x = start
         far = jnp.asarray(jnp.inf)
-        omega, x, y, change, _, _ = lax.while_loop(going, turn, (omega, x, jnp.conj(x), far, far, 0))
+        omega, x, y, change, _, _ = lax.while_loop(unfinished, iterate, (omega, x, jnp.conj(x), far, far, 0))
         return omega, x, y, change
 
     nearest = functools.partial(_nearest, num_modes)
@@ -161,7 +162,9 @@ def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) ->
     values, fields, left = lax.map(lambda parts: finish(*parts), (omegas, x, y))
     none = lambda part: jnp.where(arrived.reshape(-1, *[1] * (part.ndim - 1)), part, jnp.nan)  # noqa: E731
     fields, left = jax.tree_util.tree_map(none, (fields, left))
-    return Resonances(none(values.real), none(values.imag), lax.stop_gradient(fields), lax.stop_gradient(left), arrived)
+    fields, left = lax.stop_gradient((fields, left))
+    result = RESULTS.where(jnp.any(arrived), RESULTS.successful, RESULTS.no_resonance)
+    return Resonances(none(values.real), none(values.imag), fields, left, arrived, result)
 
 
 def _of_unit_energy(update: Update, omega: Array, edges: Edges) -> tuple[Fields, Array]:

@@ -144,10 +144,16 @@ def eigenpairs(parts: tuple[Array, Array, Array]) -> tuple[Complex[Array, " m"],
 def _eigenpairs(*parts: Any) -> tuple[np.ndarray, np.ndarray]:
     below, same, above = (np.asarray(part, complex) for part in parts)
     count, dtype = same.shape[0], np.asarray(parts[0]).dtype
+    none = np.full(2 * count, np.nan, dtype), np.full((count, 2 * count), np.nan, dtype)
+    if not all(np.all(np.isfinite(part)) for part in (below, same, above)):
+        return none
     both = np.concatenate([same + SHIFT * above, above], axis=1)
-    first, second = np.split(-np.linalg.solve(below + SHIFT * same + SHIFT**2 * above, both), 2, axis=1)
-    inverse = np.block([[first, second], [np.eye(count) + SHIFT * first, SHIFT * second]])
-    values, vectors = np.linalg.eig(inverse)
+    try:
+        first, second = np.split(-np.linalg.solve(below + SHIFT * same + SHIFT**2 * above, both), 2, axis=1)
+        inverse = np.block([[first, second], [np.eye(count) + SHIFT * first, SHIFT * second]])
+        values, vectors = np.linalg.eig(inverse)
+    except np.linalg.LinAlgError:  # singular, or numbers too large
+        return none
     with np.errstate(divide="ignore", invalid="ignore"):
         turns = np.where(values != 0, SHIFT + 1 / values, np.inf)
     return turns.astype(dtype), vectors[:count].astype(dtype)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
-from diffnr.fdtd.guides.guide import CrossSection, GuideModes, guide_modes
+from diffnr.checks import Count, Numbers, as_flag, as_vector, is_concrete, require
+from diffnr.fdtd.guides.guide import (
+    CrossSection,
+    GuideModes,
+    as_cross_section,
+    as_num_modes,
+    guide_waves,
+    require_below_lattice,
+)
 from diffnr.fdtd.time_domain.leapfrog import step_of
+from diffnr.results import AbstractAnswer, raise_failures
 
 
-class Dispersion(eqx.Module):
+class Dispersion(AbstractAnswer):
     """What `dispersion` returns.
 
     **Fields:** `omegas` [frequency], rad/s; `modes`: the `GuideModes`, each of its fields with the frequency first,
@@ -24,12 +34,17 @@ class Dispersion(eqx.Module):
     modes: GuideModes
 
     @property
+    def result(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of each frequency, whether the guide's equations could be solved, [frequency]."""
+        return self.modes.result
+
+    @property
     def one_way(self) -> Int[Array, " frequency"]:
         """+1 where there are waves to +x alone, −1 where there are waves to −x alone, 0 elsewhere."""
         forward, backward = (jnp.any(waves.valid, axis=-1) for waves in (self.modes.forward, self.modes.backward))
         return forward.astype(int) - backward.astype(int)
 
-    def one_way_bands(self, direction: int = 1) -> list[tuple[float, float]]:
+    def one_way_bands(self, direction: Any = 1) -> list[tuple[float, float]]:
         """The bands of ω in which waves go in one direction alone, 1 or −1: their lower and upper edges, rad/s.
 
         An edge lies half-way between the last frequency inside and the first one outside, or at the end of all.
@@ -40,7 +55,8 @@ class Dispersion(eqx.Module):
 
         **Raises:** `ValueError` for another direction, or under a transformation, where `one_way` serves.
         """
-        require(direction in (1, -1), "direction", "be 1 or -1", direction)
+        whole = isinstance(direction, (int, np.integer)) and not isinstance(direction, bool)
+        require(whole and direction in (1, -1), "direction", "be 1 or -1", direction)
         known = is_concrete(self.omegas, self.modes.forward.valid, self.modes.backward.valid)
         require(known, "self", "hold numbers (list bands outside of jit)", "traced")
         omegas, inside = np.asarray(self.omegas), np.asarray(self.one_way) == direction
@@ -51,36 +67,38 @@ class Dispersion(eqx.Module):
 
 
 def dispersion(
-    cross_section: CrossSection, omegas: Numbers, num_modes: int = 1, *, step: Numbers | None = None
+    cross_section: Any, omegas: Numbers, num_modes: Count = 1, *, step: Any = None, throw: Any = True
 ) -> Dispersion:
     """The waves of a guide at many frequencies, as `guide_modes` finds them at one.
+
+        fdtd.dispersion(guide, 2e12 * np.pi * np.linspace(0.9, 1.8, 91)).one_way_bands()
 
     **Arguments:**
 
     - `cross_section`: of `layered_guide` or `CrossSection.of`.
     - `omegas`: [frequency], rad/s, increasing. Without loss leave out a medium's own ω_c, where ε is infinite.
     - `num_modes`: the most waves of each direction. `step`: Δt in s, default .95 of the longest.
+    - `throw`: raise where the equations have no finite solution; otherwise `result` says it at each frequency.
 
     **Returns:** a `Dispersion`, with derivatives in every leaf of the cross-section and in ω; it may be jitted. Waves
     are sorted by |k| at each frequency alone, so that the same wave may change its place where others begin or end.
     `nr.plot.dispersion` draws it.
 
     **Raises:** `ValueError` for frequencies that are not a vector of positive, finite and increasing numbers, a number
-    of modes below 1, a step that is not positive or not below the longest.
+    of modes below 1, a step that is not positive or not below the longest; `RuntimeError` if `throw` and a solve fails.
 
     Source: paper 3 (nonreciprocal cavities, supplement), Fig. S1, on the lattice.
     """
-    omegas = as_real(omegas, "omegas")
-    require(omegas.ndim == 1 and omegas.size > 0, "omegas", "be a vector", f"of shape {omegas.shape}")
-    require_finite("omegas", omegas)
-    if is_concrete(omegas):
-        require(np.all(np.asarray(omegas) > 0), "omegas", "be positive", omegas)
-        require(np.all(np.diff(np.asarray(omegas)) > 0), "omegas", "increase", omegas)
-    require(isinstance(num_modes, int) and num_modes >= 1, "num_modes", "be an integer of at least 1", repr(num_modes))
-    return Dispersion(omegas, _dispersion(cross_section, omegas, num_modes, step_of(cross_section.scene, step)))
+    section, throw = as_cross_section(cross_section), as_flag(throw, "throw")
+    omegas = as_vector(omegas, "omegas", rising=True)
+    require(not is_concrete(omegas) or np.all(np.asarray(omegas) > 0), "omegas", "be positive", omegas)
+    step = step_of(section.scene, step)
+    require_below_lattice(omegas, step, "omegas")
+    found = Dispersion(omegas, _dispersion(section, omegas, as_num_modes(num_modes, section), step))
+    return raise_failures(found, found.result) if throw else found
 
 
 @eqx.filter_jit
 def _dispersion(cross_section: CrossSection, omegas: Array, num_modes: int, step: Array) -> GuideModes:
     # One after the other: batched calls of LAPACK can stop each other for good.
-    return lax.map(lambda omega: guide_modes(cross_section, omega, num_modes, step=step), omegas)
+    return lax.map(lambda omega: guide_waves(cross_section, omega, num_modes, step), omegas)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,17 +12,31 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_flag,
+    as_frequency,
+    as_positive,
+    as_real,
+    is_concrete,
+    require,
+    require_instance,
+    require_known,
+)
 from diffnr.fdtd.guides.column import COLUMNS, MIDDLE, Column, Cut, eigenpairs, polished, resolved
-from diffnr.fdtd.scene.boundaries import AbstractBoundary, Boundaries
+from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid, nearest
-from diffnr.fdtd.scene.media import AbstractMedium
+from diffnr.fdtd.scene.media import as_layers
 from diffnr.fdtd.scene.scene import Rectangle, Scene
 from diffnr.fdtd.time_domain.leapfrog import Update, step_of
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen
 
 SURVIVES = 2 * np.pi  # of a propagating wave: it falls by less than e in a wavelength, |Im k| < |Re k|/2π
 LATTICE = 0.1  # the most that ln k may change with ln Δx: twice the share of k that is the lattice's error
+MOST_CELLS = 20_000  # across, of which a wave's eigenvalue problem would take 100 GB
 SPARE = 2  # waves of the lattice's own among the candidates
 
 
@@ -36,12 +49,15 @@ class CrossSection(eqx.Module):
     scene: Scene
 
     @classmethod
-    def of(cls, scene: Scene, x: float | int) -> CrossSection:
-        """The cross-section of a scene around the vertical line nearest to x, in metres.
+    def of(cls, scene: Any, x: Numbers) -> CrossSection:
+        """The cross-section of a scene around the vertical line nearest to a place.
+
+        **Arguments:** `scene`; `x`: in metres.
 
         **Raises:** `ValueError` where the guide is not uniform two cells to the left and three to the right of the line
         (cells of unequal width, media that change, a sponge), or where these are not on the grid.
         """
+        require_instance(scene, "scene", Scene, "be a Scene")
         return cls.at_line(scene, nearest(scene.grid.x, x, "x"))
 
     @classmethod
@@ -76,8 +92,9 @@ class Waves(eqx.Module):
 
     **Fields**, all [num_modes, ...]:
 
-    - `k`: Re k, rad/m, signed by the phase: negative for waves to −x, but for backward waves. `attenuation`: |Im k|,
-      1/m, by which the amplitude falls on the way. `group_velocity`: dω/dk, m/s, signed.
+    - `k`: Re k, rad/m, signed by the phase: negative for −x waves, except those whose phase and group velocities are
+      opposite. `attenuation`: |Im k|, 1/m, by which the amplitude falls on the way. `group_velocity`: dω/dk, m/s,
+      signed.
     - `valid`: whether there is such a wave. `ex` [ny + 1], `ey`, `hz` [ny]: its profile in V/m (Hz times the vacuum's
       impedance), at 1 W per metre along z, all referred to the vertical line of Ey; that is real and positive, but
       for loss, at its lowest edge that has .9 of the largest amplitude.
@@ -106,29 +123,36 @@ class Waves(eqx.Module):
         return self.k - 1j * jnp.sign(self.group_velocity) * self.attenuation
 
 
-class GuideModes(eqx.Module):
-    """Waves to +x, `forward`, and to −x, `backward`."""
+class GuideModes(AbstractAnswer):
+    """Waves to +x, `forward`, and to −x, `backward`.
+
+    `result` tells whether the guide's equations could be solved. That there is no wave in a direction, or fewer than
+    were asked for, is an answer: `forward.count`, `forward.valid`.
+    """
 
     forward: Waves
     backward: Waves
+    result: Any
 
 
 def layered_guide(
-    layers: Sequence[tuple[Any, AbstractMedium]],
-    cell: float | int,
+    layers: Any,
+    cell: Numbers,
     *,
-    bottom: AbstractBoundary | None = None,
-    top: AbstractBoundary | None = None,
+    bottom: Any = None,
+    top: Any = None,
 ) -> CrossSection:
     """A guide of layers across y, from the bottom up.
+
+        guide = fdtd.layered_guide([(18e-6, insb), (12e-6, silicon)], cell=0.25e-6)
 
     **Arguments:** `layers`: pairs of a thickness in m and a medium; `cell`: the size of cells along x, and at most that
     across, lines lying on the faces between layers; `bottom`, `top`: what stands there, default perfect conductors.
 
     **Raises:** `ValueError` for a thickness or cell that is not positive and finite, no layers.
     """
-    require(len(layers) > 0, "layers", "hold at least one pair of thickness and medium", "empty")
-    require(np.isfinite(cell) and cell > 0, "cell", "be positive and finite", cell)
+    layers, cell = as_layers(layers), _known_cell(cell)
+    boundaries = Boundaries(bottom=bottom, top=top)
     counts = [_cells(thickness, cell) for thickness, _ in layers]
     thicknesses = [as_real(thickness, "layers") for thickness, _ in layers]
     faces = jnp.concatenate([jnp.zeros(1), jnp.cumsum(jnp.stack(thicknesses))])
@@ -139,50 +163,82 @@ def layered_guide(
         (Rectangle([-jnp.inf, jnp.inf], jnp.stack([low, high])), medium)
         for low, high, (_, medium) in zip(faces[1:-1], faces[2:], layers[1:], strict=True)
     ]
-    return CrossSection(Scene.of(grid, layers[0][1], objects, Boundaries(bottom=bottom, top=top)))
+    return CrossSection(Scene.of(grid, layers[0][1], objects, boundaries))
 
 
-def _cells(thickness: Any, cell: float | int) -> int:
+def _known_cell(cell: Any) -> float:
+    require_known(cell, "cell")
+    as_positive(cell, "cell")
+    return float(np.asarray(cell))
+
+
+def _cells(thickness: Any, cell: float) -> int:
     """How many cells of at most this size a layer has: a number also where its thickness is being differentiated."""
     value = thickness if isinstance(thickness, int | float) else lax.stop_gradient(jnp.asarray(thickness))
     require(is_concrete(value), "layers", "have thicknesses known outside of jit", "a traced one")
-    good = bool(np.isfinite(float(value)) and float(value) > 0)
-    require(good, "layers", "have positive and finite thicknesses", value)
+    count = float(value) / cell
+    require(count <= MOST_CELLS, "cell", f"leave at most {MOST_CELLS} cells to each of layers", f"one for {count:.3g}")
     return max(1, int(np.ceil(float(value) / cell - 1e-6)))
 
 
 def guide_modes(
-    cross_section: CrossSection, omega: Numbers, num_modes: int = 1, *, step: Numbers | None = None
+    cross_section: Any, omega: Numbers, num_modes: Count = 1, *, step: Any = None, throw: Any = True
 ) -> GuideModes:
     """The waves that a guide carries at a frequency, in both directions, on the stencil of the step in time.
+
+        modes = fdtd.guide_modes(guide, 2 * np.pi * 1.24e12, num_modes=2)
 
     Of all solutions of the step that turn by λ = e^{−ikΔx} from column to column (`column.py`) those are kept that fall
     by less than e in a wavelength, and that the cells resolve: Hz changes by less than half from cell to cell, and the
     cells' width by less than 5 % of k. Every lattice with carriers has waves besides that are its own: of grid scale,
-    and where the dispersion of a surface wave flattens it turns back, at a k that no refinement brings to rest.
+    and, where the dispersion of a surface wave flattens, spurious solutions whose k does not converge under refinement.
 
     **Arguments:**
 
     - `cross_section`: of `layered_guide` or `CrossSection.of`. `omega`: [], rad/s.
     - `num_modes`: the most waves of each direction. `step`: Δt in s, default .95 of the longest.
+    - `throw`: raise where the equations have no finite solution; otherwise `result` says it.
 
     **Returns:** `GuideModes`. Everything in it has derivatives in every leaf of the cross-section, and in ω, up to the
     third order; it may be jitted and vmapped.
 
-    **Raises:** `ValueError` for a frequency that is not positive and finite, a number of modes below 1.
+    **Raises:** `ValueError` for a frequency that is not positive and finite or beyond π over the step, a number of
+    modes below 1; `RuntimeError` if `throw` and the equations have no finite solution.
 
     **Good values:** k converges at second order in the cell; twenty cells to the shortest length across give a
     thousandth. A cross-section of n cells costs an eigenvalue problem of size 2n.
 
     Source: paper 3 (nonreciprocal cavities, supplement), Fig. S1 and equation S22, on the lattice.
     """
-    omega = as_positive(omega, "omega")
-    require(isinstance(num_modes, int) and num_modes >= 1, "num_modes", "be an integer of at least 1", repr(num_modes))
-    return _guide_modes(cross_section, omega, num_modes, step_of(cross_section.scene, step))
+    section, throw = as_cross_section(cross_section), as_flag(throw, "throw")
+    omega, step = as_frequency(omega, "omega"), step_of(section.scene, step)
+    require_below_lattice(omega, step, "omega")
+    found = guide_waves(section, omega, as_num_modes(num_modes, section), step)
+    return raise_failures(found, found.result) if throw else found
+
+
+def as_cross_section(value: Any) -> CrossSection:
+    """`value` as a cross-section."""
+    must = "be a CrossSection, as layered_guide and CrossSection.of make it"
+    require_instance(value, "cross_section", CrossSection, must)
+    return value
+
+
+def as_num_modes(value: Any, section: CrossSection) -> int:
+    """`value` as a number of waves that the lattice can have."""
+    return as_count(value, "num_modes", most=2 * section.scene.grid.shape[1])
+
+
+def require_below_lattice(omega: Array, step: Array, name: str) -> None:
+    """Raise where a step in time is half a turn or more of a frequency, or of one of several."""
+    if is_concrete(omega, step):
+        limit, highest = float(np.pi / np.asarray(step)), float(np.max(np.asarray(omega)))
+        require(highest < limit, name, f"be below π over the step, {limit:.4g} rad/s", f"{highest:.6g}")
 
 
 @eqx.filter_jit
-def _guide_modes(cross_section: CrossSection, omega: Array, num_modes: int, step: Array) -> GuideModes:
+def guide_waves(cross_section: CrossSection, omega: Array, num_modes: int, step: Array) -> GuideModes:
+    """`guide_modes` of arguments that have been looked at."""
     one = jnp.ones_like(omega)
     column, push = jax.linearize(functools.partial(cross_section.column, step), omega, one)
     by_omega, by_width = push(one, 0 * one), push(0 * one, one)
@@ -210,8 +266,9 @@ def _guide_modes(cross_section: CrossSection, omega: Array, num_modes: int, step
         order = jnp.argsort(jnp.where(waves.valid, -jnp.abs(waves.k), jnp.inf))[:num_modes]
         return jax.tree_util.tree_map(lambda leaf: leaf[order], waves)
 
-    count = found[0][0].size
-    return GuideModes(first(slice(count)), first(slice(count, None)))
+    count, finite = found[0][0].size, jnp.all(jnp.isfinite(vectors))
+    result = RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite)
+    return GuideModes(first(slice(count)), first(slice(count, None)), result)
 
 
 def _candidates(column: Column, parts: Any, inverse: Array) -> tuple[Array, Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex
 
-from diffnr.checks import is_concrete, require
+from diffnr.checks import Count, Numbers, as_count, as_scalar, described, is_concrete, require, require_known
 from diffnr.fdtd.guides.column import Cut
-from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_modes, require_uniform
+from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_waves, require_uniform
 from diffnr.fdtd.scene.grid import nearest
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.functional import Functional
@@ -36,7 +37,9 @@ class Port(eqx.Module):
     of the incoming wave, which points into the device; `mode`: which of the guide's waves, counted from 0 by falling
     |k|, in both directions. For several waves at a line stand several ports there.
 
-    **Raises:** `ValueError` for another direction, a negative mode.
+        port = fdtd.Port(110e-6, "+x")
+
+    **Raises:** `ValueError` for a place that is no number, another direction, a negative mode.
 
     Source: paper 3 (nonreciprocal cavities, supplement), equation S22.
     """
@@ -45,10 +48,13 @@ class Port(eqx.Module):
     direction: str = eqx.field(static=True)
     mode: int = eqx.field(static=True)
 
-    def __init__(self, x: float | int, direction: str, mode: int = 0):
-        require(direction in SIGNS, "direction", "be '+x' or '-x', along the guide", repr(direction))
-        require(isinstance(mode, int) and mode >= 0, "mode", "be an integer of at least 0", repr(mode))
-        self.x, self.direction, self.mode = float(x), direction, mode
+    def __init__(self, x: Numbers, direction: Any, mode: Count = 0):
+        require_known(x, "x")
+        as_scalar(x, "x")
+        known = isinstance(direction, str) and direction in SIGNS
+        require(known, "direction", "be '+x' or '-x', along the guide", described(direction))
+        self.x, self.direction = float(np.asarray(x)), direction
+        self.mode = as_count(mode, "mode", least=0)
 
     @property
     def sign(self) -> int:
@@ -73,8 +79,8 @@ class Ports(eqx.Module):
         for number, port in enumerate(ports):
             name = f"ports[{number}].x"
             line = nearest(scene.grid.x, port.x, name)
-            ends = sorted((line, line - port.sign * BEHIND))
-            require_uniform(scene, ends[0] - 2, ends[1] + 3, name)
+            span = sorted((line, line - port.sign * BEHIND))
+            require_uniform(scene, span[0] - 2, span[1] + 3, name)
             metal = is_concrete(scene.metal) and bool(np.all(np.asarray(scene.metal)[line]))
             require(not metal, name, "lie where not everything across is metal", f"{port.x:g} m")
             lines.append(line)
@@ -87,7 +93,7 @@ class Ports(eqx.Module):
         # Together, since independent batched calls of LAPACK can stop each other for good.
         stacked = jax.tree_util.tree_map(lambda *leaves: jnp.stack(leaves), *sections)
         count = 1 + max(port.mode for port in self.each)
-        modes = jax.vmap(lambda section: guide_modes(section, omega, count, step=step))(stacked)
+        modes = jax.vmap(lambda section: guide_waves(section, omega, count, step))(stacked)
         return [_waves(modes, distinct.index(line), port) for line, port in zip(self.lines, self.each, strict=True)]
 
     def amplitudes(
@@ -95,7 +101,7 @@ class Ports(eqx.Module):
     ) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
         """(a, b) of all ports; `edges_at`: of a line, Ex of the column before it and Ey [2, ny] of it and its own."""
         pairs = list(zip(waves, map(edges_at, self.lines), strict=True))
-        incoming, outgoing = (jnp.stack([pair[way].amplitude(*edges) for pair, edges in pairs]) for way in (0, 1))
+        incoming, outgoing = (jnp.stack([pair[which].amplitude(*edges) for pair, edges in pairs]) for which in (0, 1))
         return incoming, outgoing
 
     def source_line(self, number: int) -> int:

@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations` here: equinox must see the fields' own types.
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,18 +12,31 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_complex, as_index, as_positive, as_real, is_concrete, require
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_complex,
+    as_count,
+    as_frequency,
+    as_index,
+    as_scalar,
+    is_concrete,
+    require,
+    require_finite,
+    require_instance,
+    require_known,
+)
 from diffnr.fdtd.frequency_domain.frequency import solve
 from diffnr.fdtd.guides.column import Cut
 from diffnr.fdtd.guides.port import Port, Ports, Wave, pulse_sources, wave_sources
 from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, require_resolved, step_of
 from diffnr.fdtd.time_domain.march import Source
 from diffnr.fdtd.time_domain.propagate import Recording, propagate
 from diffnr.fdtd.time_domain.transform import FieldTransform
 from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
 from diffnr.ports import AbstractPortModel, Drive
-from diffnr.results import RESULTS
+from diffnr.results import RESULTS, raise_failures
 
 SMOOTH, LONG = 6.0, 60.0  # ωτ of a pulse: at least, lest it leave static charge, and at most
 EARLY = 7.0  # widths: where a pulse begins, with 2·10⁻¹¹; louder steps ring on in the lattice's own waves
@@ -44,7 +57,11 @@ class Simulation(AbstractPortModel):
     - `steps`: of a pulse's run, static; None runs until the fields have fallen to `tolerance` of their largest norm,
       at most `longest` steps. Under jit and grad `scattering` needs a number.
 
-    **Raises:** `ValueError` for ports that cannot stand where they do, two equal ports, none.
+        device = fdtd.Simulation(scene, [fdtd.Port(110e-6, "+x"), fdtd.Port(290e-6, "-x")])
+        nr.port_response(device, nr.Drive(7.5e12)).s
+
+    **Raises:** `ValueError` for ports that cannot stand where they do, two equal ports, none; a step that is not below
+    the longest, steps that are no whole numbers, a tolerance that does not lie between 0 and 1.
 
     Where a guide has no wave in a direction (one-way bands), nothing can be sent into a port or leave by it: the column
     or row of `scattering` is 0, and `port_response` says so when that port is driven.
@@ -59,21 +76,27 @@ class Simulation(AbstractPortModel):
 
     def __init__(
         self,
-        scene: Scene,
-        ports: Sequence[Port],
+        scene: Any,
+        ports: Any,
         *,
-        step: Numbers | None = None,
-        steps: int | None = None,
-        tolerance: float = 1e-9,
-        longest: int = 1_000_000,
+        step: Any = None,
+        steps: Any = None,
+        tolerance: Numbers = 1e-9,
+        longest: Count = 1_000_000,
     ):
+        require_instance(scene, "scene", Scene, "be a Scene")
+        require(isinstance(ports, (tuple, list)), "ports", "be a list of Port", ports)
         require(len(ports) > 0, "ports", "name at least one port", "empty")
-        require(len(set(ports)) == len(ports), "ports", "be different from each other", ports)
-        require(0 < tolerance < 1, "tolerance", "lie between 0 and 1", tolerance)
-        require(steps is None or (isinstance(steps, int) and steps >= 1), "steps", "be a positive integer", repr(steps))
+        for number, port in enumerate(ports):
+            require_instance(port, f"ports[{number}]", Port, "be a Port")
+        require(len(set(ports)) == len(ports), "ports", "be different from each other", f"{list(ports)}")
+        require_known(tolerance, "tolerance")
+        share = float(as_scalar(tolerance, "tolerance"))
+        require(0 < share < 1, "tolerance", "lie between 0 and 1", share)
         self.scene, self.ports = scene, Ports.of(scene, ports)
-        self.step = None if step is None else as_real(step, "step")
-        self.steps, self.tolerance, self.longest = steps, tolerance, longest
+        self.step = None if step is None else step_of(scene, step)
+        self.steps = None if steps is None else as_count(steps, "steps")
+        self.tolerance, self.longest = float(np.asarray(tolerance)), as_count(longest, "longest")
 
     @property
     def num_ports(self) -> int:
@@ -110,30 +133,47 @@ class Simulation(AbstractPortModel):
         """The fields at one frequency, as phasors: F(t) = Re F e^{iωt}, each component at its own place.
 
         **Arguments:** `omega`: [], rad/s; `incoming`: [port], the amplitudes of incoming waves in √(W/m).
+
+        **Raises:** `ValueError` for a frequency that is not positive or that the cells do not resolve, another number
+        of amplitudes; `RuntimeError` where a wave is to come in that the guide does not carry, or fields are not finite
+        (under a transformation they are NaN).
         """
-        omega, incoming = as_positive(omega, "omega"), as_complex(incoming)
+        omega, incoming = self._resolved(omega), as_complex(incoming, "incoming")
         must = f"have one amplitude for each of {self.num_ports} ports"
         require(incoming.shape == (self.num_ports,), "incoming", must, f"of shape {incoming.shape}")
-        return _fields(self, omega, incoming)
+        require_finite("incoming", incoming)
+        fields, result = _fields(self, omega, incoming)
+        return raise_failures(fields, result) if is_concrete(result) else fields
 
-    def amplitudes(self, omega: Numbers, fields: Fields) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
+    def amplitudes(self, omega: Numbers, fields: Any) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
         """(a, b) [port] in √(W/m): what comes in and goes out at the ports, of phasors of any field on this grid.
 
         **Arguments:** `omega`: [], rad/s; `fields`: phasors, as of `fields`, `frequency`, or a `FieldTransform` of all
         of Ex and of Ey (Hz is not asked for).
-        """
-        return _amplitudes(self, as_positive(omega, "omega"), fields.ex, fields.ey)
 
-    def sources(self, port: int, waveform: Pulse | Tone) -> list[Source]:
+        **Raises:** `ValueError` for a frequency that is not positive or that the cells do not resolve, fields of other
+        shapes.
+        """
+        omega, (nx, ny) = self._resolved(omega), self.scene.grid.shape
+        must = f"have ex of shape {(nx, ny + 1)} and ey of shape {(nx + 1, ny)}, phasors on this grid"
+        require_instance(fields, "fields", Fields, must)
+        shapes = jnp.shape(fields.ex), jnp.shape(fields.ey)
+        require(shapes == ((nx, ny + 1), (nx + 1, ny)), "fields", must, f"of shapes {shapes}")
+        return _amplitudes(self, omega, fields.ex, fields.ey)
+
+    def sources(self, port: Any, waveform: Any) -> list[Source]:
         """What launches a port's wave in `propagate`, with its profile at the waveform's frequency.
 
         **Arguments:** `port`: which; `waveform`: a `Pulse` or `Tone`, of which 1 is an amplitude of 1 √(W/m) at the
         line four cells behind the port.
 
-        **Raises:** `ValueError` where the guide has no such wave in that direction at that frequency.
+        **Raises:** `ValueError` for another waveform, a port that does not exist, a frequency at which the guide has no
+        such wave in that direction.
         """
         port = as_index(port, "port", self.num_ports, "port")
+        require_instance(waveform, "waveform", (Pulse, Tone), "be a Pulse or a Tone")
         update = self.update
+        self._resolved(waveform.omega, "waveform, its omega,")
         wave, _ = _waves_at_all(self, update.step, waveform.omega[None])[port]
         found = jax.tree_util.tree_map(lambda leaf: leaf[0], wave)
         if is_concrete(found.valid):
@@ -144,6 +184,8 @@ class Simulation(AbstractPortModel):
 
     def scatter(self, omegas: Float[Array, " frequency"]) -> Complex[Array, "frequency out in"]:
         """S over a band, by one pulse a port."""
+        require(not is_concrete(omegas) or bool(jnp.all(omegas > 0)), "omegas", "be positive", omegas)
+        require_resolved(self.update, omegas, "omegas")
         update, pulse = self.update, _pulse(omegas)
         known = self.steps is not None or is_concrete(omegas, update)
         require(known, "steps", "be given where scattering is jitted or differentiated", None)
@@ -159,6 +201,12 @@ class Simulation(AbstractPortModel):
         incoming, outgoing = (jnp.stack(parts, axis=-1) for parts in zip(*seen, strict=True))
         sends = jnp.stack([wave.valid for wave, _ in at_all], axis=-1)
         return jax.vmap(_quotient)(incoming, outgoing, sends)
+
+    def _resolved(self, omega: Any, name: str = "omega") -> Float[Array, ""]:
+        """`omega` as a frequency that the step and the cells carry."""
+        value = as_frequency(omega, name)
+        require_resolved(self.update, value, name)
+        return value
 
 
 class _Solved(NamedTuple):
@@ -192,10 +240,15 @@ def _amplitudes(simulation: Simulation, omega: Array, ex: Array, ey: Array) -> t
 
 
 @eqx.filter_jit
-def _fields(simulation: Simulation, omega: Array, incoming: Array) -> Fields:
+def _fields(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fields, Any]:
     found = _solved(simulation, omega)
     drives = jnp.linalg.solve(found.incoming, incoming)
-    return jax.tree_util.tree_map(lambda field: jnp.tensordot(drives, field, 1), found.fields)
+    fields = jax.tree_util.tree_map(lambda field: jnp.tensordot(drives, field, 1), found.fields)
+    missing = jnp.any(~found.sends & (incoming != 0))
+    fields = jax.tree_util.tree_map(lambda field: jnp.where(missing, jnp.nan, field), fields)
+    finite = jnp.all(jnp.isfinite(fields.ex)) & jnp.all(jnp.isfinite(fields.ey))
+    solved = RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite)
+    return fields, RESULTS.where(missing, RESULTS.no_wave, solved)
 
 
 def _whole(incoming: Array, sends: Array) -> Array:

@@ -8,7 +8,19 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_real, check_fields, is_concrete, real_field, require
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_positive,
+    as_real,
+    as_scalar,
+    check_fields,
+    is_concrete,
+    real_field,
+    require,
+    require_instance,
+)
 from diffnr.fdtd.scene.media import LIGHT
 
 SIDES = ("left", "right", "bottom", "top")
@@ -23,7 +35,7 @@ class AbstractBoundary(eqx.Module):
 
 
 class Sponge(AbstractBoundary):
-    """An absorber for every medium, plasma in a magnetic field included: ∂/∂t → ∂/∂t + η on E, H *and* J,
+    """An absorber of graded loss, for every medium, plasma in a magnetic field included: ∂/∂t → ∂/∂t + η on E, H, *J*,
 
         η = rate · (depth/thickness)^order,    so that a wave of group velocity v decays by e^{−∫ η dx/v}
 
@@ -34,25 +46,28 @@ class Sponge(AbstractBoundary):
     **Good values:** 100 µm and more for the fast mode of a terahertz guide; the slower a wave, the shorter it may be.
     Measured reflections: docs/field.md.
 
-    **Raises:** `ValueError` for a thickness that is not positive or beyond the grid's, a negative rate.
-
-    Source: a loss matched in E and H, with the current in it as well, so that no bias makes it grow.
+    **Raises:** `ValueError` for a thickness that is not positive or beyond the grid's, a negative rate, an order below
+    1.
     """
 
     order: int = eqx.field(static=True)
     thickness: Float[Array, ""] = real_field(lower=0.0)
     rate: Float[Array, ""] = real_field(lower=0.0)
 
-    def __init__(self, thickness: Numbers, rate: Numbers | None = None, order: int = 3):
-        self.thickness = as_real(thickness, "thickness")
-        self.rate = 5 * LIGHT / self.thickness if rate is None else as_real(rate, "rate")
-        self.order = order
+    def __init__(self, thickness: Numbers, rate: Numbers | None = None, order: Count = 3):
+        self.thickness = as_positive(thickness, "thickness")
+        if rate is None:
+            self.rate = 5 * LIGHT / self.thickness
+            finite = not is_concrete(self.rate) or bool(jnp.isfinite(self.rate))
+            require(finite, "thickness", "be long enough for a finite default rate, 5 c/thickness", self.thickness)
+        else:
+            self.rate = as_scalar(rate, "rate", lower=0.0)
+        self.order = as_count(order, "order")
 
     def __check_init__(self) -> None:
-        if is_concrete(self.thickness):
-            require(bool(self.thickness > 0), "thickness", "be positive", self.thickness)
-        check_fields(self)
-        require(self.order >= 1, "order", "be at least 1", self.order)
+        as_positive(self.thickness, "thickness")
+        check_fields(self, ())
+        as_count(self.order, "order")
 
     def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
         if is_concrete(self.thickness, sizes):
@@ -66,7 +81,7 @@ class Sponge(AbstractBoundary):
 
 
 class MatchedLayer(AbstractBoundary):
-    """A convolutional perfectly matched layer, for dielectrics: ∂x → ∂x/s,  s = κ + σ/(α + iω),
+    """A convolutional perfectly matched layer (CPML), for dielectrics: ∂x → ∂x/s,  s = κ + σ/(α + iω),
 
     σ and κ − 1 rising as depth^order, α falling to 0 at the wall. It reflects far less than a sponge of its thickness.
 
@@ -97,23 +112,22 @@ class MatchedLayer(AbstractBoundary):
 
     def __init__(
         self,
-        cells: int,
+        cells: Count,
         index: Numbers = 1.0,
         reflection: Numbers = 1e-8,
         stretch: Numbers = 1.0,
         shift: Numbers = 1e-2,
-        order: int = 3,
+        order: Count = 3,
     ):
-        self.cells, self.order = cells, order
+        self.cells, self.order = as_count(cells, "cells", least=4), as_count(order, "order")
         self.index, self.reflection = as_real(index, "index"), as_real(reflection, "reflection")
         self.stretch, self.shift = as_real(stretch, "stretch"), as_real(shift, "shift")
 
     def __check_init__(self) -> None:
-        require(self.cells >= 4, "cells", "be at least 4", self.cells)
-        require(self.order >= 1, "order", "be at least 1", self.order)
-        check_fields(self)
-        if is_concrete(self.reflection):
-            require(bool(self.reflection > 0), "reflection", "be positive", self.reflection)
+        as_count(self.cells, "cells", least=4)
+        as_count(self.order, "order")
+        check_fields(self, ())
+        as_positive(self.reflection, "reflection")
 
     def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
         require(self.cells < sizes.size, side, f"have fewer cells than the grid, {sizes.size}", self.cells)
@@ -128,15 +142,17 @@ class MatchedLayer(AbstractBoundary):
 
 
 class Bloch(AbstractBoundary):
-    """The grid repeats along y: F(y + period) = F(y) e^{−i k period}. Stand it at both the bottom and the top.
+    """A periodic boundary: the grid repeats along y, F(y + period) = F(y) e^{−i k period}. It stands at bottom and top.
 
     **Arguments:** `wavenumber`: k in rad/m; with None fields are periodic and real, otherwise complex.
+
+    **Raises:** `ValueError` for a wavenumber that is not one finite number.
     """
 
     wavenumber: Float[Array, ""] | None
 
     def __init__(self, wavenumber: Numbers | None = None):
-        self.wavenumber = None if wavenumber is None else as_real(wavenumber, "wavenumber")
+        self.wavenumber = None if wavenumber is None else as_scalar(wavenumber, "wavenumber")
 
     def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
         require(side in ("bottom", "top"), side, "not be Bloch (only bottom and top may)", "Bloch")
@@ -147,15 +163,26 @@ class Bloch(AbstractBoundary):
 
 
 class Boundaries(eqx.Module):
-    """The four sides of the grid; None is a perfect conductor.
+    """What stands at the four sides of the grid; None is a perfect conductor.
 
-    **Raises:** `ValueError` for Bloch at one side only, or at left and right.
+        fdtd.Boundaries(left=fdtd.Sponge(100e-6), right=fdtd.Sponge(100e-6))
+
+    **Arguments:** `left`, `right`, `bottom`, `top`: a `Sponge`, a `MatchedLayer`, a `Bloch` (at both bottom and top),
+    or None.
+
+    **Raises:** `ValueError` for anything else, Bloch at one side only, or (by `Scene.of`) at left and right.
     """
 
     left: AbstractBoundary | None = None
     right: AbstractBoundary | None = None
     bottom: AbstractBoundary | None = None
     top: AbstractBoundary | None = None
+
+    def __init__(self, left: Any = None, right: Any = None, bottom: Any = None, top: Any = None):
+        for side, boundary in zip(SIDES, (left, right, bottom, top), strict=True):
+            must = "be a boundary (Sponge, MatchedLayer, Bloch), or None for a perfect conductor"
+            require_instance(boundary, side, (AbstractBoundary, type(None)), must)
+        self.left, self.right, self.bottom, self.top = left, right, bottom, top
 
     def __check_init__(self) -> None:
         both = isinstance(self.bottom, Bloch) == isinstance(self.top, Bloch)

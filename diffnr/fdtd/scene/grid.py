@@ -11,9 +11,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
+from diffnr.checks import (
+    Numbers,
+    as_positive,
+    as_range,
+    as_real,
+    as_scalar,
+    as_vector,
+    is_concrete,
+    require,
+    require_finite,
+    require_known,
+)
+
+MOST_CELLS = 10**7  # along one axis, far beyond what any memory holds across
 
 
 class Grid(eqx.Module):
@@ -41,31 +54,45 @@ class Grid(eqx.Module):
             require(rising, name, "rise from line to line", lines)
 
     @classmethod
-    def uniform(cls, x: tuple[ArrayLike, ArrayLike], y: tuple[ArrayLike, ArrayLike], cell: float | int) -> Grid:
-        """Square cells, of size `cell` or a little less so that a whole number of them fills each range (metres)."""
-        require(0 < cell < np.inf, "cell", "be positive and finite", cell)
-        return cls(*(_even(name, low, high, cell) for name, (low, high) in (("x", x), ("y", y))))
+    def uniform(cls, x: Any, y: Any, cell: Numbers) -> Grid:
+        """Square cells, or nearly so: a whole number of them fills each range.
+
+            grid = fdtd.Grid.uniform((0, 400e-6), (0, 30e-6), 1e-6)
+
+        **Arguments:** `x`, `y`: (lowest, highest) in metres; `cell`: the size of cells in metres; they are a little
+        smaller where it takes that.
+
+        **Raises:** `ValueError` for ranges that do not rise, a cell that is not positive, more than 10⁷ along an axis.
+        """
+        size = _known_size(cell, "cell")
+        return cls(*(_even(name, sides, size) for name, sides in (("x", x), ("y", y))))
 
     @classmethod
     def refined(
         cls,
         x: Numbers,
         y: Numbers,
-        cell: float | int,
+        cell: Numbers,
         *,
-        fine_x: Mapping[float, float] | None = None,
-        fine_y: Mapping[float, float] | None = None,
-        growth: float = 1.2,
+        fine_x: Any = None,
+        fine_y: Any = None,
+        growth: Numbers = 1.2,
     ) -> Grid:
         """Cells of at most `cell`, smoothly finer around some places.
+
+            grid = fdtd.Grid.refined([0, 400e-6], [0, 18e-6, 30e-6], 1e-6, fine_y={18e-6: 0.25e-6})
 
         **Arguments:** `x`, `y`: coordinates in metres, rising, on which lines must lie: the ends, and interfaces
         between media; `fine_x`, `fine_y`: {coordinate: cell there}; `growth`: the largest ratio of neighbouring cells
         (1.05 to 1.3; interfaces between cells of unequal size reflect as the square of their difference).
+
+        **Raises:** `ValueError` for coordinates that do not rise, cells that are not positive, places off the grid, a
+        growth that does not lie above 1 and up to 2, more than 10⁷ cells along an axis.
         """
-        require(0 < cell < np.inf, "cell", "be positive and finite", cell)
-        require(1.0 < growth <= 2.0, "growth", "lie above 1 and not above 2", growth)
-        return cls(_graded("x", x, cell, fine_x or {}, growth), _graded("y", y, cell, fine_y or {}, growth))
+        size = _known_size(cell, "cell")
+        ratio = _known(growth, "growth")
+        require(1.0 < ratio <= 2.0, "growth", "lie above 1 and not above 2", growth)
+        return cls(*(_graded(*axis, ratio) for axis in (("x", x, size, fine_x), ("y", y, size, fine_y))))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,25 +119,54 @@ def nearest(lines: Array, place: Any, name: str, points: Array | None = None) ->
     """The index of the line (or of the one of `points`) nearest to a place, which must lie on the grid."""
     must = "be a known place on a grid of known lines (no arguments of jit or grad)"
     require(is_concrete(lines, place), name, must, "traced")
-    place = float(place)
+    place = _known(place, name)
     low, high = (float(np.asarray(lines)[end]) for end in (0, -1))
     require(low <= place <= high, name, f"lie on the grid, between {low:g} and {high:g} m", place)
     return int(np.argmin(np.abs(np.asarray(lines if points is None else points) - place)))
 
 
-def _even(name: str, low: Any, high: Any, cell: Any) -> np.ndarray:
-    finite = np.isfinite(low) and np.isfinite(high)
-    require(finite and high > low, name, "be (lowest, highest), in this order and finite", f"({low}, {high})")
+def _known(value: Any, name: str) -> float:
+    """One finite number, in the precision in which it came: where float64 is off, readers round."""
+    require_known(value, name)
+    as_scalar(value, name)
+    return float(np.asarray(value))
+
+
+def _known_size(cell: Any, name: str) -> float:
+    require_known(cell, name)
+    as_positive(cell, name)
+    return float(np.asarray(cell))
+
+
+def _require_few(count: float, name: str) -> None:
+    must = f"leave at most {MOST_CELLS:.0e} cells along {name}, with what is given for {name} and fine_{name}"
+    require(count <= MOST_CELLS, "cell", must, f"one that leaves {count:.3g}")
+
+
+def _even(name: str, sides: Any, cell: float) -> np.ndarray:
+    require_known(sides, name)
+    as_range(sides, name)
+    low, high = (float(np.asarray(side)) for side in sides)
+    _require_few((high - low) / cell, name)
     return np.linspace(low, high, int(np.ceil((high - low) / cell * (1 - 1e-9))) + 1)
 
 
-def _graded(name: str, stops: Any, cell: Any, fine: Mapping[float, float], growth: float) -> np.ndarray:
+def _finer(value: Any, name: str, low: float, high: float) -> dict[float, float]:
+    """{coordinate: cell there} as numbers."""
+    require(value is None or isinstance(value, Mapping), name, "be {coordinate: cell there}, in metres", value)
+    found = {}
+    for place, size in (value or {}).items():
+        at, cell = _known(place, f"{name}, a coordinate in it,"), _known_size(size, f"{name}, a cell in it,")
+        require(low <= at <= high, name, f"name places between {low:g} and {high:g}", at)
+        found[at] = cell
+    return found
+
+
+def _graded(name: str, stops: Any, cell: float, finer: Any, growth: float) -> np.ndarray:
+    require_known(stops, name)
+    as_vector(stops, name, least=2, rising=True)
     at = np.asarray(stops, float)
-    require(np.all(np.isfinite(at)), name, "be finite", at)
-    require(at.ndim == 1 and at.size >= 2 and np.all(np.diff(at) > 0), name, "rise", at)
-    for place, size in fine.items():
-        require(size > 0, f"fine_{name}", "have positive cells", size)
-        require(at[0] <= place <= at[-1], f"fine_{name}", f"name places between {at[0]:g} and {at[-1]:g}", place)
+    fine = _finer(finer, f"fine_{name}", at[0], at[-1])
     slope = np.log(growth)
 
     def wanted(u: np.ndarray) -> np.ndarray:
@@ -123,6 +179,7 @@ def _graded(name: str, stops: Any, cell: Any, fine: Mapping[float, float], growt
         u = np.linspace(low, high, 4001)
         density = 1 / wanted(u)
         count = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(u))])
+        _require_few(count[-1], name)
         cells = max(1, int(np.ceil(count[-1] * (1 - 1e-9))))
         between = np.interp(np.arange(1, cells) / cells * count[-1], count, u)
         lines.append(np.append(between, high))

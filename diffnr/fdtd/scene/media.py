@@ -2,13 +2,28 @@
 
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import abc
+from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Complex, Float
+from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import Numbers, as_inexact, as_real, check_fields, is_concrete, rate_field, real_field, require
+from diffnr.checks import (
+    Numbers,
+    as_inexact,
+    as_positive,
+    as_real,
+    as_scalar,
+    check_fields,
+    is_concrete,
+    rate_field,
+    real_field,
+    require,
+    require_finite,
+    require_instance,
+)
 
 LIGHT = 299792458.0  # m/s
 VACUUM = 8.8541878188e-12  # F/m, ε0
@@ -52,6 +67,7 @@ class Dielectric(AbstractMedium):
 
     def __check_init__(self) -> None:
         check_fields(self)
+        _require_cells(self.eps, "eps")
 
     @property
     def eps_inf(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -70,7 +86,7 @@ class Dielectric(AbstractMedium):
         return jnp.zeros_like(self.eps)
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        omega = as_inexact(omega)
+        omega = _as_frequencies(omega)
         return self.eps * jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
 
 
@@ -105,25 +121,41 @@ class GyrotropicDrude(AbstractMedium):
 
     def __check_init__(self) -> None:
         check_fields(self)
+        for name in ("eps_inf", "omega_p", "nu", "omega_c"):
+            _require_cells(getattr(self, name), name)
 
     @classmethod
     def from_field(
-        cls, tesla: ArrayLike, effective_mass: ArrayLike, *, eps_inf: ArrayLike, omega_p: ArrayLike, nu: ArrayLike
+        cls, tesla: Numbers, effective_mass: Numbers, *, eps_inf: Numbers, omega_p: Numbers, nu: Numbers
     ) -> "GyrotropicDrude":
-        """The medium in a field B_z in tesla, of carriers of a mass in units of the electron's (InSb: .014)."""
-        mass = as_real(effective_mass, "effective_mass")
+        """The medium in a magnetic field, ω_c = eB_z/m*.
+
+            insb = GyrotropicDrude.from_field(-0.25, 0.014, eps_inf=15.6, omega_p=4e12 * np.pi, nu=0.0)
+
+        **Arguments:** `tesla`: B_z in T, signed; `effective_mass`: m* in units of the electron's (InSb: .014); the
+        others as for the class; all [] or over cells.
+
+        **Raises:** `ValueError` for a mass that is not positive, and as the class does.
+        """
+        mass, field = as_real(effective_mass, "effective_mass"), as_real(tesla, "tesla")
+        for name, value in (("tesla", field), ("effective_mass", mass)):
+            _require_cells(value, name)
+            require_finite(name, value)
         require(not is_concrete(mass) or np.all(np.asarray(mass) > 0), "effective_mass", "be positive", mass)
-        omega_c = CHARGE * as_real(tesla, "tesla") / (MASS * mass)
+        omega_c = CHARGE * field / MASS / mass
+        known = not is_concrete(omega_c) or np.all(np.isfinite(np.asarray(omega_c)))
+        require(known, "tesla", "have a cyclotron frequency that is finite with effective_mass", field)
         return cls(eps_inf, omega_p, nu, omega_c)
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        omega = as_inexact(omega)
+        omega = _as_frequencies(omega)
         s = self.nu + 1j * omega
         push = self.omega_p**2 / (1j * omega)
         along, across = push * s / (s**2 + self.omega_c**2), push * self.omega_c / (s**2 + self.omega_c**2)
         zero, one = jnp.zeros_like(along), jnp.ones_like(along)
         rows = [[one + along, -across, zero], [across, one + along, zero], [zero, zero, one + push / s]]
-        return self.eps_inf * jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+        eps = self.eps_inf * jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+        return _finite_at(eps, omega, "be one at which the permittivity is finite (neither 0 nor a lossless ω_c)")
 
 
 class AbstractMetal(AbstractMedium):
@@ -151,7 +183,7 @@ class PerfectConductor(AbstractMetal):
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
         """−i∞ on the diagonal: the limit of a good conductor."""
-        omega = as_inexact(omega)
+        omega = _as_frequencies(omega)
         unit = jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
         return jnp.where(unit == 1, jnp.asarray(complex(0.0, -np.inf)), 0.0)
 
@@ -172,32 +204,72 @@ class SurfaceImpedance(AbstractMetal):
     inductance: Float[Array, ""] = rate_field()
 
     def __init__(self, resistance: Numbers, inductance: Numbers):
-        self.resistance = as_real(resistance, "resistance")
-        self.inductance = as_real(inductance, "inductance")
+        self.resistance = as_scalar(resistance, "resistance", lower=0.0)
+        self.inductance = as_positive(inductance, "inductance")
 
     def __check_init__(self) -> None:
         check_fields(self)
-        if is_concrete(self.inductance):
-            require(bool(self.inductance > 0), "inductance", "be positive", self.inductance)
+        as_positive(self.inductance, "inductance")
 
     @classmethod
-    def of_conductor(cls, sigma: ArrayLike, omega: ArrayLike) -> "SurfaceImpedance":
+    def of_conductor(cls, sigma: Numbers, omega: Numbers) -> "SurfaceImpedance":
         """The wall of a conductor in which fields fall off within less than anything else changes:
 
             Z = √(iωµ0/(σ + iωε0)),    (1 + i) √(ωµ0/2σ) for good ones,    exact at ω and right in R and L near it
 
-        **Arguments:** `sigma`: conductivity, S/m; `omega`: rad/s. The displacement current iωε0 is 3 % of the other one
-        at 2,000 S/m and 1 THz.
+        **Arguments:** `sigma`: conductivity, S/m; `omega`: rad/s; both positive. The displacement current iωε0 is 3 %
+        of the other one at 2,000 S/m and 1 THz.
+
+        **Raises:** `ValueError` for numbers that are not positive, or no conductor at this ω.
         """
-        sigma, omega = as_real(sigma, "sigma"), as_real(omega, "omega")
+        sigma, omega = as_positive(sigma, "sigma"), as_positive(omega, "omega")
         z = jnp.sqrt(1j * omega * PERMEABILITY / (sigma + 1j * omega * VACUUM))
+        inductive = not is_concrete(z) or bool(jnp.isfinite(z) & (z.imag / omega > 0))
+        require(inductive, "sigma", "be that of a conductor at this omega, with an inductance above 0", sigma)
         return cls(z.real, z.imag / omega)
 
     def surface_impedance(self, omega: Numbers) -> Complex[Array, "*omega"]:
         """Z = R + iωL in Ω."""
-        return self.resistance + 1j * as_inexact(omega) * self.inductance
+        omega = _as_frequencies(omega)
+        return _finite_at(self.resistance + 1j * omega * self.inductance, omega, "be one at which Z is finite")
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
         """(Z0/Z)² on the diagonal: the medium whose half space has this surface impedance for waves across it."""
         ratio = IMPEDANCE / self.surface_impedance(omega)
-        return (ratio**2)[..., None, None] * jnp.eye(3)
+        eps = (ratio**2)[..., None, None] * jnp.eye(3)
+        return _finite_at(eps, omega, "be one at which the permittivity is finite (not 0)")
+
+
+Layers = Sequence[tuple[Any, AbstractMedium]]  # (thickness in m, medium)
+
+
+def as_layers(value: Any) -> list[tuple[Any, AbstractMedium]]:
+    """`value` as pairs of a thickness in m, positive and finite, and a medium; thicknesses as they came."""
+    listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    require(listed, "layers", "be a list of pairs of a thickness in m and a medium", value)
+    require(len(value) > 0, "layers", "hold at least one pair of a thickness and a medium", "empty")
+    pairs: list[Any] = list(value)
+    for number, pair in enumerate(pairs):
+        name = f"layers[{number}]"
+        paired = isinstance(pair, (tuple, list)) and len(pair) == 2
+        require(paired, name, "be a pair of a thickness in m and a medium", pair)
+        as_positive(pair[0], f"{name}[0], a thickness in m,")
+        require_instance(pair[1], f"{name}[1]", AbstractMedium, "be a medium")
+    return [(thickness, medium) for thickness, medium in pairs]
+
+
+def _as_frequencies(omega: Any) -> Array:
+    omega = as_inexact(omega, "omega")
+    require(omega.size > 0, "omega", "be a number, or an array that is not empty", omega)
+    require_finite("omega", omega)
+    return omega
+
+
+def _require_cells(value: Array, name: str) -> None:
+    require(value.ndim in (0, 2), name, "be one number or an array over cells, [nx, ny]", f"of shape {value.shape}")
+
+
+def _finite_at(value: Array, omega: Numbers, must: str) -> Array:
+    known = not is_concrete(value) or bool(np.all(np.isfinite(np.asarray(value))))
+    require(known, "omega", must, omega)
+    return value

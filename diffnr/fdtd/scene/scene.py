@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import Numbers, as_real, is_concrete, require
+from diffnr.checks import Numbers, as_function, as_real, is_concrete, require, require_instance
 from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid
 from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
@@ -29,8 +30,10 @@ class AbstractShape(eqx.Module):
 class Rectangle(AbstractShape):
     """A rectangle with sides along the axes.
 
-    **Arguments:** `x`, `y`: [2], (lowest, highest), in metres; infinite ends are allowed. Coverage, and so all that is
+    **Arguments:** `x`, `y`: [2], (lowest, highest), in metres; infinite sides are allowed. Coverage, and so all that is
     computed, is differentiable in them (a kink where a side passes a line).
+
+    **Raises:** `ValueError` for sides that are not two numbers in this order.
     """
 
     x: Float[Array, " sides"]
@@ -55,10 +58,18 @@ class Rectangle(AbstractShape):
 class Region(AbstractShape):
     """Where a function of the coordinates is true, sampled eight by eight times in each cell.
 
-    **Arguments:** `inside`: `(x, y) -> bool`, of arrays in metres.
+        disc = fdtd.Region(lambda x, y: x**2 + y**2 < (5e-6) ** 2)
+
+    **Arguments:** `inside`: `(x, y) -> bool`, of arrays [n, 1] and [1, m] of coordinates in metres.
+
+    **Raises:** `ValueError` for what is no such function: it is tried once, at places near 0.
     """
 
     inside: Callable[[Array, Array], Array]
+
+    def __init__(self, inside: Any):
+        must = "be a function (x, y) -> bool of arrays [n, 1] and [1, m], in metres"
+        self.inside = as_function(inside, "inside", must, _try_inside)
 
     def coverage(self, grid: Grid) -> Float[Array, "x y"]:
         shares = (jnp.arange(SAMPLES) + 0.5) / SAMPLES
@@ -88,12 +99,14 @@ class Scene(eqx.Module):
     @classmethod
     def of(
         cls,
-        grid: Grid,
-        background: AbstractMedium,
-        objects: Sequence[tuple[AbstractShape, AbstractMedium]] = (),
-        boundaries: Boundaries | None = None,
+        grid: Any,
+        background: Any,
+        objects: Any = (),
+        boundaries: Any = None,
     ) -> Scene:
         """The grid filled with shapes, and with a background where there are none.
+
+            scene = fdtd.Scene.of(grid, silicon, [(fdtd.Rectangle([0, 1e-4], [0, 18e-6]), insb)], open_ended)
 
         **Arguments:** `grid`; `background`: a medium; `objects`: pairs of a shape and a medium; shapes may touch, but
         not overlap; `boundaries`: at the four sides, default perfect conductors. A cell that shapes cover in part gets
@@ -102,6 +115,11 @@ class Scene(eqx.Module):
         **Raises:** `ValueError` for media with arrays that do not fit the grid, a shape that meets no cell, shapes that
         overlap, boundaries for which there is no room, a matched layer in a scene with carriers or impedance walls.
         """
+        require_instance(grid, "grid", Grid, "be a Grid")
+        require_instance(background, "background", AbstractMedium, "be a medium")
+        must = "be Boundaries, or None for perfect conductors"
+        require_instance(boundaries, "boundaries", (Boundaries, type(None)), must)
+        _require_objects(objects)
         shares = [shape.coverage(grid) for shape, _ in objects]
         for (shape, _), share in zip(objects, shares, strict=True):
             if is_concrete(share):
@@ -189,6 +207,26 @@ class Scene(eqx.Module):
             rate = edges / (VACUUM * size * jnp.where(inductance > 0, inductance, jnp.inf))
             square = square + jnp.max(rate)
         return 2 / jnp.sqrt(square)
+
+
+def _try_inside(inside: Callable[[Array, Array], Array]) -> None:
+    # With values, not traced: numpy's functions serve as well.
+    answer = jnp.asarray(inside(jnp.zeros((2, 1)), jnp.zeros((1, 3))))
+    require(answer.dtype == bool, "inside", "return booleans", f"a function that returns {answer.dtype}")
+    fits = answer.ndim <= 2 and all(n in (1, m) for n, m in zip(answer.shape[::-1], (3, 2), strict=False))
+    was = f"a function that returns the shape {answer.shape}"
+    require(fits, "inside", "return an array that goes with those of x [2, 1] and y [1, 3]", was)
+
+
+def _require_objects(objects: Any) -> None:
+    listed = isinstance(objects, Sequence) and not isinstance(objects, (str, bytes))
+    require(listed, "objects", "be a list of pairs of a shape and a medium", objects)
+    pairs: list[Any] = list(objects)
+    for number, pair in enumerate(pairs):
+        name = f"objects[{number}]"
+        require(isinstance(pair, (tuple, list)) and len(pair) == 2, name, "be a pair of a shape and a medium", pair)
+        require_instance(pair[0], f"{name}[0]", AbstractShape, "be a shape (Rectangle, Region)")
+        require_instance(pair[1], f"{name}[1]", AbstractMedium, "be a medium")
 
 
 def _filled(grid: Grid, filled: Sequence[tuple[Array, AbstractMedium]], boundaries: Boundaries) -> Scene:

@@ -10,7 +10,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from diffnr.checks import Numbers, as_real, is_concrete, require, require_finite
+from diffnr.checks import (
+    Numbers,
+    as_choice,
+    as_count,
+    as_real,
+    described,
+    is_concrete,
+    require,
+    require_finite,
+    require_instance,
+)
 from diffnr.fdtd.scene.grid import Grid, nearest
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 
@@ -18,7 +28,7 @@ COMPONENTS = ("ex", "ey", "hz")
 
 
 class Functional(eqx.Module):
-    """A weight w over a block of one field component F:
+    """A source's or a monitor's weight w over a block of one field component F:
 
         read:   Σ w F V        driven:   ∂F/∂t = … + w s(t) (in units of cF's rate, over ε∞ for E)
 
@@ -31,46 +41,56 @@ class Functional(eqx.Module):
     - `weights`: [p, q], finite, 1/m² for an average. A source may have several, [term, p, q], and a waveform that
       returns [term].
 
-    **Raises:** `ValueError` for a component that does not exist, weights that are no matrix or not finite.
+    **Raises:** `ValueError` for a component that does not exist, a corner that is not two whole numbers, weights that
+    are no matrix or not finite.
     """
 
     component: str = eqx.field(static=True)
     corner: tuple[int, int] = eqx.field(static=True)
     weights: Float[Array, "*term p q"]
 
-    def __init__(self, component: str, corner: tuple[int, int], weights: Numbers):
-        self.component, self.corner, self.weights = component, corner, as_real(weights, "weights")
+    def __init__(self, component: Any, corner: Any, weights: Numbers):
+        paired = isinstance(corner, (tuple, list)) and len(corner) == 2
+        require(paired, "corner", "be two whole numbers, (i, j)", corner)
+        i, j = (as_count(index, "corner", least=0) for index in corner)
+        self.component, self.corner, self.weights = component, (i, j), as_real(weights, "weights")
 
     def __check_init__(self) -> None:
-        require(self.component in COMPONENTS, "component", f"be one of {COMPONENTS}", repr(self.component))
+        as_choice(self.component, "component", COMPONENTS)
         must = "be a matrix, or several of them"
         require(self.weights.ndim in (2, 3), "weights", must, f"of shape {self.weights.shape}")
         require_finite("weights", self.weights)
 
     @classmethod
-    def at(cls, grid: Grid, x: Any, y: Any, component: str = "hz") -> Functional:
-        """The mean over the one cell (or edge) nearest to a place, in metres.
+    def at(cls, grid: Any, x: Any, y: Any, component: Any = "hz") -> Functional:
+        """The mean over the one cell (or edge) nearest to a place.
 
-        **Raises:** `ValueError` for a place outside of the grid.
+        **Arguments:** `grid`: the scene's; `x`, `y`: in metres; `component`: "ex", "ey" or "hz".
+
+        **Raises:** `ValueError` for a place outside of the grid, another component.
         """
         (px, lx), (py, ly) = _known_points(grid, component)
         i, j = nearest(grid.x, x, "x", px), nearest(grid.y, y, "y", py)
         return cls(component, (i, j), (1 / (lx[i] * ly[j]))[None, None])
 
     @classmethod
-    def across(cls, grid: Grid, x: Any, profile: Numbers, component: str = "hz") -> Functional:
-        """∫ profile · F dy at the column nearest to x; `profile`: [ny], or [ny + 1] for "ex", of its points.
+    def across(cls, grid: Any, x: Any, profile: Numbers, component: Any = "hz") -> Functional:
+        """∫ profile · F dy at the column nearest to x.
 
-        **Raises:** `ValueError` for a place outside of the grid, a profile of another shape.
+        **Arguments:** `grid`: the scene's; `x`: in metres; `profile`: [ny], or [ny + 1] for "ex", at its points;
+        `component`: "ex", "ey" or "hz".
+
+        **Raises:** `ValueError` for a place outside of the grid, a profile of another shape, another component.
         """
         (px, lx), (py, _) = _known_points(grid, component)
         profile = as_real(profile, "profile")
         require(profile.shape == py.shape, "profile", f"have shape {py.shape}", f"of shape {profile.shape}")
+        require_finite("profile", profile)
         i = nearest(grid.x, x, "x", px)
         return cls(component, (i, 0), (profile / lx[i])[None, :])
 
     def read(self, grid: Grid, fields: Fields) -> Inexact[Array, ""]:
-        """Σ w F V."""
+        """Σ w F V of `fields` on their `grid`."""
         part = getattr(fields, self.component)[self._block]
         return jnp.sum((self.weights * self._volumes(grid)).astype(part.dtype) * part)
 
@@ -104,6 +124,45 @@ class Functional(eqx.Module):
         return lx[rows, None] * ly[columns]
 
 
+def as_list(value: Any, name: str, must: str) -> tuple[Any, ...]:
+    """`value`, a tuple or list of what `must` says."""
+    require(isinstance(value, (tuple, list)), name, must, value)
+    return tuple(value)
+
+
+def as_probes(value: Any, grid: Grid) -> tuple[Functional, ...]:
+    """`value` as functionals on a grid."""
+    must = "be a list of Functional"
+    probes = as_list(value, "probes", must)
+    for probe in probes:
+        require_instance(probe, "probes", Functional, must)
+        require_on_grid("probes", probe, grid)
+    return probes
+
+
+def as_waveforms(value: Any, grid: Grid) -> tuple[tuple[Functional, Any], ...]:
+    """`value` as pairs of a functional on a grid and a function of the time."""
+    sources = as_sources(value, grid, "function t -> s(t)")
+    for _, waveform in sources:
+        # Functions are a part of the compiled program, which is found again by them.
+        serves = (
+            callable(waveform) and not isinstance(waveform, type) and getattr(waveform, "__hash__", None) is not None
+        )
+        require(serves, "sources", "be a list of pairs (Functional, function t -> s(t))", f"with {described(waveform)}")
+    return sources
+
+
+def as_sources(value: Any, grid: Grid, what: str) -> tuple[tuple[Functional, Any], ...]:
+    """`value` as pairs of a functional on a grid and its strength, which `what` says in words."""
+    must = f"be a list of pairs (Functional, {what})"
+    sources = as_list(value, "sources", must)
+    for pair in sources:
+        paired = isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], Functional)
+        require(paired, "sources", must, pair)
+        require_on_grid("sources", pair[0], grid)
+    return tuple((functional, strength) for functional, strength in sources)
+
+
 def require_on_grid(name: str, functional: Functional, grid: Grid) -> None:
     """Raise unless a functional's block lies on the grid."""
     shape = tuple(points.size for points, _ in _points(grid, functional.component))
@@ -115,13 +174,14 @@ def require_on_grid(name: str, functional: Functional, grid: Grid) -> None:
 
 def _known_points(grid: Grid, component: str) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """`_points` as numbers inside of jit as well, if the grid's are."""
+    require_instance(grid, "grid", Grid, "be a Grid")
     with jax.ensure_compile_time_eval() if is_concrete(grid) else nullcontext():
         return _points(grid, component)
 
 
 def _points(grid: Grid, component: str) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """(coordinates, sizes) of a component's points along x, and along y."""
-    require(component in COMPONENTS, "component", f"be one of {COMPONENTS}", repr(component))
+    as_choice(component, "component", COMPONENTS)
     cx, cy = grid.centres
     cells = (cx, grid.dx), (cy, grid.dy)
     lines = tuple((at, _between(sizes)) for at, sizes in ((grid.x, grid.dx), (grid.y, grid.dy)))

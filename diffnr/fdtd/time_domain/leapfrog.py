@@ -25,14 +25,16 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from diffnr.checks import as_real, is_concrete, require
+from diffnr.checks import as_scalar, is_concrete, require, require_instance
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.layers import Layer, layers_of
 
 COURANT = 0.95  # of the longest step
+COARSEST = 6.0  # cells a wavelength
 
 
 class Fields(NamedTuple):
@@ -95,8 +97,10 @@ class Update(eqx.Module):
     has_carriers: bool = eqx.field(static=True)
 
     @classmethod
-    def of(cls, scene: Scene, step: Any = None, dtype: Any = None) -> Update:
-        step = step_of(scene, step)
+    def of(cls, scene: Any, step: Any = None, dtype: Any = None) -> Update:
+        """The update of a scene; see the class."""
+        require_instance(scene, "scene", Scene, "be a Scene")
+        step, dtype = step_of(scene, step), _as_dtype(dtype)
         grid, light_step = scene.grid, LIGHT * step
         sizes = (grid.dx, grid.dy, *scene.between)
         stretched, layers = layers_of(scene.boundaries, grid, step, sizes)
@@ -224,12 +228,66 @@ def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
     longest = scene.longest_step
     if step is None:
         return COURANT * longest
-    step = as_real(step, "step")
+    step = as_scalar(step, "step", positive=True)
     if is_concrete(step, longest):
-        require(bool(step > 0), "step", "be positive", f"{float(step):g}")
         must = f"be below {float(longest):.6g} s, beyond which fields grow"
         require(bool(step < longest), "step", must, f"{float(step):g}")
     return step
+
+
+def as_update(value: Any) -> Update:
+    """`value` as an update that knows its scene."""
+    require_instance(value, "update", Update, "be an Update, as Update.of(scene) makes it")
+    must = "know its scene, which one that 0.1 saved does not: make it anew by Update.of"
+    require(value.scene is not None, "update", must, "without a scene")
+    return value
+
+
+def as_fields(value: Any, update: Update) -> Fields:
+    """`value` as fields of the shapes that a step takes."""
+    must = "be the Fields of this update, as its zero_fields or a run of it has them"
+    require_instance(value, "fields", Fields, must)
+    ours, theirs = (
+        [(jax.tree_util.keystr(path), jnp.shape(leaf)) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+        for tree in (jax.eval_shape(update.zero_fields), value)
+    )
+    different = [f"{name} of shape {shape}" for name, shape in theirs if (name, shape) not in ours]
+    require(ours == theirs, "fields", must, f"with {(different or ['a part missing'])[0]}")
+    return value
+
+
+def require_resolved(update: Update, omega: Any, name: str = "omega") -> None:
+    """Raise where the step or the cells are too coarse for a frequency, or the highest of several."""
+    scene = update.scene
+    if not is_concrete(omega, update.step, scene.grid, scene.eps, scene.metal):
+        return
+    # By numpy: inside of jit whatever jnp makes is traced.
+    highest, step = float(np.max(np.abs(np.real(np.asarray(omega))))), float(np.asarray(update.step))
+    must = f"be below π over the step, {np.pi / step:.4g} rad/s"
+    require(highest * step < np.pi, name, must, f"{highest:.6g}")
+    cell, index = coarsest(scene)
+    limit = 2 * np.pi * LIGHT / (index * cell * COARSEST)
+    must = (
+        f"leave at least {COARSEST:g} cells a wavelength in the densest medium, as frequencies up to {limit:.4g} rad/s "
+        f"do in cells of {cell * 1e6:.3g} µm"
+    )
+    require(highest <= limit, name, must, f"{highest:.6g}")
+
+
+def coarsest(scene: Scene) -> tuple[float, float]:
+    """The size in m of the largest cell, and the largest index of what fills the scene (of its ε∞)."""
+    cell = max(float(np.max(np.diff(np.asarray(lines)))) for lines in (scene.grid.x, scene.grid.y))
+    return cell, float(np.sqrt(np.max(np.where(np.asarray(scene.metal), 1.0, np.asarray(scene.eps)))))
+
+
+def _as_dtype(dtype: Any) -> Any:
+    must = "be a real floating dtype such as jnp.float32, or None"
+    try:
+        known = dtype is None or jnp.issubdtype(dtype, jnp.floating)
+    except TypeError:
+        known = False
+    require(known, "dtype", must, dtype)
+    return dtype
 
 
 def _absorbed(scene: Scene, step: Array) -> tuple[Absorption | None, Array, tuple[Array, Array]]:
@@ -261,13 +319,21 @@ def _sheets(scene: Scene, step: Array) -> tuple[tuple[Array, Array], ...]:
     return tuple(motion(*face) for face in scene.faces)
 
 
-def energy(update: Update, fields: Fields) -> Float[Array, ""]:
+def energy(update: Any, fields: Any) -> Float[Array, ""]:
     """The energy per length along z that the scheme conserves, in J/m, of fields as they come from `Update`.
 
         W = ½ Σ (ε0 ε∞ Eⁿ·Eⁿ⁺¹ + µ0 |H|² + |J|²/(ε0 ε∞ ω_p²)) + ½ Σ L K²,   H, J, K between Eⁿ and Eⁿ⁺¹
 
     It falls by what collisions, walls and sponges take. (What a matched layer remembers has no energy.)
+
+    **Arguments:** `update`: `Update.of(scene)`; `fields`: as a run of it returns them.
+
+    **Returns:** [], J/m.
+
+    **Raises:** `ValueError` for fields that are not of this update's shapes.
     """
+    update = as_update(update)
+    fields = as_fields(fields, update)
     scene, ahead = update.scene, update.magnetic(fields)
     later = update.electric(ahead)
     dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Inexact
 
+from diffnr.checks import as_function, described, require
 from diffnr.fdtd.time_domain.functional import Functional
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 from diffnr.fdtd.time_domain.transform import FieldTransform
@@ -44,7 +45,8 @@ class Task(eqx.Module):
         """Of each source its strength, of each transform its factors, at steps counted from the very first."""
         now, step = steps * self.update.step, self.update.step
         strengths = tuple(
-            jax.vmap(waveform)(now + _when(source.component, 0.0, 0.5) * step) for source, waveform in self.sources
+            strengths_of(source, waveform, now + _when(source.component, 0.0, 0.5) * step)
+            for source, waveform in self.sources
         )
         factors = tuple(t.factors(now + _when(t.component, 0.5, 1.0) * step, step) for t in self.transforms)
         return strengths, factors
@@ -68,6 +70,28 @@ class Task(eqx.Module):
         )
 
 
+def strengths_of(source: Functional, waveform: Any, times: Array) -> Array:
+    """What a source does at each of several times; raises one sentence where its strength is no such function.
+
+    Here and not before, so that a user's function is called only where a program is made.
+    """
+    must = "be a list of pairs (Functional, function t -> s(t) of one number or one for each term)"
+    found = []
+
+    def trial(function: Callable) -> None:
+        values = jax.vmap(function)(times)
+        require(isinstance(values, jax.Array), "sources", must, f"with a function that returns {described(values)}")
+        shape = source.weights.shape[:-2]
+        was = f"with a function that returns the shape {values.shape[1:]}"
+        require(values.shape[1:] == shape, "sources", must, was)
+        numbers = jnp.issubdtype(values.dtype, jnp.number)
+        require(numbers, "sources", must, f"with a function that returns {values.dtype}")
+        found.append(values)
+
+    as_function(waveform, "sources", must, trial)
+    return found[0]
+
+
 def driven_step(update: Update, sources: tuple[Source, ...], fields: Fields, strengths: Any) -> Fields:
     """The fields one step later, with sources of these strengths added: those of Hz and those of E in their halves."""
     for half, magnetic in ((update.magnetic, True), (update.electric, False)):
@@ -86,12 +110,12 @@ def march(
     tables = task.tables(indices)
     traces = jnp.zeros((LONGEST, len(task.probes)), state.fields.hz.dtype)
 
-    def turn(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+    def advance(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, traces = carry
         state, read = task.advance(state, begin + i, jax.tree_util.tree_map(lambda table: table[i], tables))
         return state, traces.at[i].set(read)
 
-    state, traces = lax.fori_loop(0, count, turn, (state, traces))
+    state, traces = lax.fori_loop(0, count, advance, (state, traces))
     finite = jnp.stack([jnp.all(jnp.isfinite(field)) for field in jax.tree_util.tree_leaves(state)])
     return state, traces, jnp.all(finite)
 
@@ -106,30 +130,32 @@ def march_with_checkpoints(
     levels = next(n for n in range(1, 64) if (n + 1) * math.ceil(count ** (1 / n)) <= max(checkpoints, 2 * (n + 1)))
     indices = jnp.arange(count)
 
-    def turn(state: State, item: tuple[Array, Any]) -> tuple[State, Array]:
+    def advance(state: State, item: tuple[Array, Any]) -> tuple[State, Array]:
         return task.advance(state, *item)
 
     items = begin + indices, task.tables(begin + indices)
-    return _nested(turn, state, items, count, math.ceil(count ** (1 / levels)), levels)
+    return _nested(advance, state, items, count, math.ceil(count ** (1 / levels)), levels)
 
 
-def _nested(turn: Callable, state: Any, items: Any, count: int, inner: int, levels: int) -> tuple[Any, Any]:
+def _nested(advance: Callable, state: Any, items: Any, count: int, inner: int, levels: int) -> tuple[Any, Any]:
     """A scan, as scans of scans of which each keeps only where it began."""
     block = inner ** (levels - 1)
     whole = count // block
-    if levels == 1 or whole == 0:
-        return lax.scan(turn, state, items) if levels == 1 else _nested(turn, state, items, count, inner, levels - 1)
+    if levels == 1:
+        return lax.scan(advance, state, items)
+    if whole == 0:
+        return _nested(advance, state, items, count, inner, levels - 1)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def stretch(state: Any, items: Any) -> tuple[Any, Any]:
-        return _nested(turn, state, items, block, inner, levels - 1)
+        return _nested(advance, state, items, block, inner, levels - 1)
 
     parts = jax.tree_util.tree_map(lambda x: x[: whole * block].reshape(whole, block, *x.shape[1:]), items)
     state, read = lax.scan(stretch, state, parts)
     read = jax.tree_util.tree_map(lambda x: x.reshape(whole * block, *x.shape[2:]), read)
     if count > whole * block:
         rest = jax.tree_util.tree_map(lambda x: x[whole * block :], items)
-        state, last = _nested(turn, state, rest, count - whole * block, inner, levels - 1)
+        state, last = _nested(advance, state, rest, count - whole * block, inner, levels - 1)
         read = jax.tree_util.tree_map(lambda a, b: jnp.concatenate([a, b]), read, last)
     return state, read
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +16,79 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from diffnr.checkpoint import load_checkpoint, save_checkpoint
-from diffnr.checks import Numbers, as_real, is_concrete, require
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_flag,
+    as_path,
+    as_real,
+    is_concrete,
+    require,
+    require_finite,
+    require_instance,
+)
 from diffnr.fdtd.scene.media import LIGHT
 from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.functional import Functional, require_on_grid
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update
+from diffnr.fdtd.time_domain.functional import as_list, as_probes, as_waveforms
+from diffnr.fdtd.time_domain.leapfrog import COARSEST, Fields, as_fields, as_update, coarsest
 from diffnr.fdtd.time_domain.march import LONGEST, Source, State, Task, march, march_with_checkpoints
 from diffnr.fdtd.time_domain.transform import FieldTransform
 from diffnr.progress import ProgressBar, interruptible
+from diffnr.results import RESULTS, AbstractAnswer
 
 PACE = 1.0  # seconds between two looks at the clock, about
-COARSEST = 6.0  # cells a wavelength
 
 
-class Recording(eqx.Module):
+class Recording(AbstractAnswer):
     """What `propagate` returns.
 
     **Fields:** `traces` [probe, time], what probes read after every step; `ts` [probe, time], when, s (that of the
     field read: E and Hz are half a step apart); `transforms`, of each running transform [frequency, p, q]; `fields`, at
-    the end.
+    the end; `result`: whether these are finite.
     """
 
     traces: Inexact[Array, "probe time"]
     ts: Float[Array, "probe time"]
     transforms: tuple[Complex[Array, "_frequency _p _q"], ...]
     fields: Fields
+    result: Any = eqx.field(default_factory=lambda: RESULTS.successful)
 
     def spectrum(self, omega: Numbers) -> Complex[Array, "probe *omega"]:
-        """∫ trace e^{−iωt} dt by the rectangle rule, [probe, ...], at frequencies ω in rad/s."""
+        """∫ trace e^{−iωt} dt by the rectangle rule.
+
+        **Arguments:** `omega`: [...], rad/s.
+
+        **Returns:** [probe, ...], in units of the trace times s.
+
+        **Raises:** `ValueError` for frequencies that are not real and finite, a recording of one step.
+        """
         omega = as_real(omega, "omega")
+        require(omega.size > 0, "omega", "be a number, or an array that is not empty", omega)
+        require_finite("omega", omega)
+        require(self.ts.shape[1] > 1, "self", "hold two steps at least", f"of {self.ts.shape[1]}")
         step = self.ts[:, 1:2] - self.ts[:, :1]
         phase = jnp.exp(-1j * omega.reshape(-1, 1, 1) * self.ts)
         return jnp.sum(phase * self.traces * step, axis=-1).T.reshape(-1, *omega.shape)
 
 
 def propagate(
-    update: Update,
-    steps: int,
+    update: Any,
+    steps: Count,
     *,
-    sources: Sequence[Source] = (),
-    probes: Sequence[Functional] = (),
-    transforms: Sequence[FieldTransform] = (),
-    fields: Fields | None = None,
-    begin: int = 0,
-    progress: bool | None = None,
-    checkpoint: str | os.PathLike | None = None,
-    checkpoint_every: int = 10_000,
-    checkpoints: int = 128,
+    sources: Any = (),
+    probes: Any = (),
+    transforms: Any = (),
+    fields: Any = None,
+    begin: Any = 0,
+    progress: Any = None,
+    checkpoint: Any = None,
+    checkpoint_every: Count = 10_000,
+    checkpoints: Count = 128,
 ) -> Recording:
     """The fields after many steps, with what probes read on the way.
+
+        recorded = fdtd.propagate(update, 10_000, sources=[(source, fdtd.Pulse(1e13, 1e-12))], probes=[probe])
 
     **Arguments:**
 
@@ -81,24 +104,31 @@ def propagate(
 
     **Returns:** a `Recording`. It may be jitted, vmapped and differentiated, in both modes.
 
-    **Raises:** `ValueError` for a functional off the grid, steps that are no positive number, cells too coarse for a
-    source's wave, a stride too long; `FloatingPointError` where fields stop being finite: it names the step and place,
-    and has what came before as `.recording`, as has the `KeyboardInterrupt` of a Ctrl-C.
+    **Raises:** `ValueError` for a functional off the grid, steps that are no positive number, a strength that is no
+    function of the time, cells too coarse for a source's wave, a stride too long; `FloatingPointError` where fields
+    stop being finite: it names the step and place, and has what came before as `.recording`, as has the
+    `KeyboardInterrupt` of a Ctrl-C. Under a transformation nothing is raised for such fields: `result` tells.
     """
-    require(isinstance(steps, int) and steps >= 1, "steps", "be an integer of at least 1", repr(steps))
+    update = as_update(update)
+    steps, begin = as_count(steps, "steps"), as_count(begin, "begin", least=0)
+    checkpoint_every = as_count(checkpoint_every, "checkpoint_every")
+    checkpoints = as_count(checkpoints, "checkpoints")
+    progress = None if progress is None else as_flag(progress, "progress")
+    file = None if checkpoint is None else as_path(checkpoint, "checkpoint")
     scene = update.scene
-    for name, functionals in (("sources", [source for source, _ in sources]), ("probes", probes)):
-        for functional in functionals:
-            require_on_grid(name, functional, scene.grid)
-    for transform in transforms:
-        transform.require_samples(update.step)
+    sources = as_waveforms(sources, scene.grid)
     _require_fine(scene, sources)
-    task = Task(update, tuple(sources), tuple(probes), tuple(transforms))
-    state = task.start(update.zero_fields() if fields is None else fields)
+    task = Task(update, sources, as_probes(probes, scene.grid), _as_transforms(transforms))
+    fields = update.zero_fields() if fields is None else as_fields(fields, update)
+    for transform in task.transforms:
+        transform.require_samples(update.step)
+        transform.require_fits(fields)
+    state = task.start(fields)
     if not is_concrete(task, state):
         state, traces = march_with_checkpoints(task, state, begin, steps, checkpoints)
-        return _recording(task, state, traces, begin)
-    run = _Run(task, state, begin, None if checkpoint is None else Path(checkpoint))
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree_util.tree_leaves(state)]))
+        return _recording(task, state, traces, begin, RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite))
+    run = _Run(task, state, begin, file)
     require(run.taken <= steps, "steps", f"be at least the {run.taken} that the checkpoint holds", steps)
     saved = run.taken
     try:
@@ -134,7 +164,9 @@ class _Run:
 
     @property
     def recording(self) -> Recording:
-        return _recording(self.task, self.state, jnp.asarray(np.concatenate(self.parts)), self.begin)
+        # What is kept has been looked at.
+        traces = jnp.asarray(np.concatenate(self.parts))
+        return _recording(self.task, self.state, traces, self.begin, RESULTS.successful)
 
     def chunk(self, steps: int) -> None:
         """As many steps as fit between two looks at the clock."""
@@ -220,22 +252,30 @@ def _program(platform: str) -> Callable[..., Any]:
     return eqx.filter_jit(march, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
 
-def _recording(task: Task, state: State, traces: Array, begin: Any) -> Recording:
+def _recording(task: Task, state: State, traces: Array, begin: Any, result: Any) -> Recording:
     steps = begin + jnp.arange(traces.shape[0])
     shifts = [0.5 if probe.component == "hz" else 1.0 for probe in task.probes]
     when = (steps + jnp.asarray(shifts).reshape(-1, 1)) * task.update.step
-    return Recording(traces.T, when, state.sums, state.fields)
+    return Recording(traces.T, when, state.sums, state.fields, result)
 
 
-def _require_fine(scene: Scene, sources: Sequence[Source]) -> None:
+def _as_transforms(value: Any) -> tuple[FieldTransform, ...]:
+    must = "be a list of FieldTransform"
+    transforms = as_list(value, "transforms", must)
+    for transform in transforms:
+        require_instance(transform, "transforms", FieldTransform, must)
+    return transforms
+
+
+def _require_fine(scene: Scene, sources: tuple[Source, ...]) -> None:
     """Raise where cells are too coarse for the waves of sources that tell their frequency."""
     for _, waveform in sources:
         omega = getattr(waveform, "omega", None)
-        if omega is None or not is_concrete(omega, scene.grid, scene.eps):
+        if omega is None or not is_concrete(omega, scene.grid, scene.eps, scene.metal):
             continue
-        index = np.sqrt(np.max(np.where(scene.metal, 1.0, scene.eps)))
-        # By numpy: inside of jit whatever jnp makes is traced.
-        cell = max(float(np.max(np.diff(np.asarray(lines)))) for lines in (scene.grid.x, scene.grid.y))
+        cell, index = coarsest(scene)
+        if float(omega) == 0:
+            continue
         wavelength = 2 * np.pi * LIGHT / (abs(float(omega)) * index)
         must = f"have at least {COARSEST:g} cells a wavelength of its sources, {wavelength:.3g} m in its densest medium"
         require(wavelength / cell >= COARSEST, "scene", must, f"{wavelength / cell:.3g}, with a cell of {cell:.3g} m")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import diffrax
@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update
-from diffnr.fdtd.time_domain.march import Source, driven_step
+from diffnr.fdtd.time_domain.functional import as_waveforms
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update
+from diffnr.fdtd.time_domain.march import Source, driven_step, strengths_of
 
 
 class Leapfrog(diffrax.AbstractSolver):
-    """The same step as `propagate`'s as a solver, equal to round-off:
+    """The same leapfrog step as `propagate`'s as a diffrax solver, equal to round-off:
 
         solver = fdtd.Leapfrog(update, sources)
         diffrax.diffeqsolve(solver.term, solver, 0.0, steps * update.step, update.step, update.zero_fields(),
@@ -24,8 +25,8 @@ class Leapfrog(diffrax.AbstractSolver):
 
     **Arguments:** `update`: `Update.of(scene)`; `sources`: pairs of a functional and its strength s(t).
 
-    **Raises:** at run time, if a step is not the one that `update` was made for: take `dt0=update.step`, and times that
-    are whole numbers of steps apart.
+    **Raises:** `ValueError` for what is no update, sources off the grid; at run time, if a step is not the one that
+    `update` was made for: take `dt0=update.step`, and times that are whole numbers of steps apart.
 
     **Notes:** E is at the time of the solution, H, J and K half a step before it. Between steps diffrax interpolates
     linearly, which is of second order. `propagate` is the faster loop.
@@ -37,8 +38,9 @@ class Leapfrog(diffrax.AbstractSolver):
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., diffrax.LocalLinearInterpolation]] = diffrax.LocalLinearInterpolation
 
-    def __init__(self, update: Update, sources: Sequence[Source] = ()):
-        self.update, self.sources = update, tuple(sources)
+    def __init__(self, update: Any, sources: Any = ()):
+        self.update = as_update(update)
+        self.sources = as_waveforms(sources, self.update.scene.grid)
 
     @property
     def term(self) -> diffrax.ODETerm:
@@ -71,8 +73,9 @@ class Leapfrog(diffrax.AbstractSolver):
     def _advance(self, t: Array, fields: Fields) -> Fields:
         # The step's number, not the sum of steps, tells the time: as `propagate` does, to the last digit.
         now = jnp.round(t / self.update.step) * self.update.step
+        step = self.update.step
         strengths = [
-            waveform(now + (0.0 if source.component == "hz" else 0.5) * self.update.step)
+            strengths_of(source, waveform, (now + (0.0 if source.component == "hz" else 0.5) * step)[None])[0]
             for source, waveform in self.sources
         ]
         return driven_step(self.update, self.sources, fields, strengths)

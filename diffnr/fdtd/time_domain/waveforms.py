@@ -6,14 +6,16 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_real, is_concrete, require
+from diffnr.checks import Numbers, as_positive, as_real, as_scalar, require_finite
 
 
 class Pulse(eqx.Module):
     """A Gaussian pulse cos(ω(t − t0) + φ) e^{−(t − t0)²/(2τ²)}.
 
-    **Arguments:** `omega`: ω, rad/s; `width`: τ in s, positive: the spectrum falls by e^{−1/2} at ω ± 1/τ; `centre`: t0
-    in s, default 5 τ, so that it begins at 4·10⁻⁶; `phase`: φ.
+    **Arguments:** `omega`: ω, rad/s; `width`: τ in s, positive, the standard deviation of the amplitude: the spectrum
+    falls by e^{−1/2} at ω ± 1/τ; `centre`: t0 in s, default 5 τ, so that it begins at 4·10⁻⁶; `phase`: φ, rad.
+
+    **Raises:** `ValueError` for numbers that are not finite, a width that is not positive.
 
     **Notes:** with ωτ of 6 and more it leaves no static charge where absorbers are graded.
     """
@@ -24,14 +26,17 @@ class Pulse(eqx.Module):
     phase: Float[Array, ""]
 
     def __init__(self, omega: Numbers, width: Numbers, centre: Numbers | None = None, phase: Numbers = 0.0):
-        self.omega, self.width = as_real(omega, "omega"), as_real(width, "width")
-        self.centre = 5 * self.width if centre is None else as_real(centre, "centre")
-        self.phase = as_real(phase, "phase")
+        self.omega, self.width = as_scalar(omega, "omega"), as_positive(width, "width")
+        self.centre = 5 * self.width if centre is None else as_scalar(centre, "centre")
+        self.phase = as_scalar(phase, "phase")
 
     def __check_init__(self) -> None:
-        require(not is_concrete(self.width) or bool(self.width > 0), "width", "be positive", self.width)
+        as_positive(self.width, "width")
 
-    def __call__(self, t: Float[Array, ""]) -> Float[Array, ""]:
+    def __call__(self, t: Numbers) -> Float[Array, "..."]:
+        """s(t), at times [...] in s."""
+        t = as_real(t, "t")
+        require_finite("t", t)
         late = t - self.centre
         return jnp.cos(self.omega * late + self.phase) * jnp.exp(-(late**2) / (2 * self.width**2))
 
@@ -60,9 +65,12 @@ class HermitePulses(eqx.Module):
 
 
 class Tone(eqx.Module):
-    """A tone cos(ωt + φ) that rises as sin² over a time and then stays.
+    """A continuous wave cos(ωt + φ), which is turned on as sin² over a time and then stays.
 
-    **Arguments:** `omega`: ω, rad/s; `rise`: in s, positive, ten periods and more for a narrow spectrum; `phase`: φ.
+    **Arguments:** `omega`: ω, rad/s; `rise`: in s, positive, ten periods and more for a narrow spectrum; `phase`: φ,
+    rad.
+
+    **Raises:** `ValueError` for numbers that are not finite, a rise that is not positive.
     """
 
     omega: Float[Array, ""]
@@ -70,12 +78,15 @@ class Tone(eqx.Module):
     phase: Float[Array, ""]
 
     def __init__(self, omega: Numbers, rise: Numbers, phase: Numbers = 0.0):
-        self.omega, self.rise = as_real(omega, "omega"), as_real(rise, "rise")
-        self.phase = as_real(phase, "phase")
+        self.omega, self.rise = as_scalar(omega, "omega"), as_positive(rise, "rise")
+        self.phase = as_scalar(phase, "phase")
 
     def __check_init__(self) -> None:
-        require(not is_concrete(self.rise) or bool(self.rise > 0), "rise", "be positive", self.rise)
+        as_positive(self.rise, "rise")
 
-    def __call__(self, t: Float[Array, ""]) -> Float[Array, ""]:
+    def __call__(self, t: Numbers) -> Float[Array, "..."]:
+        """s(t), at times [...] in s."""
+        t = as_real(t, "t")
+        require_finite("t", t)
         share = jnp.clip(t / self.rise, 0.0, 1.0)
         return jnp.cos(self.omega * t + self.phase) * jnp.sin(jnp.pi / 2 * share) ** 2
