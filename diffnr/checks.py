@@ -166,6 +166,12 @@ def as_positive(value: Any, name: str) -> Array:
     return as_scalar(value, name, positive=True)
 
 
+def as_tolerance(value: Any, name: str) -> float:
+    """`value` as one positive number that is known in advance, as a Python float."""
+    require_known(value, name)
+    return float(as_positive(value, name))
+
+
 def as_frequency(value: Any, name: str) -> Array:
     """`value` as one angular frequency, positive and finite."""
     return as_scalar(value, name, positive=True)
@@ -231,17 +237,27 @@ def as_index(value: Any, name: str, size: int, what: str) -> int:
     return index
 
 
+def as_key(value: Any, name: str = "key") -> Array | None:
+    """`value` as a PRNG key of JAX, of the new kind or the old one, or None."""
+    if value is not None:
+        kind = getattr(value, "dtype", None)
+        new = kind is not None and jnp.issubdtype(kind, jax.dtypes.prng_key) and value.shape == ()
+        old = kind == np.uint32 and getattr(value, "shape", None) == (2,)
+        require(new or old, name, "be a PRNG key, such as jax.random.key(0), or None", value)
+    return value
+
+
 def as_choice(value: Any, name: str, choices: Sequence[Any]) -> Any:
     """`value`, which must be one of a few."""
     known = any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices)
-    require(known, name, f"be one of {', '.join(map(repr, choices))}", value)
+    require(known, name, f"be one of {', '.join(map(repr, choices))}", described(value))
     return value
 
 
 def as_flag(value: Any, name: str) -> bool:
     """`value` as True or False; other values, true or not, are refused."""
     require_known(value, name)
-    require(isinstance(value, (bool, np.bool_)), name, "be True or False", value)
+    require(isinstance(value, (bool, np.bool_)), name, "be True or False", described(value))
     return bool(value)
 
 

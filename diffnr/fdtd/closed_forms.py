@@ -11,6 +11,7 @@ is what tells k_y from −k_y at a face, and with it forward from backward.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
