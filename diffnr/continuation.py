@@ -30,6 +30,7 @@ from diffnr.checks import (
     as_tolerance,
     is_concrete,
     require,
+    require_finite,
 )
 from diffnr.results import RESULTS, AbstractAnswer, message
 from diffnr.root import frozen, implicit
@@ -217,6 +218,7 @@ def trace(
     """
     y, parameter, bounds = as_real(y, "y"), as_scalar(parameter, "parameter"), as_range(bounds, "bounds")
     require(y.ndim == 1 and y.size > 0, "y", "be a vector", f"of shape {y.shape}")
+    require_finite("y", y)
     pair = isinstance(scale, (tuple, list)) and len(scale) == 2
     require(pair, "scale", "be two positive numbers, of y and of the parameter", scale)
     scale = as_positive(scale[0], "scale"), as_positive(scale[1], "scale")

@@ -22,13 +22,13 @@ from diffnr.checks import (
     Count,
     Numbers,
     as_count,
+    as_float,
     as_function,
     as_inexact,
-    as_scalar,
     as_tolerance,
     is_concrete,
     require,
-    require_known,
+    require_finite,
 )
 from diffnr.results import RESULTS, AbstractAnswer
 
@@ -109,8 +109,7 @@ def follow(
     """
     guess, max_steps = _real_vector(guess), as_count(max_steps, "max_steps")
     rtol = None if rtol is None else as_tolerance(rtol, "rtol")
-    require_known(start, "start")
-    start = float(as_scalar(start, "start"))
+    start = as_float(start, "start")
     require(0.0 < start < 1.0, "start", "lie between 0 and 1", start)
     must = "be a function (y[n], t, args) -> F[n]"
     _require_residual(residual, must, lambda f: f(guess, jnp.ones((), guess.dtype), args), guess)
@@ -285,6 +284,7 @@ def _real_vector(guess: Any) -> Array:
     must = "be real (split a complex unknown into real and imaginary parts)"
     require(not jnp.issubdtype(guess.dtype, jnp.complexfloating), "guess", must, "complex")
     require(guess.ndim == 1 and guess.size > 0, "guess", "be a vector", f"an array of shape {guess.shape}")
+    require_finite("guess", guess)
     return guess
 
 
