@@ -174,6 +174,20 @@ def as_positive(value: Any, name: str) -> Array:
     return as_scalar(value, name, positive=True)
 
 
+def as_float(value: Any, name: str) -> float:
+    """`value` as one finite number that is known in advance, as a Python float."""
+    require_known(value, name)
+    with jax.ensure_compile_time_eval():  # inside of jit even a constant becomes a tracer
+        return float(as_scalar(value, name))
+
+
+def as_tolerance(value: Any, name: str) -> float:
+    """`value` as one positive number that is known in advance, as a Python float."""
+    number = as_float(value, name)
+    require(number > 0, name, "be positive", f"{number:g}")
+    return number
+
+
 def as_frequency(value: Any, name: str) -> Array:
     """`value` as one angular frequency, positive and finite."""
     return as_scalar(value, name, positive=True)
