@@ -32,6 +32,9 @@ RENAMED: list[tuple[str, str, str]] = [
     ("orbit_branch", r"x\.along\b", "x.parameter"),
     ("", r"\bphase_difference\b", "nonreciprocal_phase"),
     ("phase_nonreciprocity_locus", r"x\.ending\b", "x.result"),
+    ("port_response_.*", r"x\.successful\b", "x.converged"),
+    ("update", r"x\.carriers\b", "x.drude_gain"),
+    ("update_layers", r"x\.phase\b", "x.bloch_factor"),
 ]
 
 
