@@ -61,7 +61,7 @@ class RESULTS(eqx.Enumeration):
         "The motion has not settled: its state still changes from period to period. Raise periods, or look for a "
         "motion that is not periodic with the force."
     )
-    no_resonance = (
+    no_ratio = (
         "The pair has no such resonance with a finite ratio: its damping has merged the two, its springs soften too "
         "much, or its forces are too nearly linear. Lower the damping or the amplitude, or free another ratio."
     )

@@ -98,7 +98,7 @@ def _restoration(pair: DuffingPair, amplitude: Array, free: str, resonance: int)
     driven = amplitude / (own - pair.coupling**2 / own)
     phasors = jnp.stack([driven, pair.coupling / own * driven])
     found = jnp.all(jnp.stack([jnp.isfinite(ratio), jnp.isfinite(omega), jnp.all(jnp.isfinite(phasors))]))
-    result = RESULTS.where(found, RESULTS.successful, RESULTS.no_resonance)
+    result = RESULTS.where(found, RESULTS.successful, RESULTS.no_ratio)
     ratio, omega, displacement, phasors = (
         jnp.where(found, number, jnp.nan) for number in (ratio, omega, displacement, phasors)
     )
