@@ -236,7 +236,8 @@ def one_way_pulse(small: bool) -> Section:
     text = (
         "A guide of InSb below silicon in a magnetic field across it, where from 1.283 to 1.783 THz only one direction "
         "has a wave. What is behind the source leaks and goes nowhere; turning the field mirrors everything. The "
-        "figure shows Hz 0, 4 and 8 ps after the source's maximum, in one scale of colours; the sponges absorb what arrives."
+        "figure shows Hz at three moments after the source's maximum, in one scale of colours; the sponges absorb what "
+        "arrives."
     )
     return Section("A pulse that goes one way", text, rows, {"one_way_pulse": draw_flights((right, left))})
 
