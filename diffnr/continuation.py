@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from diffnr.results import RESULTS, AbstractAnswer
+from diffnr.checks import is_concrete
+from diffnr.results import RESULTS, AbstractAnswer, message
 from diffnr.root import frozen, implicit
 
 Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
@@ -33,7 +35,7 @@ class Branch(AbstractAnswer):
     """Points along a branch, in order; NaN beyond `count`.
 
     **Fields:** `y` [point, n]; `parameter` [point], λ; `slope` [point], dλ/ds along the (scaled) arclength s, whose
-    sign changes at folds; `count` []; `result`, of `RESULTS`; `turns` [], Newton steps taken.
+    sign changes at folds; `count` []; `result`, of `RESULTS`; `num_steps` [], Newton steps taken.
     """
 
     y: Float[Array, "point n"]
@@ -41,7 +43,27 @@ class Branch(AbstractAnswer):
     slope: Float[Array, " point"]
     count: Int[Array, ""]
     result: Any
-    turns: Int[Array, ""]
+    num_steps: Int[Array, ""]
+
+    @property
+    def message(self) -> str:
+        """Where the branch ended, and why, in a sentence."""
+        return course_of(self.result, self.parameter, self.count, "the parameter")
+
+
+def course_of(result: Any, parameter: Float[Array, " point"], count: Int[Array, ""], name: str) -> str:
+    """From where to where a branch goes, and why it ends there, in a sentence; of a batch, how many failed."""
+    if not is_concrete(result, parameter, count) or count.ndim or count == 0:
+        return message(result)
+    values = np.asarray(parameter)
+    if result == RESULTS.closed:
+        return f"The branch is a closed loop of {count} points, followed once around from {name} = {values[0]:.6g}."
+    course = f"The branch of {count} points from {name} = {values[0]:.6g}"
+    last = f"{name} = {values[int(count) - 1]:.6g}"
+    if result == RESULTS.successful:
+        return f"{course} reached its bound at {last}."
+    why = message(result)
+    return f"{course} stopped short at {last}: {why[0].lower()}{why[1:]}"
 
 
 class _Front(NamedTuple):

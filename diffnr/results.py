@@ -52,6 +52,19 @@ class RESULTS(eqx.Enumeration):
         "Look for a bifurcation, a kink of a force, or parameters out of range near its last point."
     )
     no_start = "No solution was found at the start of the branch. Begin where the response is nearly linear."
+    # Orbits
+    no_orbit_found = "Newton's method found no orbit from any of the starts. Raise starts, or pass another key."
+    more_orbits = (
+        "The search was stopped while it still found orbits, so that there may be more. Raise most, or starts."
+    )
+    not_settled = (
+        "The motion has not settled: its state still changes from period to period. Raise periods, or look for a "
+        "motion that is not periodic with the force."
+    )
+    no_ratio = (
+        "The pair has no such resonance with a finite ratio: its damping has merged the two, its springs soften too "
+        "much, or its forces are too nearly linear. Lower the damping or the amplitude, or free another ratio."
+    )
     # Restored reciprocity
     no_orbit = (
         "The pair has no orbits of both directions at the point where the search starts, that of the one-harmonic "
@@ -75,8 +88,8 @@ class RESULTS(eqx.Enumeration):
     )
     # Loci of phase nonreciprocity, and designs on them
     turned = (
-        "The walk arrived, but on its way it turned from one branch of N_F = N_B to another where the two nearly meet. "
-        "The points at which it did are marked as turned."
+        "The locus reached its bound, but on the path it changed from one branch of N_F = N_B to another where the two "
+        "nearly meet. The points at which it did are marked as turned."
     )
     at_zero_frequency = "The frequency of the locus fell to zero, where it ends."
     no_point = (

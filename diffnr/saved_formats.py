@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
 from diffnr.results import RESULTS
 
 FORMAT = 2
@@ -18,24 +20,27 @@ PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.pl
 Fields = dict[str, Any]
 
 CLASSES: dict[str, str] = {
-    "diffrax._solution.RESULTS": "diffnr.RESULTS",
+    "diffnr.ENDINGS": "diffnr.RESULTS",
+    "diffnr.duffing.Family": "diffnr.duffing.DrivenOscillators",
     "diffnr.duffing.SteadyState": "diffnr.duffing.SettledOrbit",
     "diffnr.duffing.Transient": "diffnr.duffing.Motion",
-    "diffnr.ENDINGS": "diffnr.RESULTS",
-    "diffnr.tcmt.KerrLoss": "diffnr.tcmt.TwoPhotonLoss",
-    "optimize.OUTCOMES": "diffnr.RESULTS",
-    "optimize.ENDINGS": "diffnr.RESULTS",
-    "optimize.Sweep": "diffnr.FrequencySweep",
     "diffnr.fdtd.AbstractEnd": "diffnr.fdtd.AbstractBoundary",
     "diffnr.fdtd.Ends": "diffnr.fdtd.Boundaries",
     "diffnr.fdtd.Fade": "diffnr.fdtd.Absorption",
     "diffnr.fdtd.Impedance": "diffnr.fdtd.SurfaceImpedance",
+    "diffnr.tcmt.KerrLoss": "diffnr.tcmt.TwoPhotonLoss",
+    "diffrax._solution.RESULTS": "diffnr.RESULTS",
+    "optimize.ActiveModes": "optimize.ActiveResponse",
+    "optimize.ENDINGS": "diffnr.RESULTS",
+    "optimize.OUTCOMES": "diffnr.RESULTS",
+    "optimize.PassiveModes": "optimize.PassiveResponse",
+    "optimize.Sweep": "diffnr.FrequencySweep",
 }
+"""`{public name of then: public name of today}`."""
 
 FIELDS: dict[str, dict[str, str]] = {
     "diffnr.duffing.OneHarmonicRestoration": {"value": "ratio"},
-    "diffnr.duffing.OrbitBranch": {"ending": "result"},
-    "diffnr.tcmt.Stability": {"unique": "unique_response"},
+    "diffnr.duffing.OrbitBranch": {"ending": "result", "family": "driven"},
     "diffnr.fdtd.Scene": {"carriers": "drude_weight", "ends": "boundaries"},
     "diffnr.fdtd.Update": {
         "carriers": "drude_gain",
@@ -44,12 +49,40 @@ FIELDS: dict[str, dict[str, str]] = {
         "reach": "light_step",
         "turn": "rotation",
     },
+    "diffnr.tcmt.Stability": {"unique": "unique_response"},
+    "optimize.Design": {"value": "objective"},
+    "optimize.Minimum": {"value": "objective"},
     "optimize.PhaseDesign": {"outcome": "result"},
-    "optimize.PhaseNonreciprocityLocus": {"ending": "result"},
-    "optimize.ReciprocityLocus": {"ending": "result"},
-    "optimize.Restoration": {"outcome": "result"},
+    "optimize.PhaseNonreciprocityLocus": {
+        "along": "parameter",
+        "ending": "result",
+        "sheet_crossings": "branch_crossings",
+    },
+    "optimize.ReciprocalPoints": {"along": "parameter"},
+    "optimize.ReciprocityLocus": {
+        "along": "parameter",
+        "ending": "result",
+        "phase_difference": "nonreciprocal_phase",
+        "value": "ratio",
+    },
+    "optimize.Restoration": {"outcome": "result", "phase_difference": "nonreciprocal_phase", "value": "ratio"},
 }
 """`{class of today: {field of then: field of today}}`."""
+
+
+def _with(**values: Any) -> Callable[[Fields], Fields]:
+    """The conversion that adds fields which there were not."""
+    return lambda fields: {**values, **fields}
+
+
+def _with_result(succeeded: Callable[[Fields], Any], failure: Any) -> Callable[[Fields], Fields]:
+    """The conversion that adds the `result` which an answer did not have, from what it had."""
+
+    def converted(fields: Fields) -> Fields:
+        good = jnp.asarray(succeeded(fields))
+        return {**fields, "result": RESULTS.where(good, RESULTS.successful, failure)}
+
+    return converted
 
 
 def _with_terms(fields: Fields) -> Fields:
@@ -70,13 +103,16 @@ def _of_standard_deviation(fields: Fields) -> Fields:
     return {**fields, "width": fields["width"] / 2**0.5}
 
 
+def _history_of_objectives(fields: Fields) -> Fields:
+    history = {"objective" if name == "value" else name: rows for name, rows in fields["history"].items()}
+    return {**fields, "history": history}
+
+
 CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
-    "diffnr.tcmt.CoupledModes": _with_terms,
-    "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
-    "diffnr.tcmt.PassiveModes": _with_terms,
-    "diffnr.tcmt.TwoResonators": _with_terms,
-    # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
-    "diffnr.fdtd.Update": lambda fields: {"scene": None, **fields},
+    **dict.fromkeys(
+        ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
+        _with_terms,
+    ),
     # These answers had no result: what was not raised had succeeded.
     **dict.fromkeys(
         (
@@ -85,20 +121,36 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
             "diffnr.fdtd.Resonances",
             "diffnr.fdtd.RingDown",
             "diffnr.fdtd.SteadyField",
+            "optimize.EqualNormPoints",
         ),
-        lambda fields: {"result": RESULTS.successful, **fields},
+        _with(result=RESULTS.successful),
     ),
+    **dict.fromkeys(
+        ("optimize.Fit", "optimize.ModeFit", "optimize.OscillatorFit"),
+        _with_result(lambda fields: fields.pop("converged"), RESULTS.max_steps_reached),
+    ),
+    "diffnr.duffing.OneHarmonicRestoration": _with_result(
+        lambda fields: jnp.isfinite(fields["ratio"]), RESULTS.no_ratio
+    ),
+    "diffnr.duffing.SettledOrbit": _with_result(lambda fields: fields["drift"] < 1e-4, RESULTS.not_settled),
+    # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
+    "diffnr.fdtd.Update": _with(scene=None),
+    "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
+    "optimize.Minimum": _history_of_objectives,
+    # The name of what went along was not kept.
+    "optimize.PhaseNonreciprocityLocus": _with(along=""),
+    "optimize.ReciprocityLocus": _with(along=""),
 }
 """`{class of today: the fields of today, with their values, from those of then}`, after `FIELDS`."""
 
 MEMBERS: dict[str, dict[str, str]] = {
+    "diffnr.continuation.ENDINGS": {"arrived": "successful"},
     "diffrax._solution.RESULTS": {
         "dt_min_reached": "step_too_small",
         "internal_error": "nonfinite",
         "nonlinear_divergence": "nonfinite",
         "singular": "nonfinite",
     },
-    "diffnr.continuation.ENDINGS": {"arrived": "successful"},
     "optimize.phase_design.OUTCOMES": {"singular": "singular_design", "stuck": "no_path"},
     "optimize.phase_locus.ENDINGS": {"arrived": "successful", "still": "at_zero_frequency"},
     "optimize.reciprocity.OUTCOMES": {"not_converged": "not_restored", "singular": "double_root"},

@@ -16,6 +16,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PRNGKeyArray,
 
 from diffnr.checks import require
 from diffnr.parameters import Free
+from diffnr.results import RESULTS, AbstractAnswer, succeeded
 from optimize.objectives import scattering_difference
 from optimize.transforms import AbstractTransform, parametrise
 
@@ -30,13 +31,13 @@ ROBUST: dict[str, Callable[[Array], Array]] = {
 Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser | optax.GradientTransformation
 
 
-class Fit(eqx.Module):
-    """What `fit` returns.
+class Fit(AbstractAnswer):
+    """What `fit` returns: the best of what it met, converged or not.
 
     **Fields:** `model`, of the class that went in; `values` and `stderr`, `{path: array}`; `covariance` [p, p] of the
     entries of `values`, one after another (NaN where the data do not identify an entry); `residual` [n], real, divided
     by σ; `chi2`, `degrees_of_freedom`; `sigma_known`, whether σ was given or is taken from the residual itself; `loss`;
-    `converged`; `steps`.
+    `result`, a `RESULTS`, with `converged` and `message`; `steps`.
     """
 
     model: Any
@@ -48,7 +49,7 @@ class Fit(eqx.Module):
     degrees_of_freedom: int = eqx.field(static=True)
     sigma_known: bool = eqx.field(static=True)
     loss: str = eqx.field(static=True)
-    converged: Bool[Array, ""]
+    result: Any
     steps: Int[Array, ""]
 
     @property
@@ -158,17 +159,21 @@ def fit(
         position += value.size
     return Fit(
         parametrisation.build(u), values, stderr, jnp.asarray(covariance), residual_vector, chi2,
-        freedom, sigma is not None, loss, end.converged, end.steps,
+        freedom, sigma is not None, loss, end.result, end.steps,
     )  # fmt: skip
 
 
 class LeastSquares(NamedTuple):
-    """The end of one or (under `vmap`) many least-squares solves: `u`, ½ Σ r², whether it converged, steps taken."""
+    """The end of one or (under `vmap`) many least-squares solves: `u`, ½ Σ r², a `RESULTS`, steps taken."""
 
     u: PyTree[Array]
     cost: Float[Array, ""]
-    converged: Bool[Array, ""]
+    result: Any
     steps: Int[Array, ""]
+
+    @property
+    def converged(self) -> Bool[Array, "..."]:
+        return succeeded(self.result)
 
 
 def least_squares(
@@ -181,7 +186,15 @@ def least_squares(
     """Minimise ½ Σ r² over a pytree of reals, from `u0`. Pure JAX: `jit` and `vmap` it; it raises nothing."""
     solution = optx.least_squares(residual, solver, u0, args, max_steps=max_steps, throw=False)
     cost = 0.5 * jnp.sum(residual(solution.value, args) ** 2)
-    return LeastSquares(solution.value, cost, solution.result == optx.RESULTS.successful, solution.stats["num_steps"])
+    return LeastSquares(solution.value, cost, _result(solution.result), solution.stats["num_steps"])
+
+
+def _result(theirs: Any) -> Any:
+    """The `RESULTS` of an optimistix result."""
+    known = optx.RESULTS
+    spent = (theirs == known.nonlinear_max_steps_reached) | (theirs == known.max_steps_reached)
+    failed = RESULTS.where(spent, RESULTS.max_steps_reached, RESULTS.nonfinite)
+    return RESULTS.where(theirs == known.successful, RESULTS.successful, failed)
 
 
 def levenberg_marquardt(tolerance: Any) -> optx.LevenbergMarquardt:
@@ -266,7 +279,7 @@ class _End(NamedTuple):
     """The optimum and all that its errors are made of; `influence` and `slope` are ψ and ψ' of a robust loss."""
 
     u: Array
-    converged: Array
+    result: Any
     steps: Array
     start_is_finite: Array
     residual: Array
@@ -298,7 +311,7 @@ def _fit(problem: _Problem, u0: Array, args: Any, solver: Any, max_steps: int) -
         psi = jax.grad(lambda x: 0.5 * ROBUST[problem.loss](x**2))
         influence, slope = jax.vmap(psi)(r), jax.vmap(jax.grad(psi))(r)
     values = jax.jacfwd(lambda u: jnp.concatenate([v.ravel() for v in args[0].values(u).values()]))(end.u)
-    return _End(end.u, end.converged, end.steps, start_is_finite, r, jacobian, values, influence, slope)
+    return _End(end.u, end.result, end.steps, start_is_finite, r, jacobian, values, influence, slope)
 
 
 def _solver(solver: Solver | None, max_steps: int | None) -> tuple[Any, int]:

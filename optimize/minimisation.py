@@ -40,14 +40,14 @@ History = dict[str, Any]
 class Minimum(eqx.Module):
     """What `minimise` returns: the best iterate it met, that is the one with the least finite objective.
 
-    **Fields:** `model`, of the class that went in; `value` [], the objective there; `values`, `{path: array}` of the
+    **Fields:** `model`, of the class that went in; `objective` [], there; `values`, `{path: array}` of the
     free leaves; `gradient_norm` [], there, with respect to the unbounded vector; `history`, arrays over 0 … `steps`
-    (entry k is after k steps): `{"value": …, "gradient_norm": …, "values": {path: …}}`; `steps` taken; `converged`,
+    (entry k is after k steps): `{"objective": …, "gradient_norm": …, "values": {path: …}}`; `steps` taken; `converged`,
     whether `gradient_norm` is at most `tolerance`; `message`, how it ended.
     """
 
     model: Any
-    value: Float[Array, ""]
+    objective: Float[Array, ""]
     values: dict[str, Array]
     gradient_norm: Float[Array, ""]
     history: History
@@ -57,7 +57,7 @@ class Minimum(eqx.Module):
 
     def report(self) -> str:
         """How it ended, the value, and the free leaves, as text."""
-        rows = {"objective": self.value, "gradient norm": self.gradient_norm, **self.values}
+        rows = {"objective": self.objective, "gradient norm": self.gradient_norm, **self.values}
         width = max(map(len, rows)) + 2
         lines = [
             f"{name:<{width}}{np.array2string(np.asarray(value), precision=9, separator=', ', threshold=20)}"
@@ -97,7 +97,7 @@ def minimise(
     - `tolerance`: stop when the gradient norm with respect to u is at most this; None takes all steps.
     - `args`: any pytree; large arrays that the objective needs are better here than in its closure.
     - `progress`: a line on stderr with step, value, gradient norm and speed; None shows it only on a terminal.
-    - `history`: True records value and gradient norm of every step; `"values"` the free leaves too; False nothing.
+    - `history`: True records objective and gradient norm of every step; `"values"` the free leaves too; False nothing.
     - `checkpoint`: a file to save to every `checkpoint_every` steps and at the end. If it exists the run goes on from
       it, and ends bit for bit as one that was never stopped (on the same machine, with the same versions). It holds the
       optimiser's state, but not its settings: pass the same.
@@ -143,7 +143,7 @@ def minimise(
     model, refusal = _built(parametrisation, u)
     return Minimum(
         model=model,
-        value=value,
+        objective=value,
         values=parametrisation.values(u),
         gradient_norm=norm,
         history=_joined(run.records),
@@ -234,7 +234,7 @@ def _programs(objective: Callable[..., Any], optimiser: Any, history: bool | str
         return value_fn
 
     def row(state: _State, parametrisation: Parametrisation) -> dict[str, Any]:
-        row = {"value": state.value, "gradient_norm": state.norm} if history else {}
+        row = {"objective": state.value, "gradient_norm": state.norm} if history else {}
         return {**row, "values": parametrisation.values(state.u)} if history == "values" else row
 
     def step(state: _State, value_fn: Callable[[Array], Array]) -> _State:

@@ -90,6 +90,8 @@ def test_an_isola_is_followed_once_around() -> None:
         pair, along="omega", bounds=bounds, amplitude=drive.amplitude, omega=drive.omega, start=start
     )
     assert isola.result == RESULTS.closed
+    count = int(isola.count)
+    assert isola.message == f"The branch is a closed loop of {count} points, followed once around from omega = 1.2."
     assert isola.folds.count == 2
     low, high = sorted(np.asarray(isola.folds.omega[:2]))
     assert low < drive.omega < high

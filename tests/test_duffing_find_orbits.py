@@ -46,8 +46,12 @@ def response(port: int) -> duffing.OrbitBranch:
 def test_one_start_is_the_linear_response_and_room_is_kept() -> None:
     one = find_orbits(PAIR, nr.Drive(1.3, 0.15), starts=1)
     assert one.count == 1
+    assert one.result == nr.RESULTS.successful
     full = find_orbits(STRONG, nr.Drive(3.5, 1.0), most=2)
     assert full.count == 2
+    assert not full.converged
+    assert "Raise most" in full.message
+    assert type(full.trim()) is duffing.FoundOrbits
     assert full.b.shape[0] == 2
 
 
@@ -55,6 +59,8 @@ def test_linear_oscillators_have_one_orbit() -> None:
     linear = nr.replace(PAIR, {"cubic": 0.0})
     found = find_orbits(linear, nr.Drive(0.9, 0.15))
     assert found.count == 1
+    assert found.converged
+    assert found.trim().message == "The solve converged."
     np.testing.assert_allclose(found.b[0], nr.port_response(linear, nr.Drive(0.9, 0.15)).b[:, 0], atol=1e-14)
 
 

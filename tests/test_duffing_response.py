@@ -174,6 +174,11 @@ def test_quadratic_forces_have_a_mean_and_even_harmonics() -> None:
 def test_a_branch_that_runs_out_of_room_says_so() -> None:
     curve = duffing.frequency_response(PAIR, amplitude=0.15, band=RANGE, max_points=30)
     assert curve.count == 30
+    assert not curve.converged
+    assert curve.message == (
+        f"The branch of 30 points from omega = 0.5 stopped short at omega = {float(curve.omega[-1]):.6g}: the branch "
+        "goes on beyond the points there is room for. Raise max_points."
+    )
     assert "max_points" in str(curve.result)
     assert np.all(np.isfinite(curve.omega))
 

@@ -8,7 +8,7 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.duffing.settle import DRIFTS, KICKS, SettledOrbit, settle
+from diffnr.duffing.settle import DRIFTS, KICKS, SETTLED, SettledOrbit, settle
 from systems import central_difference
 
 pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
@@ -79,13 +79,28 @@ def test_the_start_chooses_the_sheet_and_drift_tells_what_has_not_settled() -> N
         x0, v0 = 1.01 * jnp.sum(b.real, axis=1), -0.95 * jnp.sum(orders * b.imag, axis=1)
         found = settle(PAIR, drive, x0=x0, v0=v0, steps_per_period=24)
         np.testing.assert_allclose(found.b, b, atol=1e-7)  # 24 steps leave 1e-9, H = 9 leaves 1e-8
-    assert settle(PAIR, drive, periods=5).drift > 1e-2
+    assert settle(PAIR, drive, periods=5, throw=False).drift > 1e-2
 
 
 def test_a_steady_state_continues_another() -> None:
-    before = settle(PAIR, DRIVE, periods=3)
-    after = settle(PAIR, DRIVE, periods=2, x0=before.x[0], v0=before.v[0])
-    np.testing.assert_allclose(after.x, settle(PAIR, DRIVE, periods=5).x, atol=1e-14)  # the same steps
+    before = settle(PAIR, DRIVE, periods=3, throw=False)
+    after = settle(PAIR, DRIVE, periods=2, x0=before.x[0], v0=before.v[0], throw=False)
+    np.testing.assert_allclose(after.x, settle(PAIR, DRIVE, periods=5, throw=False).x, atol=1e-14)  # the same steps
+
+
+def test_a_motion_that_has_not_settled_says_so() -> None:
+    with pytest.raises(RuntimeError, match="The motion has not settled"):
+        settle(PAIR, DRIVE, periods=3)
+    found = settle(PAIR, DRIVE, periods=3, throw=False)
+    assert found.drift > SETTLED
+    assert (bool(found.converged), found.result == nr.RESULTS.not_settled) == (False, True)
+    assert np.all(np.isfinite(found.x))
+    assert "Raise periods" in found.message
+    # Steps longer than the fastest oscillation allows: the motion grows without bound.
+    lost = settle(PAIR, nr.Drive(0.05, 0.15), periods=200, steps_per_period=2, throw=False)
+    assert lost.result == nr.RESULTS.nonfinite
+    assert np.all(np.isnan(lost.x))
+    assert np.all(np.isnan(lost.b))
 
 
 @pytest.mark.slow
@@ -93,7 +108,7 @@ def test_vmap_equals_the_loop() -> None:
     masses, omegas = jnp.array([1.0, 1.5, 2.5]), jnp.array([0.7, 1.4, 2.9])
 
     def one(mass: Array, omega: Array) -> SettledOrbit:
-        return settle(nr.replace(PAIR, {"mass_ratio": mass}), nr.Drive(omega, 0.15), 1, periods=20)
+        return settle(nr.replace(PAIR, {"mass_ratio": mass}), nr.Drive(omega, 0.15), 1, periods=20, throw=False)
 
     many = jax.vmap(one)(masses, omegas)
     for i in range(3):
@@ -106,7 +121,7 @@ def test_vmap_equals_the_loop() -> None:
 def test_gradients() -> None:
     def quantities(p: Array) -> Array:
         pair = nr.replace(PAIR, {"mass_ratio": p[0], "cubic": p[1], "damping": p[2]})
-        found = settle(pair, nr.Drive(p[3], p[4]), periods=20)
+        found = settle(pair, nr.Drive(p[3], p[4]), periods=20, throw=False)
         return jnp.stack([found.b[1, 0].real, found.b[1, 1].imag, found.norm[0]])
 
     p = jnp.array([2.0, 1.0, 0.05, 0.7, 0.2])

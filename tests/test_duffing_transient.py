@@ -126,14 +126,26 @@ def test_single_precision_stays_single() -> None:
     np.testing.assert_allclose(r.x, double.x, atol=1e-3)  # √ε of float32 is 3.5e-4
 
 
+def test_a_motion_survives_a_file(tmp_path) -> None:
+    r = simulate(PAIR, FREE, [0.0, 0.1, 0.2], [0.1, 0.0])
+    nr.save(tmp_path / "motion.npz", r)
+    back = nr.load(tmp_path / "motion.npz")
+    assert type(back) is duffing.Motion
+    assert (back.result == nr.RESULTS.successful, back.message) == (True, "The solve converged.")
+    for old, new in zip(jax.tree_util.tree_leaves(r), jax.tree_util.tree_leaves(back), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 @pytest.mark.slow
 def test_giving_up_is_an_error_unless_asked_not_to_be() -> None:
-    with pytest.raises(RuntimeError, match="maximum number of solver steps"):
+    with pytest.raises(RuntimeError, match="did not converge in the steps it was allowed"):
         simulate(PAIR, nr.Drive(0.7, 0.15), TIMES, port=0, max_steps=20)
     r = simulate(PAIR, nr.Drive(0.7, 0.15), TIMES, port=0, max_steps=20, throw=False)
-    assert bool(r.result != diffrax.RESULTS.successful)
+    assert r.result == nr.RESULTS.max_steps_reached
+    assert not r.converged
+    assert "raise max_steps" in r.message
     assert np.all(np.isfinite(r.x[:3]))
-    assert not np.any(np.isfinite(r.x[-1]))
+    assert np.all(np.isnan(r.x[-1]))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from diffnr.data import FieldData
 from diffnr.datafiles import read_touchstone
 from optimize.least_squares import least_squares, levenberg_marquardt, parameter_covariance
 from optimize.mode_fit.fit_modes import _coefficients, _linearise, _residual, _scale, fit_modes
-from optimize.mode_fit.response import ActiveModes
+from optimize.mode_fit.response import ActiveResponse
 from optimize.mode_fit.result import judge_residual
 from optimize.mode_fit.vector_fitting import vector_fit
 
@@ -226,7 +226,7 @@ def test_gain_is_reported_and_not_forced_away():
     data = FieldData(omega, noisy(np.asarray(nr.scattering(amplifier, omega)), 1e-3, 0), sigma=1e-3)
     fit = fit_modes(data, 1)
     assert not fit.passivity.passive
-    assert isinstance(fit.response, ActiveModes)
+    assert isinstance(fit.response, ActiveResponse)
     assert "NOT passive" in fit.report()
     assert "not constrained" in fit.report()
     assert abs(float(fit.coefficients.gamma[0]) - (0.36 + 0.25) / 2 + 0.05) < 4 * float(fit.stderr.gamma[0])
@@ -302,7 +302,7 @@ def test_the_measured_transmitter_is_flagged_and_not_forced():
     assert fit.reciprocity.median_db == pytest.approx(47, abs=0.5)
     assert not fit.passivity.passive
     assert fit.passivity.largest == pytest.approx(1.43, abs=0.005)
-    assert isinstance(fit.response, ActiveModes)
+    assert isinstance(fit.response, ActiveResponse)
     # The gain stays in the fit: it is not forced below 1.
     assert np.max(np.linalg.norm(np.asarray(fit.predict(fit.data.omega)), 2, axis=(1, 2))) > 1.3
     assert "NOT reciprocal" in fit.report()

@@ -60,11 +60,13 @@ def test_insertion_loss_decides():
     best = isolate(pair(), max_insertion_loss=3.0)
     # The digits printed by an independent solver.
     assert gamma_k_of(best) == pytest.approx(1.41167003, abs=5e-9)
-    assert best.value == pytest.approx(2.0633, abs=5e-5)
+    assert best.objective == pytest.approx(2.0633, abs=5e-5)
     assert (best.active, best.feasible, best.converged) == ("max_insertion_loss", True, True)
     response = port_response(best.model, Drive(omega=0.0))
     # The same numbers, computed by the same formulas: round-off.
-    assert best.value == best.isolation == pytest.approx(float(metrics.isolation(response, out=0, into=1)), abs=1e-10)
+    assert (
+        best.objective == best.isolation == pytest.approx(float(metrics.isolation(response, out=0, into=1)), abs=1e-10)
+    )
     assert best.insertion_loss == pytest.approx(float(metrics.insertion_loss(response, out=0, into=1)), abs=1e-10)
     assert best.contrast == pytest.approx(float(metrics.contrast(response, out=0, into=1)), abs=1e-12)
     assert type(best.model) is tcmt.TwoResonators
@@ -93,7 +95,7 @@ def test_at_the_cap_the_least_insertion_loss_wins(limit):
 def test_the_cap_is_the_users():
     best = isolate(pair(), isolation_cap=20.0)
     assert gamma_k_of(best) == pytest.approx(0.957132 * KAPPA, abs=5e-7 * KAPPA)  # printed digits
-    assert best.value == pytest.approx(20.0, abs=1e-6)
+    assert best.objective == pytest.approx(20.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("starts", [1, 8])
@@ -126,7 +128,7 @@ def test_contrast_has_an_interior_optimum(kappa, fraction):
     model = pair(kappa=kappa, gamma=(GAMMA_0**2 + kappa**2) ** 0.5)
     best = maximise_contrast(model, omega=0.0, free="loss.gamma_k", out=0, into=1)
     assert gamma_k_of(best) == pytest.approx(fraction * kappa, abs=1e-5 * kappa)  # printed digits
-    assert best.value == best.contrast
+    assert best.objective == best.contrast
     assert (best.active, best.feasible, best.converged) == ("none", True, True)
 
 
@@ -134,7 +136,7 @@ def test_least_loss_for_enough_isolation():
     find = partial(minimise_insertion_loss, pair(), omega=0.0, free="loss.gamma_k", out=0, into=1)
     best = find(min_isolation=20.0)
     assert gamma_k_of(best) == pytest.approx(0.957132 * KAPPA, abs=5e-7 * KAPPA)  # printed digits
-    assert best.value == best.insertion_loss == pytest.approx(loss_of(gamma_k_of(best)), abs=1e-8)
+    assert best.objective == best.insertion_loss == pytest.approx(loss_of(gamma_k_of(best)), abs=1e-8)
     assert best.active == "min_isolation"
 
 
@@ -256,9 +258,9 @@ def test_local_laws_against_brute_force(law):
     grid = np.geomspace(1e-2, 1e2, 60)
     isolation, loss = np.array([figures(c) for c in grid]).T
     assert best.feasible
-    assert best.value >= isolation[loss <= 3.0].max() - 1e-6
+    assert best.objective >= isolation[loss <= 3.0].max() - 1e-6
     assert figures(best.values["loss.coefficient"]) == pytest.approx([best.isolation, best.insertion_loss], abs=1e-6)
-    assert 0.01 < best.value < 1.0
+    assert 0.01 < best.objective < 1.0
 
 
 def test_generic_coupled_modes_with_an_ideal_nonreciprocal_coupling():

@@ -101,12 +101,12 @@ def test_contrast_against_brute_force():
     grid = np.linspace(0.5 * KAPPA, 1.2 * KAPPA, 4001)
     values = contrast_of(grid[:, None], kappas).min(-1)
     assert abs(gamma_k_of(best) - grid[np.argmax(values)]) <= np.diff(grid)[0]
-    assert best.value == best.contrast >= values.max() - 1e-12
+    assert best.objective == best.contrast >= values.max() - 1e-12
     other = scipy.optimize.minimize_scalar(
         lambda g: -contrast_of(g, kappas).min(), bounds=(0.9 * KAPPA, 1.1 * KAPPA), options={"xatol": 1e-12}
     )
     # A value near an optimum, of which Brent's method resolves √(round-off) of γ_k, and its square here.
-    assert best.value == pytest.approx(-other.fun, abs=1e-12)
+    assert best.objective == pytest.approx(-other.fun, abs=1e-12)
     assert gamma_k_of(best) == pytest.approx(other.x, abs=1e-6)
 
 

@@ -68,12 +68,12 @@ def test_any_optimiser_finds_the_loss_of_most_contrast(optimiser: Any, kappa: fl
     assert best.steps == steps
     assert float(best.model.loss.gamma_k) == float(best.values["loss.gamma_k"])
     # Computed by another program: to rounding.
-    assert float(best.value) == pytest.approx(float(negative_contrast(best.model)), rel=8 * EPS)
+    assert float(best.objective) == pytest.approx(float(negative_contrast(best.model)), rel=8 * EPS)
 
 
 def test_lbfgs_descends_and_its_history_is_what_it_says() -> None:
     best = minimise(height, Valley(), free=("x", "y"), steps=60, history="values")
-    values = best.history["value"]
+    values = best.history["objective"]
     assert {name: row.shape for name, row in best.history["values"].items()} == {"x": (61,), "y": (61,)}
     assert values.shape == best.history["gradient_norm"].shape == (61,)
     # To rounding of the terms, which are of order 1 times ε in the sums of squares: no step goes up.
@@ -96,7 +96,7 @@ def test_a_line_search_vouches_only_for_the_point_it_chose(behind: tuple) -> Non
     best = minimise(height, Valley(), free=("x", "y"), optimiser=optimiser, steps=6, history="values")
     x, y = best.history["values"]["x"], best.history["values"]["y"]
     # To rounding of terms of up to 100.
-    assert best.history["value"] == pytest.approx((1 - x) ** 2 + 100 * (y - x**2) ** 2, rel=1e-12)
+    assert best.history["objective"] == pytest.approx((1 - x) ** 2 + 100 * (y - x**2) ** 2, rel=1e-12)
     slope = np.hypot(-1.2 * (-2 * (1 - x) - 400 * x * (y - x**2)), 200 * (y - x**2))
     assert best.history["gradient_norm"] == pytest.approx(slope, rel=1e-11)
 
@@ -104,8 +104,8 @@ def test_a_line_search_vouches_only_for_the_point_it_chose(behind: tuple) -> Non
 def test_the_best_iterate_is_returned_not_the_last() -> None:
     # Momentum swings through the minimum of a parabola again and again.
     best = minimise(lambda v: v.x**2, Valley(), free="x", optimiser=optax.sgd(0.05, momentum=0.99), steps=97)
-    values = best.history["value"]
-    assert float(best.value) == np.min(values) < values[-1]
+    values = best.history["objective"]
+    assert float(best.objective) == np.min(values) < values[-1]
 
 
 def test_bounds_hold_all_the_way() -> None:
@@ -146,8 +146,8 @@ def test_arguments_reach_the_objective() -> None:
 def test_single_precision_stays_single() -> None:
     with jax.enable_x64(False):
         best = minimise(height, Valley(), free=("x", "y"), optimiser=ADAM, steps=3)
-        assert best.model.x.dtype == best.value.dtype == best.history["value"].dtype == np.float32
-        assert float(best.value) < 24.2
+        assert best.model.x.dtype == best.objective.dtype == best.history["objective"].dtype == np.float32
+        assert float(best.objective) < 24.2
 
 
 # --- It stops ----------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_a_stationary_point_that_is_not_the_best_is_not_called_converged() -> No
     assert best.history["values"]["x"][-1] > 0.9
     assert best.history["gradient_norm"][-1] <= 1e-9
     assert float(best.values["x"]) < 0
-    assert float(best.value) == np.min(best.history["value"]) < 0
+    assert float(best.objective) == np.min(best.history["objective"]) < 0
     assert not best.converged
     assert "an iterate before had a lower objective" in best.message
 
@@ -195,9 +195,9 @@ def test_a_value_that_is_not_finite_ends_it_with_the_best_so_far() -> None:
     assert best.steps == 8
     assert not best.converged
     assert float(best.values["x"]) == 0.25
-    assert best.history["value"].shape == (9,)
-    assert np.all(np.isfinite(best.history["value"][:-1]))
-    assert best.history["value"][-1] == -np.inf
+    assert best.history["objective"].shape == (9,)
+    assert np.all(np.isfinite(best.history["objective"][:-1]))
+    assert best.history["objective"][-1] == -np.inf
     assert "Stopped at step 8: the objective was -inf" in best.message
     assert "lower the learning rate" in best.message
 

@@ -65,8 +65,8 @@ def test_interrupt_returns_what_there_is(
     assert best.steps == 7
     assert not best.converged
     assert best.message.startswith("Interrupted after 7 of 40 steps")
-    assert best.history["value"].shape == (8,)
-    assert float(best.value) == np.min(best.history["value"])
+    assert best.history["objective"].shape == (8,)
+    assert float(best.objective) == np.min(best.history["objective"])
     assert signal.getsignal(signal.SIGINT) is handler
     if saved:
         monkeypatch.undo()
@@ -86,7 +86,7 @@ def test_a_second_interrupt_does_not_wait(presses: int, steps: int) -> None:
 
     best = minimise(pressed, Valley(), free="x", optimiser=ADAM, steps=40)
     assert best.steps == steps
-    assert best.history["value"].shape == (steps + 1,)
+    assert best.history["objective"].shape == (steps + 1,)
     assert best.message.startswith(f"Interrupted after {steps} of 40 steps")
 
 
@@ -138,7 +138,7 @@ def objective(chain):
 
 best = minimise(objective, Chain(np.linspace(-1, 2, 40), 1.0), free=("x", "rate"), optimiser=optax.adam(1e-2),
                 steps=300, checkpoint=checkpoint, checkpoint_every=20, history="values")
-np.savez(result, best.value, best.gradient_norm, best.steps, *jax.tree.leaves((best.values, best.history)))
+np.savez(result, best.objective, best.gradient_norm, best.steps, *jax.tree.leaves((best.values, best.history)))
 """
 
 

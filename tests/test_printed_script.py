@@ -21,7 +21,7 @@ r = nr.port_response(pair, nr.Drive(omega=1.0))
 print(r.fundamental[1, 0], r.fundamental[0, 1])            # .0366738162+.1256143952j  .1905364127+.5815582039j
 print(nr.metrics.isolation(r, out=0, into=1))              # 13.3986431 dB
 best = op.maximise_isolation(pair, omega=0.0, free="loss.gamma_k", out=0, into=1, max_insertion_loss=3.0)
-print(best.model.loss.gamma_k, best.value)                 # 1.41167  2.0633 dB
+print(best.model.loss.gamma_k, best.objective)                 # 1.41167  2.0633 dB
 """
 
 OSCILLATORS = """

@@ -202,7 +202,6 @@ def test_a_search_that_fails_says_so() -> None:
         ({"solver": optax.adam(1e-2), "at": "equal_norm"}, 'Argument solver must be "newton" where at is'),
         ({"amplitude": 0.0}, "Argument amplitude must differ from 0, but was 0"),
         ({"num_harmonics": 0}, "Argument num_harmonics must be a whole number of at least 1, but was 0"),
-        ({"pair": nr.replace(PAIR, {"damping": 5.0})}, "Argument resonance must be one that the response has"),
         (
             {"pair": duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6)))},
             "Argument pair must be in float64, but was in float32: call jax.config.update",
@@ -212,3 +211,8 @@ def test_a_search_that_fails_says_so() -> None:
 def test_bad_input_is_refused_in_one_sentence(options, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         restored(**options)
+
+
+def test_a_resonance_that_does_not_exist_is_said() -> None:
+    with pytest.raises(RuntimeError, match="The pair has no such resonance"):
+        restored(pair=nr.replace(PAIR, {"damping": 5.0}))

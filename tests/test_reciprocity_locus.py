@@ -111,7 +111,7 @@ def test_bad_input_is_refused_in_one_sentence(options, sentence: str) -> None:
         reciprocity_level(
             PAIR, amplitude=0.15, level=0.0, along="mass_ratio", bounds=(1.0, 2.0), free="stiffness_ratio", resonance=0
         )
-    with pytest.raises(ValueError, match="Argument resonance must be one that the response has"):
+    with pytest.raises(RuntimeError, match="The pair has no such resonance with a finite ratio"):
         reciprocity_locus(
             nr.replace(PAIR, {"damping": 5.0}), amplitude=0.15, along="mass_ratio", bounds=(1.0, 2.0),
             free="stiffness_ratio", resonance=0,

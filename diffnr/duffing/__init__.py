@@ -1,7 +1,7 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
 from diffnr.duffing.branch import OrbitBranch, continue_orbit, frequency_response
-from diffnr.duffing.find_orbits import find_orbits
+from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
 from diffnr.duffing.oscillators import (
@@ -20,6 +20,7 @@ __all__ = [
     "AbstractOscillators",
     "AllHarmonics",
     "DuffingPair",
+    "FoundOrbits",
     "Motion",
     "OneHarmonicRestoration",
     "Orbit",

@@ -10,9 +10,9 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
 from diffnr.checks import Numbers, as_complex, as_frequency, as_index, as_range, as_real, require, require_finite
-from diffnr.continuation import trace
+from diffnr.continuation import course_of, trace
 from diffnr.duffing import special_points
-from diffnr.duffing.family import Family, balance_at, linearise
+from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.duffing.oscillators import (
@@ -24,22 +24,27 @@ from diffnr.duffing.oscillators import (
 from diffnr.duffing.points import Points
 from diffnr.parameters import get, replace
 from diffnr.ports import Drive
-from diffnr.results import RESULTS
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
 
 
-class OrbitBranch(eqx.Module):
+class OrbitBranch(AbstractAnswer):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
     **Fields:** `points`, in order along the branch; `folds`, where it turns back; `result`, of `RESULTS`;
-    `family`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
-    and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of the family.
+    `driven`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
+    and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
 
     points: Points
     folds: Points
     result: Any
-    family: Family
+    driven: DrivenOscillators
+
+    @property
+    def message(self) -> str:
+        """From where to where the branch goes, and why it ends there, in a sentence."""
+        return course_of(self.result, self.parameter, self.count, self.along)
 
     @property
     def parameter(self) -> Float[Array, "*lane point"]:
@@ -79,23 +84,23 @@ class OrbitBranch(eqx.Module):
 
     @property
     def model(self) -> AbstractOscillators:
-        return self.family.model
+        return self.driven.model
 
     @property
     def amplitude(self) -> Float[Array, "*lane"]:
-        return self.family.amplitude
+        return self.driven.amplitude
 
     @property
     def port(self) -> int:
-        return self.family.port
+        return self.driven.port
 
     @property
     def along(self) -> str:
-        return self.family.along
+        return self.driven.along
 
     @property
     def crossings(self) -> Crossings:
-        """Between which neighbouring points multipliers cross the unit circle, and where: `stability.Crossings`.
+        """In which intervals between neighbouring points multipliers cross the unit circle: masks [point − 1].
 
         `at_one` where there is no fold is where a symmetry breaks: other orbits branch off there.
         """
@@ -111,7 +116,7 @@ class OrbitBranch(eqx.Module):
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """
         value = as_frequency(value, "value") if self.along == "omega" else as_real(value, "value")
-        return special_points.at(self.family, self.points, value, most)
+        return special_points.at(self.driven, self.points, value, most)
 
     def peaks(self, *, out: int, most: int = 6) -> Points:
         """The maxima of the norm of one oscillator along the branch, in order; with exact derivatives.
@@ -121,7 +126,7 @@ class OrbitBranch(eqx.Module):
         **Raises:** `ValueError` for an oscillator that does not exist.
         """
         out = as_index(out, "out", self.model.num_ports, "port")
-        return special_points.peaks(self.family, self.points, out, most)
+        return special_points.peaks(self.driven, self.points, out, most)
 
 
 def frequency_response(
@@ -157,8 +162,8 @@ def frequency_response(
     Source: paper 2, Figures 1 and 3 (there by AUTO).
     """
     low, high = as_range(band, "band", positive=True)
-    family = _family(model, low, amplitude, port, "omega", num_harmonics)
-    return _branch(family, (low, high), None, True, max_points, max_folds, throw)
+    driven = _driven(model, low, amplitude, port, "omega", num_harmonics)
+    return _branch(driven, (low, high), None, True, max_points, max_folds, throw)
 
 
 def continue_orbit(
@@ -205,19 +210,19 @@ def continue_orbit(
     for name, value in (("amplitude", amplitude), ("omega", omega)):
         require(value is not None or (along == name and start is None), name, "be given", "not")
     omega = as_frequency(low if omega is None else omega, "omega")
-    family = _family(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
-    model = family.model
+    driven = _driven(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
+    model = driven.model
     if start is not None:
         start = as_complex(start)
         shape = model.num_ports, len(model.harmonics)
         require(start.shape == shape, "start", f"have shape {shape}", f"of shape {start.shape}")
         require_finite("start", start)
-    return _branch(family, (low, high), start, upwards, max_points, max_folds, throw)
+    return _branch(driven, (low, high), start, upwards, max_points, max_folds, throw)
 
 
-def _family(
+def _driven(
     model: AbstractOscillators, omega: Array, amplitude: Any, port: int, along: str, num_harmonics: int | None
-) -> Family:
+) -> DrivenOscillators:
     port = as_index(port, "port", model.num_ports, "port")
     amplitude = as_real(amplitude, "amplitude")
     require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
@@ -225,11 +230,11 @@ def _family(
     if num_harmonics is not None:
         model = with_harmonics(model, num_harmonics)
     require_double("model", model.mass)
-    return Family(model, omega, amplitude, port, along)
+    return DrivenOscillators(model, omega, amplitude, port, along)
 
 
 def _branch(
-    family: Family,
+    driven: DrivenOscillators,
     bounds: tuple[Array, Array],
     start: Array | None,
     upwards: bool,
@@ -237,56 +242,60 @@ def _branch(
     max_folds: int,
     throw: bool,
 ) -> OrbitBranch:
-    branch = _traced(family, bounds, start, upwards, max_points, max_folds)
-    if throw:
-        result = branch.result
-        count = result.error_if(branch.points.count, result == RESULTS.no_start)
-        branch = eqx.tree_at(lambda r: r.points.count, branch, count)
-    return branch
+    branch = _traced(driven, bounds, start, upwards, max_points, max_folds)
+    if not throw:
+        return branch
+    begun = RESULTS.where(branch.result == RESULTS.no_start, RESULTS.no_start, RESULTS.successful)
+    return raise_failures(branch, begun)
 
 
 @eqx.filter_jit
 def _traced(
-    family: Family, bounds: tuple[Array, Array], start: Array | None, upwards: bool, max_points: int, max_folds: int
+    driven: DrivenOscillators,
+    bounds: tuple[Array, Array],
+    start: Array | None,
+    upwards: bool,
+    max_points: int,
+    max_folds: int,
 ) -> OrbitBranch:
-    y, begin = _start(family, bounds[0], start)
+    y, begin = _start(driven, bounds[0], start)
     branch = trace(
-        linearise, y, begin, bounds, family, scale=_scale(family, *bounds), upwards=upwards, max_points=max_points
+        linearise, y, begin, bounds, driven, scale=_scale(driven, *bounds), upwards=upwards, max_points=max_points
     )
     valid = jnp.arange(max_points) < branch.count
     # Beyond the last point rest, at which all is finite.
     y = jnp.where(valid[:, None], branch.y, 0.0)
     value = jnp.where(valid, branch.parameter, begin)
     u = jnp.concatenate([branch.y, branch.parameter[:, None]], axis=1)
-    y_folds, folds, folded = special_points.folds(family, u, branch.slope, max_folds)
-    y = eqx.filter_vmap(lambda y, value: implicit(balance_at, y, (family, value)))(y, value)
-    every = family.orbits(
+    y_folds, folds, folded = special_points.folds(driven, u, branch.slope, max_folds)
+    y = eqx.filter_vmap(lambda y, value: implicit(balance_at, y, (driven, value)))(y, value)
+    every = driven.orbits(
         jnp.concatenate([y_folds, y]), jnp.concatenate([folds, value]), jnp.concatenate([folded, valid])
     )
-    return OrbitBranch(every[max_folds:], every[:max_folds], branch.result, family)
+    return OrbitBranch(every[max_folds:], every[:max_folds], branch.result, driven)
 
 
-def _start(family: Family, low: Array, start: Array | None) -> tuple[Array, Array]:
+def _start(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array]:
     """Coefficients of the first orbit, NaN if there is none, and the parameter there."""
-    basis = family.model.basis
+    basis = driven.model.basis
     if start is None:
         begin = low
-        model, omega, amplitude = family.at(low)
-        b, result = continued_orbit(model, Drive(omega, amplitude), family.port)
+        model, omega, amplitude = driven.at(low)
+        b, result = continued_orbit(model, Drive(omega, amplitude), driven.port)
     else:
-        named = {"omega": lambda: family.omega, "amplitude": lambda: family.amplitude}
-        begin = named.get(family.along, lambda: get(family.model, family.along))()
-        b, result = orbit_from(family.model, Drive(family.omega, family.amplitude), family.port, start)
+        named = {"omega": lambda: driven.omega, "amplitude": lambda: driven.amplitude}
+        begin = named.get(driven.along, lambda: get(driven.model, driven.along))()
+        b, result = orbit_from(driven.model, Drive(driven.omega, driven.amplitude), driven.port, start)
     return jnp.where(result == RESULTS.successful, basis.coefficients(b).ravel(), jnp.nan), begin
 
 
-def _scale(family: Family, low: Array, high: Array) -> tuple[Array, Array]:
+def _scale(driven: DrivenOscillators, low: Array, high: Array) -> tuple[Array, Array]:
     """What counts alike along the branch: half of the linear peak's displacement, and a change of the parameter."""
-    model, _, _ = family.at(low)
-    _, _, amplitude = family.at(high)
-    if family.along == "omega":
+    model, _, _ = driven.at(low)
+    _, _, amplitude = driven.at(high)
+    if driven.along == "omega":
         return lax.stop_gradient(response_scale(model, amplitude, low, high))
-    size, _ = response_scale(model, amplitude, 1e-3 * family.omega, jnp.full_like(family.omega, jnp.inf))
+    size, _ = response_scale(model, amplitude, 1e-3 * driven.omega, jnp.full_like(driven.omega, jnp.inf))
     return lax.stop_gradient((size, (high - low) / 4))
 
 

@@ -9,6 +9,9 @@ Source: P. E. Farrell, Á. Birkisson and S. W. Funke, SIAM J. Sci. Comput. 37, A
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -22,11 +25,21 @@ from diffnr.duffing.oscillators import AbstractOscillators, require_double, with
 from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
-from diffnr.results import RESULTS
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit, newton
 
 SAME = 1e-5  # of the size: orbits closer than this are one; two sheets come so close within 1e-10 of a fold
 ROUNDS = 4  # at most; the search ends with the first that finds nothing new
+
+
+class FoundOrbits(Points, AbstractAnswer):
+    """What `find_orbits` returns: `Points`, and the field `result`, of `RESULTS`.
+
+    It is successful where the last round of the search found nothing new; `more_orbits` where it was stopped before,
+    and `no_orbit_found` where there is none.
+    """
+
+    result: Any = eqx.field(kw_only=True)
 
 
 def find_orbits(
@@ -38,7 +51,8 @@ def find_orbits(
     most: int = 8,
     num_harmonics: int | None = None,
     key: PRNGKeyArray | None = None,
-) -> Points:
+    throw: bool = True,
+) -> FoundOrbits:
     """All periodic orbits under a tone at one oscillator that Newton's method finds from many starts, each once:
 
         (−h²ω² M + ihω C) X_h + [g(x)]_h = A δ_h1 e_port
@@ -53,11 +67,13 @@ def find_orbits(
     - `most`: room for as many orbits, a static number.
     - `num_harmonics`: the highest harmonic of orbits; default the model's.
     - `key`: for the random starts (default `jax.random.key(0)`).
+    - `throw`: raise where no orbit was found at all; a search that stopped early is returned with its `result` anyhow.
 
-    **Returns:** `Points`, the largest response first, with multipliers and `stable`; NaN beyond `count`. Derivatives
-    with respect to the model and the drive's amplitude and frequency are exact.
+    **Returns:** `FoundOrbits`, which are `Points`, the largest response first, with multipliers and `stable`; NaN
+    beyond `count`. Derivatives with respect to the model and the drive's amplitude and frequency are exact.
 
-    **Raises:** `ValueError` for float32, a port that does not exist, numbers that are not positive.
+    **Raises:** `ValueError` for float32, a port that does not exist, numbers that are not positive; `RuntimeError` if
+    `throw` and there is no orbit.
 
     **Notes:** no search of this kind proves that it found all; more starts and another key make it likelier. Isolated
     branches (isolas), which `frequency_response` does not meet, are found too. Orbits are of the model's harmonics:
@@ -71,26 +87,33 @@ def find_orbits(
         require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
     if num_harmonics is not None:
         model = with_harmonics(model, num_harmonics)
-    return _inventory(model, drive, port, starts, most, jax.random.key(0) if key is None else key)
+    orbits = _find_orbits(model, drive, port, starts, most, jax.random.key(0) if key is None else key)
+    some = RESULTS.where(orbits.result == RESULTS.no_orbit_found, RESULTS.no_orbit_found, RESULTS.successful)
+    return raise_failures(orbits, some) if throw else orbits
 
 
 @eqx.filter_jit
-def _inventory(
+def _find_orbits(
     model: AbstractOscillators, drive: Drive, port: int, starts: int, most: int, key: PRNGKeyArray
-) -> Points:
+) -> FoundOrbits:
     args = model, drive.omega, forcing(model, port, drive.amplitude)
     held = frozen(args)
-    y, found = _roots(_starts(*held, port, starts, key), most, held)
+    y, found, ended = _roots(_starts(*held, port, starts, key), most, held)
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
     # Beyond the last an orbit that is regular: a lane that is masked afterwards is differentiated all the same.
     y = jax.vmap(lambda y: implicit(residual, y, args))(jnp.where(found[:, None], y, y[0]))
-    return orbits(model, y, jnp.broadcast_to(drive.omega, (most,)), found)
+    points = orbits(model, y, jnp.broadcast_to(drive.omega, (most,)), found)
+    result = RESULTS.where(ended, RESULTS.successful, RESULTS.more_orbits)
+    result = RESULTS.where(points.count > 0, result, RESULTS.no_orbit_found)
+    fields = {field.name: getattr(points, field.name) for field in dataclasses.fields(points)}
+    return FoundOrbits(**fields, result=result)
 
 
 def _roots(
     guesses: Float[Array, "start n"], most: int, args: tuple[AbstractOscillators, Array, Array]
-) -> tuple[Float[Array, "most n"], Bool[Array, " most"]]:
+) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Bool[Array, ""]]:
+    """Roots, which of them there are, and whether the last round found nothing new."""
     unit = jnp.linalg.norm(guesses[0])
     unit = jnp.where(unit > 0, unit, 1.0)
 
@@ -109,8 +132,8 @@ def _roots(
         return (turn < ROUNDS) & (count > before) & (count < most)
 
     nothing = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
-    known, found, _, _ = lax.while_loop(going, search, (*nothing, jnp.asarray(-1), jnp.asarray(0)))
-    return known, found
+    known, found, before, _ = lax.while_loop(going, search, (*nothing, jnp.asarray(-1), jnp.asarray(0)))
+    return known, found, jnp.sum(found) == before
 
 
 def _deflated(y: Float[Array, " n"], args: tuple) -> Float[Array, " n"]:

@@ -18,27 +18,29 @@ from jaxtyping import Array, ArrayLike, Complex, Float
 
 from diffnr.checks import as_real, is_concrete, require, require_finite
 from diffnr.duffing.oscillators import DuffingPair
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import newton
 
 RATIOS = ("stiffness_ratio", "mass_ratio", "cubic_ratio")
 
 
-class OneHarmonicRestoration(eqx.Module):
+class OneHarmonicRestoration(AbstractAnswer):
     """What `one_harmonic_restoration` returns.
 
     **Fields:** `ratio` [], the value of the free ratio; `omega` [], ω*, the frequency; `displacement` [], A, the
-    amplitude of both oscillators; `phasors` [2] complex, X of the driven oscillator and of the other one. NaN where
-    there is none.
+    amplitude of both oscillators; `phasors` [2] complex, X of the driven oscillator and of the other one; `result`,
+    of `RESULTS`. NaN where the response has no such resonance.
     """
 
     ratio: Float[Array, ""]
     omega: Float[Array, ""]
     displacement: Float[Array, ""]
     phasors: Complex[Array, " both"]
+    result: Any
 
 
 def one_harmonic_restoration(
-    pair: DuffingPair, *, amplitude: ArrayLike, free: str, resonance: int
+    pair: DuffingPair, *, amplitude: ArrayLike, free: str, resonance: int, throw: bool = True
 ) -> OneHarmonicRestoration:
     """The ratio that makes a pair reciprocal at one of its resonances, of orbits of one harmonic:
 
@@ -51,12 +53,12 @@ def one_harmonic_restoration(
     - `amplitude`: [], P, of the force, not 0 where `free` is "cubic_ratio".
     - `free`: "stiffness_ratio" (r), "mass_ratio" (μ) or "cubic_ratio" (α).
     - `resonance`: 0, the lower, where the oscillators move together, or 1.
+    - `throw`: raise for a resonance that the response does not have; otherwise `result` says it, with NaN there.
 
-    **Returns:** a `OneHarmonicRestoration`, to round-off, with exact derivatives. It may be jitted, vmapped and
-    differentiated; inside a transformation a resonance that does not exist is NaN.
+    **Returns:** a `OneHarmonicRestoration`, to round-off, with exact derivatives.
 
-    **Raises:** `ValueError` for an unknown ratio or resonance; for a resonance that the response does not have, which
-    is where 2 ζ ω* > k_c (the two have merged) or where the springs soften too much.
+    **Raises:** `ValueError` for an unknown ratio or resonance; `RuntimeError` if `throw` and the response has no such
+    resonance, which is where 2 ζ ω* > k_c (the two have merged) or where the springs soften too much.
 
     **Notes:** with α = 1 it is exact for orbits of one harmonic. Third harmonics move the point by some 1e-4 (resonance
     1) or 1e-2 (resonance 0): `optimize.restore_reciprocity` starts from here.
@@ -72,11 +74,7 @@ def one_harmonic_restoration(
     if is_concrete(pair, amplitude):
         require(np.asarray(pair.damping) > 0, "pair", "have a damping for its peaks to be finite", "undamped")
     restored = _restoration(pair, amplitude, free, resonance)
-    if is_concrete(restored):
-        was = f"too {'strongly damped' if not np.isfinite(np.asarray(restored.omega)) else 'weakly nonlinear'}"
-        fine = np.all(np.isfinite(np.asarray(restored.ratio)))
-        require(fine, "resonance", "be one that the response has, with a finite ratio", f"{resonance} of a pair {was}")
-    return restored
+    return raise_failures(restored, restored.result) if throw else restored
 
 
 @eqx.filter_jit
@@ -99,7 +97,12 @@ def _restoration(pair: DuffingPair, amplitude: Array, free: str, resonance: int)
     own = 1 + pair.coupling - squared + shift + 2j * pair.damping * omega
     driven = amplitude / (own - pair.coupling**2 / own)
     phasors = jnp.stack([driven, pair.coupling / own * driven])
-    return OneHarmonicRestoration(ratio, omega, displacement, phasors)
+    found = jnp.all(jnp.stack([jnp.isfinite(ratio), jnp.isfinite(omega), jnp.all(jnp.isfinite(phasors))]))
+    result = RESULTS.where(found, RESULTS.successful, RESULTS.no_ratio)
+    ratio, omega, displacement, phasors = (
+        jnp.where(found, number, jnp.nan) for number in (ratio, omega, displacement, phasors)
+    )
+    return OneHarmonicRestoration(ratio, omega, displacement, phasors, result)
 
 
 def _frequency(squared: Array, args: Any) -> Array:

@@ -25,13 +25,13 @@ from diffnr.duffing.oscillators import AbstractOscillators, require_double
 from diffnr.duffing.settle import fourier
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
-from diffnr.results import RESULTS
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 
 MAX_STEPS = 4096  # of the integration over a period
 MAX_TURNS = 30  # of Newton's iteration
 
 
-class Orbit(eqx.Module):
+class Orbit(AbstractAnswer):
     """A periodic orbit found by `shoot`; NaN where `result` is not successful.
 
     **Fields:**
@@ -39,7 +39,7 @@ class Orbit(eqx.Module):
     - `omega` []; `x`, `v` [instant, oscillator], at equal intervals of a period from phase 0 on.
     - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}; `harmonics`, its last axis.
     - `monodromy` [2n, 2n], ∂(x, v)(T)/∂(x, v)(0); `multipliers` [2n] complex, its eigenvalues, largest modulus first.
-    - `gap` []: ‖z(T) − z(0)‖, relative to the orbit's size; `result`, of `root.RESULTS`.
+    - `gap` []: ‖z(T) − z(0)‖, relative to the orbit's size; `result`, of `RESULTS`.
     """
 
     omega: Float[Array, ""]
@@ -101,10 +101,7 @@ def shoot(
         require(guess.shape == shape, "guess", f"have shape {shape}", f"of shape {guess.shape}")
         require_finite("guess", guess)
     orbit = _shoot(model, drive, port, guess, rtol)
-    if throw:
-        x = orbit.result.error_if(orbit.x, orbit.result != RESULTS.successful)
-        orbit = eqx.tree_at(lambda orbit: orbit.x, orbit, x)
-    return orbit
+    return raise_failures(orbit, orbit.result) if throw else orbit
 
 
 def time_series(

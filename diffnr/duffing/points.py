@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.duffing.multipliers import multipliers_of
+from diffnr.duffing.floquet import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.metrics import mean_square
 
@@ -59,9 +61,9 @@ class Points(eqx.Module):
 
     def __getitem__(self, part: slice) -> Points:
         """A part of the points."""
-        arrays = self.parameter, self.omega, self.b, self.multipliers
-        parameter, omega, b, multipliers = (x[part] for x in arrays)
-        return Points(parameter, omega, b, multipliers, jnp.sum(~jnp.isnan(omega)), self.harmonics)
+        names = "parameter", "omega", "b", "multipliers"
+        parts = {name: getattr(self, name)[part] for name in names}
+        return dataclasses.replace(self, **parts, count=jnp.sum(~jnp.isnan(parts["omega"])))
 
 
 def orbits(

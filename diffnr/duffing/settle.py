@@ -13,6 +13,8 @@ exact in the drift, leaves its order conditions alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,7 @@ from diffnr.checks import Numbers, require
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.duffing.transient import as_state, require_tone
 from diffnr.ports import Drive
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 
 
 def _palindrome(half: list[float], *, middle: int) -> list[float]:
@@ -42,7 +45,10 @@ NODES = np.cumsum([0.0, *DRIFTS])  # when in a step the kicks happen
 State = tuple[list[Array], list[Array]]  # displacements, velocities
 
 
-class SettledOrbit(eqx.Module):
+SETTLED = 1e-4  # of the size of the state: what settled changes by less in a period
+
+
+class SettledOrbit(AbstractAnswer):
     """What `settle` returns: the last period, in phase with the force.
 
     **Fields:**
@@ -50,6 +56,8 @@ class SettledOrbit(eqx.Module):
     - `omega` []; `x`, `v` [instant, oscillator], displacements and velocities at equal intervals from phase 0 on.
     - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}, by Fourier transform; `harmonics`, its last axis.
     - `drift` []: how far the state moved in a whole period, relative to its size; 0 in a steady state.
+    - `result`, of `RESULTS`: successful where `drift` is below 1e-4. Where it is `not_settled` the numbers are those of
+      the last period all the same, of a motion that still changes; where it is `nonfinite` they are NaN.
     """
 
     omega: Float[Array, ""]
@@ -57,6 +65,7 @@ class SettledOrbit(eqx.Module):
     v: Float[Array, "instant oscillator"]
     b: Complex[Array, "oscillator harmonic"]
     drift: Float[Array, ""]
+    result: Any
     harmonics: tuple[int, ...] = eqx.field(static=True)
 
     @property
@@ -80,6 +89,7 @@ def settle(
     steps_per_period: int = 12,
     x0: Numbers | None = None,
     v0: Numbers | None = None,
+    throw: bool = True,
 ) -> SettledOrbit:
     """Where oscillators settle under a tone at one of them, by integrating whole periods of
 
@@ -93,26 +103,32 @@ def settle(
       than half of the fastest resonance's own period, where the integration becomes unstable.
     - `x0`, `v0`: [n], at phase 0; default 0. `x[0]`, `v[0]` of another steady state continue it, so that a loop over
       frequencies follows a measured sweep up or down through its jumps.
+    - `throw`: raise where the motion has not settled, that is if its state changes by 1e-4 of its size or more in the
+      last period; otherwise `result` says it.
 
     **Returns:** a `SettledOrbit`. The period returned is one more, in steps short enough for all harmonics.
 
-    **Raises:** `ValueError` for a port that does not exist, numbers that are not positive, shapes.
+    **Raises:** `ValueError` for a port that does not exist, numbers that are not positive, shapes; `RuntimeError` if
+    `throw` and the motion has not settled.
 
     **Notes:** for a batch, `jax.vmap` over this function; on processors with AVX-512 twice as fast in a function
     compiled by `jax.jit(..., compiler_options={"xla_cpu_prefer_vector_width": 512})`. Derivatives are those of the
     integration, with a checkpoint at each period. Only stable orbits are found, and where there are several the start
-    decides; `drift` says whether the state has settled.
+    decides. A quasi-periodic or chaotic motion never settles. Near a fold, or with little damping, the motion settles
+    slowly: what is left to go is then many times the drift of one period.
 
     Good values, for the paper's pairs at ω > .7: 8 steps a period for 1e-6 of displacement, 12 for 5e-8, 24 for 1e-9.
     """
     require_tone(drive, port, model)
     for name, value in (("periods", periods), ("steps_per_period", steps_per_period)):
         require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
-    return _steady(model, drive, port, periods, steps_per_period, as_state("x0", x0, model), as_state("v0", v0, model))
+    start = as_state("x0", x0, model), as_state("v0", v0, model)
+    orbit = _settle(model, drive, port, periods, steps_per_period, *start)
+    return raise_failures(orbit, orbit.result) if throw else orbit
 
 
 @eqx.filter_jit
-def _steady(
+def _settle(
     model: AbstractOscillators, drive: Drive, port: int, periods: int, steps: int, x0: Array, v0: Array
 ) -> SettledOrbit:
     omega = drive.omega
@@ -129,7 +145,11 @@ def _steady(
     sizes = [jnp.concatenate([jnp.stack(x), jnp.stack(v) / omega]) for x, v in (before, after)]
     size = jnp.max(jnp.abs(sizes[1]))
     drift = jnp.max(jnp.abs(sizes[1] - sizes[0])) / jnp.where(size > 0, size, 1.0)
-    return SettledOrbit(omega, x, v, fourier(x, model.harmonics), drift, model.harmonics)
+    result = RESULTS.where(drift < SETTLED, RESULTS.successful, RESULTS.not_settled)
+    result = RESULTS.where(jnp.isfinite(drift), result, RESULTS.nonfinite)
+    b = fourier(x, model.harmonics)
+    x, v, b = (jnp.where(result == RESULTS.nonfinite, jnp.nan, part) for part in (x, v, b))
+    return SettledOrbit(omega, x, v, b, drift, result, model.harmonics)
 
 
 def fourier(x: Float[Array, "instant oscillator"], harmonics: tuple[int, ...]) -> Complex[Array, "oscillator harmonic"]:

@@ -19,7 +19,7 @@ from diffnr import continuation
 from diffnr.continuation import turning
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.basis import Basis
-from diffnr.duffing.family import Family, balance, balance_at, linearise
+from diffnr.duffing.driven import DrivenOscillators, balance, balance_at, linearise
 from diffnr.duffing.points import Points
 from diffnr.results import RESULTS
 from diffnr.root import implicit, newton
@@ -27,7 +27,7 @@ from diffnr.root import implicit, newton
 Found = tuple[Float[Array, "found n"], Float[Array, " found"], Bool[Array, " found"]]
 
 
-def folds(family: Family, u: Float[Array, "point m"], slope: Float[Array, " point"], most: int) -> Found:
+def folds(driven: DrivenOscillators, u: Float[Array, "point m"], slope: Float[Array, " point"], most: int) -> Found:
     """Coefficients and parameter of where a branch u = [y, λ] turns back, in order, and which of `most` there are."""
     first, valid = _first(turning(slope), most)
     # Where dλ/ds vanishes, by linear interpolation.
@@ -36,39 +36,39 @@ def folds(family: Family, u: Float[Array, "point m"], slope: Float[Array, " poin
     along = jnp.where(valid[:, None], u[first + 1, :-1] - u[first, :-1], 1.0)
 
     def refined(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
-        return continuation.fold(linearise, balance, guess, along, family, sought=valid)
+        return continuation.fold(linearise, balance, guess, along, driven, sought=valid)
 
     found, valid = jax.vmap(refined)(guess, along, valid)
     return found[:, :-1], found[:, -1], valid
 
 
 @eqx.filter_jit
-def at(family: Family, points: Points, value: Array, most: int) -> Points:
+def at(driven: DrivenOscillators, points: Points, value: Array, most: int) -> Points:
     """The orbits at one value of the parameter, in order along the branch."""
-    u, value_ = _rows(family, points), lax.stop_gradient(value)
+    u, value_ = _rows(driven, points), lax.stop_gradient(value)
     below = u[:, -1] - value_
     first, valid = _first((below[:-1] * below[1:] <= 0) & (below[1:] != 0), most)
     guess = _between(u, first, below[first] / (below[first] - below[first + 1]))
     guess = _or_first(guess, valid, u[0])[:, :-1]
-    y, valid = jax.vmap(lambda guess, valid: _refined(balance_at, guess, (family, value), u[0, :-1], valid))(
+    y, valid = jax.vmap(lambda guess, valid: _refined(balance_at, guess, (driven, value), u[0, :-1], valid))(
         guess, valid
     )
-    return family.orbits(y, jnp.broadcast_to(value, (most,)), valid)
+    return driven.orbits(y, jnp.broadcast_to(value, (most,)), valid)
 
 
 @eqx.filter_jit
-def peaks(family: Family, points: Points, out: int, most: int) -> Points:
+def peaks(driven: DrivenOscillators, points: Points, out: int, most: int) -> Points:
     """The maxima of the norm of one oscillator, in order along the branch."""
-    u, norm = _rows(family, points), lax.stop_gradient(points.norm[:, out])
+    u, norm = _rows(driven, points), lax.stop_gradient(points.norm[:, out])
     before, valid = _first((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]), most)
     guess = _or_first(u[before + 1], valid, u[0])
     along = _or_first(u[before + 2] - u[before], valid, jnp.ones_like(u[0]))
 
     def refined(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
-        return _refined(_Peak(out), guess, (family, along / jnp.linalg.norm(along)), u[0], valid)
+        return _refined(_Peak(out), guess, (driven, along / jnp.linalg.norm(along)), u[0], valid)
 
     found, valid = jax.vmap(refined)(guess, along, valid)
-    return family.orbits(found[:, :-1], found[:, -1], valid)
+    return driven.orbits(found[:, :-1], found[:, -1], valid)
 
 
 def peak_residual(out: int, u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:
@@ -83,9 +83,9 @@ def peak_residual(out: int, u: Float[Array, " m"], args: Any) -> Float[Array, " 
 class _Peak(eqx.Module):
     out: int = eqx.field(static=True)
 
-    def __call__(self, u: Array, args: tuple[Family, Array]) -> Array:
-        family, row = args
-        return _stationary(self.out, u, linearise(u[:-1], u[-1], family), row, family.model.basis)
+    def __call__(self, u: Array, args: tuple[DrivenOscillators, Array]) -> Array:
+        driven, row = args
+        return _stationary(self.out, u, linearise(u[:-1], u[-1], driven), row, driven.model.basis)
 
 
 def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], row: Array, basis: Basis) -> Array:
@@ -96,8 +96,8 @@ def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], r
     return jnp.append(f, jnp.sum(basis.weights * u[:-1][ours] * tangent[:-1][ours]))
 
 
-def _rows(family: Family, points: Points) -> Float[Array, "point m"]:
-    y = jax.vmap(lambda b: family.model.basis.coefficients(b).ravel())(points.b)
+def _rows(driven: DrivenOscillators, points: Points) -> Float[Array, "point m"]:
+    y = jax.vmap(lambda b: driven.model.basis.coefficients(b).ravel())(points.b)
     return lax.stop_gradient(jnp.concatenate([y, points.parameter[:, None]], axis=1))
 
 

@@ -20,14 +20,15 @@ from jaxtyping import Array, Float
 from diffnr.checks import Numbers, as_index, as_real, is_concrete, require, require_finite
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.ports import Drive
+from diffnr.results import AbstractAnswer, from_diffrax, raise_failures
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 
-class Motion(eqx.Module):
-    """What `simulate` returns: the motion at the times `ts`.
+class Motion(AbstractAnswer):
+    """What `simulate` returns: the motion at the times `ts`; NaN at those that were not reached.
 
     **Fields:** `ts` [time]; `x`, `v` [time, oscillator], displacements and velocities; `force` [time, oscillator], F;
-    `num_steps`, taken; `result`, a diffrax `RESULTS`.
+    `num_steps`, taken; `result`, of `RESULTS`.
     """
 
     ts: Float[Array, " time"]
@@ -72,7 +73,7 @@ def simulate(
     - `adjoint`: a diffrax adjoint; by default gradients by reverse mode with checkpoints. For forward mode
       (`jax.jvp`, `jax.jacfwd`): `diffrax.ForwardMode()`.
     - `max_steps`: after which the solver gives up. `throw`: raise then; otherwise `result` says it, and what was not
-      reached is not finite.
+      reached is NaN.
 
     **Returns:** a `Motion`.
 
@@ -88,7 +89,8 @@ def simulate(
     require(accuracy > 0, "rtol", "be positive", rtol)
     waveform = _waveform(force, ts, model, port)
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
-    return _simulate(model, waveform, ts, start, accuracy, solver, adjoint, max_steps, throw)
+    motion = _simulate(model, waveform, ts, start, accuracy, solver, adjoint, max_steps)
+    return raise_failures(motion, motion.result) if throw else motion
 
 
 def as_state(name: str, value: Numbers | None, model: AbstractOscillators) -> Float[Array, " oscillator"]:
@@ -167,7 +169,6 @@ def _simulate(
     solver: diffrax.AbstractSolver | None,
     adjoint: diffrax.AbstractAdjoint,
     max_steps: int,
-    throw: bool,
 ) -> Motion:
     dtype = jnp.result_type(model.mass, eqx.filter_eval_shape(waveform, ts[0]).dtype, *start)
     # Where ts is computed in the same program, its last must not be computed twice and rounded apart.
@@ -193,8 +194,9 @@ def _simulate(
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol, dtmax=lax.stop_gradient(jnp.max(jnp.diff(ts)))),
         adjoint=adjoint,
         max_steps=max_steps,
-        throw=throw,
+        throw=False,
     )
     states: Any = solution.ys
+    states = jnp.where(jnp.isfinite(states), states, jnp.nan)  # diffrax leaves infinities
     x, v = jax.vmap(motion.split)(states)
-    return Motion(ts, x, v, samples, solution.stats["num_steps"], solution.result)
+    return Motion(ts, x, v, samples, solution.stats["num_steps"], from_diffrax(solution.result))

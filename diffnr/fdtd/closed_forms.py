@@ -11,6 +11,7 @@ is what tells k_y from −k_y at a face, and with it forward from backward.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -231,6 +232,7 @@ def _require_one(medium: Any, name: str) -> None:
 
 def _as_finite(value: Any, name: str) -> Array:
     array = as_inexact(value, name)
+    require(array.size > 0, name, "be a number, or an array that is not empty", value)
     require_finite(name, array)
     return array
 

@@ -42,7 +42,7 @@ class Design(eqx.Module):
     **Fields:**
 
     - `model`: the device, of the class given, with new leaves. `values`: `{path: array}` of the free ones.
-    - `value`: what was optimised: isolation (dB), insertion loss (dB) or contrast.
+    - `objective`: what was optimised: isolation (dB), insertion loss (dB) or contrast.
     - `isolation` (dB, least over band and tolerances), `insertion_loss` (dB, largest) and `contrast` (least); the last
       two are NaN where ports are not power-normalised.
     - `feasible`: whether every limit is met; if not, this is the nearest design.
@@ -52,7 +52,7 @@ class Design(eqx.Module):
     """
 
     model: Any
-    value: float
+    objective: float
     values: dict[str, Array]
     isolation: float
     insertion_loss: float
@@ -122,7 +122,7 @@ def maximise_isolation(
       evaluations allowed to each (default 200).
     - `key`: shifts the candidates; the same key gives the same design.
 
-    **Returns:** a `Design`; `value` is the isolation in dB.
+    **Returns:** a `Design`; `objective` is the isolation in dB.
 
     **Raises:** `ValueError` for arguments that make no sense. Limits that no design meets set `feasible` to False.
 
@@ -187,7 +187,7 @@ def minimise_insertion_loss(
 
     **Arguments:** as `maximise_isolation`, with `min_isolation`: [dB], not negative.
 
-    **Returns:** a `Design`; `value` is the insertion loss in dB.
+    **Returns:** a `Design`; `objective` is the insertion loss in dB.
 
     **Raises:** `ValueError` as `maximise_isolation`, and for a model whose ports are not power-normalised.
     """
@@ -234,7 +234,7 @@ def maximise_contrast(
 
     **Arguments:** as `maximise_isolation`.
 
-    **Returns:** a `Design`; `value` is the contrast, between −1 and 1 for a passive device.
+    **Returns:** a `Design`; `objective` is the contrast, between −1 and 1 for a passive device.
 
     **Raises:** `ValueError` as `maximise_isolation`, and for a model whose ports are not power-normalised.
     """
@@ -298,7 +298,7 @@ def _design(search: Search, found: Found, what: str, feasible: bool, active: str
     model, values = search.build(found)
     return Design(
         model=model,
-        value=getattr(reached, what),
+        objective=getattr(reached, what),
         values=values,
         isolation=reached.isolation,
         insertion_loss=reached.insertion_loss,

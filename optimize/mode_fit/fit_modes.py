@@ -20,7 +20,7 @@ from diffnr.checks import require
 from diffnr.data import FieldData, noise_estimate, passivity, reciprocity
 from diffnr.tcmt import CoupledModes
 from optimize.least_squares import LeastSquares, least_squares, levenberg_marquardt, parameter_covariance
-from optimize.mode_fit.response import ActiveModes, PassiveModes, active_start, passive_start
+from optimize.mode_fit.response import ActiveResponse, Response, active_start, passive_start
 from optimize.mode_fit.result import ModeCoefficients, ModeFit, judge_residual
 from optimize.mode_fit.vector_fitting import vector_fit
 
@@ -114,7 +114,7 @@ def fit_modes(
         response=theta, centre=jnp.asarray(centre), half_band=jnp.asarray(half),
         data=data, residual=jnp.asarray(residual), noise=jnp.asarray(noise),
         verdict=verdict, reciprocity=reciprocal, passivity=bounded,
-        converged=solution.converged, steps=solution.steps,
+        result=solution.result, steps=solution.steps,
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def _reweigh(theta: Any, scaled: ScaledData, data: FieldData, noise: np.ndarray)
 
 def _start(
     scaled: ScaledData, modes: int, order: int, delay: bool, sigma_known: bool
-) -> tuple[ActiveModes, ScaledData]:
+) -> tuple[ActiveResponse, ScaledData]:
     """A response found from the data alone, and the data weighted by its misfit where σ is not known."""
     x, s = np.asarray(scaled.x), np.asarray(scaled.s)
     noise = np.sqrt(np.mean(np.asarray(scaled.sigma) ** 2, axis=0))
@@ -184,12 +184,12 @@ def _find_delay(x: np.ndarray, reflection: np.ndarray, modes: int, order: int) -
     return middle
 
 
-def _predict(theta: PassiveModes | ActiveModes, scaled: ScaledData) -> tuple[Array, Array]:
+def _predict(theta: Response, scaled: ScaledData) -> tuple[Array, Array]:
     s, a = theta.response(scaled.x)
     return s, jnp.sum(a.real**2 + a.imag**2, axis=1)
 
 
-def _residual(theta: PassiveModes | ActiveModes, scaled: ScaledData) -> Float[Array, " n"]:
+def _residual(theta: Response, scaled: ScaledData) -> Float[Array, " n"]:
     s, energy = _predict(theta, scaled)
     r = (s - scaled.s) / scaled.sigma
     parts = [r.real.ravel(), r.imag.ravel()]
@@ -199,13 +199,13 @@ def _residual(theta: PassiveModes | ActiveModes, scaled: ScaledData) -> Float[Ar
 
 
 @eqx.filter_jit
-def _solve(theta: PassiveModes | ActiveModes, scaled: ScaledData, max_steps: int, tolerance: Array) -> LeastSquares:
+def _solve(theta: Response, scaled: ScaledData, max_steps: int, tolerance: Array) -> LeastSquares:
     return least_squares(_residual, theta, scaled, levenberg_marquardt(tolerance), max_steps)
 
 
 @eqx.filter_jit
 def _linearise(
-    theta: PassiveModes | ActiveModes, scaled: ScaledData, centre: float, half: float
+    theta: Response, scaled: ScaledData, centre: float, half: float
 ) -> tuple[Array, Array, ModeCoefficients]:
     """d residual/dθ, d coefficients/dθ, and the coefficients."""
     flat, unravel = ravel_pytree(theta)
@@ -216,7 +216,7 @@ def _linearise(
     return jacobian, value_jacobian, _coefficients(theta, centre, half, scaled.energy is not None)
 
 
-def _coefficients(theta: PassiveModes | ActiveModes, centre: float, half: float, energy: bool) -> ModeCoefficients:
+def _coefficients(theta: Response, centre: float, half: float, energy: bool) -> ModeCoefficients:
     A, C, D, _ = theta.modal()
     poles, right = lax.linalg.eig(A, compute_left_eigenvectors=False, enable_eigvec_derivs=True)
     order = jnp.argsort(poles.imag)
@@ -235,10 +235,10 @@ def _coefficients(theta: PassiveModes | ActiveModes, centre: float, half: float,
     )
 
 
-def _model(theta: PassiveModes | ActiveModes, centre: float, half: float) -> CoupledModes:
+def _model(theta: Response, centre: float, half: float) -> CoupledModes:
     A, C, D, K = theta.modal()
     omega, gamma = (A - A.conj().T) / 2j, -(A + A.conj().T) / 2
-    active = isinstance(theta, ActiveModes)
+    active = isinstance(theta, ActiveResponse)
     absorption = gamma - D.conj().T @ D / 2
     return CoupledModes(
         omega=centre * jnp.eye(A.shape[0]) + half * omega,

@@ -26,7 +26,7 @@ class Modal(NamedTuple):
     K: Complex[Array, "port mode"]
 
 
-class PassiveModes(eqx.Module):
+class PassiveResponse(eqx.Module):
     """A response that is passive whatever its parameters are, and reaches every passive one:
 
         S(x) = P(x) [top M rows of V(x) + D_f a(x)] P(x),      a = −(ix − iΩ + ½D_f†D_f)⁻¹ D_f† V(x),      V†V = 1
@@ -81,7 +81,7 @@ class PassiveModes(eqx.Module):
         return 1j * hermitian(self.omega) - D.conj().T @ D / 2, D
 
 
-class ActiveModes(eqx.Module):
+class ActiveResponse(eqx.Module):
     """Poles, rank-one residues and a polynomial direct path without any bound, for devices with gain.
 
     **Fields:** `poles` [N, 2]; `D`, `K` [M, N, 2]; `background` [order + 1, M, M, 2]; `delay` [M] or None.
@@ -110,12 +110,15 @@ class ActiveModes(eqx.Module):
         return _delayed(_polynomial(from_pairs(self.background), x) + D @ a, x, self.delay), a
 
 
-def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveModes:
-    """`ActiveModes` of a vector fit whose delays are taken out; each residue's largest singular pair is kept."""
+Response = PassiveResponse | ActiveResponse
+
+
+def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveResponse:
+    """`ActiveResponse` of a vector fit whose delays are taken out; each residue's largest singular pair is kept."""
     u, s, vh = np.linalg.svd(fit.residues)
     root = np.sqrt(s[:, :1])
     D, K = (u[:, :, 0] * root).T, (vh[:, 0, :] * root).T
-    return ActiveModes(
+    return ActiveResponse(
         to_pairs(fit.poles),
         to_pairs(D),
         to_pairs(K),
@@ -124,8 +127,8 @@ def active_start(fit: PoleResidue, delay: np.ndarray | None) -> ActiveModes:
     )
 
 
-def passive_start(active: ActiveModes, hidden: int) -> PassiveModes:
-    """`PassiveModes` of the same response, as far as that is passive, with `hidden` ≥ M hidden ports."""
+def passive_start(active: ActiveResponse, hidden: int) -> PassiveResponse:
+    """`PassiveResponse` of the same response, as far as that is passive, with `hidden` ≥ M hidden ports."""
     modal = active.modal()
     A, B, C, D0 = (np.asarray(part) for part in (modal.A, modal.K.T, modal.D, modal.C))
     omega, D, V = passive_realisation(A, B, C, D0)
@@ -135,7 +138,7 @@ def passive_start(active: ActiveModes, hidden: int) -> PassiveModes:
     rng = np.random.default_rng(0)
     small = 0.05 * np.sqrt(np.mean(np.abs(D) ** 2))
     extra = small * (rng.normal(size=(missing, D.shape[1])) + 1j * rng.normal(size=(missing, D.shape[1])))
-    return PassiveModes(
+    return PassiveResponse(
         jnp.asarray(np.triu(omega.real) + np.tril(omega.imag, -1)),
         to_pairs(np.concatenate([D, extra])),
         to_pairs(np.concatenate([V, np.zeros((missing, ports))])),

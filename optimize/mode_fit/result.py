@@ -7,11 +7,12 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
+from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
 from diffnr.data import FieldData, Passivity, Reciprocity
+from diffnr.results import AbstractAnswer
 from diffnr.tcmt import CoupledModes
-from optimize.mode_fit.response import ActiveModes, PassiveModes
+from optimize.mode_fit.response import PassiveResponse, Response
 
 
 class ModeCoefficients(eqx.Module):
@@ -139,7 +140,7 @@ def judge_residual(
     )  # fmt: skip
 
 
-class ModeFit(eqx.Module):
+class ModeFit(AbstractAnswer):
     """A coupled-mode fit to scattering data, returned by `fit_modes`.
 
     **Fields:**
@@ -152,7 +153,8 @@ class ModeFit(eqx.Module):
     - `covariance` [q, q]: of the numbers of `coefficients.rows()`; `rank`: how many parameters the data identify.
     - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to.
     - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
-    - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `converged`; `steps`.
+    - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
+      `converged` and `message`; `steps`.
     """
 
     model: CoupledModes
@@ -160,7 +162,7 @@ class ModeFit(eqx.Module):
     stderr: ModeCoefficients
     covariance: Float[Array, "q q"]
     rank: int = eqx.field(static=True)
-    response: PassiveModes | ActiveModes
+    response: Response
     centre: Float[Array, ""]
     half_band: Float[Array, ""]
     data: FieldData
@@ -169,7 +171,7 @@ class ModeFit(eqx.Module):
     verdict: ResidualVerdict
     reciprocity: Reciprocity
     passivity: Passivity
-    converged: Bool[Array, ""]
+    result: Any
     steps: Int[Array, ""]
 
     @property
@@ -196,7 +198,7 @@ class ModeFit(eqx.Module):
         least, most = float(np.min(self.noise)), float(np.max(self.noise))
         lines.append(f"noise {noise}: {least:.2g} to {most:.2g}; {self.rank} parameters identified")
         lines.append(_reciprocity_sentence(self.reciprocity, self.data.num_ports))
-        lines.append(_passivity_sentence(self.passivity, isinstance(self.response, PassiveModes)))
+        lines.append(_passivity_sentence(self.passivity, isinstance(self.response, PassiveResponse)))
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
         return "\n".join(lines)

@@ -175,7 +175,8 @@ def restore_reciprocity(
     amplitude = as_real(amplitude, "amplitude")
     if is_concrete(amplitude):
         require(np.all(np.asarray(amplitude) != 0), "amplitude", "differ from 0", amplitude)
-    guess = one_harmonic_restoration(pair, amplitude=amplitude, free=free, resonance=resonance)
+    known = is_concrete(pair, amplitude)
+    guess = one_harmonic_restoration(pair, amplitude=amplitude, free=free, resonance=resonance, throw=known)
     if not isinstance(solver, str):
         return _by_optax(pair, amplitude, free, guess, solver, max_steps)
     return restore_from(pair, amplitude, jnp.asarray(RATIOS.index(free)), guess, at, max_steps)

@@ -133,7 +133,7 @@ def _guesses(
 ) -> OneHarmonicRestoration:
     def guess(ratio: Array) -> OneHarmonicRestoration:
         there = replace(pair, {along: ratio})
-        return one_harmonic_restoration(there, amplitude=amplitude, free=free, resonance=resonance)
+        return one_harmonic_restoration(there, amplitude=amplitude, free=free, resonance=resonance, throw=False)
 
     return jax.vmap(guess)(ratios)
 

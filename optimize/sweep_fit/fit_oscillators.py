@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from diffnr.checks import as_count, require
 from diffnr.duffing.oscillators import require_double
 from diffnr.frequency_sweep import FrequencySweep
+from diffnr.results import RESULTS, raise_failures
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.result import ResidualVerdict
 from optimize.sweep_fit.oscillators import Nearest, SweptOscillators, folds, nearest
@@ -34,6 +35,7 @@ def fit_oscillators(
     starts: int | None = None,
     key: PRNGKeyArray | None = None,
     max_steps: int = 64,
+    throw: bool = False,
 ) -> OscillatorFit:
     """Fit a chain of nonlinear oscillators to sweeps that follow different branches and jump where these end:
 
@@ -52,11 +54,13 @@ def fit_oscillators(
     - `starts`: of the search, the best of 128 times as many (default 16 for one oscillator, 64 for more); `key`: its
       PRNG key.
     - `max_steps`: of each of the fits that follow.
+    - `throw`: raise where the last fit did not converge; by default the best that was found is returned, and its
+      `result` and `report()` say so.
 
     **Returns:** an `OscillatorFit`: parameters in the units of the data with standard errors, the model, jumps.
 
     **Raises:** `ValueError` for sweeps of different oscillators, too few points, an order that is not 3, 5 or 7,
-    float32; `RuntimeError` if no start leads anywhere.
+    float32; `RuntimeError` if no start leads anywhere, or if `throw` and the fit does not converge.
 
     Validity: near a jump a real system leaves its branch early, by noise; the fold may lie a step beyond. Where the
     residual is not noise, neighbouring points count as the fewer independent ones they are, beside the jumps and in the
@@ -83,7 +87,8 @@ def fit_oscillators(
         weights = _Weights(_misfit(seen, lengths, known).spread, seen.fold_found.astype(float))
         end = descend(lambda u, w=weights: w.apply(look(u[0]), table), end.u, max_steps)
         steps += end.steps
-    return _result(sweeps, table, parametrisation, end._replace(steps=steps), look(end.u[0]), num_harmonics)
+    found = _result(sweeps, table, parametrisation, end._replace(steps=steps), look(end.u[0]), num_harmonics)
+    return raise_failures(found, found.result) if throw else found
 
 
 def _result(
@@ -122,7 +127,7 @@ def _result(
         sweeps=sweeps,
         table=table,
         nearest=seen.at,
-        converged=bool(end.converged[0]),
+        result=RESULTS.where(bool(end.converged[0]), RESULTS.successful, RESULTS.max_steps_reached),
         steps=end.steps,
     )
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from diffnr.duffing import OscillatorChain
 from diffnr.frequency_sweep import FrequencySweep
+from diffnr.results import AbstractAnswer
 from optimize.mode_fit.result import ResidualVerdict
 from optimize.sweep_fit.figure import draw
 from optimize.sweep_fit.oscillators import Nearest, SweptOscillators, branch, stable
@@ -38,7 +39,7 @@ class Jumps(eqx.Module):
         return np.where(np.isnan(self.fitted), np.nan, outside / (high - low))
 
 
-class OscillatorFit(eqx.Module):
+class OscillatorFit(AbstractAnswer):
     """A chain of nonlinear oscillators fitted to sweeps, returned by `fit_oscillators`.
 
     **Fields:**
@@ -50,7 +51,7 @@ class OscillatorFit(eqx.Module):
     - `jumps`: measured and fitted. `residual` [point, oscillator]: amplitude of the nearest point of the branch less
       the measured one, sweep after sweep.
     - `verdict`, a `ResidualVerdict`; `sweeps`, `table`, `nearest`: the data, and their points on the branches in the
-      solver's units; `converged`; `steps`.
+      solver's units; `result`, of `RESULTS`; `steps`.
     """
 
     oscillators: SweptOscillators
@@ -63,7 +64,7 @@ class OscillatorFit(eqx.Module):
     sweeps: tuple[FrequencySweep, ...]
     table: SweepTable
     nearest: Nearest
-    converged: bool
+    result: Any
     steps: int
 
     @property

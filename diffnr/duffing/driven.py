@@ -1,4 +1,4 @@
-"""A family of periodic orbits: oscillators under a tone, of which one number λ is free."""
+"""Oscillators under a tone, of which one number λ is free: what branches of orbits solve."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from diffnr.duffing.points import Points, orbits
 from diffnr.parameters import replace
 
 
-class Family(eqx.Module):
+class DrivenOscillators(eqx.Module):
     """Oscillators driven at `port`; λ replaces what `along` names: "omega", "amplitude" or a leaf's path."""
 
     model: AbstractOscillators
@@ -43,22 +43,22 @@ class Family(eqx.Module):
         return Points(jnp.where(valid, value, jnp.nan), omega, b, multipliers, jnp.sum(valid), points.harmonics)
 
 
-def linearise(y: Array, value: Array, family: Family) -> tuple[Array, Array, Array]:
+def linearise(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:
     """F(y, λ), ∂F/∂y and ∂F/∂λ of the balance, for `continuation.trace`."""
-    model, omega, amplitude = family.at(value)
-    f, jacobian, slope = harmonic_balance.linearise(y, omega, (model, forcing(model, family.port, amplitude)))
-    if family.along == "omega":
+    model, omega, amplitude = driven.at(value)
+    f, jacobian, slope = harmonic_balance.linearise(y, omega, (model, forcing(model, driven.port, amplitude)))
+    if driven.along == "omega":
         return f, jacobian, slope
-    return f, jacobian, jax.jvp(lambda value: balance(y, value, family), (value,), (jnp.ones_like(value),))[1]
+    return f, jacobian, jax.jvp(lambda value: balance(y, value, driven), (value,), (jnp.ones_like(value),))[1]
 
 
-def balance(y: Array, value: Array, family: Family) -> Array:
+def balance(y: Array, value: Array, driven: DrivenOscillators) -> Array:
     """F(y, λ), for `continuation`."""
-    model, omega, amplitude = family.at(value)
-    return harmonic_balance.residual(y, (model, omega, forcing(model, family.port, amplitude)))
+    model, omega, amplitude = driven.at(value)
+    return harmonic_balance.residual(y, (model, omega, forcing(model, driven.port, amplitude)))
 
 
-def balance_at(y: Array, args: tuple[Family, Array]) -> Array:
-    """F(y) at args = (family, λ), for `diffnr.root`."""
-    family, value = args
-    return balance(y, value, family)
+def balance_at(y: Array, args: tuple[DrivenOscillators, Array]) -> Array:
+    """F(y) at args = (driven, λ), for `diffnr.root`."""
+    driven, value = args
+    return balance(y, value, driven)
