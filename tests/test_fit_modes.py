@@ -1,6 +1,5 @@
 """Coupled-mode coefficients from scattering data: recovery, errors, verdicts, measured files."""
 
-import os
 from pathlib import Path
 
 import jax
@@ -20,8 +19,7 @@ from optimize.mode_fit.response import ActiveResponse
 from optimize.mode_fit.result import judge_residual
 from optimize.mode_fit.vector_fitting import vector_fit
 
-MEASURED = Path(os.environ.get("DIFFNR_DATA", Path(__file__).parents[2] / "shared" / "data"))
-needs_measurements = pytest.mark.skipif(not MEASURED.is_dir(), reason="the folder of measurements is not here")
+MEASURED = Path(__file__).parent / "data" / "measured"
 
 
 def hidden_port_device(modes: int, ports: int, hidden: int, seed: int) -> tuple[tcmt.CoupledModes, int]:
@@ -275,7 +273,6 @@ def resonator():
     return fit_modes(read_touchstone(MEASURED / "skrf_resonator_36mm.s2p"), 2)
 
 
-@needs_measurements
 @pytest.mark.slow
 def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(resonator):
     pytest.importorskip("skrf")
@@ -298,7 +295,6 @@ def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(res
 
 
 @pytest.mark.slow
-@needs_measurements
 def test_the_measured_transmitter_is_flagged_and_not_forced():
     pytest.importorskip("skrf")
     fit = fit_modes(read_touchstone(MEASURED / "skrf_190ghz_tx_measured.S2P"), 3)

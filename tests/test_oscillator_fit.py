@@ -1,4 +1,4 @@
-"""Oscillators fitted to sweeps up and down: to sweeps simulated in time, and on measured beams where there are any."""
+"""Oscillators fitted to sweeps up and down: to sweeps simulated in time, and on measured beams."""
 
 import csv
 from pathlib import Path
@@ -18,8 +18,7 @@ from optimize.sweep_fit.table import SweepTable
 
 pytestmark = pytest.mark.slow  # each test compiles a program of its own, for many seconds
 
-BEAMS = Path(__file__).parents[2] / "shared" / "data"
-measured = pytest.mark.skipif(not BEAMS.is_dir(), reason="the measured sweeps are not at hand")
+BEAMS = Path(__file__).parent / "data" / "measured"
 
 
 def oscillators(frequency, damping, cubic, force, coupling=(), scale=()) -> SweptOscillators:
@@ -177,7 +176,6 @@ def read_beams(name: str) -> tuple:
     )
 
 
-@measured
 def test_one_measured_beam() -> None:
     found = fit_oscillators(read_beams("frid_single_beam_sweep.csv"))
     assert found.converged
@@ -202,7 +200,6 @@ def test_one_measured_beam() -> None:
 
 
 @pytest.mark.slow
-@measured
 def test_two_measured_beams() -> None:
     sweeps = read_beams("frid_two_beam_sweep.csv")
     found = fit_oscillators(sweeps)

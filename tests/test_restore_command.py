@@ -122,18 +122,12 @@ def test_ratios_left_out_are_one(tmp_path) -> None:
         (PAIR.replace("damping = 0.05", "") + RESTORE, "[pair] must have the key 'damping' (a number), but lacks it."),
         (PAIR.replace("mass_ratio = 2", "mass_ratio = -2") + RESTORE, "[pair]: Argument mass_ratio must"),
         (PAIR + RESTORE.replace("stiffness_ratio", "loss"), "The key 'free' of [restore] must be \"stiffness_ratio\""),
-        (
-            PAIR + RESTORE.replace("resonance = 1", "resonance = 2"),
-            "[restore]: Argument resonance must be a whole number between 0 and 1",
-        ),
+        (PAIR + RESTORE.replace("resonance = 1", "resonance = 2"), "whole number between 0 and 1, but was 2."),
         (
             PAIR + RESTORE.replace("resonance = 1", "resonance = 0.5"),
             "The key 'resonance' of [restore] must be a whole",
         ),
-        (
-            PAIR + RESTORE + "num_harmonics = 0",
-            "[restore]: Argument num_harmonics must be a whole number",
-        ),
+        (PAIR + RESTORE + "num_harmonics = 0", "'num_harmonics' of [restore] must be a whole number"),
         (
             PAIR + RESTORE + 'at = "anti"',
             'The key \'at\' of [restore] must be "peak" or "equal_norm"',
@@ -144,19 +138,27 @@ def test_ratios_left_out_are_one(tmp_path) -> None:
         ),
         (
             PAIR + RESTORE + '[locus]\nalong = "mass_ratio"\nbounds = [2, 1]',
-            "The key 'bounds' of [locus] must be positive, finite and [lowest, highest], but was [2.0, 1.0].",
+            "The key 'bounds' of [locus] must be a pair of finite numbers [lowest, highest], but was [2, 1].",
         ),
         (
             PAIR + RESTORE + '[locus]\nalong = "mass_ratio"\nbounds = [1, 2]\npoints = 1',
-            "The key 'points' of [locus] must be at least 2, but was 1.",
+            "The key 'points' of [locus] must be a whole number between 2 and 100000, but was 1.",
+        ),
+        (
+            PAIR + RESTORE + '[locus]\nalong = "mass_ratio"\nbounds = [0, 2]',
+            "The key 'bounds' of [locus] must be a pair of positive, finite numbers [lowest, highest], but was [0, 2].",
+        ),
+        (
+            PAIR + RESTORE + "max_steps = 99999999999999999999",
+            "The key 'max_steps' of [restore] must be a whole number between 1 and 1000000, but was 1e+20.",
         ),
         (
             PAIR + RESTORE + "[figure]\nband = [0, 4]",
-            "The key 'band' of [figure] must be positive, finite and [lowest,",
+            "The key 'band' of [figure] must be a pair of positive, finite numbers [lowest, highest], but",
         ),
         (
             PAIR + RESTORE + "[figure]\nmax_points = 1",
-            "The key 'max_points' of [figure] must be at least 2, but was 1.",
+            "The key 'max_points' of [figure] must be a whole number between 2 and 100000, but was 1.",
         ),
         ("[pair", "is not a TOML file:"),
     ],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     Axes = Any
 
-_HERTZ = {"THz": 1e12, "GHz": 1e9, "MHz": 1e6, "kHz": 1e3, "Hz": 1.0}
+HERTZ = {"THz": 1e12, "GHz": 1e9, "MHz": 1e6, "kHz": 1e3, "Hz": 1.0}
 
 
 @style()
@@ -56,7 +56,7 @@ def s_parameters(
         pair = (model_s, None) if isinstance(model_s, FieldData) else (omega, model_s)
         modelled = _table("model_s", *pair)
         require(modelled[1].shape[1:] == measured.shape[1:], "model_s", "have the ports of the data", modelled[1].shape)
-    scale, label = _frequency_axis(omega, unit)
+    scale, label = frequency_axis(omega, unit)
     ax = axes_or_new(ax)
     for i, (out, into) in enumerate(_entries(entries, measured)):
         colour = COLOURS[i % len(COLOURS)]
@@ -103,7 +103,7 @@ def fit_residual(
     """
     omega, residual = _table("residual", omega, residual)
     deviation = _deviation(residual, sigma)
-    scale, label = _frequency_axis(omega, unit)
+    scale, label = frequency_axis(omega, unit)
     ax = axes_or_new(ax)
     unit_name = r"$\sigma$" if sigma is not None else "rms"
     ax.axhspan(-1, 1, color="#ECECEC", lw=0, zorder=0, label=rf"$\pm 1$ {unit_name}")
@@ -158,13 +158,13 @@ def _level(s: np.ndarray, decibel: bool) -> np.ndarray:
     return 20 * np.log10(np.where(modulus > 0, modulus, np.nan)) if decibel else modulus
 
 
-def _frequency_axis(omega: np.ndarray, unit: str | None) -> tuple[float, str]:
-    """What to divide ω by, and the axis label."""
+def frequency_axis(omega: np.ndarray, unit: str | None = None) -> tuple[float, str]:
+    """What to divide ω by, and the axis label, for a `unit` as `s_parameters` takes it."""
     if unit is None:
         largest = np.max(np.abs(omega), initial=0.0, where=np.isfinite(omega)) / (2 * np.pi)
-        unit = next((name for name, size in _HERTZ.items() if largest >= size), "Hz")
-    if unit in _HERTZ:
-        return 2 * np.pi * _HERTZ[unit], f"Frequency ({unit})"
+        unit = next((name for name, size in HERTZ.items() if largest >= size), "Hz")
+    if unit in HERTZ:
+        return 2 * np.pi * HERTZ[unit], f"Frequency ({unit})"
     return 1.0, rf"Angular frequency $\omega$ ({unit})" if unit else r"Angular frequency $\omega$"
 
 

@@ -17,6 +17,9 @@ from diffnr import duffing, plot, tcmt
 from diffnr.data import FieldData
 from optimize.command.demo_pulse import TONES, UM, closed_form, fly
 from optimize.command.demo_pulse import draw as draw_flights
+from optimize.command.phases import phase
+from optimize.command.refusals import make_folder
+from optimize.command.report import markdown_table
 from optimize.isolation.design import maximise_isolation
 from optimize.mode_fit.fit_modes import fit_modes
 from optimize.reciprocity.figure import draw as draw_restoration
@@ -25,6 +28,7 @@ from optimize.reciprocity.restore import restore_reciprocity
 from optimize.reciprocity.restored_responses import in_time, responses
 
 Row = tuple[str, str, str, str]
+HEADER: Row = ("quantity", "found", "reference", "reference from")
 
 
 class Section(NamedTuple):
@@ -47,13 +51,14 @@ def run(out: Path, small: bool = False) -> str:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     parts = ["# diffnr demo", ""]
-    for make in SECTIONS:
-        section = make(small)
+    for number, (make, doing) in enumerate(SECTIONS.items(), 1):
+        with phase(f"{number}/{len(SECTIONS)} compiling and {doing}"):
+            section = make(small)
         parts += [f"## {section.title}", "", section.text, ""]
         if section.rows:
-            parts += [_table(section.rows), ""]
+            parts += [markdown_table([HEADER, *section.rows]), ""]
         for name, figure in section.figures.items():
             figure.savefig(out / f"{name}.png", dpi=80 if small else 160)
             plt.close(figure)
@@ -228,19 +233,15 @@ def one_way_pulse(small: bool) -> Section:
     return Section("A pulse that goes one way", text, rows, {"one_way_pulse": draw_flights((right, left))})
 
 
-SECTIONS: tuple[Callable[[bool], Section], ...] = (ring_slot, isolator, noisy_two_port, oscillators, one_way_pulse)
+SECTIONS: dict[Callable[[bool], Section], str] = {
+    ring_slot: "fitting a measurement",
+    isolator: "designing an isolator",
+    noisy_two_port: "fitting a noisy two-port",
+    oscillators: "restoring the reciprocity of two oscillators",
+    one_way_pulse: "sending a pulse one way, and the other",
+}
 
 
 def _pm(value: Any, error: Any, unit: float = 1.0) -> str:
     value, error = float(value) / unit, float(error) / unit
     return f"{value:.5g} (error withheld)" if not np.isfinite(error) else f"{value:.6g} ± {error:.1g}"
-
-
-def _table(rows: list[Row]) -> str:
-    head = ("quantity", "found", "reference", "reference from")
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in (head, *rows)
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

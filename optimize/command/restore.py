@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 
 import diffnr
 from diffnr.results import RESULTS
-from optimize.command.configuration import Table, naming
+from optimize.command.configuration import Table
+from optimize.command.phases import phase
+from optimize.command.refusals import make_folder, naming
 from optimize.command.report import markdown_table, plain
-from optimize.command.restoration_task import Task, read_task
+from optimize.command.restoration_task import RestorationTask, read_task
 from optimize.reciprocity.figure import draw
 from optimize.reciprocity.restoration import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
@@ -33,25 +36,29 @@ def run(path: Path, out: Path) -> str:
     **Raises:** `ValueError` for a file that cannot be used, and for a search that does not arrive.
     """
     task = read_task(path)
-    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is known before the search
+    make_folder(out)
     with naming(f"File {str(path)!r}"):
-        restored = task.search()
+        with phase("compiling and searching"):
+            restored = task.search()
         if not bool(restored.converged):
             raise ValueError(f"[restore]: {restored.message}")
         diffnr.save(out / "model.npz", restored.model)
-        with naming("[figure]"):
+        with naming("[figure]"), phase("compiling and following both responses"):
             curves = responses(restored, **task.figure)
-        locus = task.along()
-    outputs = in_time(restored)
+        with phase("compiling and following the locus") if task.locus else contextlib.nullcontext():
+            locus = task.along()
+    with phase("compiling and integrating in time"):
+        outputs = in_time(restored)
     numbers = json.dumps(summary(task, restored, outputs, locus), indent=2, ensure_ascii=False)
     (out / "restoration.json").write_text(numbers + "\n", encoding="utf-8")
     (out / "report.md").write_text(report(task, restored, curves, outputs, locus), encoding="utf-8")
-    _draw(task, restored, curves, outputs, locus, out / "restoration.png")
+    with phase("drawing"):
+        _draw(task, restored, curves, outputs, locus, out / "restoration.png")
     written = "report.md, restoration.png, restoration.json and model.npz (for diffnr.load)"
     return f"{restored.report()}\n\nWrote {written} in {out}."
 
 
-def summary(task: Task, restored: Restoration, outputs: Outputs, locus: ReciprocityLocus | None) -> Table:
+def summary(task: RestorationTask, restored: Restoration, outputs: Outputs, locus: ReciprocityLocus | None) -> Table:
     """The numbers for a machine: what JSON has; those that do not exist as null."""
     given = task.arguments
     table: Table = {
@@ -81,7 +88,7 @@ def summary(task: Task, restored: Restoration, outputs: Outputs, locus: Reciproc
 
 
 def report(
-    task: Task, restored: Restoration, curves: Responses, outputs: Outputs, locus: ReciprocityLocus | None
+    task: RestorationTask, restored: Restoration, curves: Responses, outputs: Outputs, locus: ReciprocityLocus | None
 ) -> str:
     """The restored point for a reader, in Markdown."""
     at, guess = restored, restored.guess
@@ -112,7 +119,7 @@ def report(
     return "\n\n".join(parts) + "\n"
 
 
-def _locus_rows(task: Task, locus: ReciprocityLocus) -> list[list[str]]:
+def _locus_rows(task: RestorationTask, locus: ReciprocityLocus) -> list[list[str]]:
     rows = [[locus.along, task.arguments["free"], "omega", "R", "stable forward, backward"]]
     keep = np.unique(np.linspace(0, locus.parameter.size - 1, ROWS).round().astype(int))
     for i in keep[np.asarray(locus.valid)[keep]]:
@@ -126,7 +133,7 @@ def _yes(value: Any) -> str:
 
 
 def _draw(
-    task: Task,
+    task: RestorationTask,
     restored: Restoration,
     curves: Responses,
     outputs: Outputs,

@@ -126,15 +126,20 @@ def runs() -> list[Entry]:
     everywhere = {"rows": ("None",), "columns": ("None",)}
     recorded = _run(sources=[(SOURCE, PULSE)], probes=[PROBE])
     return [
-        Entry("Functional", fdtd.Functional, {"component": "ey", "corner": (2, 1), "weights": [[1.0, 2.0]]}),
+        Entry(
+            "Functional",
+            fdtd.Functional,
+            {"component": "ey", "corner": (2, 1), "weights": [[1.0, 2.0]]},
+            allow={"weights": ("an axis too many",)},
+        ),
         Entry("Functional.at", fdtd.Functional.at, {"grid": GRID, "x": 20 * UM, "y": 6 * UM, "component": "ex"}),
         Entry("Functional.across", fdtd.Functional.across, profile),
         Entry(
             "Pulse", fdtd.Pulse, {"omega": 1e13, "width": 3e-13, "centre": 2e-12, "phase": 0.2}, allow=_left("centre")
         ),
-        Entry("Pulse()", PULSE, {"t": 1e-12}, allow={"t": ("a matrix", "nan", "inf", "-inf")}),
+        Entry("Pulse()", PULSE, {"t": 1e-12}, allow={"t": ("a matrix", "no numbers")}),
         Entry("Tone", fdtd.Tone, {"omega": 1e13, "rise": 2e-12, "phase": 0.1}),
-        Entry("Tone()", TONE, {"t": 1e-12}, allow={"t": ("a matrix", "nan", "inf", "-inf")}),
+        Entry("Tone()", TONE, {"t": 1e-12}, allow={"t": ("a matrix", "no numbers")}),
         Entry("FieldTransform", fdtd.FieldTransform, part, allow=everywhere),
         Entry(
             "FieldTransform in a run",
@@ -159,7 +164,7 @@ def runs() -> list[Entry]:
         ),
         Entry("Recording.spectrum", recorded.spectrum, {"omega": 1e13}, allow={"omega": ("a matrix",)}),
         Entry("Leapfrog", fdtd.Leapfrog, {"update": UPDATE, "sources": [(SOURCE, PULSE)]}),
-        Entry("ring_down", fdtd.ring_down, ring, cost=1),
+        Entry("ring_down", fdtd.ring_down, ring, allow={"traces": ("an axis too many",)}, cost=1),
     ]
 
 
@@ -201,7 +206,7 @@ def frequencies() -> list[Entry]:
         Entry("Simulation.amplitudes", DEVICE.amplitudes, {"omega": 2.0 * THZ, "fields": fields}, cost=1),
         Entry("Simulation.sources", DEVICE.sources, {"port": 0, "waveform": PULSE}, cost=1),
         Entry("port_response", _response, {"omega": 2.0 * THZ}, cost=1),
-        Entry("scattering", nr.scattering, {"model": DEVICE, "omegas": np.array([1.9, 2.0]) * THZ}, cost=1),
+        Entry("scattering", nr.scattering, {"model": DEVICE, "omegas": np.array([1.6, 2.4]) * THZ}, cost=1),
     ]
 
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_positive, as_real, as_scalar
+from diffnr.checks import Numbers, as_positive, as_real, as_scalar, require_finite
 
 
 class Pulse(eqx.Module):
@@ -35,7 +35,9 @@ class Pulse(eqx.Module):
 
     def __call__(self, t: Numbers) -> Float[Array, "..."]:
         """s(t), at times [...] in s."""
-        late = as_real(t, "t") - self.centre
+        t = as_real(t, "t")
+        require_finite("t", t)
+        late = t - self.centre
         return jnp.cos(self.omega * late + self.phase) * jnp.exp(-(late**2) / (2 * self.width**2))
 
 
@@ -85,5 +87,6 @@ class Tone(eqx.Module):
     def __call__(self, t: Numbers) -> Float[Array, "..."]:
         """s(t), at times [...] in s."""
         t = as_real(t, "t")
+        require_finite("t", t)
         share = jnp.clip(t / self.rise, 0.0, 1.0)
         return jnp.cos(self.omega * t + self.phase) * jnp.sin(jnp.pi / 2 * share) ** 2
