@@ -17,7 +17,7 @@ from optimize.command.refusals import make_folder, naming
 from optimize.command.report import markdown_table, plain
 from optimize.command.restoration_task import RestorationTask, read_task
 from optimize.reciprocity.figure import draw
-from optimize.reciprocity.restore import Restoration
+from optimize.reciprocity.restoration import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
 from optimize.reciprocity.restored_responses import Outputs, Responses, in_time, responses
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffnr import plot
 from diffnr.duffing import OrbitBranch
-from optimize.reciprocity.restore import Restoration
+from optimize.reciprocity.restoration import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
 from optimize.reciprocity.restored_responses import SHOWN, Outputs, Responses
 

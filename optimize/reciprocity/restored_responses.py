@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from diffnr import duffing
 from diffnr.checks import Count, Numbers, as_count, as_range, is_concrete, require, require_instance
 from diffnr.duffing import OrbitBranch
-from optimize.reciprocity.restore import Restoration
+from optimize.reciprocity.restoration import Restoration
 
 SETTLING = 60  # periods before those that are shown
 SHOWN = 2  # periods
