@@ -91,7 +91,8 @@ def written(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def called(arguments: list[str], place: str = "") -> int:
-    """The command in this process; raises ValueError with its line if it refuses as it should."""
+    """The command in this process; raises ValueError with its line if it refuses as it should, RuntimeError where the
+    search failed, of which [restore] tells, whatever it was given."""
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         try:
@@ -101,9 +102,10 @@ def called(arguments: list[str], place: str = "") -> int:
     line = said.getvalue()
     if code == 0:
         return 0
-    if code != 2 or not line.startswith("diffnr: ") or line.count("\n") != 1 or place not in line:
+    failed = "[restore]: The " in line
+    if code != 2 or not line.startswith("diffnr: ") or line.count("\n") != 1 or not (place in line or failed):
         raise AssertionError(f"exit status {code}, and not one line about {place}: {line}")
-    raise ValueError(line.strip())
+    raise (RuntimeError if failed else ValueError)(line.strip())
 
 
 def of_file(command: str, tables: dict[str, dict[str, Any]], place: str) -> Callable[..., int]:
