@@ -215,7 +215,7 @@ def test_a_branch_that_runs_out_of_room_says_so() -> None:
         ),
         (
             lambda: duffing.OscillatorChain([1.0, -1.0], 0.1, lambda x: x, lambda e: e),
-            "Argument mass must not be negative, but was",
+            "Argument mass must be positive, but was",
         ),
     ],
 )

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     TOOLS: {CHECKS, COMMON},
     "optimize.isolation": {CHECKS, COMMON, TOOLS},
     "optimize.mode_fit": {CHECKS, COMMON, "diffnr.tcmt", "diffnr.plot", TOOLS},
-    "optimize.sweep_fit": {CHECKS, COMMON, "diffnr.duffing", "diffnr.plot", TOOLS, "optimize.mode_fit"},
+    "optimize.sweep_fit": {CHECKS, COMMON, "diffnr.duffing", "diffnr.plot", TOOLS},
     "optimize.reciprocity": {CHECKS, COMMON, "diffnr.duffing", "diffnr.plot", TOOLS},
     "optimize": {TOOLS, "optimize.isolation", "optimize.mode_fit", "optimize.sweep_fit", "optimize.reciprocity"},
 }

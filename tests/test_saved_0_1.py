@@ -38,6 +38,9 @@ RENAMED: list[tuple[str, str, str]] = [
     ("pulse|tone|hermite_pulses|gaussian_pulse", r"x\((.*?)\)", r"x(np.asarray(\1))"),
     ("", r"\bphase_difference\b", "nonreciprocal_phase"),
     ("phase_nonreciprocity_locus", r"x\.ending\b", "x.result"),
+    ("port_response_.*", r"x\.successful\b", "x.converged"),
+    ("update", r"x\.carriers\b", "x.drude_gain"),
+    ("update_layers", r"x\.phase\b", "x.bloch_factor"),
 ]
 
 
