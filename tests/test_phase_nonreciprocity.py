@@ -48,7 +48,6 @@ def left_over(b: np.ndarray, omega: float, port: int, pair: duffing.DuffingPair,
     return np.abs(force @ waves.conj().T / 128).max()
 
 
-@pytest.mark.slow
 def test_points_are_those_of_the_sheet(points) -> None:
     assert points.count == 4
     found = points.trim()
@@ -65,7 +64,6 @@ def test_points_are_those_of_the_sheet(points) -> None:
     np.testing.assert_array_equal(points.valid, [True] * 4 + [False] * 4)
 
 
-@pytest.mark.slow
 def test_points_solve_the_equations_of_motion(points) -> None:
     found = points.trim()
     for omega, b in zip(found.omega, found.b, strict=True):
