@@ -252,7 +252,7 @@ def with_tangents(v: Float[Array, " k"], problem: Problem) -> Problem:
     x, basis = split(v), problem.pair.basis
     y = jnp.stack([x.forward, x.backward])
     # Around a peak an orbit changes by its phase above all, at folds too, where the frequency does not change.
-    turns = (y.reshape(2, 2, -1) @ jnp.asarray(basis.turn, v.dtype).T).reshape(2, -1)
+    turns = (y.reshape(2, 2, -1) @ jnp.asarray(basis.derivative, v.dtype).T).reshape(2, -1)
     _, jacobians = _bordered(x, problem, jnp.pad(turns, ((0, 0), (0, 1))))
     ends = jnp.zeros(jacobians.shape[:2], v.dtype).at[:, -1].set(1.0)
     tangents = jnp.linalg.solve(jacobians, ends[..., None])[..., 0]
