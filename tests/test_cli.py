@@ -16,6 +16,7 @@ from diffnr import tcmt
 from optimize.command import cli, phases
 from optimize.command.arguments import parser
 from optimize.command.cli import main
+from optimize.command.report import markdown_table
 from terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
@@ -61,17 +62,18 @@ def test_demo_small_writes_a_report_beside_reference_values(tmp_path, capsys):
         for cells in (line.split("|") for line in report.splitlines())
         if len(cells) == 6
     }
+    assert r"| largest \|S11\|" in report  # a bare bar would end the cell
     for quantity in ("γ_k", "isolation (dB)", "insertion loss (dB)"):
         found, reference = map(float, rows[quantity])
         assert found == pytest.approx(reference, rel=1e-6)  # the digits that are printed
     for quantity in ("ω_0", "γ_0", "ω_1", "γ_1"):
         value, error = map(float, rows[quantity][0].split("±"))
         assert abs(value - float(rows[quantity][1])) < 4 * error
-    for quantity in ("k ahead at 1.5 THz (rad/m)", "falls behind by e in (µm)"):
+    for quantity in ("k ahead at 1.5 THz (rad/m)", "falls by e behind the source in (µm)"):
         found, reference = map(float, rows[quantity])
         assert found == pytest.approx(reference, rel=0.01)  # cells of 1 µm, (k·cell)²/24 and somewhat more
-    assert float(rows["behind/ahead, 1.4–1.6 THz, 60 µm (dB)"][0]) < -60
-    assert float(rows["apart from its mirror image at −B"][0]) < 1e-12
+    assert float(rows["60 µm behind/ahead, 1.4–1.6 THz (dB)"][0]) < -60
+    assert float(rows["difference from its mirror image at −B"][0]) < 1e-12
 
 
 def test_demo_without_scikit_rf_says_what_is_left_out(tmp_path, monkeypatch):
@@ -271,6 +273,14 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
     monkeypatch.setitem(cli.COMMANDS, "demo", fault)
     with pytest.raises(AttributeError, match="a fault"):
         main(["demo"])
+
+
+def test_bars_in_cells_of_a_table_are_escaped():
+    assert markdown_table([["|S|", "a"], ["1", "bc"]]).splitlines() == [
+        r"| \|S\| | a  |",
+        "|-------|----|",
+        "| 1     | bc |",
+    ]
 
 
 def test_phases_count_seconds_on_a_terminal(monkeypatch, capsys):

@@ -24,8 +24,8 @@ from optimize.isolation.design import maximise_isolation
 from optimize.mode_fit.fit_modes import fit_modes
 from optimize.reciprocity.figure import draw as draw_restoration
 from optimize.reciprocity.figure import draw_outputs
-from optimize.reciprocity.responses import both_ways, in_time
 from optimize.reciprocity.restore import restore_reciprocity
+from optimize.reciprocity.restored_responses import in_time, responses
 
 Row = tuple[str, str, str, str]
 HEADER: Row = ("quantity", "found", "reference", "reference from")
@@ -166,7 +166,9 @@ def noisy_two_port(small: bool) -> Section:
         )
     for out, into in ((1, 0), (0, 1)):
         value, error = fit.coefficients.C[out, into], fit.stderr.C[out, into]
-        rows.append((f"Re C[{out},{into}]", _pm(value.real, error.real), f"{C[out, into]:.5f}", "synthesised with"))
+        rows.append(
+            (f"Re C[{out},{into}]", _pm(value.real, error.real), f"{C[out, into] + 0.0:.5f}", "synthesised with")
+        )
     rows.append(("reduced χ²", f"{fit.chi2_reduced:.3f}", "1", "noise of known size"))
     rows.append(("reciprocal", str(fit.reciprocity.reciprocal), "False", "synthesised so"))
     figure = fit.plot()
@@ -191,9 +193,14 @@ def oscillators(small: bool) -> Section:
     outputs = in_time(restored)
     closed = "one harmonic, in closed form"
     rows = [
-        ("stiffness ratio r", f"{float(restored.value):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
+        ("stiffness ratio r", f"{float(restored.ratio):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
         ("frequency ω", f"{float(restored.omega):.6f}", f"{float(restored.guess.omega):.6f}", closed),
-        ("R of the outputs", f"{float(restored.reciprocity_norm):.5e}", f"{outputs.reciprocity_norm:.5e}", "in time"),
+        (
+            "R of the outputs",
+            f"{float(restored.reciprocity_norm):.5e}",
+            f"{outputs.reciprocity_norm:.5e}",
+            "integrated in time",
+        ),
     ]
     if small:  # the branches take longest
         with plot.style():
@@ -201,7 +208,7 @@ def oscillators(small: bool) -> Section:
             draw_outputs(axis, restored, outputs)
             axis.set_ylabel("output")
     else:
-        figure = draw_restoration(restored, both_ways(restored, (0.5, 4.0)), outputs)
+        figure = draw_restoration(restored, responses(restored, (0.5, 4.0)), outputs)
     text = (
         "Two Duffing oscillators of masses 1 and 2 answer differently from either side; a second stiffness makes up "
         f"for that at their lower resonance. {restored.message}"
@@ -222,13 +229,15 @@ def one_way_pulse(small: bool) -> Section:
     closed = "closed form"
     rows = [
         ("k ahead at 1.5 THz (rad/m)", f"{float(k):.0f}", f"{ahead.real:.0f}", closed),
-        ("falls behind by e in (µm)", f"{float(fall) / UM:.2f}", f"{1 / behind.imag / UM:.2f}", closed),
-        ("behind/ahead, 1.4–1.6 THz, 60 µm (dB)", f"{float(leak):.1f}", "", ""),
-        ("apart from its mirror image at −B", f"{apart:.0e}", "0", "symmetry"),
+        ("falls by e behind the source in (µm)", f"{float(fall) / UM:.2f}", f"{1 / behind.imag / UM:.2f}", closed),
+        ("60 µm behind/ahead, 1.4–1.6 THz (dB)", f"{float(leak):.1f}", "", ""),
+        ("difference from its mirror image at −B", f"{apart:.0e}", "0", "symmetry"),
     ]
     text = (
         "A guide of InSb below silicon in a magnetic field across it, where from 1.283 to 1.783 THz only one direction "
-        "has a wave. What is behind the source leaks and goes nowhere; turning the field mirrors everything."
+        "has a wave. What is behind the source leaks and goes nowhere; turning the field mirrors everything. The "
+        "figure shows Hz at three moments after the source's maximum, in one scale of colours; the sponges absorb what "
+        "arrives."
     )
     return Section("A pulse that goes one way", text, rows, {"one_way_pulse": draw_flights((right, left))})
 
