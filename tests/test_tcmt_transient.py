@@ -313,7 +313,7 @@ def test_giving_up_is_an_error_unless_asked_not_to_be() -> None:
         ({"a0": [1.0]}, r"Argument a0 must have shape \(2,\), but was of shape"),
         ({"a0": [1.0, np.nan]}, "Argument a0 must be finite"),
         ({"omega": np.zeros(2)}, "Argument omega must be a number"),
-        ({"rtol": 0.0}, "Argument rtol must be positive, but was 0.0"),
+        ({"rtol": 0.0}, "Argument rtol must be positive, but was 0"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) -> None:
