@@ -1,6 +1,7 @@
 """What starting costs: imports, and the first call of a function beside the second, each in a fresh Python.
 
-Without and with JAX's persistent compilation cache. Prints a Markdown table.
+Without and with JAX's persistent compilation cache. And what the command takes to answer where it needs no JAX. Prints
+Markdown tables.
 
     python benchmarks/startup.py [runs]
 """
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from report import heading, median, table
@@ -61,8 +63,34 @@ def measure(runs: int, environment: dict[str, str]) -> dict[str, float]:
     return {name: median([times[name] for times in found]) for name in found[0]}
 
 
+ANSWERS = ("--version", "--help", "demo --help", "fit --help", "isolate --help", "restore --help")
+
+
+def answer(*arguments: str, runs: int) -> list[float]:
+    """The median wall time and the median processor time of a fresh Python with these arguments."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    wall, processor = [], []
+    for _ in range(runs):
+        start, before = time.perf_counter(), os.times()
+        subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, check=True)
+        after = os.times()
+        wall.append(time.perf_counter() - start)
+        used = (after.children_user - before.children_user, after.children_system - before.children_system)
+        processor.append(sum(used))
+    return [median(wall), median(processor)]
+
+
+def answers(runs: int) -> None:
+    """Print how long the command takes to say its version and its help, beside a Python that does nothing."""
+    rows = [["`python -c pass`", *answer("-c", "pass", runs=runs)]]
+    rows += [[f"`python -m diffnr {words}`", *answer("-m", "diffnr", *words.split(), runs=runs)] for words in ANSWERS]
+    print(table([f"median of {runs} fresh processes", "wall (s)", "processor (s)"], rows))
+
+
 def main(runs: int = 5) -> None:
-    """Run all and print the table."""
+    """Run all and print the tables."""
+    print(heading("Answering without JAX", f"python benchmarks/startup.py {runs}"))
+    answers(4 * runs)
     print(heading("Starting", f"python benchmarks/startup.py {runs}"))
     plain = measure(runs, {})
     with tempfile.TemporaryDirectory() as folder:

@@ -43,6 +43,8 @@ def described(value: Any) -> str:
     if isinstance(value, (jax.Array, np.ndarray)):
         if value.size == 0:
             return f"an array of shape {value.shape}"
+        if value.ndim == 0 and value.dtype.kind in "iufc":
+            return f"{value.item():.6g}"
         text = np.array2string(np.asarray(value), precision=6, separator=", ", threshold=20)
         return " ".join(text.split()).removesuffix(".")
     if isinstance(value, (np.dtype, os.PathLike)):
@@ -66,6 +68,12 @@ def require(condition: Any, name: str, must: str, was: Any) -> None:
     """
     if not condition:
         raise ValueError(f"Argument {name} must {must}, but was {was if isinstance(was, str) else described(was)}.")
+
+
+def _require(condition: Any, name: str, must: str, was: Any) -> None:
+    """`require` of what a user gave, which is described also where it is text."""
+    if not condition:
+        require(False, name, must, described(was))
 
 
 def require_known(value: Any, name: str, what: str = "be known in advance") -> None:
@@ -112,7 +120,7 @@ def as_inexact(value: Any, name: str = "value") -> Array:
     # In one place for everything that is no number: numpy says what an object would become.
     if not isinstance(value, (jax.Array, np.ndarray, np.generic, int, float, complex)):
         listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-        require(listed or hasattr(value, "__jax_array__") or hasattr(value, "__array__"), name, must, value)
+        _require(listed or hasattr(value, "__jax_array__") or hasattr(value, "__array__"), name, must, value)
     try:
         array = jnp.asarray(_floats(value))
     except (TypeError, ValueError, OverflowError):
@@ -166,6 +174,20 @@ def as_positive(value: Any, name: str) -> Array:
     return as_scalar(value, name, positive=True)
 
 
+def as_float(value: Any, name: str) -> float:
+    """`value` as one finite number that is known in advance, as a Python float."""
+    require_known(value, name)
+    with jax.ensure_compile_time_eval():  # inside of jit even a constant becomes a tracer
+        return float(as_scalar(value, name))
+
+
+def as_tolerance(value: Any, name: str) -> float:
+    """`value` as one positive number that is known in advance, as a Python float."""
+    number = as_float(value, name)
+    require(number > 0, name, "be positive", f"{number:g}")
+    return number
+
+
 def as_frequency(value: Any, name: str) -> Array:
     """`value` as one angular frequency, positive and finite."""
     return as_scalar(value, name, positive=True)
@@ -192,7 +214,7 @@ def as_vector(value: Any, name: str, *, least: int = 1, rising: bool = False) ->
 def as_range(value: Any, name: str, *, positive: bool = False) -> tuple[Array, Array]:
     """`value` as (lowest, highest): two finite numbers in this order, positive if they must be."""
     must = "be (lowest, highest), two numbers"
-    require(not isinstance(value, (str, bytes, dict, set)) and hasattr(value, "__len__"), name, must, value)
+    _require(not isinstance(value, (str, bytes, dict, set)) and hasattr(value, "__len__"), name, must, value)
     require(getattr(value, "shape", (len(value) if hasattr(value, "__len__") else 0,)) == (2,), name, must, value)
     low, high = (as_scalar(bound, name, positive=positive) for bound in value)
     if is_concrete(low, high):
@@ -206,7 +228,7 @@ def as_count(value: Any, name: str, *, least: int = 1, most: int | None = None) 
     require_known(value, name)
     limits = f"of at least {least}" if most is None else f"between {least} and {most}"
     must = f"be a whole number {limits}"
-    require(not isinstance(value, (bool, np.bool_)), name, must, value)
+    _require(not isinstance(value, (bool, np.bool_)), name, must, value)
     try:
         number = operator.index(value)
     except TypeError:
@@ -222,7 +244,7 @@ def as_index(value: Any, name: str, size: int, what: str) -> int:
     require_known(value, name)
     must = f"be the {what} 0, the only one" if size == 1 else f"be a {what} between 0 and {size - 1}"
     must = must.replace("a oscillator", "an oscillator")
-    require(not isinstance(value, (bool, np.bool_)), name, must, value)
+    _require(not isinstance(value, (bool, np.bool_)), name, must, value)
     try:
         index = operator.index(value)
     except TypeError:
@@ -244,14 +266,14 @@ def as_key(value: Any, name: str = "key") -> Array | None:
 def as_choice(value: Any, name: str, choices: Sequence[Any]) -> Any:
     """`value`, which must be one of a few."""
     known = any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices)
-    require(known, name, f"be one of {', '.join(map(repr, choices))}", value)
+    _require(known, name, f"be one of {', '.join(map(repr, choices))}", value)
     return value
 
 
 def as_flag(value: Any, name: str) -> bool:
     """`value` as True or False; other values, true or not, are refused."""
     require_known(value, name)
-    require(isinstance(value, (bool, np.bool_)), name, "be True or False", value)
+    _require(isinstance(value, (bool, np.bool_)), name, "be True or False", value)
     return bool(value)
 
 
@@ -274,7 +296,7 @@ def as_function(value: Any, name: str, must: str, trial: Callable[[Any], Any] | 
     **Arguments:** `must`: in words, what it takes and returns: "be a function t -> s(t)"; `trial`: calls it as the
     library will (inside of `jax.eval_shape`, where values would cost).
     """
-    require(callable(value) and not isinstance(value, type), name, must, value)
+    _require(callable(value) and not isinstance(value, type), name, must, value)
     if trial is not None:
         try:
             trial(value)

@@ -16,9 +16,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Inexact, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from diffnr.checks import require
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_float,
+    as_function,
+    as_inexact,
+    as_tolerance,
+    is_concrete,
+    require,
+    require_finite,
+)
 from diffnr.results import RESULTS, AbstractAnswer
 
 
@@ -40,11 +51,11 @@ Residual = Callable[[Float[Array, " n"], PyTree], Float[Array, " n"]]
 
 def newton(
     residual: Residual,
-    guess: Inexact[Array, "..."],
+    guess: Numbers,
     args: PyTree = None,
     *,
-    rtol: float | None = None,
-    max_steps: int = 64,
+    rtol: Numbers | None = None,
+    max_steps: Count = 64,
 ) -> RootSolution:
     """Root of F(y, args) = 0 by a damped Newton iteration: y ← y − α (∂F/∂y)⁻¹ F.
 
@@ -60,30 +71,32 @@ def newton(
       4e-10 in float64) and steps shrink no more, so that the value is as precise as round-off allows.
     - `max_steps`: of the iteration, refused trial steps included.
 
-    **Returns:** a `RootSolution`, whose `value` has the implicit derivative. Under `vmap` each lane has its own
-    `result`; a failed lane's value and derivatives are NaN and the others are untouched.
+    **Returns:** a `RootSolution`, whose `value` has the implicit derivative. Under `vmap` each element of the
+    batch has its own `result`; a failed one's value and derivatives are NaN and the others are untouched.
 
     **Raises:** `ValueError` if `guess` is complex or not one-dimensional.
     """
-    guess = _real_vector(guess)
+    guess, max_steps = _real_vector(guess), as_count(max_steps, "max_steps")
+    rtol = None if rtol is None else as_tolerance(rtol, "rtol")
+    _require_residual(residual, "be a function (y[n], args) -> F[n]", lambda f: f(guess, args), guess)
     y, result, norm, steps = _newton(frozen(residual), lax.stop_gradient(guess), frozen(args), rtol, max_steps)
     return _solution(residual, y, args, result, norm, steps)
 
 
 def follow(
     residual: Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Float[Array, " n"]],
-    guess: Inexact[Array, "..."],
+    guess: Numbers,
     args: PyTree = None,
     *,
-    start: float = 1e-3,
-    rtol: float | None = None,
-    max_steps: int = 1000,
+    start: Numbers = 1e-3,
+    rtol: Numbers | None = None,
+    max_steps: Count = 1000,
 ) -> RootSolution:
     """Root of F(y, t, args) = 0 at t = 1, on the branch that starts from `guess` at t → 0.
 
     Tangent predictor, Newton corrector, and a step that is quartered where the corrector has to move far or does not
     contract fast, and doubled where it arrives. The sign of det ∂F/∂y is watched: if it changes, or the step vanishes,
-    the branch has a fold on the way and `result` says so. This is the definition of "the branch continued from the
+    the branch has a fold in between and `result` says so. This is the definition of "the branch continued from the
     linear response".
 
     **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for 0 < t ≤ 1; `guess`: [n], the solution
@@ -94,8 +107,12 @@ def follow(
 
     **Raises:** `ValueError` if `guess` is complex or not one-dimensional.
     """
-    guess = _real_vector(guess)
+    guess, max_steps = _real_vector(guess), as_count(max_steps, "max_steps")
+    rtol = None if rtol is None else as_tolerance(rtol, "rtol")
+    start = as_float(start, "start")
     require(0.0 < start < 1.0, "start", "lie between 0 and 1", start)
+    must = "be a function (y[n], t, args) -> F[n]"
+    _require_residual(residual, must, lambda f: f(guess, jnp.ones((), guess.dtype), args), guess)
     y, result, norm, steps = _follow(frozen(residual), lax.stop_gradient(guess), frozen(args), start, rtol, max_steps)
     one = jnp.ones((), guess.dtype)
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
@@ -147,13 +164,13 @@ def _newton(
     tolerance = _tolerance(guess, rtol)
 
     def direction(y: Array) -> tuple[Array, Array]:
-        # Evaluated once: a residual with a solve inside would else run it twice, at the same time.
+        # Evaluated once: see "Two LAPACK calls at once" in docs/oscillators.md.
         jacobian, f = jax.jacfwd(lambda y: (residual(y, args),) * 2, has_aux=True)(y)
         return f, -jnp.linalg.solve(jacobian, f)
 
-    # One evaluation a turn, whether the trial step is taken or refused: lanes under vmap then stay in step. The first
-    # turn goes nowhere and evaluates at the guess: what is traced once compiles in half of the time.
-    def turn(carry: tuple) -> tuple:
+    # One evaluation an iteration, whether the trial step is taken or refused: a batch then stays in step. The first
+    # iteration goes nowhere and evaluates at the guess: what is traced once compiles in half of the time.
+    def iterate(carry: tuple) -> tuple:
         y, f, d, alpha, n, _ = carry
         first = n < 0
         trial = y + alpha * d
@@ -174,9 +191,9 @@ def _newton(
         _, _, d, alpha, n, done = carry
         return ~done & (n < max_steps) & (alpha > 1e-8) & jnp.all(jnp.isfinite(d))
 
-    still = jnp.zeros_like(guess)
-    start = guess, still, still, jnp.ones((), guess.dtype), -jnp.ones((), int), jnp.zeros((), bool)
-    y, f, d, _, n, done = lax.while_loop(going, turn, start)
+    rest = jnp.zeros_like(guess)
+    start = guess, rest, rest, jnp.ones((), guess.dtype), -jnp.ones((), int), jnp.zeros((), bool)
+    y, f, d, _, n, done = lax.while_loop(going, iterate, start)
     exact = jnp.all(f == 0)
     finite = jnp.all(jnp.isfinite(f)) & jnp.all(jnp.isfinite(d))
     result = RESULTS.where(finite, RESULTS.max_steps_reached, RESULTS.nonfinite)
@@ -184,7 +201,7 @@ def _newton(
 
 
 class _Homotopy(NamedTuple):
-    """The walk along a branch: the last point accepted, and the corrector on its way to the next."""
+    """The state along a branch: the last point accepted, and the corrector on its way to the next."""
 
     y: Array
     t: Array  # 0 as long as no point is accepted
@@ -193,7 +210,7 @@ class _Homotopy(NamedTuple):
     dt: Array
     trial: Array
     limit: Array  # of the next correction's length
-    turns: Array
+    iterations: Array
     folded: Array
 
 
@@ -202,43 +219,43 @@ def _follow(
 ) -> tuple[Array, Any, Array, Array]:
     tolerance = _tolerance(guess, rtol)
     smallest = float(jnp.finfo(guess.dtype).eps) ** 0.45
-    shrink = 4  # a corrector whose steps do not shrink so fast is on its way to another branch
+    shrink = 4  # a corrector whose steps do not shrink so fast is going to another branch
 
-    # One Newton step a turn, whatever it is for: one loop compiles fast, and lanes under vmap stay in step.
-    def turn(walk: _Homotopy) -> _Homotopy:
-        t_new = jnp.minimum(walk.t + walk.dt, 1.0)
-        f, f_t = jax.jvp(lambda t: residual(walk.trial, t, args), (t_new,), (jnp.ones_like(t_new),))
-        jacobian = jax.jacfwd(residual)(walk.trial, t_new, args)
+    # One Newton step an iteration, whatever it is for: one loop compiles fast, and a batch stays in step.
+    def iterate(state: _Homotopy) -> _Homotopy:
+        t_new = jnp.minimum(state.t + state.dt, 1.0)
+        f, f_t = jax.jvp(lambda t: residual(state.trial, t, args), (t_new,), (jnp.ones_like(t_new),))
+        jacobian = jax.jacfwd(residual)(state.trial, t_new, args)
         step, slope = -jnp.linalg.solve(jacobian, jnp.stack([f, f_t], axis=1)).T
         sign = jnp.linalg.slogdet(jacobian)[0]
-        corrected, length = walk.trial + step, jnp.linalg.norm(step)
+        corrected, length = state.trial + step, jnp.linalg.norm(step)
         size = jnp.linalg.norm(corrected)
-        arrived = (length <= tolerance * size) & _settled(length, shrink * walk.limit, size)
+        arrived = (length <= tolerance * size) & _settled(length, shrink * state.limit, size)
         arrived = arrived & jnp.all(jnp.isfinite(slope))
-        refused = ~arrived & ~(length <= walk.limit)
-        new, old = (corrected, t_new, slope, sign), (walk.y, walk.t, walk.slope, walk.sign)
+        refused = ~arrived & ~(length <= state.limit)
+        new, old = (corrected, t_new, slope, sign), (state.y, state.t, state.slope, state.sign)
         y, t, slope, sign = (jnp.where(arrived, n, o) for n, o in zip(new, old, strict=True))
-        dt = jnp.where(arrived, 2 * walk.dt, jnp.where(refused, walk.dt / 4, walk.dt))
+        dt = jnp.where(arrived, 2 * state.dt, jnp.where(refused, state.dt / 4, state.dt))
         change = (jnp.minimum(t + dt, 1.0) - t) * slope
         trial = jnp.where(arrived | refused, y + change, corrected)
         limit = jnp.where(arrived | refused, _near(y, change), length / shrink)
-        folded = arrived & (sign * walk.sign < 0)
-        return _Homotopy(y, t, slope, sign, dt, trial, limit, walk.turns + 1, folded)
+        folded = arrived & (sign * state.sign < 0)
+        return _Homotopy(y, t, slope, sign, dt, trial, limit, state.iterations + 1, folded)
 
-    def going(walk: _Homotopy) -> Bool[Array, ""]:
-        moving = walk.dt > smallest * jnp.maximum(walk.t, 1e-12)
-        return (walk.t < 1.0) & ~walk.folded & moving & (walk.turns < max_steps)
+    def going(state: _Homotopy) -> Bool[Array, ""]:
+        moving = state.dt > smallest * jnp.maximum(state.t, 1e-12)
+        return (state.t < 1.0) & ~state.folded & moving & (state.iterations < max_steps)
 
     zero, rest = jnp.zeros((), guess.dtype), jnp.zeros_like(guess)
     first = _Homotopy(
         guess, zero, rest, zero, zero + start, guess, _near(guess, rest), jnp.zeros((), int), jnp.zeros((), bool)
     )
-    end = lax.while_loop(going, turn, first)
+    end = lax.while_loop(going, iterate, first)
     norm = jnp.linalg.norm(residual(end.y, zero + 1, args))
     lost = RESULTS.where(jnp.isfinite(norm), RESULTS.max_steps_reached, RESULTS.nonfinite)
-    result = RESULTS.where(end.folded | ((end.t > 0) & (end.turns < max_steps)), RESULTS.fold, lost)
+    result = RESULTS.where(end.folded | ((end.t > 0) & (end.iterations < max_steps)), RESULTS.fold, lost)
     result = RESULTS.where((end.t >= 1.0) & ~end.folded, RESULTS.successful, result)
-    return end.y, result, norm, end.turns
+    return end.y, result, norm, end.iterations
 
 
 def _near(y: Array, change: Array) -> Array:
@@ -262,11 +279,25 @@ def _tolerance(y: Array, rtol: float | None) -> float:
     return float(jnp.finfo(y.dtype).eps) ** 0.6 if rtol is None else rtol
 
 
-def _real_vector(guess: Array) -> Array:
-    guess = jnp.asarray(guess)
-    if jnp.issubdtype(guess.dtype, jnp.complexfloating):
-        raise ValueError(
-            "Argument guess must be real (split a complex unknown into real and imaginary parts), but was complex."
-        )
-    require(guess.ndim == 1, "guess", "be a vector", f"an array of shape {guess.shape}")
+def _real_vector(guess: Any) -> Array:
+    guess = as_inexact(guess, "guess")
+    must = "be real (split a complex unknown into real and imaginary parts)"
+    require(not jnp.issubdtype(guess.dtype, jnp.complexfloating), "guess", must, "complex")
+    require(guess.ndim == 1 and guess.size > 0, "guess", "be a vector", f"an array of shape {guess.shape}")
+    require_finite("guess", guess)
     return guess
+
+
+def _require_residual(residual: Any, must: str, trial: Callable[[Any], Any], guess: Array) -> None:
+    """Raise unless `residual` is a function that works; where the guess is traced that comes out at once anyhow."""
+    if not is_concrete(guess):
+        return
+    found: Any = None
+
+    def tried(function: Callable[..., Any]) -> None:
+        nonlocal found
+        found = eqx.filter_eval_shape(trial, function)
+
+    as_function(residual, "residual", must, tried)
+    was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
+    require(getattr(found, "shape", None) == guess.shape, "residual", must, f"{was} for n = {guess.size}")

@@ -11,8 +11,7 @@ Standard errors count neighbouring points as the few independent ones that they 
 noise, but what the model lacks, .3 % of the largest amplitude for one beam and 1.3 % for two.
 
 Data: github.com/tbreunung/FrID (MIT licence); Breunung and Balachandran, Journal of Sound and Vibration, 2024, 118651.
-Where the files are not at hand, sweeps of the fitted oscillators are simulated in their place, with noise, and the
-figure says so.
+The files are in ``tests/data/measured``, with their licence.
 """
 
 import csv
@@ -20,9 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -34,20 +31,12 @@ from optimize.reciprocity.figure import lines
 
 jax.config.update("jax_enable_x64", True)
 
-DATA = Path(__file__).absolute().parents[2] / "shared" / "data"  # beside the checkout
+DATA = Path(__file__).absolute().parents[1] / "tests" / "data" / "measured"
 HERTZ = 2 * np.pi
 MICRO = 1e6
 LOOK = {"up": ("^", plot.FORWARD), "down": ("v", plot.BACKWARD)}
 FILES = {1: "frid_single_beam_sweep.csv", 2: "frid_two_beam_sweep.csv"}
-# What takes the place of the beams: oscillators near to those fitted, in rad/s and volts.
-NUMBERS = {
-    1: ([238.0], [1.66], [[2.45e12]], [0.06], [], []),
-    2: ([238.0, 254.0], [1.9, 1.26], [[1.9e12, 1.15e12]], [0.059, 0.075], [2920.0], [1.28]),
-}
-TRUTH = {beams: op.SweptOscillators(*map(jnp.array, numbers)) for beams, numbers in NUMBERS.items()}
-BANDS = {1: (38.0, 41.0), 2: (38.0, 44.0)}  # Hz
 TOP = 0.64  # of a panel: numbers are above
-NOISE = 3e-3  # of the largest amplitude
 
 
 def measured(beams: int) -> tuple[nr.FrequencySweep, ...]:
@@ -64,41 +53,6 @@ def measured(beams: int) -> tuple[nr.FrequencySweep, ...]:
         )
         for name, way in ways.items()
     )
-
-
-def simulated(beams: int) -> tuple[nr.FrequencySweep, ...]:
-    """Sweeps as in the laboratory: at each frequency oscillators come to rest from where they rested before."""
-    omega = HERTZ * jnp.arange(BANDS[beams][0], BANDS[beams][1] + 0.01, 0.05)
-    rng = np.random.default_rng(2026)
-    sweeps = []
-    for way, w in (("up", omega), ("down", omega[::-1])):
-        amplitude = np.asarray(at_rest(TRUTH[beams], w))
-        noise = NOISE * amplitude.max(axis=0) * rng.normal(size=amplitude.shape)
-        sweeps.append(nr.FrequencySweep(w, np.abs(amplitude + noise), way))
-    return tuple(sweeps)
-
-
-@jax.jit
-def at_rest(truth: op.SweptOscillators, omega: jax.Array) -> jax.Array:
-    """Amplitudes [point, beam] where the phasors' slow motion has ended, 2iω a' = F − (ω_j² − ω² + …) a."""
-    scale, step = truth.scales, 0.002  # seconds; beams decay in half a second and beat with some ten rad/s
-    links = jnp.diag(truth.coupling, 1)
-    links = jnp.diag(jnp.sum(links + links.T, axis=0)) - links - links.T
-    links = links * scale[:, None] / scale
-
-    def rest(a: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def rate(a: jax.Array) -> jax.Array:
-            own = truth.frequency**2 - w**2 + 2j * truth.damping * w + 0.75 * truth.stiffening[0] * jnp.abs(a) ** 2
-            return (truth.force - own * a - links @ a) / (2j * w)
-
-        def heun(_: Any, a: jax.Array) -> jax.Array:
-            k = rate(a)
-            return a + step / 2 * (k + rate(a + step * k))
-
-        a = lax.fori_loop(0, 4000, heun, a)
-        return a, jnp.abs(a)
-
-    return lax.scan(rest, jnp.zeros(scale.size, complex), omega)[1]
 
 
 def draw(ax: Axes, fit: Any, beam: int) -> None:
@@ -145,19 +99,16 @@ def quoted(value: float, error: float) -> str:
 
 
 def main(small: bool = False) -> Figure:
-    """Fit and draw one beam and two, and print both reports; `small` takes one beam alone, simulated."""
-    at_hand = not small and all((DATA / file).is_file() for file in FILES.values())
+    """Fit and draw one beam and two, and print both reports; `small` takes one beam alone, at one harmonic."""
     cases = (1,) if small else (1, 2)
-    # What is simulated has one harmonic.
-    sweeps, num_harmonics = (measured, 3) if at_hand else (simulated, 1)
-    fits = [op.fit_oscillators(sweeps(beams), num_harmonics=num_harmonics) for beams in cases]
+    fits = [op.fit_oscillators(measured(beams), num_harmonics=1 if small else 3) for beams in cases]
     with plot.style():
         figure, axes = plt.subplots(1, sum(cases), figsize=(3.2 * sum(cases), 3.6), squeeze=False)
         panels = [(fit, beam) for fit in fits for beam in range(fit.sweeps[0].num_oscillators)]
         for ax, (fit, beam) in zip(axes[0], panels, strict=True):
             draw(ax, fit, beam)
             whose = "one beam" if fit is fits[0] else f"two beams: {('first', 'second')[beam]}"
-            ax.set_title(whose + ("" if at_hand else ", simulated"))
+            ax.set_title(whose)
         axes[0, 0].set_ylabel("amplitude (µV)")
         figure.legend(*_once(axes[0, 0]), loc="outside upper right", ncols=3)
     for fit in fits:

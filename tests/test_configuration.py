@@ -128,7 +128,11 @@ def test_a_saved_model_with_laws_of_its_own_or_others(tmp_path):
 
 WRONG = [
     # Of the file as a whole.
+    (WHOLE, "", "must have the key 'model' (a table), but lacks it."),
     ("kappa = 3", "kappa 3", "is not a TOML file: Expected '=' after a key"),
+    ("kappa = 3", f"kappa = 1{'0' * 5000}", "is not a TOML file: "),
+    ("kappa = 3", f"kappa = {'[' * 2000}{']' * 2000}", "must not nest lists or tables deeper than 32 levels."),
+    ("kappa = 3", f"kappa = 3\n{'a.' * 1000}a = 1", "must not nest lists or tables deeper than 32 levels."),
     ("[design]", "[desing]", "has the unknown key 'desing': did you mean 'design'?"),
     (DESIGN, "", "must have the key 'design' (a table), but lacks it."),
     (MODEL + LOSS, "model = 3", "The key 'model' of File"),
@@ -144,6 +148,12 @@ WRONG = [
     ("kappa = 3", "", "[model] must have the key 'kappa' (a number), but lacks it."),
     ("kappa = 3", 'kappa = "3"', "The key 'kappa' of [model] must be a number, but was '3'."),
     ("kappa = 3", "kappa = true", "The key 'kappa' of [model] must be a number, but was True."),
+    (
+        "kappa = 3",
+        f"kappa = 0x{'f' * 5000}",
+        "'kappa' of [model] must be a number, but was an integer of 5000 hexadecimal",
+    ),
+    ("kappa = 3", "kappa = 3\nC = [[1e999]]", 'goes with kind = "coupled_modes"'),
     ("kappa = 3", "kappa = nan", "[model]: Argument kappa must be finite, but was nan."),
     ("kappa = 3", "kappa = 3\nC = [[1]]", 'goes with kind = "coupled_modes", but kind is "two_resonators".'),
     ("[3.0, 2.0]", "[[3.0], [2.0, 1.0]]", "The key 'gamma' of [model] must be a number, or a list of numbers, but was"),
@@ -175,7 +185,24 @@ WRONG = [
     ("into = 1", "into = 7", "[design]: Argument into must be a port between 0 and 1, but was 7."),
     ("omega = 0.0", "omega = 0.0\npower = -1", "The key 'power' of [design] must be positive and finite, but was -1."),
     ("omega = 0.0", "omega = 0\npower = 1\namplitude = 1", "must have the key 'amplitude' or 'power', but has both."),
-    ("omega = 0.0", "omega = 0.0\nstarts = 0", "[design]: Argument starts must be at least 1, but was 0."),
+    (
+        "omega = 0.0",
+        "omega = 0.0\nstarts = 0",
+        "The key 'starts' of [design] must be a whole number between 1 and 10000, but was 0.",
+    ),
+    (
+        "omega = 0.0",
+        "omega = 0.0\nseed = 99999999999999999999",
+        "The key 'seed' of [design] must be a whole number between 0 and 9223372036854775807, but was 1e+20.",
+    ),
+    (
+        "omega = 0.0",
+        "omega = 0.0\nmax_steps = 99999999999999999999",
+        "The key 'max_steps' of [design] must be a whole number between 1 and 1000000, but was 1e+20.",
+    ),
+    ("omega = 0.0", "omega = 0.0\npoints = true", "must be a whole number between 1 and 100000, but was True."),
+    ("out = 0", "out = 99999999999999999999", "[design]: Argument out must be a port between 0 and 1, but was 1e+20."),
+    ("omega = 0.0", "omega = inf", "[design]: Argument omega must be"),
     ('["loss.gamma_k"]', "[]", "The key 'free' of [design] must be text in quotes, or a list of such, but was []."),
 ]
 MORE = [
@@ -205,8 +232,11 @@ MORE = [
         "[tolerances]\nomega = [1, 1, 1]",
         "[tolerances]: Argument tolerances['omega'] must have shape () or (2,), but was of shape (3,).",
     ),
-    ("[figure]\nspan = [1, 0]", "The key 'span' of [figure] must be finite and [lowest, highest], but was [1.0, 0.0]."),
-    ("[figure]\nspam = [0, 1]", "[figure] has the unknown key 'spam': did you mean 'span'?"),
+    (
+        "[figure]\nband = [1, 0]",
+        "The key 'band' of [figure] must be a pair of finite numbers [lowest, highest], but was [1, 0].",
+    ),
+    ("[figure]\nbend = [0, 1]", "[figure] has the unknown key 'bend': did you mean 'band'?"),
 ]
 CASES = [(WHOLE.replace(old, new), sentence) for old, new, sentence in WRONG]
 CASES += [(WHOLE + more, sentence) for more, sentence in MORE]
@@ -229,7 +259,7 @@ def test_files_that_are_not_there_or_no_text(tmp_path, capsys):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     for name, sentence in (
         ("none.toml", f"diffnr: There is no file '{tmp_path / 'none.toml'}'."),
-        ("binary.toml", "is not a TOML file"),
+        ("binary.toml", "is not a TOML file: it is not text in UTF-8 (byte 0)."),
         (".", "cannot be used: Is a directory."),
     ):
         assert main(["isolate", str(tmp_path / name)]) == 2
@@ -242,7 +272,8 @@ def test_a_folder_that_cannot_be_made(tmp_path, capsys):
     (tmp_path / "device.toml").write_text(WHOLE, encoding="utf-8")
     (tmp_path / "out").write_text("a file", encoding="utf-8")
     assert main(["isolate", str(tmp_path / "device.toml"), "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == f"diffnr: File '{tmp_path / 'out'}' cannot be used: File exists.\n"
+    sentence = f"Folder '{tmp_path / 'out'}' cannot be made: there is a file of that name."
+    assert capsys.readouterr().err == f"diffnr: {sentence}\n"
 
 
 def test_the_parts_serve_other_schemas():

@@ -329,8 +329,8 @@ def test_a_biased_slab_tells_the_signs_of_ky_by_its_reflection_alone() -> None:
 @eqx.filter_jit
 def matrix_of(update: fdtd.Update) -> Array:
     """The step as a matrix over all numbers of the fields."""
-    still, unravel = ravel_pytree(update.zero_fields())
-    return jax.vmap(lambda flat: ravel_pytree(update(unravel(flat)))[0])(jnp.eye(still.size) + 0j).T
+    zero, unravel = ravel_pytree(update.zero_fields())
+    return jax.vmap(lambda flat: ravel_pytree(update(unravel(flat)))[0])(jnp.eye(zero.size) + 0j).T
 
 
 def nearest_on_lattice(k: float, omega: float, cell: float) -> float:
@@ -341,9 +341,9 @@ def nearest_on_lattice(k: float, omega: float, cell: float) -> float:
     below = fdtd.Rectangle([12 * UM, 30 * UM], [-1, 1]), insb(-0.25)
     scene = fdtd.Scene.of(grid, SILICON, [below], fdtd.Boundaries(bottom=fdtd.Bloch(k), top=fdtd.Bloch(k)))
     update = fdtd.Update.of(scene)
-    still, unravel = ravel_pytree(update.zero_fields())
+    zero, unravel = ravel_pytree(update.zero_fields())
     turn = np.exp(1j * omega * float(update.step))
-    turns, waves = eigs(csc_matrix(np.asarray(matrix_of(update))), k=8, sigma=turn, v0=np.ones(still.size) + 0j)
+    turns, waves = eigs(csc_matrix(np.asarray(matrix_of(update))), k=8, sigma=turn, v0=np.ones(zero.size) + 0j)
     omegas = np.angle(turns) / float(update.step)
     # In the band of one direction a lattice has waves of its own, cell by cell to and fro: those are told by shape.
     hz = np.asarray(jax.vmap(lambda flat: unravel(flat).hz[::-1, 0])(jnp.asarray(waves.T)))

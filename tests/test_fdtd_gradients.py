@@ -110,11 +110,11 @@ def filled() -> fdtd.Update:
 
 def kicked(update: fdtd.Update) -> fdtd.Fields:
     """Fields with every mode of the grid in them, so that few steps do."""
-    still = update.zero_fields()
-    names = [name for name in still._fields if getattr(still, name) is not None]
+    zero = update.zero_fields()
+    names = [name for name in zero._fields if getattr(zero, name) is not None]
     keys = jax.random.split(jax.random.key(0), len(names))
-    noise = {name: jax.random.normal(key, getattr(still, name).shape) for name, key in zip(names, keys, strict=True)}
-    return still._replace(**noise)
+    noise = {name: jax.random.normal(key, getattr(zero, name).shape) for name, key in zip(names, keys, strict=True)}
+    return zero._replace(**noise)
 
 
 def loudness(angle: Array, share: Array, *, steps: int, checkpoints: int) -> Array:

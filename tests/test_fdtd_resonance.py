@@ -229,7 +229,7 @@ def test_vmap_is_the_loop() -> None:
     scene = cavity()
     guesses = jnp.asarray([1.5, 1.6]) * THZ
     loop = [found(scene, guess).omega for guess in guesses]
-    # Round-off: the lanes run longer than they need.
+    # Round-off: elements of a batch are iterated longer than they need.
     np.testing.assert_allclose(jax.vmap(lambda guess: found(scene, guess).omega)(guesses), loop, rtol=1e-12)
 
 

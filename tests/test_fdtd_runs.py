@@ -105,9 +105,9 @@ def by_hand() -> dict[str, np.ndarray]:
                 total = {**total, name: total[name] + wave[:, None, None] * getattr(fields, name)}
             return fields, total
 
-        still = update.zero_fields()
-        nothing = {name: jnp.zeros((2, *getattr(still, name).shape), complex) for name in PARTS}
-        return jax.lax.fori_loop(0, STEPS, turn, (still, nothing))[1]
+        zero = update.zero_fields()
+        nothing = {name: jnp.zeros((2, *getattr(zero, name).shape), complex) for name in PARTS}
+        return jax.lax.fori_loop(0, STEPS, turn, (zero, nothing))[1]
 
     return {name: np.asarray(total) for name, total in sums(update).items()}
 

@@ -1,6 +1,5 @@
 """Coupled-mode coefficients from scattering data: recovery, errors, verdicts, measured files."""
 
-import os
 from pathlib import Path
 
 import jax
@@ -20,8 +19,7 @@ from optimize.mode_fit.response import ActiveResponse
 from optimize.mode_fit.result import judge_residual
 from optimize.mode_fit.vector_fitting import vector_fit
 
-MEASURED = Path(os.environ.get("DIFFNR_DATA", Path(__file__).parents[2] / "shared" / "data"))
-needs_measurements = pytest.mark.skipif(not MEASURED.is_dir(), reason="the folder of measurements is not here")
+MEASURED = Path(__file__).parent / "data" / "measured"
 
 
 def hidden_port_device(modes: int, ports: int, hidden: int, seed: int) -> tuple[tcmt.CoupledModes, int]:
@@ -129,6 +127,20 @@ def test_standard_errors_and_coverage_agree_with_monte_carlo():
     covered = np.mean(np.abs(np.asarray(values) - truth) < 1.959964 * errors, axis=0)
     # 92–98 % is the criterion; the sampling error is √(.95·.05/1200) = 0.6 %.
     assert np.all((covered > 0.92) & (covered < 0.98)), covered
+
+
+def test_one_line_is_covered_as_often_as_its_errors_say():
+    """A cheap case of the next two: forty fits of one mode at one port, of six numbers each."""
+    device = hidden_port_device(1, 1, 1, seed=5)
+    omega = jnp.linspace(9.0, 11.0, 41)
+    clean, truth = seen(device, omega), true_coefficients(device)
+    scores = np.stack(
+        [z_scores(fit_modes(FieldData(omega, noisy(clean, 2e-3, seed), sigma=2e-3), 1), truth) for seed in range(40)]
+    )
+    # Of 240 normal numbers 12 lie beyond 1.96, give or take 3.4 were they independent; they are drawn once.
+    assert 2 <= np.sum(np.abs(scores) > 1.959964) <= 24
+    # The standard deviation of as many has an error of 1/√480 = 4.6 %: three and a half of them.
+    assert np.std(scores) == pytest.approx(1.0, abs=0.16)
 
 
 @pytest.mark.slow
@@ -275,7 +287,6 @@ def resonator():
     return fit_modes(read_touchstone(MEASURED / "skrf_resonator_36mm.s2p"), 2)
 
 
-@needs_measurements
 @pytest.mark.slow
 def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(resonator):
     pytest.importorskip("skrf")
@@ -298,7 +309,6 @@ def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(res
 
 
 @pytest.mark.slow
-@needs_measurements
 def test_the_measured_transmitter_is_flagged_and_not_forced():
     pytest.importorskip("skrf")
     fit = fit_modes(read_touchstone(MEASURED / "skrf_190ghz_tx_measured.S2P"), 3)

@@ -12,7 +12,7 @@ import diffnr as nr
 from diffnr import metrics, tcmt
 from optimize.command.cli import main
 from optimize.command.isolation_figure import draw
-from optimize.command.isolation_task import Task, read_task
+from optimize.command.isolation_task import IsolationTask, read_task
 from optimize.isolation.design import Design
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "isolator.toml"
@@ -105,7 +105,7 @@ into = 1
 
 def test_the_figure_shows_the_response(tmp_path):
     task, design = sketch(
-        tmp_path, 'goal = "isolation"\nomega = 0.5\n[tolerances]\nkappa = 0.1\n[figure]\nspan = [-4, 4]'
+        tmp_path, 'goal = "isolation"\nomega = 0.5\n[tolerances]\nkappa = 0.1\n[figure]\nband = [-4, 4]'
     )
     figure = draw(task, design)
     for ax, which in zip(figure.axes, (1, 0), strict=True):
@@ -140,7 +140,8 @@ def test_frequencies_are_ordinary_where_the_unit_says_so(tmp_path):
         2 * np.pi * np.array([5e9, 5e9]), (1e8, 1e8), (1e7, 1e7), 1e8, tcmt.NonlocalLoss(5e7, 1, 0)
     )
     omega = float(2 * np.pi * 5e9)
-    task = Task("ring", "", model, "rad/s", "contrast", {"free": ("kappa",), "out": 0, "into": 1, "omega": omega}, None)
+    given = {"free": ("kappa",), "out": 0, "into": 1, "omega": omega}
+    task = IsolationTask("ring", "", model, "rad/s", "contrast", given, {})
     at = task.assess(model)
     numbers = (at.isolation, at.insertion_loss, at.contrast)
     figure = draw(task, Design(model, at.contrast, {"kappa": model.kappa}, *numbers, True, "none", True, 1, ""))
@@ -149,4 +150,21 @@ def test_frequencies_are_ordinary_where_the_unit_says_so(tmp_path):
     low, high = left.get_xlim()
     # Splitting by κ and the rate γ + γ0 on either side, over 2π.
     assert (low, high) == pytest.approx((5 - 0.21 / (2 * np.pi), 5 + 0.21 / (2 * np.pi)), rel=1e-9)
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("unit", "label"),
+    [
+        ("MHz", r"Frequency $\omega/2\pi$ (MHz)"),  # hertz are of a frequency, not of an angular one
+        ("10⁶ rad/s", r"Angular frequency $\omega$ (10⁶ rad/s)"),
+        ("", r"Angular frequency $\omega$"),
+    ],
+)
+def test_the_axis_says_which_frequency_it_is(unit, label, tmp_path):
+    task, design = sketch(tmp_path, 'goal = "isolation"\nomega = 0.5\n[figure]\nband = [-4, 4]')
+    figure = draw(task._replace(unit=unit), design)
+    for ax in figure.axes:
+        assert ax.get_xlabel() == label
+        assert ax.get_xlim() == (-4.0, 4.0)
     plt.close(figure)

@@ -22,7 +22,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LIBRARY = sorted(
     path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("diffnr/**/*.py"), *ROOT.glob("optimize/**/*.py")]
 )
-PHYSICS = [path for path in LIBRARY if path.startswith("diffnr/")]
+# `python -m diffnr` hands over to the command. It is run and never imported (a test below), so that whoever imports the
+# physics still imports no optimiser.
+RUN = "diffnr/__main__.py"
+PHYSICS = [path for path in LIBRARY if path.startswith("diffnr/") and path != RUN]
 
 
 def parse(path: str) -> ast.Module:
@@ -101,6 +104,11 @@ def test_library_code_sets_no_jax_option(path: str) -> None:
 @pytest.mark.parametrize("path", PHYSICS)
 def test_physics_imports_no_optimiser(path: str) -> None:
     assert imported_packages(parse(path)).isdisjoint({"optimize", "optax"})
+
+
+def test_what_is_run_is_never_imported() -> None:
+    assert RUN in LIBRARY
+    assert [path for path in LIBRARY if "__main__" in (ROOT / path).read_text(encoding="utf-8")] == [RUN]
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_the_axes_given_are_the_axes_used() -> None:
     [
         (
             lambda: plot.scene(guide(), unit="cm"),
-            r"Argument unit must be one of \('m', 'mm', 'µm', 'nm'\), but was 'cm'",
+            "Argument unit must be one of 'm', 'mm', 'µm', 'nm', but was 'cm'",
         ),
         (lambda: plot.field(GRID, np.ones((NX, NY + 2))), "Argument values must have the shape of Hz, Ex or Ey"),
         (lambda: plot.field(GRID, np.ones((2, NX, NY))), "Argument values must have the shape of Hz, Ex or Ey"),

@@ -7,7 +7,7 @@ It shares nothing with harmonic balance but the equations of motion, so that eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import diffrax
@@ -17,18 +17,29 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import Numbers, as_complex, as_real, require, require_finite
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_complex,
+    as_count,
+    as_flag,
+    as_real,
+    as_tolerance,
+    as_vector,
+    require,
+    require_finite,
+)
 from diffnr.duffing.harmonic_balance import continued_orbit
-from diffnr.duffing.oscillators import AbstractOscillators, require_double
+from diffnr.duffing.oscillators import AbstractOscillators, as_orbit, require_double, require_oscillators
 from diffnr.duffing.settle import fourier
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 
 MAX_STEPS = 4096  # of the integration over a period
-MAX_TURNS = 30  # of Newton's iteration
+MAX_ITERATIONS = 30  # of Newton's iteration
 
 
 class Orbit(AbstractAnswer):
@@ -66,10 +77,10 @@ class Orbit(AbstractAnswer):
 def shoot(
     model: AbstractOscillators,
     drive: Drive,
-    port: int = 0,
+    port: Count = 0,
     guess: Numbers | None = None,
     *,
-    rtol: float = 1e-11,
+    rtol: Numbers = 1e-11,
     throw: bool = True,
 ) -> Orbit:
     """A periodic orbit under a tone at one oscillator, stable or not, by shooting:
@@ -92,15 +103,12 @@ def shoot(
     **Notes:** Newton's steps are whole ones, so that the guess must be near. The harmonics are the model's: orbits that
     break the symmetry of odd forces have even ones too, which `x` has and `b` has not.
     """
+    require_oscillators(model)
     require_tone(drive, port, model)
     require_double("model", model.mass)
-    require(rtol > 0, "rtol", "be positive", rtol)
-    if guess is not None:
-        guess = as_complex(guess)
-        shape = model.num_ports, len(model.harmonics)
-        require(guess.shape == shape, "guess", f"have shape {shape}", f"of shape {guess.shape}")
-        require_finite("guess", guess)
-    orbit = _shoot(model, drive, port, guess, rtol)
+    rtol, throw = as_tolerance(rtol, "rtol"), as_flag(throw, "throw")
+    guess = None if guess is None else as_orbit(guess, "guess", model)
+    orbit = _shoot(model, drive, int(port), guess, rtol)
     return raise_failures(orbit, orbit.result) if throw else orbit
 
 
@@ -108,9 +116,9 @@ def time_series(
     orbits: Any,
     ts: Numbers,
     *,
-    omega: ArrayLike | None = None,
-    harmonics: tuple[int, ...] | None = None,
-    derivative: int = 0,
+    omega: Numbers | None = None,
+    harmonics: Any = None,
+    derivative: Count = 0,
 ) -> Float[Array, "... time"]:
     """Displacements over time of orbits given by harmonics:
 
@@ -127,23 +135,32 @@ def time_series(
 
     **Raises:** `ValueError` where omega and harmonics are missing, for times that are no vector.
     """
-    ts = as_real(ts, "ts")
-    require(ts.ndim == 1, "ts", "be a vector", f"of shape {ts.shape}")
-    whole = hasattr(orbits, "harmonics")
+    ts, derivative = as_vector(ts, "ts"), as_count(derivative, "derivative", least=0, most=9)
+    whole = not isinstance(orbits, type) and hasattr(orbits, "harmonics") and hasattr(orbits, "b")
+    b = as_complex(orbits.b if whole else orbits, "orbits")
+    require(b.ndim >= 1 and b.size > 0, "orbits", "have harmonics along their last axis", f"of shape {b.shape}")
     for name, value in (("omega", omega), ("harmonics", harmonics)):
         must = "be left out where orbits know it" if whole else "be given along with b"
         require((value is None) == whole, name, must, value)
     known: Any = getattr(orbits, "drive", orbits).omega if whole else omega
-    omega, orders = as_real(known, "omega"), np.asarray(orbits.harmonics if whole else harmonics)
-    b = as_complex(orbits.b if whole else orbits)
-    require(b.shape[-1:] == orders.shape, "harmonics", f"be as many as b has, {b.shape[-1:]}", orders.shape)
+    omega = as_real(known, "omega")
+    if not whole:
+        require_finite("orbits", b)
+        require_finite("omega", omega)
+        listed = isinstance(harmonics, Sequence) and not isinstance(harmonics, str)
+        require(listed or np.ndim(harmonics) == 1, "harmonics", "be a list of whole numbers", harmonics)
+        harmonics = tuple(as_count(h, "harmonics", least=0) for h in harmonics)
+    fits = omega.ndim < b.ndim and omega.shape in ((), b.shape[: omega.ndim])
+    require(fits, "omega", f"be a number, or have the first axes of orbits, {b.shape[:-1]}", f"of shape {omega.shape}")
+    orders = np.asarray(orbits.harmonics if whole else harmonics)
+    require(b.shape[-1:] == orders.shape, "harmonics", f"be as many as b has, {b.shape[-1:]}", f"{orders.shape}")
     rate = omega.reshape(omega.shape + (1,) * (b.ndim - omega.ndim)) * orders
     phase = rate[..., None] * ts
     b = b * (1j * rate) ** derivative
     return jnp.sum(b.real[..., None] * jnp.cos(phase) - b.imag[..., None] * jnp.sin(phase), axis=-2)
 
 
-class _Turn(NamedTuple):
+class _Iteration(NamedTuple):
     """Newton's iteration: a start, the states [instant, 2n] after it, their derivatives, and the step to the next."""
 
     z: Array
@@ -213,7 +230,7 @@ def _shoot(model: AbstractOscillators, drive: Drive, port: int, guess: Array | N
     ts = 2 * np.pi * (np.arange(1, instants + 1) / instants)  # the last exactly 2π
     unit_matrix, fixed, tolerance = jnp.eye(2 * n), lax.stop_gradient(flat), 10 * rtol
 
-    def around(z: Array) -> _Turn:
+    def around(z: Array) -> _Iteration:
         def integrate(z: Array, flat: Array) -> tuple[Array, Array]:
             model, drive = restore(flat)
             zs = _integrate(z, model, drive, unit, port, ts, rtol)
@@ -221,26 +238,26 @@ def _shoot(model: AbstractOscillators, drive: Drive, port: int, guess: Array | N
 
         (by_start, by_leaf), zs = jax.jacfwd(integrate, (0, 1), has_aux=True)(z, fixed)
         step = jnp.linalg.solve(unit_matrix - by_start[-1], zs[-1] - z)
-        return _Turn(z, zs, by_start, by_leaf, step)
+        return _Iteration(z, zs, by_start, by_leaf, step)
 
-    # At least two turns, so that nothing returned is the guess itself.
-    def going(state: tuple[_Turn, Array]) -> Bool[Array, ""]:
-        turn, count = state
-        length = jnp.linalg.norm(turn.step)
-        return (count < 2) | ((length > tolerance) & (count < MAX_TURNS) & jnp.isfinite(length))
+    # At least two iterations, so that nothing returned is the guess itself.
+    def going(state: tuple[_Iteration, Array]) -> Bool[Array, ""]:
+        iteration, count = state
+        length = jnp.linalg.norm(iteration.step)
+        return (count < 2) | ((length > tolerance) & (count < MAX_ITERATIONS) & jnp.isfinite(length))
 
     # One integration in the program, with all derivatives: compiling it is what takes time.
-    first = _Turn(start, *(jnp.zeros_like(x) for x in jax.eval_shape(around, start)[1:]))
+    first = _Iteration(start, *(jnp.zeros_like(x) for x in jax.eval_shape(around, start)[1:]))
     advance = lambda state: (around(state[0].z + state[0].step), state[1] + 1)  # noqa: E731
-    turn, _ = lax.stop_gradient(lax.while_loop(going, advance, (first, jnp.asarray(0))))
-    length = jnp.linalg.norm(turn.step)
+    iteration, _ = lax.stop_gradient(lax.while_loop(going, advance, (first, jnp.asarray(0))))
+    length = jnp.linalg.norm(iteration.step)
     result = RESULTS.where(jnp.isfinite(length), RESULTS.max_steps_reached, RESULTS.nonfinite)
     result = RESULTS.where(length <= tolerance, RESULTS.successful, result)
     failed = result != RESULTS.successful
 
     # z = P(z, θ) ⇒ dz = (1 − ∂P/∂z)⁻¹ ∂P/∂θ dθ. As matrices, so that derivatives of either mode are products with them.
-    _, zs, by_start, by_leaf, _ = turn
-    gap = jnp.linalg.norm(zs[-1] - turn.z)
+    _, zs, by_start, by_leaf, _ = iteration
+    gap = jnp.linalg.norm(zs[-1] - iteration.z)
     of_start = jnp.linalg.solve(unit_matrix - by_start[-1], by_leaf[-1])
     change = jnp.where(failed, jnp.nan, by_start @ of_start + by_leaf) @ (flat - fixed)
     zs = jnp.where(failed, jnp.nan, unit * (zs + change))

@@ -2,7 +2,7 @@
 
 A fixed number of steps a period meets the same instants of the force in every period: it is a table, and no cosine is
 ever computed. The state is one number for each displacement and velocity, so that under `vmap` every operation runs
-along the lanes.
+along the batch.
 
     M x'' + C x' + g(x) = F(t)      =      drift  x' = v, v' = −M⁻¹C v   +   kick  v' = M⁻¹(F(t) − g(x))
 
@@ -22,8 +22,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import Numbers, require
-from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.checks import Count, Numbers, as_count, as_flag
+from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators
 from diffnr.duffing.transient import as_state, require_tone
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
@@ -83,10 +83,10 @@ class SettledOrbit(AbstractAnswer):
 def settle(
     model: AbstractOscillators,
     drive: Drive,
-    port: int = 0,
+    port: Count = 0,
     *,
-    periods: int = 200,
-    steps_per_period: int = 12,
+    periods: Count = 200,
+    steps_per_period: Count = 12,
     x0: Numbers | None = None,
     v0: Numbers | None = None,
     throw: bool = True,
@@ -119,11 +119,12 @@ def settle(
 
     Good values, for the paper's pairs at ω > .7: 8 steps a period for 1e-6 of displacement, 12 for 5e-8, 24 for 1e-9.
     """
+    require_oscillators(model)
     require_tone(drive, port, model)
-    for name, value in (("periods", periods), ("steps_per_period", steps_per_period)):
-        require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
+    periods, steps_per_period = as_count(periods, "periods"), as_count(steps_per_period, "steps_per_period")
+    throw = as_flag(throw, "throw")
     start = as_state("x0", x0, model), as_state("v0", v0, model)
-    orbit = _settle(model, drive, port, periods, steps_per_period, *start)
+    orbit = _settle(model, drive, int(port), periods, steps_per_period, *start)
     return raise_failures(orbit, orbit.result) if throw else orbit
 
 
@@ -170,7 +171,7 @@ def _period(
     # Lists of scalars, [drift][oscillator]: what is indexed in the loop would be gathered there again and again.
     rate, share = ([value[j] for j in oscillators] for value in (model.friction / model.mass, h / model.mass))
     fade = [[jnp.exp(-a * h * rate[j]) for j in oscillators] for a in DRIFTS]
-    reach = [[a * h * _decaying(a * h * rate[j]) for j in oscillators] for a in DRIFTS]
+    glide = [[a * h * _decaying(a * h * rate[j]) for j in oscillators] for a in DRIFTS]
     tau = 2 * np.pi / steps * (np.arange(steps)[:, None] + NODES)
     table = [jnp.asarray(wave(tau), dtype) for wave in (np.cos, np.sin)]
     real, imag = jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
@@ -184,7 +185,7 @@ def _period(
             push = [force - g[j] if j == port else -g[j] for j in oscillators]
             v = [v[j] + kick * share[j] * push[j] for j in oscillators]
             if i < len(DRIFTS):
-                x = [x[j] + reach[i][j] * v[j] for j in oscillators]
+                x = [x[j] + glide[i][j] * v[j] for j in oscillators]
                 v = [fade[i][j] * v[j] for j in oscillators]
         end = [p.astype(dtype) for p in x], [p.astype(dtype) for p in v]
         return end, state

@@ -232,6 +232,7 @@ def _require_one(medium: Any, name: str) -> None:
 
 def _as_finite(value: Any, name: str) -> Array:
     array = as_inexact(value, name)
+    require(array.size > 0, name, "be a number, or an array that is not empty", value)
     require_finite(name, array)
     return array
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from diffnr.checks import Numbers, require
+from diffnr.checks import as_flag, as_inexact, is_concrete, require, require_instance, require_known
 from diffnr.fdtd import AbstractMedium, Waves
 from diffnr.fdtd.guides.dispersion import Dispersion
 from diffnr.fdtd.scene.media import LIGHT
@@ -30,9 +30,7 @@ class _Points(NamedTuple):
 
 
 @style()
-def dispersion(
-    found: Dispersion, *, cladding: AbstractMedium | Numbers | None = None, legend: bool = True, ax: Axes | None = None
-) -> Axes:
+def dispersion(found: Any, *, cladding: Any = None, legend: Any = True, ax: Axes | None = None) -> Axes:
     """The waves of a guide: f in THz over Re k in rad/µm, to +x and to −x in two colours, one-way bands shaded.
 
     A point is joined to the one at the next frequency that it reaches by its group velocity, k + Δω/v; what reaches
@@ -49,21 +47,24 @@ def dispersion(
 
     **Raises:** `ValueError` for a cladding with carriers, or an index that is not a positive number.
     """
+    require_instance(found, "found", Dispersion, "be a Dispersion, as fdtd.dispersion returns it")
+    require(is_concrete(found), "found", "hold known numbers (draw outside of jit)", "traced")
+    legend = as_flag(legend, "legend")
     index = None if cladding is None else _index(cladding)
     ax = axes_or_new(ax)
     f = np.asarray(found.omegas) / _THZ
-    reach = 0.0
+    widest = 0.0
     for waves, colour, name in (
         (found.modes.forward, FORWARD, "to $+x$"),
         (found.modes.backward, BACKWARD, "to $-x$"),
     ):
         points = _points(waves)
-        reach = max([reach, *(np.max(np.abs(at.k)) for at in points if at.k.size)])
+        widest = max([widest, *(np.max(np.abs(at.k)) for at in points if at.k.size)])
         for k, height in _branches(points, f):
             alone = {"marker": "o", "ms": 2.0, "mew": 0} if k.size == 1 else {}
             ax.plot(k, height, color=colour, label=name, **alone)
             name = "_"  # the legend names each direction once
-    reach = 1.05 * reach if reach > 0 else 1.0
+    widest = 1.05 * widest if widest > 0 else 1.0
     for direction, name in ((1, "one way, to $+x$"), (-1, "one way, to $-x$")):
         for low, high in found.one_way_bands(direction):
             ax.axhspan(low / _THZ, high / _THZ, color="#ECECEC", lw=0, zorder=0)
@@ -79,7 +80,7 @@ def dispersion(
             label = f"light, $n$ = {index:.3g}" if side > 0 else "_"
             ax.plot(side * edge, f, color=_LIGHT, lw=0.8, label=label, zorder=1)
     ax.axvline(0, color="black", lw=0.5, zorder=1)
-    ax.set(xlim=(-reach, reach), xlabel="Re $k$ (rad/µm)", ylabel="Frequency (THz)")
+    ax.set(xlim=(-widest, widest), xlabel="Re $k$ (rad/µm)", ylabel="Frequency (THz)")
     if f.size > 1:
         ax.set_ylim(f[0], f[-1])
     if legend and ax.get_legend_handles_labels()[0]:
@@ -87,12 +88,13 @@ def dispersion(
     return ax
 
 
-def _index(cladding: AbstractMedium | Numbers) -> float:
+def _index(cladding: Any) -> float:
     if isinstance(cladding, AbstractMedium):
         free = np.ndim(cladding.eps_inf) == 0 and not np.any(np.asarray(cladding.omega_p))
         require(free, "cladding", "be one medium without carriers", f"a {type(cladding).__name__}")
         return float(np.sqrt(cladding.eps_inf))
-    index = np.asarray(cladding)
+    require_known(cladding, "cladding", "be known to be drawn")
+    index = np.asarray(as_inexact(cladding, "cladding"))
     good = index.ndim == 0 and np.isrealobj(index) and bool(np.isfinite(index) and index > 0)
     require(good, "cladding", "be a medium or a positive index", cladding)
     return float(index)
@@ -118,8 +120,8 @@ def _branches(points: list[_Points], f: np.ndarray) -> list[tuple[np.ndarray, np
 
 def _next(before: _Points, here: _Points, change: float) -> dict[int, int]:
     """Which point goes on in which, the best pairs first."""
-    way = change * (before.slope[:, None] + here.slope) / 2
-    missed = np.abs(here.k - before.k[:, None] - way) / (
+    expected = change * (before.slope[:, None] + here.slope) / 2
+    missed = np.abs(here.k - before.k[:, None] - expected) / (
         change * (np.abs(before.slope[:, None]) + np.abs(here.slope)) / 2
     )
     pairs: dict[int, int] = {}

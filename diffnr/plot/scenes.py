@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffnr.checks import Numbers, require
+from diffnr.checks import (
+    Numbers,
+    as_choice,
+    as_flag,
+    as_inexact,
+    as_scalar,
+    is_concrete,
+    require,
+    require_instance,
+    require_known,
+)
 from diffnr.fdtd import Bloch, Functional, Grid, MatchedLayer, Scene, Sponge
+from diffnr.fdtd.time_domain.functional import as_list, as_probes, require_on_grid
 from diffnr.plot.look import BACKWARD, COLOURS, axes_or_new, style
 
 if TYPE_CHECKING:
@@ -26,16 +36,16 @@ _MOST = 60  # lines of the grid to draw along an axis
 
 @style()
 def scene(
-    scene: Scene,
+    scene: Any,
     *,
-    sources: Sequence[Any] = (),
-    probes: Sequence[Functional] = (),
-    lines: bool = False,
-    legend: bool = True,
-    unit: str = "µm",
+    sources: Any = (),
+    probes: Any = (),
+    lines: Any = False,
+    legend: Any = True,
+    unit: Any = "µm",
     ax: Axes | None = None,
 ) -> Axes:
-    """What was built: media, metal, walls, ends, sources and probes, to scale.
+    """What was built: media, metal, walls, boundaries, sources and probes, to scale.
 
     The larger ε∞ the darker the grey; carriers tint it blue by ω_p², with ⊙ where the bias points out of the page
     (ω_c > 0) and ⊗ where it points into it. Metal is nearly black, faces of impedance walls are orange. A thick side is
@@ -51,11 +61,19 @@ def scene(
 
     **Returns:** the Axes.
 
-    **Raises:** `ValueError` for another unit.
+    **Raises:** `ValueError` for another unit, what is no scene, sources or probes off its grid.
     """
     from matplotlib.patches import Patch
 
-    scale = _scale(unit)
+    scale, lines, legend = _scale(unit), as_flag(lines, "lines"), as_flag(legend, "legend")
+    _require_scene(scene)
+    must = "be a list of Functional, or of pairs of one and a waveform"
+    listed = as_list(sources, "sources", must)
+    functionals: list[Any] = [pair[0] if isinstance(pair, (tuple, list)) and pair else pair for pair in listed]
+    for functional in functionals:
+        require_instance(functional, "sources", Functional, must)
+        require_on_grid("sources", functional, scene.grid)
+    probes = as_probes(probes, scene.grid)
     ax = axes_or_new(ax)
     x, y = np.asarray(scene.grid.x) / scale, np.asarray(scene.grid.y) / scale
     eps, plasma, metal = (np.asarray(a) for a in (scene.eps, scene.drude_weight / scene.eps, scene.metal))
@@ -70,8 +88,7 @@ def scene(
         _draw_lines(ax, x, y)
     _draw_outline(ax, scene, scale, color="0.35", lw=0.5)
     _draw_bias(ax, scene, plasma, scale)
-    handles += _draw_walls(ax, scene, scale) + _draw_ends(ax, scene, x, y)
-    functionals = [source if isinstance(source, Functional) else source[0] for source in sources]
+    handles += _draw_walls(ax, scene, scale) + _draw_boundaries(ax, scene, x, y)
     for name, group, colour in (("source", functionals, _SOURCE), ("probe", probes, _PROBE)):
         for functional in group:
             _draw_functional(ax, scene.grid, functional, scale, colour)
@@ -86,14 +103,14 @@ def scene(
 
 @style()
 def field(
-    grid: Grid,
+    grid: Any,
     values: Numbers,
     *,
-    scene: Scene | None = None,
-    phase: float | int = 0.0,
-    limit: float | int | None = None,
+    scene: Any = None,
+    phase: Numbers = 0.0,
+    limit: Any = None,
     label: str | None = None,
-    unit: str = "µm",
+    unit: Any = "µm",
     ax: Axes | None = None,
 ) -> Axes:
     """One component of a field in colour, red above and blue below zero, with the outlines of what it is in.
@@ -109,16 +126,24 @@ def field(
 
     **Returns:** the Axes; its `collections[0]` is the coloured mesh.
 
-    **Raises:** `ValueError` for a shape that no component has, a limit that is not positive, another unit.
+    **Raises:** `ValueError` for a shape that no component has, a limit that is not positive, another unit, a scene on
+    another grid.
     """
-    scale = _scale(unit)
-    values = np.asarray(values)
+    scale, angle = _scale(unit), _known(phase, "phase")
+    require_instance(grid, "grid", Grid, "be a Grid")
+    require_known(grid, "grid", "be known to be drawn")
+    if scene is not None:
+        _require_scene(scene)
+        require(scene.grid.shape == grid.shape, "scene", "be on this grid", f"on one of {scene.grid.shape} cells")
+    require_known(values, "values", "be known to be drawn")
+    values = np.asarray(as_inexact(values, "values"))
     x, y = _borders(grid, values.shape)
     if limit is None:
         most = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
         limit = float(most) if most > 0 else 1.0
+    limit = _known(limit, "limit")
     require(limit > 0, "limit", "be positive", limit)
-    shown = np.real(values * np.exp(1j * phase)) if np.iscomplexobj(values) else values
+    shown = np.real(values * np.exp(1j * angle)) if np.iscomplexobj(values) else values
     ax = axes_or_new(ax)
     mesh = ax.pcolormesh(
         x / scale, y / scale, shown.T, cmap="RdBu_r", vmin=-limit, vmax=limit, rasterized=True, antialiased=False
@@ -132,9 +157,18 @@ def field(
     return ax
 
 
-def _scale(unit: str) -> float:
-    require(unit in _METRES, "unit", f"be one of {tuple(_METRES)}", repr(unit))
-    return _METRES[unit]
+def _scale(unit: Any) -> float:
+    return _METRES[as_choice(unit, "unit", tuple(_METRES))]
+
+
+def _known(value: Any, name: str) -> float:
+    require_known(value, name, "be known to be drawn")
+    return float(as_scalar(value, name))
+
+
+def _require_scene(scene: Any) -> None:
+    require_instance(scene, "scene", Scene, "be a Scene")
+    require(is_concrete(scene), "scene", "hold known numbers (draw outside of jit)", "traced")
 
 
 def _frame(ax: Axes, x: np.ndarray, y: np.ndarray, unit: str) -> None:
@@ -237,7 +271,7 @@ def _draw_walls(ax: Axes, scene: Scene, scale: float) -> list[Artist]:
     return [Line2D([], [], color=_WALL, lw=2.0, label="impedance wall")]
 
 
-def _draw_ends(ax: Axes, scene: Scene, x: np.ndarray, y: np.ndarray) -> list[Artist]:
+def _draw_boundaries(ax: Axes, scene: Scene, x: np.ndarray, y: np.ndarray) -> list[Artist]:
     """What stands at the four sides; metres to the axes' unit by the grid's own lines."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, Rectangle
@@ -245,20 +279,24 @@ def _draw_ends(ax: Axes, scene: Scene, x: np.ndarray, y: np.ndarray) -> list[Art
     scale = float(scene.grid.x[-1] - scene.grid.x[0]) / (x[-1] - x[0])
     handles: dict[str, Artist] = {}
     for side, lines, across in (("left", x, y), ("right", x, y), ("bottom", y, x), ("top", y, x)):
-        end, lowest, upright = getattr(scene.boundaries, side), side in ("left", "bottom"), side in ("left", "right")
+        boundary, lowest, upright = (
+            getattr(scene.boundaries, side),
+            side in ("left", "bottom"),
+            side in ("left", "right"),
+        )
         wall = lines[0] if lowest else lines[-1]
-        if isinstance(end, Sponge | MatchedLayer):
-            if isinstance(end, Sponge):
-                face = wall + float(end.thickness) / scale * (1 if lowest else -1)
+        if isinstance(boundary, Sponge | MatchedLayer):
+            if isinstance(boundary, Sponge):
+                face = wall + float(boundary.thickness) / scale * (1 if lowest else -1)
             else:
-                face = lines[end.cells] if lowest else lines[-1 - end.cells]
+                face = lines[boundary.cells] if lowest else lines[-1 - boundary.cells]
             low, size, length = min(wall, face), abs(wall - face), across[-1] - across[0]
-            name, hatch = ("sponge", "////") if isinstance(end, Sponge) else ("matched layer", "xxxx")
+            name, hatch = ("sponge", "////") if isinstance(boundary, Sponge) else ("matched layer", "xxxx")
             look: dict[str, Any] = {"hatch": hatch, "ec": "0.35", "lw": 0.0}
             ends = ((low, across[0]), size, length) if upright else ((across[0], low), length, size)
             ax.add_patch(Rectangle(*ends, fc=(1, 1, 1, 0.45), **look))
             handles[name] = Patch(fc="white", **look, label=name)
-        periodic = isinstance(end, Bloch)
+        periodic = isinstance(boundary, Bloch)
         line = {"color": "black", "lw": 1.0, "ls": (0, (4, 3))} if periodic else {"color": "black", "lw": 2.0}
         (ax.vlines if upright else ax.hlines)(wall, across[0], across[-1], **line, zorder=4, clip_on=False)
         if periodic:

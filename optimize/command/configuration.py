@@ -7,19 +7,24 @@ the place in front of their sentences. Nothing in a file is executed.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
+import math
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from diffnr.checks import described
 from diffnr.parameters import bounds, get, paths
+from optimize.command.refusals import naming
 from optimize.transforms import Interval
 
 Table = dict[str, Any]
+
+DEEPEST = 32  # lists and tables in one another: a model needs five
+SHALLOW = f"must not nest lists or tables deeper than {DEEPEST} levels."
 
 
 class Kind(NamedTuple):
@@ -45,20 +50,32 @@ def read_toml(path: Path) -> tuple[Table, str]:
     **Raises:** `ValueError` for what is no TOML; `OSError` for a file that cannot be read.
     """
     content = path.read_bytes()
+    name = f"File {str(path)!r}"
     try:
         text = content.decode("utf-8-sig")
-        return tomllib.loads(text), text
-    except ValueError as error:  # of the encoding, or of the grammar
-        raise ValueError(f"File {str(path)!r} is not a TOML file: {error}.") from None
-
-
-@contextlib.contextmanager
-def naming(place: str) -> Iterator[None]:
-    """Put `place` in front of the sentence of any `ValueError` raised inside."""
-    try:
-        yield
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"{name} {SHALLOW}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not a TOML file: it is not text in UTF-8 (byte {error.start}).") from None
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+        raise ValueError(f"{name} is not a TOML file: {error}.") from None
+    require_shallow(tables, name)
+    return tables, text
+
+
+def require_shallow(value: Any, name: str) -> None:
+    """Raise for lists and tables that are nested beyond all use, which would trip whatever walks through them."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            x
+            for item in level
+            if isinstance(item, (dict, list))
+            for x in (item.values() if isinstance(item, dict) else item)
+        ]
+    if level:
+        raise ValueError(f"{name} {SHALLOW}")
 
 
 def read_table(table: Any, place: str, schema: Schema) -> Table:
@@ -141,14 +158,14 @@ def read_value(value: Any, name: str, kind: Kind) -> Any:
     """A value of a kind. **Raises:** `ValueError` naming it, and the kind, for another."""
     try:
         return kind.make(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be {kind.words}, but was {value!r}.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be {kind.words}, but was {described(value)}.") from None
 
 
 def require_table(table: Any, place: str) -> Table:
     """`table`, or raise unless it is one."""
     if not isinstance(table, dict):
-        raise ValueError(f"{place} must be a table, but was {table!r}.")
+        raise ValueError(f"{place} must be a table, but was {described(table)}.")
     return table
 
 
@@ -220,6 +237,25 @@ def _flattened(table: Table, prefix: str = "") -> Table:
     for name, value in table.items():
         flat |= _flattened(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def whole(least: int, most: int) -> Kind:
+    """A whole number within limits: of what is counted, more than there could ever be room or time for is refused."""
+
+    def make(value: Any) -> int:
+        return _need(value, isinstance(value, int) and not isinstance(value, bool) and least <= value <= most)
+
+    return Kind(f"a whole number between {least} and {most}", make)
+
+
+def rising(*, positive: bool = False) -> Kind:
+    """Two finite numbers in their order, positive if they must be."""
+
+    def make(value: Any) -> tuple[float, float]:
+        low, high = _pair(value)
+        return _need((low, high), low < high and math.isfinite(high - low) and (low > 0 or not positive))
+
+    return Kind(f"a pair of {'positive, ' if positive else ''}finite numbers [lowest, highest]", make)
 
 
 NUMBER = Kind("a number", _number)

@@ -21,9 +21,9 @@ from optimize.command.configuration import (
     Key,
     Schema,
     Table,
-    naming,
     read_variant,
 )
+from optimize.command.refusals import naming
 
 _COMMON: Schema = {"loss": Key(TABLES), "terms": Key(TABLES), "unit": Key(TEXT)}
 MODELS: dict[str, Schema] = {

@@ -17,14 +17,18 @@ from diffnr import duffing, plot, tcmt
 from diffnr.data import FieldData
 from optimize.command.demo_pulse import TONES, UM, closed_form, fly
 from optimize.command.demo_pulse import draw as draw_flights
+from optimize.command.phases import phase
+from optimize.command.refusals import make_folder
+from optimize.command.report import markdown_table
 from optimize.isolation.design import maximise_isolation
 from optimize.mode_fit.fit_modes import fit_modes
 from optimize.reciprocity.figure import draw as draw_restoration
 from optimize.reciprocity.figure import draw_outputs
-from optimize.reciprocity.responses import both_ways, in_time
 from optimize.reciprocity.restore import restore_reciprocity
+from optimize.reciprocity.restored_responses import in_time, responses
 
 Row = tuple[str, str, str, str]
+HEADER: Row = ("quantity", "found", "reference", "reference from")
 
 
 class Section(NamedTuple):
@@ -47,13 +51,14 @@ def run(out: Path, small: bool = False) -> str:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     parts = ["# diffnr demo", ""]
-    for make in SECTIONS:
-        section = make(small)
+    for number, (make, doing) in enumerate(SECTIONS.items(), 1):
+        with phase(f"{number}/{len(SECTIONS)} compiling and {doing}"):
+            section = make(small)
         parts += [f"## {section.title}", "", section.text, ""]
         if section.rows:
-            parts += [_table(section.rows), ""]
+            parts += [markdown_table([HEADER, *section.rows]), ""]
         for name, figure in section.figures.items():
             figure.savefig(out / f"{name}.png", dpi=80 if small else 160)
             plt.close(figure)
@@ -161,7 +166,9 @@ def noisy_two_port(small: bool) -> Section:
         )
     for out, into in ((1, 0), (0, 1)):
         value, error = fit.coefficients.C[out, into], fit.stderr.C[out, into]
-        rows.append((f"Re C[{out},{into}]", _pm(value.real, error.real), f"{C[out, into]:.5f}", "synthesised with"))
+        rows.append(
+            (f"Re C[{out},{into}]", _pm(value.real, error.real), f"{C[out, into] + 0.0:.5f}", "synthesised with")
+        )
     rows.append(("reduced χ²", f"{fit.chi2_reduced:.3f}", "1", "noise of known size"))
     rows.append(("reciprocal", str(fit.reciprocity.reciprocal), "False", "synthesised so"))
     figure = fit.plot()
@@ -186,9 +193,14 @@ def oscillators(small: bool) -> Section:
     outputs = in_time(restored)
     closed = "one harmonic, in closed form"
     rows = [
-        ("stiffness ratio r", f"{float(restored.value):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
+        ("stiffness ratio r", f"{float(restored.ratio):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
         ("frequency ω", f"{float(restored.omega):.6f}", f"{float(restored.guess.omega):.6f}", closed),
-        ("R of the outputs", f"{float(restored.reciprocity_norm):.5e}", f"{outputs.reciprocity_norm:.5e}", "in time"),
+        (
+            "R of the outputs",
+            f"{float(restored.reciprocity_norm):.5e}",
+            f"{outputs.reciprocity_norm:.5e}",
+            "integrated in time",
+        ),
     ]
     if small:  # the branches take longest
         with plot.style():
@@ -196,7 +208,7 @@ def oscillators(small: bool) -> Section:
             draw_outputs(axis, restored, outputs)
             axis.set_ylabel("output")
     else:
-        figure = draw_restoration(restored, both_ways(restored, (0.5, 4.0)), outputs)
+        figure = draw_restoration(restored, responses(restored, (0.5, 4.0)), outputs)
     text = (
         "Two Duffing oscillators of masses 1 and 2 answer differently from either side; a second stiffness makes up "
         f"for that at their lower resonance. {restored.message}"
@@ -217,30 +229,28 @@ def one_way_pulse(small: bool) -> Section:
     closed = "closed form"
     rows = [
         ("k ahead at 1.5 THz (rad/m)", f"{float(k):.0f}", f"{ahead.real:.0f}", closed),
-        ("falls behind by e in (µm)", f"{float(fall) / UM:.2f}", f"{1 / behind.imag / UM:.2f}", closed),
-        ("behind/ahead, 1.4–1.6 THz, 60 µm (dB)", f"{float(leak):.1f}", "", ""),
-        ("apart from its mirror image at −B", f"{apart:.0e}", "0", "symmetry"),
+        ("falls by e behind the source in (µm)", f"{float(fall) / UM:.2f}", f"{1 / behind.imag / UM:.2f}", closed),
+        ("60 µm behind/ahead, 1.4–1.6 THz (dB)", f"{float(leak):.1f}", "", ""),
+        ("difference from its mirror image at −B", f"{apart:.0e}", "0", "symmetry"),
     ]
     text = (
         "A guide of InSb below silicon in a magnetic field across it, where from 1.283 to 1.783 THz only one direction "
-        "has a wave. What is behind the source leaks and goes nowhere; turning the field mirrors everything."
+        "has a wave. What is behind the source leaks and goes nowhere; turning the field mirrors everything. The "
+        "figure shows Hz at three moments after the source's maximum, in one scale of colours; the sponges absorb what "
+        "arrives."
     )
     return Section("A pulse that goes one way", text, rows, {"one_way_pulse": draw_flights((right, left))})
 
 
-SECTIONS: tuple[Callable[[bool], Section], ...] = (ring_slot, isolator, noisy_two_port, oscillators, one_way_pulse)
+SECTIONS: dict[Callable[[bool], Section], str] = {
+    ring_slot: "fitting a measurement",
+    isolator: "designing an isolator",
+    noisy_two_port: "fitting a noisy two-port",
+    oscillators: "restoring the reciprocity of two oscillators",
+    one_way_pulse: "sending a pulse one way, and the other",
+}
 
 
 def _pm(value: Any, error: Any, unit: float = 1.0) -> str:
     value, error = float(value) / unit, float(error) / unit
     return f"{value:.5g} (error withheld)" if not np.isfinite(error) else f"{value:.6g} ± {error:.1g}"
-
-
-def _table(rows: list[Row]) -> str:
-    head = ("quantity", "found", "reference", "reference from")
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in (head, *rows)
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

@@ -88,7 +88,7 @@ def draw(flights: Sequence[Flight]) -> Any:
         for flight, name in zip(flights, ("into", "out of"), strict=True):
             for moment, hz, ax in zip(MOMENTS, flight.hz, strips, strict=False):
                 plot.field(flight.scene.grid, hz, scene=flight.scene, limit=limit, ax=ax)
-                ax.set_title(f"B {name} the page, {moment:.0f} ps", pad=2)
+                ax.set_title(f"$H_z$, B {name} the page, {moment:.0f} ps", pad=2)
         for ax in axes:
             ax.set(ylabel="µm", yticks=[0, 30])
             if ax is not axes[-1]:

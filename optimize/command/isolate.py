@@ -11,8 +11,11 @@ import numpy as np
 
 import diffnr
 from diffnr.parameters import get
-from optimize.command.configuration import Table, naming
-from optimize.command.isolation_task import Task, read_task
+from optimize.command.configuration import Table
+from optimize.command.isolation_figure import draw
+from optimize.command.isolation_task import IsolationTask, read_task
+from optimize.command.phases import phase
+from optimize.command.refusals import make_folder, naming
 from optimize.command.report import markdown_table, plain
 from optimize.isolation.cases import Assessment
 from optimize.isolation.design import Design
@@ -26,19 +29,22 @@ def run(path: Path, out: Path) -> str:
     **Returns:** the design in a few lines, and where it was written.
     """
     task = read_task(path)
-    with naming(f"File {str(path)!r}"), naming("[design]"):
+    place = f"File {str(path)!r}: [design]"
+    with naming(place), phase("compiling and measuring the model as it is"):
         before = task.assess(task.model)  # refuses what the search would, before anything is made
-        out.mkdir(parents=True, exist_ok=True)  # and a folder that cannot be made is known before the search
+    make_folder(out)
+    with naming(place), phase("compiling and searching"):
         design = task.search()
     diffnr.save(out / "model.npz", design.model)
     numbers = json.dumps(summary(task, design, before), indent=2, ensure_ascii=False)
     (out / "design.json").write_text(numbers + "\n", encoding="utf-8")
     (out / "report.md").write_text(report(task, design, before), encoding="utf-8")
-    _draw(task, design, out / "isolation.png")
+    with phase("drawing"):
+        _draw(task, design, out / "isolation.png")
     return f"{design.report()}\n\nWrote report.md, isolation.png, design.json and model.npz (for diffnr.load) in {out}."
 
 
-def summary(task: Task, design: Design, before: Assessment) -> Table:
+def summary(task: IsolationTask, design: Design, before: Assessment) -> Table:
     """The numbers of a design for a machine: what JSON has; infinite ones as "inf", those that do not exist as null."""
     nominal = task.assess(design.model, tolerances=False)
     return {
@@ -61,7 +67,7 @@ def summary(task: Task, design: Design, before: Assessment) -> Table:
     }
 
 
-def report(task: Task, design: Design, before: Assessment) -> str:
+def report(task: IsolationTask, design: Design, before: Assessment) -> str:
     """The design for a reader, in Markdown."""
     columns = {"before": _figures(before), "design": _figures(design)}
     if task.arguments.get("tolerances"):
@@ -85,20 +91,18 @@ def report(task: Task, design: Design, before: Assessment) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _draw(task: Task, design: Design, path: Path) -> None:
+def _draw(task: IsolationTask, design: Design, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
-
-    from optimize.command.isolation_figure import draw
 
     figure = draw(task, design)
     figure.savefig(path)
     plt.close(figure)
 
 
-def _rows(task: Task, design: Design) -> list[list[str]]:
+def _rows(task: IsolationTask, design: Design) -> list[list[str]]:
     """For each free or uncertain parameter what it was and is, its bounds and its tolerance."""
     bounds, tolerances = task.arguments.get("transforms", {}), task.arguments.get("tolerances", {})
     rows = []
@@ -111,7 +115,7 @@ def _rows(task: Task, design: Design) -> list[list[str]]:
     return rows
 
 
-def _worst_of(task: Task) -> str:
+def _worst_of(task: IsolationTask) -> str:
     band, unit = task.arguments.get("band"), f" {task.unit}" if task.unit else ""
     where = f"over the band from {band[0]:g} to" if band else "at ω ="
     top = band[1] if band else task.arguments["omega"]

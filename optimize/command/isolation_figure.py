@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from diffnr import plot, tcmt
-from diffnr.plot.spectra import frequency_axis
+from diffnr.plot.spectra import HERTZ, frequency_axis
 from diffnr.ports import AbstractPortModel
-from optimize.command.isolation_task import Task
+from optimize.command.isolation_task import IsolationTask
 from optimize.isolation.cases import Cases, powers
 from optimize.isolation.design import Design
 
@@ -21,9 +21,7 @@ else:
     Axes = Figure = Any
 
 POINTS = 401
-SPAN = (
-    1.0  # times the largest loss rate, on either side of the resonances: what is drawn where nothing else is asked for
-)
+MARGIN = 1.0  # times the largest loss rate, on either side of the resonances, where no band is asked for
 
 
 class Levels(NamedTuple):
@@ -33,13 +31,14 @@ class Levels(NamedTuple):
     isolation: np.ndarray
 
 
-def draw(task: Task, design: Design) -> Figure:
+def draw(task: IsolationTask, design: Design) -> Figure:
     """Insertion loss and isolation over frequency: before, the design, what tolerances make of it, its worst."""
     from matplotlib import pyplot as plt
 
     given = task.arguments
-    omega = np.linspace(*(task.span or _span(task, design.model)), POINTS)
-    scale, label = frequency_axis(omega, None if task.unit == "rad/s" else task.unit)
+    low, high = task.figure.get("band") or _band(task, design.model)
+    omega = np.linspace(low, high, POINTS)
+    scale, label = _axis(omega, task.unit)
     x = omega / scale
     ceiling = max(given.get("isolation_cap", 60.0), given.get("min_isolation", 0.0))
     before, after = (levels(task, model, omega) for model in (task.model, design.model))
@@ -64,7 +63,7 @@ def draw(task: Task, design: Design) -> Figure:
     return figure
 
 
-def levels(task: Task, model: AbstractPortModel, omega: np.ndarray) -> Levels:
+def levels(task: IsolationTask, model: AbstractPortModel, omega: np.ndarray) -> Levels:
     """The levels of a model at the frequencies `omega` [f], evenly spaced; infinite where nothing at all is there."""
     given = task.arguments
     cases = Cases.of(
@@ -94,7 +93,7 @@ def _panel(ax: Axes, x: np.ndarray, before: np.ndarray, after: np.ndarray) -> No
         ax.fill_between(x, *edges, color=plot.FORWARD, alpha=0.2, lw=0, label="within tolerances")
 
 
-def _mark(ax: Axes, task: Task, scale: float, worst: float) -> None:
+def _mark(ax: Axes, task: IsolationTask, scale: float, worst: float) -> None:
     """Where the design was asked for, and its worst there."""
     band = task.arguments.get("band")
     if not math.isfinite(worst):
@@ -115,7 +114,7 @@ def _limit(ax: Axes, limit: float | None) -> None:
         ax.axhline(limit, color=plot.BACKWARD, ls=":", lw=1.1, label="limit")
 
 
-def _span(task: Task, model: AbstractPortModel) -> tuple[float, float]:
+def _band(task: IsolationTask, model: AbstractPortModel) -> tuple[float, float]:
     """The frequencies to draw: the band and half of it on either side, and what the resonances take up."""
     given = task.arguments
     low, high = given.get("band") or (given["omega"], given["omega"])
@@ -124,5 +123,16 @@ def _span(task: Task, model: AbstractPortModel) -> tuple[float, float]:
         matrices = model.matrices()
         resonances = np.linalg.eigvalsh(np.asarray(matrices.omega))
         away = np.max(np.abs(resonances - (low + high) / 2))
-        margin = max((high - low) / 2, away + SPAN * np.max(np.linalg.eigvalsh(np.asarray(matrices.gamma)))) or margin
+        margin = max((high - low) / 2, away + MARGIN * np.max(np.linalg.eigvalsh(np.asarray(matrices.gamma)))) or margin
     return low - float(margin), high + float(margin)
+
+
+def _axis(omega: np.ndarray, unit: str) -> tuple[float, str]:
+    """What to divide ω by, and the axis label.
+
+    Of rates in rad/s ordinary frequencies ω/2π are drawn. Where the file gives its rates in hertz or a multiple of it,
+    each of them over 2π, so is ω: the label says that. Any other unit is of an angular frequency, as it stands.
+    """
+    if unit == "rad/s":
+        return frequency_axis(omega)
+    return (1.0, rf"Frequency $\omega/2\pi$ ({unit})") if unit in HERTZ else frequency_axis(omega, unit)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from diffnr.ports import AbstractPortModel
 from optimize.command.configuration import (
@@ -20,15 +19,17 @@ from optimize.command.configuration import (
     WHOLE,
     Key,
     Schema,
-    naming,
     read_bounds,
     read_paths,
     read_table,
     read_toml,
     read_variant,
     require_path,
+    rising,
+    whole,
 )
 from optimize.command.configured_modes import read_model
+from optimize.command.refusals import naming
 from optimize.isolation.cases import Assessment, assess, half_widths
 from optimize.isolation.design import Design, maximise_contrast, maximise_isolation, minimise_insertion_loss
 
@@ -45,12 +46,12 @@ _COMMON: Schema = {
     "into": Key(WHOLE, True),
     "omega": Key(NUMBER),
     "band": Key(PAIR),
-    "points": Key(WHOLE),
+    "points": Key(whole(1, 100_000)),
     "amplitude": Key(NUMBER),
     "power": Key(NUMBER),
-    "starts": Key(WHOLE),
-    "max_steps": Key(WHOLE),
-    "seed": Key(WHOLE),
+    "starts": Key(whole(1, 10_000)),
+    "max_steps": Key(whole(1, 1_000_000)),
+    "seed": Key(whole(0, 2**63 - 1)),
 }
 GOALS: dict[str, Schema] = {
     "isolation": {**_COMMON, "max_insertion_loss": Key(NUMBER), "isolation_cap": Key(NUMBER)},
@@ -62,11 +63,11 @@ SEARCHES: dict[str, Callable[..., Design]] = {
     "insertion_loss": minimise_insertion_loss,
     "contrast": maximise_contrast,
 }
-FIGURE: Schema = {"span": Key(PAIR)}
+FIGURE: Schema = {"band": Key(rising())}
 _JUDGED = ("omega", "band", "out", "into", "amplitude", "points", "tolerances")  # what `assess` takes of a search's
 
 
-class Task(NamedTuple):
+class IsolationTask(NamedTuple):
     """A configuration file, read: the model to start from, the goal, and the keyword arguments of its search."""
 
     name: str
@@ -75,7 +76,7 @@ class Task(NamedTuple):
     unit: str
     goal: str
     arguments: dict[str, Any]
-    span: tuple[float, float] | None  # of the figure, in frequency
+    figure: dict[str, Any]  # of `isolation_figure.draw`
 
     def search(self) -> Design:
         """The design."""
@@ -87,7 +88,7 @@ class Task(NamedTuple):
         return assess(model, **cases if tolerances else {**cases, "tolerances": None})
 
 
-def read_task(path: Path) -> Task:
+def read_task(path: Path) -> IsolationTask:
     """The task that a configuration file describes; `docs/isolate.md` describes the file.
 
     **Raises:** `ValueError` naming the file, the table and the key of what is wrong; `OSError` for a file that is not
@@ -105,10 +106,8 @@ def read_task(path: Path) -> Task:
             tolerances = read_paths(tables["tolerances"], "[tolerances]", model, REALS)
             with naming("[tolerances]"):
                 arguments["tolerances"] = half_widths(model, tolerances)
-        span = read_table(tables.get("figure", {}), "[figure]", FIGURE).get("span")
-        if span is not None and not (span[0] < span[1] and np.all(np.isfinite(span))):
-            raise ValueError(f"The key 'span' of [figure] must be finite and [lowest, highest], but was {list(span)}.")
-        return Task(path.stem, text, model, unit, goal, arguments, span)
+        figure = read_table(tables.get("figure", {}), "[figure]", FIGURE)
+        return IsolationTask(path.stem, text, model, unit, goal, arguments, figure)
 
 
 def _read_design(table: Any, model: AbstractPortModel) -> tuple[str, dict[str, Any]]:

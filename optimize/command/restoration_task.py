@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,16 +9,17 @@ from diffnr.duffing import DuffingPair
 from diffnr.duffing.one_harmonic import RATIOS
 from optimize.command.configuration import (
     NUMBER,
-    PAIR,
     TABLE,
-    WHOLE,
     Key,
     Schema,
     choice,
-    naming,
     read_table,
     read_toml,
+    read_value,
+    rising,
+    whole,
 )
+from optimize.command.refusals import naming
 from optimize.reciprocity.restore import AT, Restoration, restore_reciprocity
 from optimize.reciprocity.restored_locus import ReciprocityLocus, reciprocity_locus
 
@@ -33,16 +33,16 @@ OSCILLATORS: Schema = {
 RESTORE: Schema = {
     "amplitude": Key(NUMBER, True),
     "free": Key(choice(*RATIOS), True),
-    "resonance": Key(WHOLE, True),
+    "resonance": Key(whole(0, 1), True),
     "at": Key(choice(*AT)),
-    "num_harmonics": Key(WHOLE),
-    "max_steps": Key(WHOLE),
+    "num_harmonics": Key(whole(1, 1_000)),
+    "max_steps": Key(whole(1, 1_000_000)),
 }
-LOCUS: Schema = {"along": Key(choice(*RATIOS), True), "bounds": Key(PAIR, True), "points": Key(WHOLE)}
-FIGURE: Schema = {"span": Key(PAIR), "max_points": Key(WHOLE)}
+LOCUS: Schema = {"along": Key(choice(*RATIOS), True), "bounds": Key(rising(), True), "points": Key(whole(2, 100_000))}
+FIGURE: Schema = {"band": Key(rising(positive=True)), "max_points": Key(whole(2, 100_000))}
 
 
-class Task(NamedTuple):
+class RestorationTask(NamedTuple):
     """A configuration file, read: the pair, and the keyword arguments of what is to be done with it."""
 
     name: str
@@ -50,7 +50,7 @@ class Task(NamedTuple):
     pair: DuffingPair
     arguments: dict[str, Any]  # of `restore_reciprocity`
     locus: dict[str, Any] | None  # of `reciprocity_locus`, beside those
-    figure: dict[str, Any]  # of `restoration_figure.both_ways`
+    figure: dict[str, Any]  # of `reciprocity.responses`
 
     def search(self) -> Restoration:
         """The restored pair."""
@@ -66,7 +66,7 @@ class Task(NamedTuple):
             return reciprocity_locus(self.pair, **shared, **self.locus)
 
 
-def read_task(path: Path) -> Task:
+def read_task(path: Path) -> RestorationTask:
     """The task that a configuration file describes; `docs/restore.md` describes the file.
 
     **Raises:** `ValueError` naming the file, the table and the key of what is wrong; `OSError` for a file that is not
@@ -82,12 +82,7 @@ def read_task(path: Path) -> Task:
         arguments = read_table(tables["restore"], "[restore]", RESTORE)
         locus = _read_locus(tables["locus"], arguments["free"]) if "locus" in tables else None
         figure = read_table(tables.get("figure", {}), "[figure]", FIGURE)
-        if "span" in figure:
-            _rising(figure["span"], "The key 'span' of [figure]")
-            figure["band"] = figure.pop("span")
-        if figure.get("max_points", 2) < 2:
-            raise ValueError(f"The key 'max_points' of [figure] must be at least 2, but was {figure['max_points']}.")
-        return Task(path.stem, text, pair, arguments, locus, figure)
+        return RestorationTask(path.stem, text, pair, arguments, locus, figure)
 
 
 def _read_locus(table: Any, free: str) -> dict[str, Any]:
@@ -95,14 +90,6 @@ def _read_locus(table: Any, free: str) -> dict[str, Any]:
     locus = read_table(table, "[locus]", LOCUS)
     if locus["along"] == free:
         raise ValueError(f"The key 'along' of [locus] must differ from 'free' of [restore], but both were {free!r}.")
-    _rising(locus["bounds"], "The key 'bounds' of [locus]", positive=locus["along"] == "mass_ratio")
-    if locus.get("points", 2) < 2:
-        raise ValueError(f"The key 'points' of [locus] must be at least 2, but was {locus['points']}.")
+    if locus["along"] == "mass_ratio":
+        read_value(table["bounds"], "The key 'bounds' of [locus]", rising(positive=True))
     return locus
-
-
-def _rising(pair: tuple[float, float], name: str, *, positive: bool = True) -> None:
-    low, high = pair
-    if not (low < high and math.isfinite(high - low) and (low > 0 or not positive)):
-        must = "positive, finite" if positive else "finite"
-        raise ValueError(f"{name} must be {must} and [lowest, highest], but was {list(pair)}.")

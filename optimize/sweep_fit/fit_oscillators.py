@@ -12,7 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from diffnr.checks import as_count, require
+from diffnr.checks import Count, as_count, as_flag, as_key, require
 from diffnr.duffing.oscillators import require_double
 from diffnr.frequency_sweep import FrequencySweep
 from diffnr.results import RESULTS, raise_failures
@@ -30,11 +30,11 @@ REWEIGHTED = 3  # fits in which the jumps count, each with the misfit of the one
 def fit_oscillators(
     sweeps: FrequencySweep | Sequence[FrequencySweep],
     *,
-    order: int = 3,
-    num_harmonics: int = 3,
-    starts: int | None = None,
+    order: Count = 3,
+    num_harmonics: Count = 3,
+    starts: Count | None = None,
     key: PRNGKeyArray | None = None,
-    max_steps: int = 64,
+    max_steps: Count = 64,
     throw: bool = False,
 ) -> OscillatorFit:
     """Fit a chain of nonlinear oscillators to sweeps that follow different branches and jump where these end:
@@ -42,9 +42,9 @@ def fit_oscillators(
         x_j'' + 2δ_j x_j' + ω_j² x_j + γ_j x_j³ + k (x_j − x_{j±1}) = F_j cos ωt
 
     Every measured point is compared with the point of the model's branch nearest to it, in (ω, A_1, …, A_n), so that
-    it stays on its sheet and nothing diverges at folds (see `nearest`); and every jump with the fold in which the
-    sheet it leaves comes to its end. No start values are needed: they come from a search with the stiffness that
-    the measured amplitudes make, where the problem is linear and without branches.
+    it stays on its part of the branch and nothing diverges at folds (see `nearest`); and every jump with the fold in
+    which the part it leaves comes to its end. No start values are needed: they come from a search with the stiffness
+    that the measured amplitudes make, where the problem is linear and without branches.
 
     **Arguments:**
 
@@ -69,8 +69,13 @@ def fit_oscillators(
     Good values: 50 to 100 points in each direction, from the foot of a resonance to beyond its jump. Noise of .3 % of
     the largest amplitude then leaves the linear frequency known to 4 parts in 1e5, damping and cubic to 4 and 2 in 1e3.
     """
-    sweeps = (sweeps,) if isinstance(sweeps, FrequencySweep) else tuple(sweeps)
-    _check(sweeps, order, num_harmonics)
+    sweeps = _as_sweeps(sweeps)
+    order, num_harmonics = as_count(order, "order"), as_count(num_harmonics, "num_harmonics")
+    require(order in (3, 5, 7), "order", "be 3, 5 or 7", order)
+    starts = None if starts is None else as_count(starts, "starts")
+    max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
+    key = None if key is None else as_key(key)
+    _check(sweeps, order)
     table = SweepTable.of(sweeps)
     u, parametrisation = search(table, order, starts, key)
     known = sweeps[0].sigma is not None
@@ -203,7 +208,7 @@ class _Weights(NamedTuple):
     active: Any
 
     def apply(self, look: _Look, table: SweepTable) -> tuple[np.ndarray, np.ndarray]:
-        """All residuals and their Jacobian, of one lane."""
+        """All residuals and their Jacobian, as a batch of one."""
         p = look.fold_by.shape[-1]
         # A jump may have come anywhere between two points: a uniform distribution.
         weight = self.active * 12**0.5 / np.asarray(table.width)
@@ -212,14 +217,19 @@ class _Weights(NamedTuple):
         return np.concatenate(r)[None], np.concatenate(by)[None]
 
 
-def _check(sweeps: tuple[FrequencySweep, ...], order: int, num_harmonics: int) -> None:
+def _as_sweeps(value: Any) -> tuple[FrequencySweep, ...]:
+    sweeps = (value,) if isinstance(value, FrequencySweep) else value
+    listed = isinstance(sweeps, (tuple, list)) and all(isinstance(s, FrequencySweep) for s in sweeps)
+    require(listed, "sweeps", "be a FrequencySweep, or a list of them", value)
     require(len(sweeps) > 0, "sweeps", "hold at least one sweep", sweeps)
+    return tuple(sweeps)
+
+
+def _check(sweeps: tuple[FrequencySweep, ...], order: int) -> None:
     numbers = sorted({s.num_oscillators for s in sweeps})
     require(len(numbers) == 1, "sweeps", "be of the same oscillators", f"of {numbers} of them")
     given = {s.sigma is not None for s in sweeps}
     require(len(given) == 1, "sweeps", "all have a sigma, or none", "mixed")
-    require(order in (3, 5, 7), "order", "be 3, 5 or 7", order)
-    as_count(num_harmonics, "num_harmonics")
     points, n = sum(s.omega.size for s in sweeps), numbers[0]
     parameters = n * (3 + order // 2) + 2 * (n - 1)
     require(points * n > parameters, "sweeps", f"have more numbers than {parameters} parameters", f"{points * n}")

@@ -14,7 +14,7 @@ jax.config.update("jax_enable_x64", True)
 
 from tests.fuzz.generator import run  # noqa: E402
 
-ROOMS = ("ports", "tcmt", "duffing", "fdtd", "optimize", "reciprocity")
+ROOMS = ("ports", "tcmt", "duffing", "fdtd", "optimize", "reciprocity", "command")
 
 
 def main() -> int:

@@ -123,24 +123,30 @@ def runs() -> list[Entry]:
     part = {"component": "hz", "omega": [1.0 * THZ, 1.2 * THZ], "rows": (1, 5), "columns": (0, 3), "stride": 2}
     ring = {"traces": RINGING, "step": 2e-14, "band": (3e12, 5e12), "num_lines": 4, "tolerance": 1e-9, "throw": True}
     profile = {"grid": GRID, "x": 20 * UM, "profile": np.ones(5), "component": "hz"}
-    everywhere = {"rows": ("None",), "columns": ("None",)}
+    everywhere = {"rows": ("None",), "columns": ("None",), "omega": ("one", "three")}
     recorded = _run(sources=[(SOURCE, PULSE)], probes=[PROBE])
     return [
-        Entry("Functional", fdtd.Functional, {"component": "ey", "corner": (2, 1), "weights": [[1.0, 2.0]]}),
+        Entry(
+            "Functional",
+            fdtd.Functional,
+            {"component": "ey", "corner": (2, 1), "weights": [[1.0, 2.0]]},
+            allow={"weights": ("an axis too many",)},
+        ),
         Entry("Functional.at", fdtd.Functional.at, {"grid": GRID, "x": 20 * UM, "y": 6 * UM, "component": "ex"}),
         Entry("Functional.across", fdtd.Functional.across, profile),
         Entry(
             "Pulse", fdtd.Pulse, {"omega": 1e13, "width": 3e-13, "centre": 2e-12, "phase": 0.2}, allow=_left("centre")
         ),
-        Entry("Pulse()", PULSE, {"t": 1e-12}, allow={"t": ("a matrix", "nan", "inf", "-inf")}),
+        Entry("Pulse()", PULSE, {"t": 1e-12}, allow={"t": ("a matrix", "no numbers")}),
         Entry("Tone", fdtd.Tone, {"omega": 1e13, "rise": 2e-12, "phase": 0.1}),
-        Entry("Tone()", TONE, {"t": 1e-12}, allow={"t": ("a matrix", "nan", "inf", "-inf")}),
+        Entry("Tone()", TONE, {"t": 1e-12}, allow={"t": ("a matrix", "no numbers")}),
         Entry("FieldTransform", fdtd.FieldTransform, part, allow=everywhere),
         Entry(
             "FieldTransform in a run",
             lambda **given: _run(transforms=[fdtd.FieldTransform(**given)]),
             part,
             allow=everywhere,
+            named={"omega": ("stride",)},  # which leaves too few samples of it
             cost=1,
         ),
         Entry(
@@ -159,7 +165,7 @@ def runs() -> list[Entry]:
         ),
         Entry("Recording.spectrum", recorded.spectrum, {"omega": 1e13}, allow={"omega": ("a matrix",)}),
         Entry("Leapfrog", fdtd.Leapfrog, {"update": UPDATE, "sources": [(SOURCE, PULSE)]}),
-        Entry("ring_down", fdtd.ring_down, ring, cost=1),
+        Entry("ring_down", fdtd.ring_down, ring, allow={"traces": ("an axis too many",)}, cost=1),
     ]
 
 
@@ -167,8 +173,8 @@ def frequencies() -> list[Entry]:
     asked = {"update": UPDATE, "omega": 1.2 * THZ, "sources": [(SOURCE, 1.0)], "probes": [PROBE], "throw": True}
     modes = {"update": BOX, "omega": 3.4 * THZ, "num_modes": 1, "max_steps": 12, "throw": True}
     complexes = {"omega": ("complex",)}
-    guided = {"cross_section": GUIDE, "omega": 0.8 * THZ, "num_modes": 1, "step": None, "throw": True}
-    band = {"cross_section": GUIDE, "omegas": np.array([0.7, 0.8]) * THZ, "num_modes": 1, "step": None, "throw": True}
+    guided = {"cross_section": GUIDE, "omega": 0.8 * THZ, "num_modes": 3, "step": None, "throw": True}
+    band = {"cross_section": GUIDE, "omegas": np.array([0.7, 0.8]) * THZ, "num_modes": 3, "step": None, "throw": True}
     layered = {"layers": LAYERS, "cell": 1 * UM, "bottom": None, "top": fdtd.Sponge(3 * UM)}
     device = {
         "scene": LONG,
@@ -201,7 +207,7 @@ def frequencies() -> list[Entry]:
         Entry("Simulation.amplitudes", DEVICE.amplitudes, {"omega": 2.0 * THZ, "fields": fields}, cost=1),
         Entry("Simulation.sources", DEVICE.sources, {"port": 0, "waveform": PULSE}, cost=1),
         Entry("port_response", _response, {"omega": 2.0 * THZ}, cost=1),
-        Entry("scattering", nr.scattering, {"model": DEVICE, "omegas": np.array([1.9, 2.0]) * THZ}, cost=1),
+        Entry("scattering", nr.scattering, {"model": DEVICE, "omegas": np.array([1.6, 2.4]) * THZ}, cost=1),
     ]
 
 

@@ -111,7 +111,7 @@ def solve(update: Update, omega: Numbers, ex: Array, ey: Array, hz: Array | None
     What matched layers remember goes with the half of the step that it belongs to.
     """
     precise = in_double(update)
-    omega, z = _turns(precise, omega)
+    omega, z = _wave_factor(precise, omega)
     ex, ey = ex.astype(z.dtype), ey.astype(z.dtype)
     right = ex, ey
     if hz is not None:
@@ -125,7 +125,7 @@ def solve(update: Update, omega: Numbers, ex: Array, ey: Array, hz: Array | None
 
 def phasors(update: Update, omega: Numbers, edges: Edges, hz: Array | None = None) -> Fields:
     """The fields that go with E, as `solve` returns them."""
-    omega, z = _turns(update, omega)
+    omega, z = _wave_factor(update, omega)
     half = jnp.exp(-0.5j * omega * update.step).astype(z.dtype)
     ahead = harmonic_step(update, *edges, z, hz)
     memory = None if ahead.memory is None else tuple((half * m, e / z) for m, e in ahead.memory)
@@ -143,7 +143,7 @@ def in_double(update: Update) -> Update:
     return jax.tree_util.tree_map(widen, update)
 
 
-def _turns(update: Update, omega: Numbers) -> tuple[Array, Array]:
+def _wave_factor(update: Update, omega: Numbers) -> tuple[Array, Array]:
     """ω and z in the precision of the step."""
     omega = as_inexact(omega)
     omega = omega.astype(jnp.result_type(omega.dtype, update.ex.dtype))

@@ -29,9 +29,9 @@ def harmonic_step(update: Update, ex: Array, ey: Array, z: Array, hz: Array | No
     `hz`: what sources add to Hz in this step.
     """
     rest = jnp.zeros((), ex.dtype)
-    still = update.zero_fields()
-    hz_still, jx, jy = rest + still.hz, rest + still.jx, rest + still.jy
-    none = Fields(ex, ey, hz_still, jx, jy, _spread(still.walls, rest), _spread(still.memory, rest))
+    zero = update.zero_fields()
+    hz_before, jx, jy = rest + zero.hz, rest + zero.jx, rest + zero.jy
+    none = Fields(ex, ey, hz_before, jx, jy, _spread(zero.walls, rest), _spread(zero.memory, rest))
     pushed = update.magnetic(none)
     c, s = update.rotation
     one, other = ((pushed.jx + sign * pushed.jy) / (1 - (c + sign * s) / z) for sign in (1j, -1j))

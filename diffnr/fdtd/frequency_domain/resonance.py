@@ -123,12 +123,12 @@ def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) ->
         return jax.pure_callback(functools.partial(function, pattern), like, *arguments, vmap_method="sequential")
 
     def refine(start: tuple[Array, Array]) -> tuple[Array, Array, Array, Array]:
-        def turn(carry: tuple) -> tuple:
+        def iterate(carry: tuple) -> tuple:
             omega, x, y, change, _, n = carry
             by, x, y = called(_improved, ((), (size,), (size,)), *pair(omega), x, y)
             return omega + by, x, y, jnp.abs(by), change, n + 1
 
-        def going(carry: tuple) -> Array:
+        def unfinished(carry: tuple) -> Array:
             omega, _, _, change, before, n = carry
             # Until steps shrink no more, by round-off; NaN ends it.
             moving = (change > 1e-15 * jnp.abs(omega)) & ((change < before / 2) | (change > 1e-9 * jnp.abs(omega)))
@@ -136,7 +136,7 @@ def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) ->
 
         omega, x = start
         far = jnp.asarray(jnp.inf)
-        omega, x, y, change, _, _ = lax.while_loop(going, turn, (omega, x, jnp.conj(x), far, far, 0))
+        omega, x, y, change, _, _ = lax.while_loop(unfinished, iterate, (omega, x, jnp.conj(x), far, far, 0))
         return omega, x, y, change
 
     nearest = functools.partial(_nearest, num_modes)

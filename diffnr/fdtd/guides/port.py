@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex
 
-from diffnr.checks import Count, Numbers, as_count, as_scalar, is_concrete, require, require_known
+from diffnr.checks import Count, Numbers, as_count, as_scalar, described, is_concrete, require, require_known
 from diffnr.fdtd.guides.column import Cut
 from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_waves, require_uniform
 from diffnr.fdtd.scene.grid import nearest
@@ -52,7 +52,7 @@ class Port(eqx.Module):
         require_known(x, "x")
         as_scalar(x, "x")
         known = isinstance(direction, str) and direction in SIGNS
-        require(known, "direction", "be '+x' or '-x', along the guide", repr(direction))
+        require(known, "direction", "be '+x' or '-x', along the guide", described(direction))
         self.x, self.direction = float(np.asarray(x)), direction
         self.mode = as_count(mode, "mode", least=0)
 
@@ -101,7 +101,7 @@ class Ports(eqx.Module):
     ) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
         """(a, b) of all ports; `edges_at`: of a line, Ex of the column before it and Ey [2, ny] of it and its own."""
         pairs = list(zip(waves, map(edges_at, self.lines), strict=True))
-        incoming, outgoing = (jnp.stack([pair[way].amplitude(*edges) for pair, edges in pairs]) for way in (0, 1))
+        incoming, outgoing = (jnp.stack([pair[which].amplitude(*edges) for pair, edges in pairs]) for which in (0, 1))
         return incoming, outgoing
 
     def source_line(self, number: int) -> int:

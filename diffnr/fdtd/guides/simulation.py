@@ -36,7 +36,7 @@ from diffnr.fdtd.time_domain.propagate import Recording, propagate
 from diffnr.fdtd.time_domain.transform import FieldTransform
 from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
 from diffnr.ports import AbstractPortModel, Drive
-from diffnr.results import RESULTS
+from diffnr.results import RESULTS, raise_failures
 
 SMOOTH, LONG = 6.0, 60.0  # ωτ of a pulse: at least, lest it leave static charge, and at most
 EARLY = 7.0  # widths: where a pulse begins, with 2·10⁻¹¹; louder steps ring on in the lattice's own waves
@@ -91,12 +91,14 @@ class Simulation(AbstractPortModel):
             require_instance(port, f"ports[{number}]", Port, "be a Port")
         require(len(set(ports)) == len(ports), "ports", "be different from each other", f"{list(ports)}")
         require_known(tolerance, "tolerance")
-        share = float(as_scalar(tolerance, "tolerance"))
+        as_scalar(tolerance, "tolerance")
+        # By numpy: inside of jit what a reader returns is traced.
+        share = float(np.asarray(tolerance))
         require(0 < share < 1, "tolerance", "lie between 0 and 1", share)
         self.scene, self.ports = scene, Ports.of(scene, ports)
         self.step = None if step is None else step_of(scene, step)
         self.steps = None if steps is None else as_count(steps, "steps")
-        self.tolerance, self.longest = float(np.asarray(tolerance)), as_count(longest, "longest")
+        self.tolerance, self.longest = share, as_count(longest, "longest")
 
     @property
     def num_ports(self) -> int:
@@ -135,13 +137,15 @@ class Simulation(AbstractPortModel):
         **Arguments:** `omega`: [], rad/s; `incoming`: [port], the amplitudes of incoming waves in √(W/m).
 
         **Raises:** `ValueError` for a frequency that is not positive or that the cells do not resolve, another number
-        of amplitudes.
+        of amplitudes; `RuntimeError` where a wave is to come in that the guide does not carry, or fields are not finite
+        (under a transformation they are NaN).
         """
         omega, incoming = self._resolved(omega), as_complex(incoming, "incoming")
         must = f"have one amplitude for each of {self.num_ports} ports"
         require(incoming.shape == (self.num_ports,), "incoming", must, f"of shape {incoming.shape}")
         require_finite("incoming", incoming)
-        return _fields(self, omega, incoming)
+        fields, result = _fields(self, omega, incoming)
+        return raise_failures(fields, result) if is_concrete(result) else fields
 
     def amplitudes(self, omega: Numbers, fields: Any) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
         """(a, b) [port] in √(W/m): what comes in and goes out at the ports, of phasors of any field on this grid.
@@ -154,8 +158,9 @@ class Simulation(AbstractPortModel):
         """
         omega, (nx, ny) = self._resolved(omega), self.scene.grid.shape
         must = f"have ex of shape {(nx, ny + 1)} and ey of shape {(nx + 1, ny)}, phasors on this grid"
-        shapes = tuple(jnp.shape(getattr(fields, name, None)) for name in ("ex", "ey"))
-        require(isinstance(fields, Fields) and shapes == ((nx, ny + 1), (nx + 1, ny)), "fields", must, fields)
+        require_instance(fields, "fields", Fields, must)
+        shapes = jnp.shape(fields.ex), jnp.shape(fields.ey)
+        require(shapes == ((nx, ny + 1), (nx + 1, ny)), "fields", must, f"of shapes {shapes}")
         return _amplitudes(self, omega, fields.ex, fields.ey)
 
     def sources(self, port: Any, waveform: Any) -> list[Source]:
@@ -237,10 +242,15 @@ def _amplitudes(simulation: Simulation, omega: Array, ex: Array, ey: Array) -> t
 
 
 @eqx.filter_jit
-def _fields(simulation: Simulation, omega: Array, incoming: Array) -> Fields:
+def _fields(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fields, Any]:
     found = _solved(simulation, omega)
     drives = jnp.linalg.solve(found.incoming, incoming)
-    return jax.tree_util.tree_map(lambda field: jnp.tensordot(drives, field, 1), found.fields)
+    fields = jax.tree_util.tree_map(lambda field: jnp.tensordot(drives, field, 1), found.fields)
+    missing = jnp.any(~found.sends & (incoming != 0))
+    fields = jax.tree_util.tree_map(lambda field: jnp.where(missing, jnp.nan, field), fields)
+    finite = jnp.all(jnp.isfinite(fields.ex)) & jnp.all(jnp.isfinite(fields.ey))
+    solved = RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite)
+    return fields, RESULTS.where(missing, RESULTS.no_wave, solved)
 
 
 def _whole(incoming: Array, sends: Array) -> Array:

@@ -86,8 +86,7 @@ class Dielectric(AbstractMedium):
         return jnp.zeros_like(self.eps)
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        omega = as_inexact(omega, "omega")
-        require_finite("omega", omega)
+        omega = _as_frequencies(omega)
         return self.eps * jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
 
 
@@ -139,8 +138,9 @@ class GyrotropicDrude(AbstractMedium):
         **Raises:** `ValueError` for a mass that is not positive, and as the class does.
         """
         mass, field = as_real(effective_mass, "effective_mass"), as_real(tesla, "tesla")
-        require_finite("tesla", field)
-        require_finite("effective_mass", mass)
+        for name, value in (("tesla", field), ("effective_mass", mass)):
+            _require_cells(value, name)
+            require_finite(name, value)
         require(not is_concrete(mass) or np.all(np.asarray(mass) > 0), "effective_mass", "be positive", mass)
         omega_c = CHARGE * field / MASS / mass
         known = not is_concrete(omega_c) or np.all(np.isfinite(np.asarray(omega_c)))
@@ -148,8 +148,7 @@ class GyrotropicDrude(AbstractMedium):
         return cls(eps_inf, omega_p, nu, omega_c)
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        omega = as_inexact(omega, "omega")
-        require_finite("omega", omega)
+        omega = _as_frequencies(omega)
         s = self.nu + 1j * omega
         push = self.omega_p**2 / (1j * omega)
         along, across = push * s / (s**2 + self.omega_c**2), push * self.omega_c / (s**2 + self.omega_c**2)
@@ -184,8 +183,7 @@ class PerfectConductor(AbstractMetal):
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
         """−i∞ on the diagonal: the limit of a good conductor."""
-        omega = as_inexact(omega, "omega")
-        require_finite("omega", omega)
+        omega = _as_frequencies(omega)
         unit = jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
         return jnp.where(unit == 1, jnp.asarray(complex(0.0, -np.inf)), 0.0)
 
@@ -232,8 +230,7 @@ class SurfaceImpedance(AbstractMetal):
 
     def surface_impedance(self, omega: Numbers) -> Complex[Array, "*omega"]:
         """Z = R + iωL in Ω."""
-        omega = as_inexact(omega, "omega")
-        require_finite("omega", omega)
+        omega = _as_frequencies(omega)
         return _finite_at(self.resistance + 1j * omega * self.inductance, omega, "be one at which Z is finite")
 
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
@@ -251,13 +248,21 @@ def as_layers(value: Any) -> list[tuple[Any, AbstractMedium]]:
     listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
     require(listed, "layers", "be a list of pairs of a thickness in m and a medium", value)
     require(len(value) > 0, "layers", "hold at least one pair of a thickness and a medium", "empty")
-    for number, pair in enumerate(value):
+    pairs: list[Any] = list(value)
+    for number, pair in enumerate(pairs):
         name = f"layers[{number}]"
         paired = isinstance(pair, (tuple, list)) and len(pair) == 2
         require(paired, name, "be a pair of a thickness in m and a medium", pair)
         as_positive(pair[0], f"{name}[0], a thickness in m,")
         require_instance(pair[1], f"{name}[1]", AbstractMedium, "be a medium")
-    return [(thickness, medium) for thickness, medium in value]
+    return [(thickness, medium) for thickness, medium in pairs]
+
+
+def _as_frequencies(omega: Any) -> Array:
+    omega = as_inexact(omega, "omega")
+    require(omega.size > 0, "omega", "be a number, or an array that is not empty", omega)
+    require_finite("omega", omega)
+    return omega
 
 
 def _require_cells(value: Array, name: str) -> None:

@@ -221,7 +221,8 @@ def _try_inside(inside: Callable[[Array, Array], Array]) -> None:
 def _require_objects(objects: Any) -> None:
     listed = isinstance(objects, Sequence) and not isinstance(objects, (str, bytes))
     require(listed, "objects", "be a list of pairs of a shape and a medium", objects)
-    for number, pair in enumerate(objects):
+    pairs: list[Any] = list(objects)
+    for number, pair in enumerate(pairs):
         name = f"objects[{number}]"
         require(isinstance(pair, (tuple, list)) and len(pair) == 2, name, "be a pair of a shape and a medium", pair)
         require_instance(pair[0], f"{name}[0]", AbstractShape, "be a shape (Rectangle, Region)")

@@ -15,6 +15,7 @@ from diffnr.checks import (
     as_choice,
     as_count,
     as_real,
+    described,
     is_concrete,
     require,
     require_finite,
@@ -84,6 +85,7 @@ class Functional(eqx.Module):
         (px, lx), (py, _) = _known_points(grid, component)
         profile = as_real(profile, "profile")
         require(profile.shape == py.shape, "profile", f"have shape {py.shape}", f"of shape {profile.shape}")
+        require_finite("profile", profile)
         i = nearest(grid.x, x, "x", px)
         return cls(component, (i, 0), (profile / lx[i])[None, :])
 
@@ -136,6 +138,18 @@ def as_probes(value: Any, grid: Grid) -> tuple[Functional, ...]:
         require_instance(probe, "probes", Functional, must)
         require_on_grid("probes", probe, grid)
     return probes
+
+
+def as_waveforms(value: Any, grid: Grid) -> tuple[tuple[Functional, Any], ...]:
+    """`value` as pairs of a functional on a grid and a function of the time."""
+    sources = as_sources(value, grid, "function t -> s(t)")
+    for _, waveform in sources:
+        # Functions are a part of the compiled program, which is found again by them.
+        serves = (
+            callable(waveform) and not isinstance(waveform, type) and getattr(waveform, "__hash__", None) is not None
+        )
+        require(serves, "sources", "be a list of pairs (Functional, function t -> s(t))", f"with {described(waveform)}")
+    return sources
 
 
 def as_sources(value: Any, grid: Grid, what: str) -> tuple[tuple[Functional, Any], ...]:

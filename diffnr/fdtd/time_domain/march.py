@@ -110,12 +110,12 @@ def march(
     tables = task.tables(indices)
     traces = jnp.zeros((LONGEST, len(task.probes)), state.fields.hz.dtype)
 
-    def turn(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+    def advance(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, traces = carry
         state, read = task.advance(state, begin + i, jax.tree_util.tree_map(lambda table: table[i], tables))
         return state, traces.at[i].set(read)
 
-    state, traces = lax.fori_loop(0, count, turn, (state, traces))
+    state, traces = lax.fori_loop(0, count, advance, (state, traces))
     finite = jnp.stack([jnp.all(jnp.isfinite(field)) for field in jax.tree_util.tree_leaves(state)])
     return state, traces, jnp.all(finite)
 
@@ -130,30 +130,32 @@ def march_with_checkpoints(
     levels = next(n for n in range(1, 64) if (n + 1) * math.ceil(count ** (1 / n)) <= max(checkpoints, 2 * (n + 1)))
     indices = jnp.arange(count)
 
-    def turn(state: State, item: tuple[Array, Any]) -> tuple[State, Array]:
+    def advance(state: State, item: tuple[Array, Any]) -> tuple[State, Array]:
         return task.advance(state, *item)
 
     items = begin + indices, task.tables(begin + indices)
-    return _nested(turn, state, items, count, math.ceil(count ** (1 / levels)), levels)
+    return _nested(advance, state, items, count, math.ceil(count ** (1 / levels)), levels)
 
 
-def _nested(turn: Callable, state: Any, items: Any, count: int, inner: int, levels: int) -> tuple[Any, Any]:
+def _nested(advance: Callable, state: Any, items: Any, count: int, inner: int, levels: int) -> tuple[Any, Any]:
     """A scan, as scans of scans of which each keeps only where it began."""
     block = inner ** (levels - 1)
     whole = count // block
-    if levels == 1 or whole == 0:
-        return lax.scan(turn, state, items) if levels == 1 else _nested(turn, state, items, count, inner, levels - 1)
+    if levels == 1:
+        return lax.scan(advance, state, items)
+    if whole == 0:
+        return _nested(advance, state, items, count, inner, levels - 1)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def stretch(state: Any, items: Any) -> tuple[Any, Any]:
-        return _nested(turn, state, items, block, inner, levels - 1)
+        return _nested(advance, state, items, block, inner, levels - 1)
 
     parts = jax.tree_util.tree_map(lambda x: x[: whole * block].reshape(whole, block, *x.shape[1:]), items)
     state, read = lax.scan(stretch, state, parts)
     read = jax.tree_util.tree_map(lambda x: x.reshape(whole * block, *x.shape[2:]), read)
     if count > whole * block:
         rest = jax.tree_util.tree_map(lambda x: x[whole * block :], items)
-        state, last = _nested(turn, state, rest, count - whole * block, inner, levels - 1)
+        state, last = _nested(advance, state, rest, count - whole * block, inner, levels - 1)
         read = jax.tree_util.tree_map(lambda a, b: jnp.concatenate([a, b]), read, last)
     return state, read
 

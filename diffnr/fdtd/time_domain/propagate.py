@@ -30,7 +30,7 @@ from diffnr.checks import (
 )
 from diffnr.fdtd.scene.media import LIGHT
 from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.functional import as_list, as_probes, as_sources
+from diffnr.fdtd.time_domain.functional import as_list, as_probes, as_waveforms
 from diffnr.fdtd.time_domain.leapfrog import COARSEST, Fields, as_fields, as_update, coarsest
 from diffnr.fdtd.time_domain.march import LONGEST, Source, State, Task, march, march_with_checkpoints
 from diffnr.fdtd.time_domain.transform import FieldTransform
@@ -64,6 +64,7 @@ class Recording(AbstractAnswer):
         **Raises:** `ValueError` for frequencies that are not real and finite, a recording of one step.
         """
         omega = as_real(omega, "omega")
+        require(omega.size > 0, "omega", "be a number, or an array that is not empty", omega)
         require_finite("omega", omega)
         require(self.ts.shape[1] > 1, "self", "hold two steps at least", f"of {self.ts.shape[1]}")
         step = self.ts[:, 1:2] - self.ts[:, :1]
@@ -115,7 +116,7 @@ def propagate(
     progress = None if progress is None else as_flag(progress, "progress")
     file = None if checkpoint is None else as_path(checkpoint, "checkpoint")
     scene = update.scene
-    sources = as_sources(sources, scene.grid, "function t -> s(t)")
+    sources = as_waveforms(sources, scene.grid)
     _require_fine(scene, sources)
     task = Task(update, sources, as_probes(probes, scene.grid), _as_transforms(transforms))
     fields = update.zero_fields() if fields is None else as_fields(fields, update)
@@ -273,7 +274,7 @@ def _require_fine(scene: Scene, sources: tuple[Source, ...]) -> None:
         if omega is None or not is_concrete(omega, scene.grid, scene.eps, scene.metal):
             continue
         cell, index = coarsest(scene)
-        if not callable(waveform) or float(omega) == 0:
+        if float(omega) == 0:
             continue
         wavelength = 2 * np.pi * LIGHT / (abs(float(omega)) * index)
         must = f"have at least {COARSEST:g} cells a wavelength of its sources, {wavelength:.3g} m in its densest medium"

@@ -86,14 +86,14 @@ def ring_down(
     share = float(as_scalar(tolerance, "tolerance"))
     require(0 < share < 1, "tolerance", "lie between 0 and 1", share)
     # In their own precision: where float64 is off, readers round.
-    as_inexact(traces, "traces")
-    data = np.atleast_2d(np.asarray(traces))
+    kind = complex if np.iscomplexobj(as_inexact(traces, "traces")) else float
+    data = np.atleast_2d(np.asarray(traces, kind))
     require(data.ndim == 2 and data.size > 0, "traces", "be [time] or [probe, time]", f"of shape {data.shape}")
     require_finite("traces", data)
     spacing = float(np.asarray(step))
     low, high = (float(np.asarray(side)) for side in band)
     limit = np.pi / spacing
-    require(0 <= low < high < limit, "band", f"be (lowest, highest) between 0 and {limit:.4g} rad/s", band)
+    require(0 <= low < high < limit, "band", f"be (lowest, highest) between 0 and {limit:.4g} rad/s, π over step", band)
     periods = data.shape[1] * spacing * (low + high) / (4 * np.pi)
     require(periods >= 3, "traces", "last for three periods of the band's middle at least", f"{periods:.3g} of them")
     middle, width = (low + high) / 2, high - low
@@ -107,13 +107,15 @@ def ring_down(
     # A power of two, so that nothing is rounded by it.
     scale = 2.0 ** np.floor(np.log2(largest))
     thinned = thinned / scale
-    turns = _pencil(thinned, share)
-    rates = np.log(turns) / (every * spacing)  # iω − γ, from the band's middle
-    amplitudes = _amplitudes(thinned, turns)
+    factors = _pencil(thinned, share)
+    # What would grow beyond all numbers within the traces is no line of them.
+    factors = factors[thinned.shape[1] * np.log(np.maximum(np.abs(factors), 1e-300)) < 600]
+    rates = np.log(factors) / (every * spacing)  # iω − γ, from the band's middle
+    amplitudes = _amplitudes(thinned, factors)
     # What the filter did to each line.
     amplitudes = scale * amplitudes / (filtered @ np.exp(np.outer(np.arange(filtered.size), rates * spacing)))
     inside = np.abs(rates.imag) <= width / 2
-    rates, amplitudes = rates[inside] + 1j * middle, amplitudes[:, inside] * (1 if np.iscomplexobj(traces) else 2)
+    rates, amplitudes = rates[inside] + 1j * middle, amplitudes[:, inside] * (1 if (kind is complex) else 2)
     strongest = np.argsort(-np.sum(np.abs(amplitudes / scale) ** 2, axis=0))[:num_lines]
     found = _lines(rates[strongest], amplitudes[:, strongest], num_lines)
     return raise_failures(found, found.result) if throw else found
@@ -145,10 +147,10 @@ def _pencil(data: np.ndarray, tolerance: float) -> np.ndarray:
     return np.conj(np.linalg.eigvals(shift))
 
 
-def _amplitudes(data: np.ndarray, turns: np.ndarray) -> np.ndarray:
+def _amplitudes(data: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """By least squares under a smooth window, so that what is no line, far from the band, does not leak into it."""
     count = data.shape[1]
-    powers = turns ** np.arange(count)[:, None]
+    powers = factors ** np.arange(count)[:, None]
     # Scaled, so that what grows by round-off does not overflow.
     scale = np.max(np.abs(powers), axis=0)
     window = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 4

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from diffnr.fdtd.time_domain.functional import as_sources
+from diffnr.fdtd.time_domain.functional import as_waveforms
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update
 from diffnr.fdtd.time_domain.march import Source, driven_step, strengths_of
 
@@ -40,7 +40,7 @@ class Leapfrog(diffrax.AbstractSolver):
 
     def __init__(self, update: Any, sources: Any = ()):
         self.update = as_update(update)
-        self.sources = as_sources(sources, self.update.scene.grid, "function t -> s(t)")
+        self.sources = as_waveforms(sources, self.update.scene.grid)
 
     @property
     def term(self) -> diffrax.ODETerm:

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_positive, as_real, as_scalar
+from diffnr.checks import Numbers, as_positive, as_real, as_scalar, require_finite
 
 
 class Pulse(eqx.Module):
@@ -35,7 +35,9 @@ class Pulse(eqx.Module):
 
     def __call__(self, t: Numbers) -> Float[Array, "..."]:
         """s(t), at times [...] in s."""
-        late = as_real(t, "t") - self.centre
+        t = as_real(t, "t")
+        require_finite("t", t)
+        late = t - self.centre
         return jnp.cos(self.omega * late + self.phase) * jnp.exp(-(late**2) / (2 * self.width**2))
 
 
@@ -53,8 +55,9 @@ class HermitePulses(eqx.Module):
         """ω in rad/s."""
         return self.pulse.omega
 
-    def __call__(self, t: Float[Array, ""]) -> Float[Array, " term"]:
-        u = (t - self.pulse.centre) / self.pulse.width
+    def __call__(self, t: Numbers) -> Float[Array, " term"]:
+        """s(t) of all terms, at a time in s."""
+        u = (as_real(t, "t") - self.pulse.centre) / self.pulse.width
         polynomials = [jnp.ones_like(u), u]
         for n in range(1, self.terms):
             polynomials.append(u * polynomials[n] - n * polynomials[n - 1])
@@ -85,5 +88,6 @@ class Tone(eqx.Module):
     def __call__(self, t: Numbers) -> Float[Array, "..."]:
         """s(t), at times [...] in s."""
         t = as_real(t, "t")
+        require_finite("t", t)
         share = jnp.clip(t / self.rise, 0.0, 1.0)
         return jnp.cos(self.omega * t + self.phase) * jnp.sin(jnp.pi / 2 * share) ** 2
