@@ -1,4 +1,4 @@
-"""Points of equal norms, their locus and prescribed phases: independent solvers' roots, and what they must satisfy anyhow."""
+"""Points of equal norms, their locus and prescribed phases: roots of independent solvers, and what must hold anyhow."""
 
 import equinox as eqx
 import jax

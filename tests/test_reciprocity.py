@@ -1,4 +1,4 @@
-"""Reciprocity restored: independent solvers' points, an independent scipy minimisation, optax, derivatives and refusals."""
+"""Reciprocity restored: points of other solvers, an independent scipy minimisation, optax, derivatives and refusals."""
 
 import equinox as eqx
 import jax
