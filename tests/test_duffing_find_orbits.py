@@ -15,7 +15,7 @@ PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05)
 STRONG = duffing.DuffingPair(1.2, 3.45, 1.0, 5.0, 1.0, 0.05)
 
 
-def test_the_three_sheets_of_the_sheet() -> None:
+def test_three_solution_branches_are_found() -> None:
     found = find_orbits(STRONG, nr.Drive(3.5, 1.0), num_harmonics=13)
     assert found.count == 3
     assert np.asarray(found.stable[:3]).tolist() == [True, False, True]

@@ -1,4 +1,4 @@
-"""Branches of forced oscillators: folds, peaks and multipliers against the sheet's independent numbers."""
+"""Branches of forced oscillators: folds, peaks and multipliers against independent solvers' numbers."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ FOLDS = {port: tuple(REFERENCES["folds"][str(port)]) for port in (0, 1)}
     ],
     ids=["forward", "backward"],
 )
-def test_folds_and_peaks_of_the_sheet(port: int, folds: tuple, peaks: tuple) -> None:
+def test_folds_and_peaks_of_independent_solvers(port: int, folds: tuple, peaks: tuple) -> None:
     curve = response(port, num_harmonics=13)
     assert curve.folds.count == 2
     np.testing.assert_allclose(curve.folds.omega[:2], folds, atol=1e-8)

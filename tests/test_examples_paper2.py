@@ -39,7 +39,7 @@ def columns(name: str) -> dict:
 
 
 @slow
-def test_figure3_has_the_numbers_of_the_sheet() -> None:
+def test_figure3_has_the_numbers_of_independent_solvers() -> None:
     shown = columns("paper2_figure3")
     expected = {"a": (2.33240, 1.15052, 8.7601e-3), "b": (12.02383, 3.320215, 1.065331e-5)}
     for letter, (ratio, omega, norm) in expected.items():
@@ -76,7 +76,7 @@ def test_the_restored_point_lies_on_both_curves(name: str) -> None:
 
 @slow
 def test_figure5_restores_by_the_cubic_ratio() -> None:
-    # The closed form of the sheet, with R of the full model there, and the paper's own point with R there.
+    # The closed form, with R of the full model there, and the paper's own point with R there.
     sheet = {
         "a": (2.5826429, 2.5326595e-2, 2.5426627, 1.416393e-2),
         "b": (2.6636910, 1.649659e-2, 2.6427742, 5.772632e-3),

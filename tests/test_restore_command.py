@@ -38,7 +38,7 @@ def numbers(written) -> dict:
 
 
 @pytest.mark.slow
-def test_the_point_is_that_of_the_sheet(numbers) -> None:
+def test_the_point_is_that_of_independent_solvers(numbers) -> None:
     assert numbers["ratio"] == pytest.approx(12.02383, abs=5e-6)  # the digits given, here and below
     assert numbers["omega"] == pytest.approx(3.320215, abs=5e-7)
     assert numbers["reciprocity_norm"] == pytest.approx(1.065331e-5, rel=5e-7)
