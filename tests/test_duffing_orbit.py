@@ -42,7 +42,7 @@ def test_harmonic_balance_is_time_integration_at_the_points_of_independent_solve
 
 
 def test_multipliers_are_the_integration_s() -> None:
-    """Of three sheets, one unstable; as sets, since pairs share a modulus."""
+    """Of three branches, one unstable; as sets, since pairs share a modulus."""
     omega = 3.5
     points = duffing.frequency_response(STRONG, amplitude=1.0, band=(3.3, 3.7), port=0).at(omega)
     assert points.count == 3

@@ -154,7 +154,7 @@ def test_what_cannot_be_met_says_so_and_is_nan() -> None:
     assert missing.result == RESULTS.no_point
     short = design(0.9, "amplitude", max_steps=200)
     assert short.converged
-    # At Δφ = 0 the stiffness ratio is not determined: two sheets of N_F = N_B cross.
+    # At Δφ = 0 the stiffness ratio is not determined: two branches of N_F = N_B cross.
     double = design(0.0, "stiffness_ratio")
     for made in (beyond, missing, double):
         assert not made.converged
@@ -282,7 +282,7 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
     across = np.flatnonzero(locus.branch_crossings)
     assert across.size == 1
     assert r[across[0]] < 12.0272 < r[across[0] + 1]
-    # ω grows more slowly than on the other sheet, ω² = r − 1, and has passed it.
+    # ω grows more slowly than on the other branch, ω² = r − 1, and has passed it.
     beyond = np.asarray(locus.omega) ** 2 - (r - 1)
     assert beyond[across[0]] > 0 > beyond[across[0] + 1]
 
@@ -296,7 +296,7 @@ def test_locus_turns_at_the_first_resonance_and_says_so() -> None:
     assert corner.size == 1
     np.testing.assert_allclose(locus.parameter[corner], 2.31, atol=0.03)  # the bend of independent solvers: r = 2.3134
     assert not np.any(locus.branch_crossings)
-    # Beyond the corner it is the sheet of equal dynamic stiffness, ω² = r − 1 but for third harmonics.
+    # Beyond the corner it is the branch of equal dynamic stiffness, ω² = r − 1 but for third harmonics.
     after = slice(int(corner[0]) + 5, int(corner[0]) + 15)
     np.testing.assert_allclose(locus.omega[after] ** 2, locus.parameter[after] - 1, rtol=0.05)
     assert (

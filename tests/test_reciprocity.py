@@ -114,7 +114,7 @@ def test_peak_equals_a_scipy_minimisation(case, points) -> None:
         return tuple(float(x) for x in rise_and_misfit(model, jnp.asarray(amplitude), jnp.asarray(w), state))
 
     def peak(p: float, centre: float = omega) -> float:
-        # On the upper sheet N rises up to the peak, and falls from there to the fold close by.
+        # On the upper branch N rises up to the peak, and falls from there to the fold close by.
         return brentq(lambda w: measured(p, w)[0], centre - 1.5e-4, centre + 1.5e-4, xtol=1e-13)
 
     span = 2e-4 * value
