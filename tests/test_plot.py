@@ -168,7 +168,7 @@ def test_the_axes_given_are_the_axes_used() -> None:
         (lambda: plot.s_parameters(FieldData(OMEGA, S), S), "Argument s must be left out where data holds it"),
         (lambda: plot.s_parameters(OMEGA, S[:5]), r"Argument s must have shape \[11, out, in\]"),
         (lambda: plot.s_parameters(OMEGA, S, model_s=S[:, :1]), "Argument model_s must have the ports of the data"),
-        (lambda: plot.s_parameters(OMEGA, S, entries=[(2, 0)]), "Argument entries must name"),
+        (lambda: plot.s_parameters(OMEGA, S, entries=[(2, 0)]), "Argument entries must hold"),
         (lambda: plot.fit_residual(OMEGA, S, sigma=0.0), "Argument sigma must be positive"),
         (lambda: plot.fit_residual(OMEGA, S, sigma=np.ones(3)), "Argument sigma must have one of the shapes"),
         (lambda: plot.fit_residual(OMEGA[None], S), "Argument omega must be a vector"),
