@@ -8,8 +8,8 @@ Sequential quadratic programming in a trust region: each iteration solves the mo
 
 evaluates the functions once at u + d, and takes the step if t + νs falls enough. A worst case stays smooth, since
 every f_i is a row of its own; where the constraints cannot be met the least violation is found; and only first
-derivatives are needed, once an iteration. Every element of a `vmap` iterates by itself, and one that meets NaN spoils no
-other.
+derivatives are needed, once an iteration. Every element of a `vmap` iterates by itself, and one that meets NaN spoils
+no other.
 """
 
 from __future__ import annotations
