@@ -291,7 +291,7 @@ def _programs(objective: Callable[..., Any], optimiser: Any, history: bool | str
     ) -> tuple[_State, dict[str, Any], Array]:
         value_fn = function(problem)
 
-        def turn(carry: tuple) -> tuple:
+        def iteration(carry: tuple) -> tuple:
             i, state, rows = carry
             state = step(state, value_fn)
             rows = jax.tree_util.tree_map(lambda kept, x: kept.at[i].set(x), rows, row(state, problem[0]))
@@ -302,7 +302,7 @@ def _programs(objective: Callable[..., Any], optimiser: Any, history: bool | str
             return (i < count) & state.going(tolerance)
 
         rows = jax.tree_util.tree_map(lambda x: jnp.zeros((CHUNK, *x.shape), x.dtype), row(state, problem[0]))
-        i, state, rows = lax.while_loop(going, turn, (jnp.zeros((), int), state, rows))
+        i, state, rows = lax.while_loop(going, iteration, (jnp.zeros((), int), state, rows))
         return state, rows, i
 
     def take(state: _State, count: int, tolerance: float | None, problem: tuple[Parametrisation, Any]) -> Any:

@@ -109,7 +109,7 @@ def test_energies_of_figure_5() -> None:
     ts = times()
     nonlocal_, ideal = figure_5(), figure_5(tcmt.IdealNonreciprocalCoupling(0.3, mode=1, sensed=0))
     backward = tcmt.simulate(nonlocal_, pulse(BACKWARD), ts)
-    # The sheet's ten digits, asked for to 1e-6; E_in = 3√(π/2) but for the pulse's beginning at t = 0.
+    # Ten digits of an independent solver, asked for to 1e-6; E_in = 3√(π/2) but for the pulse's beginning at t = 0.
     np.testing.assert_allclose(backward.energy_in[-1], [0.0, 3.7599424119], rtol=1e-6)
     np.testing.assert_allclose(backward.energy_out[-1], [0.2261245403, 0.1976907393], rtol=1e-6)
     np.testing.assert_allclose(
@@ -313,7 +313,7 @@ def test_giving_up_is_an_error_unless_asked_not_to_be() -> None:
         ({"a0": [1.0]}, r"Argument a0 must have shape \(2,\), but was of shape"),
         ({"a0": [1.0, np.nan]}, "Argument a0 must be finite"),
         ({"omega": np.zeros(2)}, "Argument omega must be a number"),
-        ({"rtol": 0.0}, "Argument rtol must be positive, but was 0.0"),
+        ({"rtol": 0.0}, "Argument rtol must be positive, but was 0"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) -> None:
