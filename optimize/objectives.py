@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require, require_finite, require_instance
 from diffnr.metrics import require_direction
-from diffnr.ports import Drive, port_response, require_port_model
+from diffnr.ports import Drive, PortResponse, port_response, require_port_model
 
 
 def passed_and_blocked(response: Any, *, out: Any, into: Any) -> Float[Array, " both"]:
@@ -30,6 +30,7 @@ def passed_and_blocked(response: Any, *, out: Any, into: Any) -> Float[Array, " 
 
     **Raises:** `ValueError` for ports that do not exist or are the same.
     """
+    require_instance(response, "response", PortResponse, "be a PortResponse, as port_response returns")
     require_direction(response, out, into)
     both = jnp.stack([response.s[out, into], response.s[into, out]])
     return both.real**2 + both.imag**2
@@ -86,7 +87,7 @@ def worst_case(values: Numbers, *, width: Any) -> Float[Array, ""]:
     """
     values, width = as_real(values, "values"), as_positive(width, "width")
     require(values.size > 0, "values", "hold at least one number", f"of shape {values.shape}")
-    require(not is_concrete(values) or not bool(jnp.any(jnp.isnan(values))), "values", "be numbers", values)
+    require_finite("values", values)
     return width * jax.nn.logsumexp(values / width)
 
 
@@ -103,6 +104,7 @@ def reciprocity_residual(response: Any, *, out: Any = 1, into: Any = 0) -> Float
 
     **Raises:** `ValueError` for ports that do not exist or are the same.
     """
+    require_instance(response, "response", PortResponse, "be a PortResponse, as port_response returns")
     require_direction(response, out, into)
     difference = response.b[out, into] - response.b[into, out]
     # x(t) = Re Σ b_h e^{ihωt}: a mean has no imaginary part, and half of |b_h|² is the mean square of a harmonic.
