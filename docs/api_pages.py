@@ -135,9 +135,8 @@ def _index(tree: dict[str, dict[str, list[str]]]) -> str:
         text += [_title(package, "-"), _summary(importlib.import_module(package))]
         for module, names in modules.items():
             listed = ", ".join(f":py:obj:`{name.rpartition('.')[2]} <{name}>`" for name in names)
-            text.append(
-                f":doc:`{_label(package, module)} <{module}>`\n   {_summary(importlib.import_module(module))}\n\n   {listed}"
-            )
+            link = f":doc:`{_label(package, module)} <{module}>`"
+            text.append(f"{link}\n   {_summary(importlib.import_module(module))}\n\n   {listed}")
     every = "\n".join(f"   {module}" for modules in tree.values() for module in modules)
     text += [_title("Command line", "-"), "See :doc:`command_line`."]
     return "\n\n".join([*text, f".. toctree::\n   :hidden:\n\n{every}\n   command_line"]) + "\n"

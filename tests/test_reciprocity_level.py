@@ -35,8 +35,21 @@ def measured(locus: ReciprocityLocus, point: int, amplitude: float) -> tuple[flo
     return float(R), float(np.linalg.norm(x) - np.linalg.norm(y)) / 2**0.5
 
 
+def test_a_level_set_has_its_level_and_equal_norms_by_another_method() -> None:
+    locus = level_set(5e-3, max_points=12)  # its first points, from the pair of equal masses on
+    assert locus.result == RESULTS.out_of_points
+    assert "max_points" in locus.message
+    assert int(locus.count) == 12
+    assert float(locus.parameter[0]) == 1.0
+    assert np.all(np.diff(locus.parameter) > 0)
+    np.testing.assert_allclose(locus.reciprocity_norm, 5e-3, rtol=1e-8)  # as in the whole one below
+    R, gap = measured(locus, 6, 0.15)
+    assert pytest.approx(5e-3, rel=1e-8) == R
+    assert abs(gap) < 1e-9
+
+
 @pytest.mark.slow
-def test_equal_norms_turn_back_at_the_sheets_bend() -> None:
+def test_equal_norms_turn_back_at_the_bend() -> None:
     turn = restore_reciprocity(
         nr.replace(EQUAL, {"mass_ratio": 2.0}), amplitude=0.15, free="stiffness_ratio", resonance=0, at="bend"
     )
