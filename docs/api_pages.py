@@ -1,7 +1,8 @@
 """The pages of the API reference, written from what the packages export: a new export needs no line here.
 
 There is a page per module. It says what the module's docstring says, and documents what a package exports from it,
-under the name by which it is imported (`diffnr.Drive`), in the order of the source.
+under the name by which it is imported (`diffnr.Drive`), in the order of the source. Its title names the package, since
+that is a user's path to what stands there; only modules used by their own name are called by it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ WHOLE = (
     "diffnr.parameters",
     "diffnr.data",
     "diffnr.fdtd.closed_forms",
+    "diffnr.results",
     "diffnr.root",
+    "diffnr.continuation",
     "diffnr.checks",
+    "diffnr.duffing.floquet",
     "optimize.objectives",
     "optimize.transforms",
     "optimize.constrained",
@@ -60,7 +64,9 @@ def targets() -> dict[str, str]:
 def pages() -> dict[str, str]:
     """`{name of the page: reStructuredText}`."""
     tree = contents()
-    written = {module: _page(module, names) for modules in tree.values() for module, names in modules.items()}
+    written = {
+        module: _page(package, module, names) for package, modules in tree.items() for module, names in modules.items()
+    }
     return {"index": _index(tree), "command_line": _command_line(), **written}
 
 
@@ -102,10 +108,17 @@ def _home(thing: object, package: str) -> str:
     return module if module.startswith(f"{package}.") else package
 
 
-def _page(module: str, names: list[str]) -> str:
+def _label(package: str, module: str) -> str:
+    return module if module in WHOLE else f"{package}: {module.rpartition('.')[2].replace('_', ' ')}"
+
+
+def _page(package: str, module: str, names: list[str]) -> str:
     # A module and what is exported from it may have one name, optimize.fit: that belongs to the latter.
     index = "\n   :no-index:" if module in names else ""
-    return "\n\n".join([_title(module), f".. automodule:: {module}{index}", *map(_directive, names)]) + "\n"
+    return (
+        "\n\n".join([_title(_label(package, module)), f".. automodule:: {module}{index}", *map(_directive, names)])
+        + "\n"
+    )
 
 
 def _directive(name: str) -> str:
@@ -122,7 +135,9 @@ def _index(tree: dict[str, dict[str, list[str]]]) -> str:
         text += [_title(package, "-"), _summary(importlib.import_module(package))]
         for module, names in modules.items():
             listed = ", ".join(f":py:obj:`{name.rpartition('.')[2]} <{name}>`" for name in names)
-            text.append(f":doc:`{module}`\n   {_summary(importlib.import_module(module))}\n\n   {listed}")
+            text.append(
+                f":doc:`{_label(package, module)} <{module}>`\n   {_summary(importlib.import_module(module))}\n\n   {listed}"
+            )
     every = "\n".join(f"   {module}" for modules in tree.values() for module in modules)
     text += [_title("Command line", "-"), "See :doc:`command_line`."]
     return "\n\n".join([*text, f".. toctree::\n   :hidden:\n\n{every}\n   command_line"]) + "\n"

@@ -2,13 +2,14 @@
 
     minimise max_i f_i(u)   subject to   g_j(u) ≤ 0,      u ∈ ℝⁿ
 
-Sequential quadratic programming in a trust region: each turn solves the model
+Sequential quadratic programming in a trust region: each iteration solves the model
 
     min  t + νs + ½ dᵀBd,    f + ∇f·d ≤ t,   g + ∇g·d ≤ s,   s ≥ 0,   |d| ≤ Δ
 
 evaluates the functions once at u + d, and takes the step if t + νs falls enough. A worst case stays smooth, since
 every f_i is a row of its own; where the constraints cannot be met the least violation is found; and only first
-derivatives are needed, once a turn. Every lane of a `vmap` makes its own turns, and one that meets NaN spoils no other.
+derivatives are needed, once an iteration. Every element of a `vmap` iterates by itself, and one that meets NaN spoils
+no other.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def _minimise(
         return _Point(f, g, df, dg, aux)
 
     # One place where the functions are evaluated, the start included: they are what takes long to compile and to run.
-    def turn(carry: _Carry) -> _Carry:
+    def iteration(carry: _Carry) -> _Carry:
         first = carry.steps == 0
         trial = evaluate(carry.u + carry.step.d)
         take = trial.finite & (first | carry.step.small | _better(carry, trial))
@@ -177,7 +178,7 @@ def _minimise(
         return _Carry(u, at, model, step, carry.steps + 1, going)
 
     start_carry = _empty(evaluate, start)
-    end = lax.while_loop(lambda carry: carry.going, turn, start_carry)
+    end = lax.while_loop(lambda carry: carry.going, iteration, start_carry)
     merit = jnp.where(end.at.finite, end.at.merit, jnp.nan)
     step = end.step
     duals = step.weights, step.multipliers
@@ -185,7 +186,7 @@ def _minimise(
 
 
 def _empty(evaluate: Callable[[Array], _Point], start: Array) -> _Carry:
-    """Before the first turn, which evaluates the start: a step of length 0."""
+    """Before the first iteration, which evaluates the start: a step of length 0."""
     at = jax.tree_util.tree_map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), jax.eval_shape(evaluate, start))
     no, zero = jnp.asarray(False), jnp.zeros((), start.dtype)
     step = _Proposal(jnp.zeros_like(start), at.f, at.g, jnp.zeros(2, start.dtype), zero, no, no)
@@ -272,7 +273,7 @@ def _solve_model(at: _Point, model: _Model) -> tuple[Array, Array, Array]:
     b = jnp.concatenate([(jnp.max(bent_f) - bent_f) / scale_f, -bent_g, edges])
     H = jnp.pad(model.hessian * delta**2 / scale_f, (0, 2))
     c = jnp.pad(jnp.stack([jnp.ones((), dtype), price]), (n, 0))
-    # Strictly inside, and with duals that balance the prices of t and s: 10 to 25 turns whatever the penalty.
+    # Strictly inside, and with duals that balance the prices of t and s: 10 to 25 iterations whatever the penalty.
     x0 = jnp.pad(jnp.stack([jnp.ones((), dtype), _violation(bent_g) + 1 / (1 + price)]), (n, 0))
     z0 = jnp.where(s == 0, jnp.where(t == 0, 1.0, 1 / k), price / (m + 1)).astype(dtype)
     x, dual = quadratic_program(H, c, A, b, x0, z0)
@@ -303,7 +304,7 @@ def quadratic_program(
     def reach(v: Array, dv: Array) -> Array:
         return jnp.min(jnp.where(dv < 0, -v / jnp.where(dv < 0, dv, -1.0), 1.0), initial=1.0)
 
-    def turn(carry: tuple) -> tuple:
+    def iteration(carry: tuple) -> tuple:
         x, w, z, n, _, before = carry
         gap = w @ z / w.size
         dual, primal = H @ x + c + A.T @ z, A @ x + w - b
@@ -330,7 +331,7 @@ def quadratic_program(
         return x, w, z, n + 1, good & (w @ z / w.size > 4 * eps) & (length > 1e-8), gap
 
     carry = (x0, b - A @ x0, z0, jnp.zeros((), int), jnp.asarray(True), jnp.full((), jnp.inf, x0.dtype))
-    x, _, z, _, _, _ = lax.while_loop(lambda carry: carry[4] & (carry[3] < max_steps), turn, carry)
+    x, _, z, _, _, _ = lax.while_loop(lambda carry: carry[4] & (carry[3] < max_steps), iteration, carry)
     return x, z
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,13 +13,26 @@ import lineax as lx
 import numpy as np
 import optax
 import optimistix as optx
-from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from diffnr.checks import require
-from diffnr.parameters import Free
-from diffnr.results import RESULTS, AbstractAnswer, succeeded
+from diffnr.checks import (
+    as_choice,
+    as_count,
+    as_flag,
+    as_function,
+    as_key,
+    as_real,
+    as_scalar,
+    described,
+    is_concrete,
+    require,
+    require_bounds,
+    require_instance,
+    require_known,
+)
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures, succeeded
 from optimize.objectives import scattering_difference
-from optimize.transforms import AbstractTransform, parametrise
+from optimize.transforms import parametrise
 
 # ρ(z) of z = r², as in Triggs et al. 2000: the cost is ½ Σ ρ(r²), and ρ(z) ≈ z for small z.
 ROBUST: dict[str, Callable[[Array], Array]] = {
@@ -27,8 +41,6 @@ ROBUST: dict[str, Callable[[Array], Array]] = {
     "huber": lambda z: jnp.where(z <= 1, z, 2 * jnp.sqrt(jnp.maximum(z, 1.0)) - 1),
     "cauchy": jnp.log1p,
 }
-
-Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser | optax.GradientTransformation
 
 
 class Fit(AbstractAnswer):
@@ -85,17 +97,18 @@ def fit(
     model: Any,
     data: PyTree,
     *,
-    free: Free,
-    residual: Callable[[Any, Any], Inexact[Array, ...]] = scattering_difference,
-    sigma: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    loss: str = "linear",
-    transforms: Mapping[str, AbstractTransform] | None = None,
-    starts: int = 1,
-    spread: float = 1.0,
-    key: PRNGKeyArray | None = None,
-    solver: Solver | None = None,
-    max_steps: int | None = None,
+    free: Any,
+    residual: Any = scattering_difference,
+    sigma: Any = None,
+    weights: Any = None,
+    loss: Any = "linear",
+    transforms: Any = None,
+    starts: Any = 1,
+    spread: Any = 1.0,
+    key: Any = None,
+    solver: Any = None,
+    max_steps: Any = None,
+    throw: Any = False,
 ) -> Fit:
     """Fit the free leaves of a model to data by (robust) least squares:
 
@@ -118,23 +131,30 @@ def fit(
     - `solver`: default `optimistix.LevenbergMarquardt`; any optimistix least-squares solver or minimiser, or any optax
       optimiser.
     - `max_steps`: default 256, and 20,000 for an optax optimiser.
+    - `throw`: raise where the fit did not converge. By default the best that was met is returned in any case, and
+      `converged` and `message` say how it ended.
 
     **Returns:** a `Fit`. Standard errors are those of the linearised model at the optimum (for robust losses the
     sandwich estimate).
 
-    **Raises:** `ValueError` for an unknown path or loss, σ not positive, or a residual that is not finite at the start.
+    **Raises:** `ValueError` for an unknown path or loss, σ not positive, or a residual that is not finite at the start;
+    `RuntimeError` with the message if `throw` and the fit did not converge.
+
+    Usage: `fit(model, read_touchstone("device.s2p"), free=("kappa", "gamma")).report()`.
     """
-    require(loss in ROBUST, "loss", f"be one of {', '.join(map(repr, ROBUST))}", repr(loss))
-    require(starts >= 1, "starts", "be at least 1", starts)
-    sigma = getattr(data, "sigma", None) if sigma is None else sigma
-    if sigma is not None:
-        require(np.all(np.asarray(sigma) > 0), "sigma", "be positive", np.asarray(sigma))
-        sigma = jnp.asarray(sigma)
-    parametrisation = parametrise(model, free, transforms)
-    problem = _Problem(residual, loss)
-    args = (parametrisation, data, sigma, None if weights is None else jnp.asarray(weights))
-    u0 = parametrisation.start
+    as_choice(loss, "loss", tuple(ROBUST))
+    starts, throw, key = as_count(starts, "starts", most=100_000), as_flag(throw, "throw"), as_key(key)
+    spread = as_scalar(spread, "spread", lower=0.0)
     solver, max_steps = _solver(solver, max_steps)
+    parametrisation = parametrise(model, free, transforms)
+    shape = _residual_shape(residual, model, data)
+    given = "sigma" if sigma is not None else "data.sigma"
+    sigma = _factors(getattr(data, "sigma", None) if sigma is None else sigma, given, shape, positive=True)
+    weights = _factors(weights, "weights", shape)
+    problem = _Problem(residual, loss)
+    args = (parametrisation, data, sigma, weights)
+    u0 = parametrisation.start
+    require_known((model, data, sigma, weights), "model", "hold numbers")
     if starts > 1:
         key = jax.random.key(0) if key is None else key
         u0 = u0 + spread * jax.random.normal(key, (starts, u0.size), u0.dtype).at[0].set(0.0)
@@ -157,10 +177,39 @@ def fit(
     for name, value in values.items():
         stderr[name] = jnp.asarray(errors[position : position + value.size].reshape(value.shape))
         position += value.size
-    return Fit(
+    fitted = Fit(
         parametrisation.build(u), values, stderr, jnp.asarray(covariance), residual_vector, chi2,
         freedom, sigma is not None, loss, end.result, end.steps,
     )  # fmt: skip
+    return raise_failures(fitted, fitted.result) if throw else fitted
+
+
+def _residual_shape(residual: Any, model: Any, data: Any) -> tuple[int, ...]:
+    """The shape of what a user's residual returns, which is tried once."""
+    must = "be a function (model, data) -> array of real or complex numbers"
+    found: list[Any] = []
+    as_function(residual, "residual", must, lambda f: found.append(eqx.filter_eval_shape(f, model, data)))
+    array = isinstance(found[0], jax.ShapeDtypeStruct) and jnp.issubdtype(found[0].dtype, jnp.inexact)
+    require(array, "residual", must, "one that returns " + (f"{found[0].dtype}" if array else described(found[0])))
+    require(math.prod(found[0].shape) > 0, "residual", must, f"one that returns an array of shape {found[0].shape}")
+    return found[0].shape
+
+
+def _factors(value: Any, name: str, shape: tuple[int, ...], *, positive: bool = False) -> Array | None:
+    """σ or weights that go with a residual of this `shape`; a vector may stand at its front."""
+    if value is None:
+        return None
+    array = as_real(value, name)
+    require_bounds(name, array, lower=None if positive else 0.0)
+    if positive and is_concrete(array):
+        require(bool(jnp.all(array > 0)), name, "be positive", array)
+    widened = array.shape + (1,) * (len(shape) - array.ndim) if positive and array.ndim else array.shape
+    try:
+        good = np.broadcast_shapes(widened, shape) == shape
+    except ValueError:
+        good = False
+    require(good, name, f"have a shape that broadcasts to that of the residual, {shape}", f"of shape {array.shape}")
+    return array
 
 
 class LeastSquares(NamedTuple):
@@ -314,7 +363,12 @@ def _fit(problem: _Problem, u0: Array, args: Any, solver: Any, max_steps: int) -
     return _End(end.u, end.result, end.steps, start_is_finite, r, jacobian, values, influence, slope)
 
 
-def _solver(solver: Solver | None, max_steps: int | None) -> tuple[Any, int]:
+def _solver(solver: Any, max_steps: Any) -> tuple[Any, int]:
+    if solver is not None:
+        must = "be a least-squares solver or minimiser of optimistix, or an optimiser of optax"
+        kinds = (optx.AbstractLeastSquaresSolver, optx.AbstractMinimiser, optax.GradientTransformation)
+        require_instance(solver, "solver", kinds, must)
+    max_steps = None if max_steps is None else as_count(max_steps, "max_steps", most=10**9)
     if isinstance(solver, optax.GradientTransformation):
         return optx.OptaxMinimiser(solver, rtol=1e-10, atol=1e-12), 20_000 if max_steps is None else max_steps
     if solver is None:

@@ -11,9 +11,9 @@ import re
 import signal
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -24,10 +24,19 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from diffnr.checkpoint import load_checkpoint, save_checkpoint
-from diffnr.checks import is_concrete, require
-from diffnr.parameters import Free
+from diffnr.checks import (
+    as_choice,
+    as_count,
+    as_flag,
+    as_function,
+    as_path,
+    as_scalar,
+    is_concrete,
+    require,
+    require_known,
+)
 from diffnr.progress import ProgressBar, interruptible
-from optimize.transforms import AbstractTransform, Parametrisation, parametrise
+from optimize.transforms import Parametrisation, parametrise
 
 # At most this many steps run between two looks at the clock; a compiled size, so the same in every run.
 CHUNK = 256
@@ -67,19 +76,20 @@ class Minimum(eqx.Module):
 
 
 def minimise(
-    objective: Callable[..., Any],
+    objective: Any,
     model: Any,
     *,
-    free: Free,
-    optimiser: optax.GradientTransformation | None = None,
-    steps: int = 1000,
-    transforms: Mapping[str, AbstractTransform] | None = None,
-    tolerance: float | None = None,
+    free: Any,
+    optimiser: Any = None,
+    steps: Any = 1000,
+    transforms: Any = None,
+    tolerance: Any = None,
     args: PyTree = None,
-    progress: bool | None = None,
-    history: bool | Literal["values"] = True,
-    checkpoint: str | os.PathLike | None = None,
-    checkpoint_every: int = 100,
+    progress: Any = None,
+    history: Any = True,
+    checkpoint: Any = None,
+    checkpoint_every: Any = 100,
+    throw: Any = False,
 ) -> Minimum:
     """Minimise a real function of a model over its free leaves x, which stay inside their bounds:
 
@@ -101,19 +111,28 @@ def minimise(
     - `checkpoint`: a file to save to every `checkpoint_every` steps and at the end. If it exists the run goes on from
       it, and ends bit for bit as one that was never stopped (on the same machine, with the same versions). It holds the
       optimiser's state, but not its settings: pass the same.
+    - `throw`: raise unless it converged, for which it takes a `tolerance`. By default the best iterate is returned in
+      any case.
 
     **Returns:** a `Minimum`, always: after Ctrl-C too (what is under way is finished first; a second Ctrl-C drops it),
     and after a value, a gradient or a solve that failed on the way. Look at `converged` and `message`.
 
     **Raises:** `ValueError` for an unknown path; for an objective that is not a real scalar, or that is not finite with
-    its gradient at the start; for a checkpoint that is damaged or of another problem (it is left as it is).
+    its gradient at the start; for a checkpoint that is damaged or of another problem (it is left as it is);
+    `RuntimeError` with the message if `throw` and it did not converge.
 
     **Notes:** it compiles once per call, and sees the clock and Ctrl-C about twice a second, or after each step where
     that takes longer. Good values: `optax.lbfgs()` for smooth objectives of up to some thousand unknowns, else
     `optax.adam(1e-2)` (by default u is scaled so that 1 is a large move).
     """
-    _check(optimiser, steps, tolerance, history, checkpoint, checkpoint_every)
+    steps, checkpoint_every = as_count(steps, "steps"), as_count(checkpoint_every, "checkpoint_every")
+    throw, progress = as_flag(throw, "throw"), None if progress is None else as_flag(progress, "progress")
+    _check(optimiser, tolerance, history, checkpoint)
+    require(tolerance is not None or not throw, "throw", "go with a tolerance: without one nothing converges", throw)
     parametrisation = parametrise(model, free, transforms)
+    must = f"be a function {'model' if args is None else '(model, args)'} -> real scalar"
+    given = (model,) if args is None else (model, args)
+    as_function(objective, "objective", must, lambda f: _tried(f, *given))
     begin, advance = _programs(objective, optax.lbfgs() if optimiser is None else optimiser, history)
     problem = (parametrisation, args)
     require(is_concrete(problem), "model", "hold numbers (minimise cannot run inside jit, vmap or grad)", "traced")
@@ -141,6 +160,10 @@ def minimise(
                 file.save(run)
     u, value, norm = run.state.best
     model, refusal = _built(parametrisation, u)
+    converged = tolerance is not None and bool(norm <= tolerance)
+    message = _ending(run, steps, tolerance, bool(interrupts)) + refusal
+    if throw and not converged:
+        raise RuntimeError(message)
     return Minimum(
         model=model,
         objective=value,
@@ -148,8 +171,8 @@ def minimise(
         gradient_norm=norm,
         history=_joined(run.records),
         steps=run.step,
-        converged=tolerance is not None and bool(norm <= tolerance),
-        message=_ending(run, steps, tolerance, bool(interrupts)) + refusal,
+        converged=converged,
+        message=message,
     )
 
 
@@ -268,7 +291,7 @@ def _programs(objective: Callable[..., Any], optimiser: Any, history: bool | str
     ) -> tuple[_State, dict[str, Any], Array]:
         value_fn = function(problem)
 
-        def turn(carry: tuple) -> tuple:
+        def iteration(carry: tuple) -> tuple:
             i, state, rows = carry
             state = step(state, value_fn)
             rows = jax.tree_util.tree_map(lambda kept, x: kept.at[i].set(x), rows, row(state, problem[0]))
@@ -279,7 +302,7 @@ def _programs(objective: Callable[..., Any], optimiser: Any, history: bool | str
             return (i < count) & state.going(tolerance)
 
         rows = jax.tree_util.tree_map(lambda x: jnp.zeros((CHUNK, *x.shape), x.dtype), row(state, problem[0]))
-        i, state, rows = lax.while_loop(going, turn, (jnp.zeros((), int), state, rows))
+        i, state, rows = lax.while_loop(going, iteration, (jnp.zeros((), int), state, rows))
         return state, rows, i
 
     def take(state: _State, count: int, tolerance: float | None, problem: tuple[Parametrisation, Any]) -> Any:
@@ -299,7 +322,8 @@ def _known(inner: PyTree) -> tuple[Any, Any] | None:
 
 
 def _real_scalar(value: Any, dtype: Any) -> Array:
-    was = f"{value.dtype} of shape {value.shape}" if eqx.is_array(value) else f"a {type(value).__name__}"
+    array = hasattr(value, "dtype") and hasattr(value, "shape")
+    was = f"{value.dtype} of shape {value.shape}" if array else f"a {type(value).__name__}"
     real = eqx.is_array_like(value) and jnp.issubdtype(jnp.result_type(value), jnp.floating) and jnp.shape(value) == ()
     require(real, "objective", "return a real scalar", was)
     return lax.convert_element_type(value, dtype)
@@ -315,17 +339,19 @@ def _like(new: Array, old: Array) -> Array:
     return new if jnp.issubdtype(old.dtype, jax.dtypes.prng_key) else lax.convert_element_type(new, old.dtype)
 
 
-def _check(
-    optimiser: Any, steps: int, tolerance: float | None, history: Any, checkpoint: Any, checkpoint_every: int
-) -> None:
+def _tried(objective: Any, *given: Any) -> None:
+    eqx.filter_eval_shape(lambda *given: _real_scalar(objective(*given), jnp.result_type(float)), *given)
+
+
+def _check(optimiser: Any, tolerance: Any, history: Any, checkpoint: Any) -> None:
     ours = optimiser is None or isinstance(optimiser, optax.GradientTransformation)
     require(ours, "optimiser", "be an optax optimiser, e.g. optax.adam(1e-2)", optimiser)
-    require(steps >= 1, "steps", "be at least 1", steps)
-    require(tolerance is None or tolerance >= 0, "tolerance", "not be negative", tolerance)
-    require(history in (True, False, "values"), "history", 'be True, False or "values"', repr(history))
-    require(checkpoint_every >= 1, "checkpoint_every", "be at least 1", checkpoint_every)
+    if tolerance is not None:
+        require_known(tolerance, "tolerance")
+        as_scalar(tolerance, "tolerance", lower=0.0)
+    as_choice(history, "history", (True, False, "values"))
     if checkpoint is not None:
-        folder = Path(checkpoint).absolute().parent
+        folder = as_path(checkpoint, "checkpoint").absolute().parent
         require(folder.is_dir(), "checkpoint", "be a file in a folder that exists", checkpoint)
 
 

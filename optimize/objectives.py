@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import is_concrete, require
+from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require, require_finite, require_instance
 from diffnr.metrics import require_direction
-from diffnr.ports import AbstractPortModel, Drive, PortResponse, port_response
+from diffnr.ports import Drive, PortResponse, port_response, require_port_model
 
 
-def passed_and_blocked(response: PortResponse, *, out: int, into: int) -> Float[Array, " both"]:
+def passed_and_blocked(response: Any, *, out: Any, into: Any) -> Float[Array, " both"]:
     """Squared amplitudes per unit drive of the passing and of the blocked direction:
 
         (|b[out, into]|², |b[into, out]|²) / |A|²
@@ -29,12 +30,13 @@ def passed_and_blocked(response: PortResponse, *, out: int, into: int) -> Float[
 
     **Raises:** `ValueError` for ports that do not exist or are the same.
     """
+    require_instance(response, "response", PortResponse, "be a PortResponse, as port_response returns")
     require_direction(response, out, into)
     both = jnp.stack([response.s[out, into], response.s[into, out]])
     return both.real**2 + both.imag**2
 
 
-def isolation_ratio(response: PortResponse, *, out: int, into: int) -> Float[Array, ""]:
+def isolation_ratio(response: Any, *, out: Any, into: Any) -> Float[Array, ""]:
     """The ratio r = |b[into, out]| / |b[out, into]|, blocked to passed: the isolation is −20 log10 r dB.
 
     Nearly linear in a parameter that closes the blocked direction, where the isolation in dB diverges. To be minimised.
@@ -56,7 +58,7 @@ def amplitude_ratio(passed: Float[Array, "*shape"], blocked: Float[Array, "*shap
     return jnp.where(dark, 0.0, jnp.sqrt(jnp.where(dark, 1.0, squared)))
 
 
-def capped_isolation(response: PortResponse, *, out: int, into: int, cap: float = 60.0) -> Float[Array, ""]:
+def capped_isolation(response: Any, *, out: Any, into: Any, cap: Any = 60.0) -> Float[Array, ""]:
     """The isolation in dB with a smooth ceiling, to be maximised:
 
         −10 log10(r² + 10^(−cap/10)),      r = |b[into, out]| / |b[out, into]|
@@ -68,12 +70,12 @@ def capped_isolation(response: PortResponse, *, out: int, into: int, cap: float 
 
     **Raises:** `ValueError` for ports that do not exist or are the same, or a cap that is not positive.
     """
-    require(cap > 0, "cap", "be positive", cap)
+    cap = as_positive(cap, "cap")
     passed, blocked = passed_and_blocked(response, out=out, into=into)
     return -10 * jnp.log10(blocked / passed + 10 ** (-cap / 10))
 
 
-def worst_case(values: Float[Array, "*shape"], *, width: float) -> Float[Array, ""]:
+def worst_case(values: Numbers, *, width: Any) -> Float[Array, ""]:
     """A smooth maximum, for the worst of many frequencies or tolerances:  width · log Σ exp(v/width)
 
     **Arguments:** `values`: any shape, to be made small; `width`: positive, in the units of `values`.
@@ -83,11 +85,13 @@ def worst_case(values: Float[Array, "*shape"], *, width: float) -> Float[Array, 
 
     **Raises:** `ValueError` for a width that is not positive.
     """
-    require(width > 0, "width", "be positive", width)
+    values, width = as_real(values, "values"), as_positive(width, "width")
+    require(values.size > 0, "values", "hold at least one number", f"of shape {values.shape}")
+    require_finite("values", values)
     return width * jax.nn.logsumexp(values / width)
 
 
-def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0) -> Float[Array, " residual"]:
+def reciprocity_residual(response: Any, *, out: Any = 1, into: Any = 0) -> Float[Array, " residual"]:
     """The two outputs' difference, harmonic by harmonic: reals whose squares sum to R² of `metrics.reciprocity_norm`:
 
         Re Δ_0, and Re, Im of Δ_h/√2 (h ≥ 1),      Δ = b[out, into] − b[into, out]
@@ -100,6 +104,7 @@ def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0)
 
     **Raises:** `ValueError` for ports that do not exist or are the same.
     """
+    require_instance(response, "response", PortResponse, "be a PortResponse, as port_response returns")
     require_direction(response, out, into)
     difference = response.b[out, into] - response.b[into, out]
     # x(t) = Re Σ b_h e^{ihωt}: a mean has no imaginary part, and half of |b_h|² is the mean square of a harmonic.
@@ -108,7 +113,7 @@ def reciprocity_residual(response: PortResponse, *, out: int = 1, into: int = 0)
     return jnp.concatenate([real * difference.real, imag * difference.imag])
 
 
-def scattering_difference(model: AbstractPortModel, data: Any) -> Complex[Array, "frequency out in"]:
+def scattering_difference(model: Any, data: Any) -> Complex[Array, "frequency out in"]:
     """S_model − S_data at the data's frequencies, each port driven alone with amplitude 1: what `optimize.fit` fits.
 
     **Arguments:** `model`: a model with as many ports as the data, which may be nonlinear; `data`: a
@@ -118,6 +123,8 @@ def scattering_difference(model: AbstractPortModel, data: Any) -> Complex[Array,
 
     **Raises:** `ValueError` for ports that do not agree.
     """
+    require_port_model(model)
+    _require_data(data)
     ports = model.num_ports
     require(
         data.s.shape[1:] == (ports, ports), "data", f"have {ports} ports like the model", f"of shape {data.s.shape}"
@@ -125,7 +132,7 @@ def scattering_difference(model: AbstractPortModel, data: Any) -> Complex[Array,
     return jax.vmap(lambda omega: port_response(model, Drive(omega), throw=False).s)(data.omega) - data.s
 
 
-def scattering_residual(model: AbstractPortModel, data: Any, sigma: Any = None) -> Float[Array, " residual"]:
+def scattering_residual(model: Any, data: Any, sigma: Any = None) -> Float[Array, " residual"]:
     """The misfit of a model to scattering data as real numbers, for a least-squares solver of your own:
 
         [Re, Im] of (S_model(ω_f) − S_f) / σ,      [f, out, in] flattened in that order
@@ -138,11 +145,22 @@ def scattering_residual(model: AbstractPortModel, data: Any, sigma: Any = None) 
 
     **Raises:** `ValueError` for ports that do not agree, a sigma of another shape or not positive.
     """
+    _require_data(data)
     shape = data.s.shape
     sigma = getattr(data, "sigma", None) if sigma is None else sigma
-    sigma = jnp.ones((), data.s.real.dtype) if sigma is None else jnp.asarray(sigma)
+    sigma = jnp.ones((), data.s.real.dtype) if sigma is None else as_real(sigma, "sigma")
     allowed = ((), shape[:1], shape)
     require(sigma.shape in allowed, "sigma", f"have shape (), {shape[:1]} or {shape}", f"of shape {sigma.shape}")
+    require_finite("sigma", sigma)
     require(not is_concrete(sigma) or bool(jnp.all(sigma > 0)), "sigma", "be positive", sigma)
     misfit = scattering_difference(model, data) / (sigma[:, None, None] if sigma.ndim == 1 else sigma)
     return jnp.concatenate([misfit.real.ravel(), misfit.imag.ravel()])
+
+
+def _require_data(data: Any) -> None:
+    """Raise unless `data` has frequencies and S-parameters."""
+    s: Any = getattr(data, "s", None)
+    omega: Any = getattr(data, "omega", None)
+    arrays = eqx.is_array_like(s) and eqx.is_array_like(omega) and not isinstance(data, type)
+    good = arrays and np.ndim(omega) == 1 and np.shape(s) == (np.size(omega), *np.shape(s)[1:]) and np.ndim(s) == 3
+    require(good, "data", "be a diffnr.FieldData, or have omega [f] and s [f, out, in]", data)

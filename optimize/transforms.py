@@ -6,8 +6,9 @@ Every optimiser here moves a vector u of unbounded reals; a leaf x = transform(u
 from __future__ import annotations
 
 import abc
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -61,7 +62,7 @@ class Scaled(AbstractTransform):
         as_scalar(self.scale, "scale", positive=True)
 
     def forward(self, u: Numbers) -> Float[Array, "..."]:
-        return self.scale * as_real(u, "u")
+        return self.scale * _finite(u)
 
     def inverse(self, x: Numbers) -> Float[Array, "..."]:
         x = as_real(x, "x")
@@ -78,7 +79,7 @@ class Positive(AbstractTransform):
         as_scalar(self.scale, "scale", positive=True)
 
     def forward(self, u: Numbers) -> Float[Array, "..."]:
-        return self.scale * jax.nn.softplus(as_real(u, "u"))
+        return self.scale * jax.nn.softplus(_finite(u))
 
     def inverse(self, x: Numbers) -> Float[Array, "..."]:
         x = as_real(x, "x")
@@ -94,12 +95,14 @@ class Interval(AbstractTransform):
     upper: Float[Array, ""] = real_field()
 
     def __check_init__(self) -> None:
+        require(self.lower is not None, "lower", "be a number", self.lower)
+        require(self.upper is not None, "upper", "be a number", self.upper)
         check_fields(self, shape=())
         if is_concrete(self.lower, self.upper):
             require(self.lower < self.upper, "upper", f"exceed lower = {float(self.lower):g}", self.upper)
 
     def forward(self, u: Numbers) -> Float[Array, "..."]:
-        x = self.lower + (self.upper - self.lower) * jax.nn.sigmoid(as_real(u, "u"))
+        x = self.lower + (self.upper - self.lower) * jax.nn.sigmoid(_finite(u))
         return jnp.clip(x, self.lower, self.upper)  # Rounding may carry x beyond upper.
 
     def inverse(self, x: Numbers) -> Float[Array, "..."]:
@@ -109,6 +112,12 @@ class Interval(AbstractTransform):
         edge = EDGE * (self.upper - self.lower)
         x = jnp.where(x > self.lower, jnp.where(x < self.upper, x, self.upper - edge), self.lower + edge)
         return jnp.log(x - self.lower) - jnp.log(self.upper - x)
+
+
+def _finite(u: Any) -> Array:
+    u = as_real(u, "u")
+    require_finite("u", u)
+    return u
 
 
 def transform_for(bounds: tuple[float | None, float | None], value: ArrayLike) -> AbstractTransform:
@@ -164,7 +173,7 @@ class Parametrisation(eqx.Module):
         """The free leaves that u [p] stands for, `{path: value}`."""
         old = self.leaves
         edges = np.cumsum([0, *(math.prod(x.shape) for x in old)])
-        u = as_real(u, "u")
+        u = _finite(u)
         require_shape(u, "u", (int(edges[-1]),))
         pieces = zip(self.names, self.transforms, edges[:-1], edges[1:], old, strict=True)
         return {name: t.forward(u[lo:hi].reshape(x.shape)).astype(x.dtype) for name, t, lo, hi, x in pieces}
@@ -198,6 +207,7 @@ def parametrise(model: Any, free: Free, transforms: Mapping[str, AbstractTransfo
     **Raises:** `ValueError` for an unknown path, in `free` or in `transforms`, and for a transform that cannot give the
     leaf's present value.
     """
+    require_free(model, free)
     selection = select(model, free)
     given = as_transforms(transforms)
     unknown = sorted(set(given) - set(selection.names))
@@ -214,6 +224,15 @@ def parametrise(model: Any, free: Free, transforms: Mapping[str, AbstractTransfo
         if name in given:
             _try(transform, name, u, value)
     return Parametrisation(model, chosen, selection.names)
+
+
+def require_free(model: Any, free: Any) -> None:
+    """Raise unless `model` has parameters and `free` may name some of them."""
+    fields = dataclasses.is_dataclass(model) or isinstance(model, (Mapping, tuple, list))
+    require(fields and not isinstance(model, type), "model", "be a model with parameters", model)
+    must = "name one or several different parameters, or pick them by a function of the model"
+    listed = isinstance(free, (str, Sequence)) and all(isinstance(path, str) for path in free)
+    require((listed and not isinstance(free, bytes)) or callable(free), "free", must, free)
 
 
 def as_transforms(value: Any) -> dict[str, AbstractTransform]:

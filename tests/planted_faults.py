@@ -97,7 +97,7 @@ FAULTS = (
         LEAPFROG,
         "cells[:, -1:] / self.bloch_factor",
         "cells[:, -1:] * self.bloch_factor",
-        ("test_fdtd_ends.py",),
+        ("test_fdtd_boundaries.py",),
     ),
     # Guides and ports
     Fault(

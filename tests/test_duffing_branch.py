@@ -44,7 +44,7 @@ def test_sheets_over_the_force_are_those_over_the_frequency(
     np.testing.assert_array_equal(over_amplitude.omega[: over_amplitude.count], 0.95)
     here, there = over_amplitude.at(0.15), over_frequency.at(0.95)
     assert here.count == there.count == 3
-    # Newton to round-off, twice; the force climbs the sheets in the other order.
+    # Newton to round-off, twice; the force climbs the branches in the other order.
     np.testing.assert_allclose(here.norm[:3], there.norm[:3][::-1], atol=1e-12)
     np.testing.assert_allclose(here.multipliers[:3], there.multipliers[:3][::-1], atol=1e-12)
     assert np.asarray(here.stable[:3]).tolist() == [True, False, True]

@@ -15,7 +15,7 @@ PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05)
 STRONG = duffing.DuffingPair(1.2, 3.45, 1.0, 5.0, 1.0, 0.05)
 
 
-def test_the_three_sheets_of_the_sheet() -> None:
+def test_three_solution_branches_are_found() -> None:
     found = find_orbits(STRONG, nr.Drive(3.5, 1.0), num_harmonics=13)
     assert found.count == 3
     assert np.asarray(found.stable[:3]).tolist() == [True, False, True]
@@ -30,12 +30,12 @@ def test_the_three_sheets_of_the_sheet() -> None:
 @pytest.mark.parametrize("port", [0, 1], ids=["forward", "backward"])
 def test_any_key_finds_what_the_branch_has(port: int, seed: int) -> None:
     for omega in (0.8, 0.95, 1.3):
-        sheets = response(port).at(omega)
+        branches = response(port).at(omega)
         found = find_orbits(PAIR, nr.Drive(omega, 0.15), port, key=jax.random.key(seed))
-        assert found.count == sheets.count == {0.8: 1, 0.95: 3, 1.3: 1}[omega]
-        order = np.argsort(-np.sum(sheets.norm**2, axis=1))
+        assert found.count == branches.count == {0.8: 1, 0.95: 3, 1.3: 1}[omega]
+        order = np.argsort(-np.sum(branches.norm**2, axis=1))
         # Newton to round-off, twice.
-        np.testing.assert_allclose(found.b[: sheets.count], sheets.b[order][: sheets.count], atol=1e-11)
+        np.testing.assert_allclose(found.b[: branches.count], branches.b[order][: branches.count], atol=1e-11)
 
 
 def response(port: int) -> duffing.OrbitBranch:

@@ -1,4 +1,4 @@
-"""The closed form of one harmonic against the sheet's points, its own equations and harmonic balance."""
+"""The closed form of one harmonic against independent solvers' points, its own equations and harmonic balance."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def restored(pair: duffing.DuffingPair = PAIR, amplitude=0.15, free: str = "stif
         (1.2, 1.0, "cubic_ratio", 1, 2.6636910, None),
     ],
 )
-def test_points_of_the_sheet(mass, amplitude, free, resonance, value, omega) -> None:
+def test_points_of_independent_solvers(mass, amplitude, free, resonance, value, omega) -> None:
     found = restored(nr.replace(PAIR, {"mass_ratio": mass}), amplitude, free, resonance)
     assert float(found.ratio) == pytest.approx(value, abs=5.1e-8)  # the digits given
     assert omega is None or float(found.omega) == pytest.approx(omega, abs=5.1e-8)

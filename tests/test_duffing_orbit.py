@@ -22,7 +22,7 @@ STRONG = duffing.DuffingPair(1.2, 3.45, 1.0, 5.0, 1.0, 0.05, num_harmonics=13)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("port", [0, 1], ids=["forward", "backward"])
-def test_harmonic_balance_is_time_integration_at_the_points_of_the_sheet(port: int) -> None:
+def test_harmonic_balance_is_time_integration_at_the_points_of_independent_solvers(port: int) -> None:
     curve = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 4.0), port=port)
     seen = []
     for omega in (0.93, 0.9592978, 1.4558327, 2.3653856, 2.8977953):
@@ -42,7 +42,7 @@ def test_harmonic_balance_is_time_integration_at_the_points_of_the_sheet(port: i
 
 
 def test_multipliers_are_the_integration_s() -> None:
-    """Of three sheets, one unstable; as sets, since pairs share a modulus."""
+    """Of three branches, one unstable; as sets, since pairs share a modulus."""
     omega = 3.5
     points = duffing.frequency_response(STRONG, amplitude=1.0, band=(3.3, 3.7), port=0).at(omega)
     assert points.count == 3

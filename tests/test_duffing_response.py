@@ -1,4 +1,4 @@
-"""Branches of forced oscillators: folds, peaks and multipliers against the sheet's independent numbers."""
+"""Branches of forced oscillators: folds, peaks and multipliers against independent solvers' numbers."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ FOLDS = {port: tuple(REFERENCES["folds"][str(port)]) for port in (0, 1)}
     ],
     ids=["forward", "backward"],
 )
-def test_folds_and_peaks_of_the_sheet(port: int, folds: tuple, peaks: tuple) -> None:
+def test_folds_and_peaks_of_independent_solvers(port: int, folds: tuple, peaks: tuple) -> None:
     curve = response(port, num_harmonics=13)
     assert curve.folds.count == 2
     np.testing.assert_allclose(curve.folds.omega[:2], folds, atol=1e-8)
@@ -83,7 +83,7 @@ def test_every_sheet_at_one_frequency() -> None:
     assert np.asarray(points.stable[:3]).tolist() == [True, False, True]
     assert np.abs(points.multipliers[1, 0]) == pytest.approx(1.1304, abs=5e-5)  # the digits given
     back = response(port=1, num_harmonics=13).at(0.9592978)
-    # N_F = N_B on the forward branch's unstable sheet.
+    # N_F = N_B on the forward branch's unstable branch.
     gap = np.abs(np.asarray(back.norm[:3, 0])[:, None] - np.asarray(points.norm[:3, 1]))
     i, j = np.unravel_index(np.argmin(gap), gap.shape)
     assert gap[i, j] < 2e-6  # ω is known to 1e-7, and the norm changes by ten times as much

@@ -71,9 +71,9 @@ def test_one_linear_oscillator_is_exact_with_any_phase_of_the_force() -> None:
 
 def test_the_start_chooses_the_sheet_and_drift_tells_what_has_not_settled() -> None:
     drive = nr.Drive(0.95, 0.15)
-    sheets = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 1.5)).at(0.95)
-    upper, lower = sheets.b[0], sheets.b[2]
-    orders = jnp.asarray(sheets.harmonics)
+    branches = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 1.5)).at(0.95)
+    upper, lower = branches.b[0], branches.b[2]
+    orders = jnp.asarray(branches.harmonics)
     for b in (upper, lower):
         # Near, not on it, so that it has to be attracted.
         x0, v0 = 1.01 * jnp.sum(b.real, axis=1), -0.95 * jnp.sum(orders * b.imag, axis=1)

@@ -39,7 +39,7 @@ def columns(name: str) -> dict:
 
 
 @slow
-def test_figure3_has_the_numbers_of_the_sheet() -> None:
+def test_figure3_has_the_numbers_of_independent_solvers() -> None:
     shown = columns("paper2_figure3")
     expected = {"a": (2.33240, 1.15052, 8.7601e-3), "b": (12.02383, 3.320215, 1.065331e-5)}
     for letter, (ratio, omega, norm) in expected.items():
@@ -69,20 +69,20 @@ def test_the_restored_point_lies_on_both_curves(name: str) -> None:
         restored = column.restored
         for way, (curve, out) in enumerate(((column.curves.forward, 1), (column.curves.backward, 0))):
             at = curve.at(restored.omega)
-            sheets = np.asarray(at.norm[:, out])[np.asarray(at.valid)]
+            branches = np.asarray(at.norm[:, out])[np.asarray(at.valid)]
             # Roots to round-off, of two solvers.
-            assert np.min(np.abs(sheets - float(restored.norm[way]))) < 1e-9
+            assert np.min(np.abs(branches - float(restored.norm[way]))) < 1e-9
 
 
 @slow
 def test_figure5_restores_by_the_cubic_ratio() -> None:
-    # The closed form of the sheet, with R of the full model there, and the paper's own point with R there.
-    sheet = {
+    # The closed form, with R of the full model there, and the paper's own point with R there.
+    panels = {
         "a": (2.5826429, 2.5326595e-2, 2.5426627, 1.416393e-2),
         "b": (2.6636910, 1.649659e-2, 2.6427742, 5.772632e-3),
     }
     for letter, column in columns("paper2_figure5").items():
-        closed, closed_norm, papers, papers_norm = sheet[letter]
+        closed, closed_norm, papers, papers_norm = panels[letter]
         restored = column.restored
         assert float(restored.guess.ratio) == pytest.approx(closed, abs=5e-8)
         assert float(restored.ratio) == pytest.approx(papers, rel=3e-3)  # another point, close by
@@ -122,7 +122,7 @@ def test_map_is_the_response_of_single_pairs(maps) -> None:
 
     for i, j in rng.integers(0, 16, (8, 2)):
         pair, omega = (data.mass_ratio[j], data.stiffness_ratio[i]), data.omega[i, j]
-        # The upper resonance has one sheet: orbits are those continued from the linear response, to round-off.
+        # The upper resonance has one branch: orbits are those continued from the linear response, to round-off.
         R, norm = response(*pair, omega)
         np.testing.assert_allclose([R, norm], [data.reciprocity_norm[i, j], data.norm[i, j]], rtol=1e-8)
         beside = [float(response(*pair, omega + step)[1]) for step in (-1e-4, 1e-4)]

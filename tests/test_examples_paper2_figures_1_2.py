@@ -1,4 +1,4 @@
-"""Figures 1 and 2 of paper 2 run small, and what they draw are the sheet's numbers."""
+"""Figures 1 and 2 of paper 2 run small, and what they draw are independent solvers' numbers."""
 
 import importlib
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def test_figure_1_marks_the_points_of_equal_norms(capsys) -> None:
     assert "0.3069" in axes["c"].get_title("left")
     forward, backward = (line.get_data()[1] for line in axes["c"].lines[:2])
     part = axes["c"].lines[0].get_data()[0]
-    for wave in (forward, backward):  # N of the sheet; sums over equal intervals of a period are exact
+    for wave in (forward, backward):  # N by independent solvers; sums over equal intervals of a period are exact
         assert np.sqrt(np.mean(wave[:-1] ** 2)) == pytest.approx(0.1380644, abs=1e-6)
     first = [np.mean(wave[:-1] * np.exp(-2j * np.pi * part[:-1])) for wave in (forward, backward)]
     assert np.angle(first[0] / first[1]) == pytest.approx(0.3068573, abs=1e-5)

@@ -28,11 +28,11 @@ def test_figure_4(capsys) -> None:
 def test_figure_6(capsys) -> None:
     figure, printed = drawn("figure6", capsys)
     assert len(figure.axes) == 4
-    sheets = [line for line in printed.splitlines() if line.startswith("omega = 3.5")]
-    norms = [float(line.split("N = ")[1].split(",")[0]) for line in sheets]
+    branches = [line for line in printed.splitlines() if line.startswith("omega = 3.5")]
+    norms = [float(line.split("N = ")[1].split(",")[0]) for line in branches]
     np.testing.assert_allclose(norms, [0.967, 0.780, 0.274], atol=1e-3)  # the digits given, and H = 5
-    assert ["unstable" in line for line in sheets] == [False, True, False]
-    assert float(sheets[1].split()[-1]) == pytest.approx(1.0767, abs=5e-4)  # H = 5
+    assert ["unstable" in line for line in branches] == [False, True, False]
+    assert float(branches[1].split()[-1]) == pytest.approx(1.0767, abs=5e-4)  # H = 5
     assert "resonance 1, P = 1: stable up to mu = " in printed
 
 

@@ -189,7 +189,7 @@ def test_a_second_fit_of_the_same_kind_does_not_retrace(data):
         ({"free": "kapa"}, "Argument path must name a parameter"),
         ({"free": FREE, "loss": "l7"}, "Argument loss must be one of"),
         ({"free": FREE, "sigma": -1.0}, "Argument sigma must be positive"),
-        ({"free": FREE, "starts": 0}, "Argument starts must be at least 1"),
+        ({"free": FREE, "starts": 0}, "Argument starts must be a whole number between 1 and 100000"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(data, arguments, sentence):

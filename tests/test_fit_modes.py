@@ -327,8 +327,8 @@ def test_the_measured_transmitter_is_flagged_and_not_forced():
     ("points", "arguments", "sentence"),
     [
         (6, {"modes": 3}, "Argument data must have more points for 3 modes"),
-        (50, {"modes": 0}, "Argument modes must be a positive integer"),
-        (50, {"modes": 1, "background": -1}, "Argument background must be a polynomial order"),
+        (50, {"modes": 0}, "Argument modes must be a whole number of at least 1"),
+        (50, {"modes": 1, "background": -1}, "Argument background must be a whole number of at least 0"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(points, arguments, sentence):

@@ -264,9 +264,9 @@ def test_report_and_history() -> None:
         ({"objective": lambda v: jnp.sqrt(v.y - 1), "free": "y"}, "but was 0, with a gradient of norm inf"),
         ({"free": "z"}, "must name a parameter of Valley"),
         ({"transforms": {"z": Interval(0.0, 1.0)}}, "transforms must name free parameters"),
-        ({"steps": 0}, "Argument steps must be at least 1, but was 0"),
+        ({"steps": 0}, "Argument steps must be a whole number of at least 1, but was 0"),
         ({"tolerance": -1.0}, "Argument tolerance must not be negative"),
-        ({"checkpoint_every": 0}, "Argument checkpoint_every must be at least 1"),
+        ({"checkpoint_every": 0}, "Argument checkpoint_every must be a whole number of at least 1"),
         ({"checkpoint": "/no/such/folder/run"}, "Argument checkpoint must be a file in a folder that exists"),
     ],
 )

@@ -156,9 +156,9 @@ def test_bad_arguments(response):
             function(response, out=1, into=1)
         with pytest.raises(ValueError, match="Argument out must be a port between 0 and 1, but was 2"):
             function(response, out=2, into=1)
-    with pytest.raises(ValueError, match=r"Argument cap must be positive, but was 0\.0"):
+    with pytest.raises(ValueError, match=r"Argument cap must be positive, but was 0"):
         capped_isolation(response, out=0, into=1, cap=0.0)
-    with pytest.raises(ValueError, match=r"Argument width must be positive, but was -1\.0"):
+    with pytest.raises(ValueError, match=r"Argument width must be positive, but was -1"):
         worst_case(jnp.ones(3), width=-1.0)
     data = types.SimpleNamespace(omega=OMEGAS, s=scattering(LINEAR, OMEGAS))
     with pytest.raises(ValueError, match=r"Argument sigma must have shape \(\), \(5,\) or \(5, 2, 2\)"):

@@ -1,4 +1,4 @@
-"""Points of equal norms, their locus and prescribed phases: the sheet's roots, and what they must satisfy anyhow."""
+"""Points of equal norms, their locus and prescribed phases: roots of independent solvers, and what must hold anyhow."""
 
 import equinox as eqx
 import jax
@@ -48,10 +48,10 @@ def left_over(b: np.ndarray, omega: float, port: int, pair: duffing.DuffingPair,
     return np.abs(force @ waves.conj().T / 128).max()
 
 
-def test_points_are_those_of_the_sheet(points) -> None:
+def test_points_are_those_of_independent_solvers(points) -> None:
     assert points.count == 4
     found = points.trim()
-    # The sheet's roots were found to 1e-7, by other solvers.
+    # The roots were found to 1e-7, by other solvers.
     np.testing.assert_allclose(found.omega, [0.9592978, 1.4558327, 2.3653856, 2.8977953], atol=1.5e-7)
     np.testing.assert_allclose(
         np.asarray(found.nonreciprocal_phase)[[0, 3]], [-0.7099694, 0.3068573], atol=1e-6
@@ -154,7 +154,7 @@ def test_what_cannot_be_met_says_so_and_is_nan() -> None:
     assert missing.result == RESULTS.no_point
     short = design(0.9, "amplitude", max_steps=200)
     assert short.converged
-    # At Δφ = 0 the stiffness ratio is not determined: two sheets of N_F = N_B cross.
+    # At Δφ = 0 the stiffness ratio is not determined: two branches of N_F = N_B cross.
     double = design(0.0, "stiffness_ratio")
     for made in (beyond, missing, double):
         assert not made.converged
@@ -170,7 +170,7 @@ def test_a_design_is_differentiable_in_the_phase() -> None:
         return design(phase, "stiffness_ratio").values["stiffness_ratio"]
 
     own = points_of().nonreciprocal_phase[3]
-    # dΔφ/dr of the sheet, to the digits given.
+    # dΔφ/dr by independent solvers, to the digits given.
     assert float(1 / jax.jacfwd(ratio)(own)) == pytest.approx(-0.034840, abs=5e-7)
     h = 1e-4
     central = (ratio(0.25 + h) - ratio(0.25 - h)) / (2 * h)  # h² of it is left, and 1e-11 / h of round-off
@@ -217,7 +217,7 @@ def test_gradients_are_those_of_central_differences() -> None:
     slopes = jax.jacfwd(numbers)(own)
     assert np.all(np.isfinite(slopes[:, :4]))
     r = NUMBERS.index("stiffness_ratio")
-    np.testing.assert_allclose(slopes[:2, 3, r], [0.025583, -0.034840], atol=5e-7)  # the sheet's digits
+    np.testing.assert_allclose(slopes[:2, 3, r], [0.025583, -0.034840], atol=5e-7)  # by independent solvers
     for i in range(7):
         h = 1e-4 * own[i]
         central = (numbers(own.at[i].add(h)) - numbers(own.at[i].add(-h))) / (2 * h)
@@ -267,7 +267,7 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
     np.testing.assert_allclose(np.asarray(locus.parameter)[[0, -1]], [1, 13], rtol=1e-14)
     assert np.all(np.diff(locus.parameter) > 0)
     assert np.all(locus.stable)
-    np.testing.assert_allclose(locus.nonreciprocal_phase[0], 0.3068573, atol=1e-6)  # the sheet's
+    np.testing.assert_allclose(locus.nonreciprocal_phase[0], 0.3068573, atol=1e-6)  # by independent solvers
     power = np.sum(np.abs(np.asarray(locus.points.outputs)) ** 2, axis=-1)
     np.testing.assert_allclose(power[:, 0], power[:, 1], rtol=1e-10)  # what the walk's corrections leave
 
@@ -282,7 +282,7 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
     across = np.flatnonzero(locus.branch_crossings)
     assert across.size == 1
     assert r[across[0]] < 12.0272 < r[across[0] + 1]
-    # ω grows more slowly than on the other sheet, ω² = r − 1, and has passed it.
+    # ω grows more slowly than on the other branch, ω² = r − 1, and has passed it.
     beyond = np.asarray(locus.omega) ** 2 - (r - 1)
     assert beyond[across[0]] > 0 > beyond[across[0] + 1]
 
@@ -294,9 +294,9 @@ def test_locus_turns_at_the_first_resonance_and_says_so() -> None:
     assert np.all(locus.omega > 0)
     corner = np.flatnonzero(locus.turned)
     assert corner.size == 1
-    np.testing.assert_allclose(locus.parameter[corner], 2.31, atol=0.03)  # the sheet's bend: r = 2.3134
+    np.testing.assert_allclose(locus.parameter[corner], 2.31, atol=0.03)  # the bend of independent solvers: r = 2.3134
     assert not np.any(locus.branch_crossings)
-    # Beyond the corner it is the sheet of equal dynamic stiffness, ω² = r − 1 but for third harmonics.
+    # Beyond the corner it is the branch of equal dynamic stiffness, ω² = r − 1 but for third harmonics.
     after = slice(int(corner[0]) + 5, int(corner[0]) + 15)
     np.testing.assert_allclose(locus.omega[after] ** 2, locus.parameter[after] - 1, rtol=0.05)
     assert (
@@ -321,7 +321,7 @@ def test_locus_to_both_sides_along_every_number() -> None:
         np.testing.assert_allclose(np.asarray(locus.parameter)[[0, -1]], ends, rtol=1e-12)
         own = P if name == "amplitude" else float(getattr(PAIR, name))
         start = int(np.argmin(np.abs(np.asarray(locus.parameter) - own)))
-        np.testing.assert_allclose(locus.omega[start], 2.8977953, atol=1.5e-7)  # the sheet's
+        np.testing.assert_allclose(locus.omega[start], 2.8977953, atol=1.5e-7)  # by independent solvers
         for i in (0, -1):
             values = {} if name == "amplitude" else {name: locus.parameter[i]}
             amplitude = locus.parameter[i] if name == "amplitude" else P

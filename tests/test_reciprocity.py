@@ -1,4 +1,4 @@
-"""Reciprocity restored: the sheet's points, an independent scipy minimisation, optax, derivatives and refusals."""
+"""Reciprocity restored: points of other solvers, an independent scipy minimisation, optax, derivatives and refusals."""
 
 import equinox as eqx
 import jax
@@ -45,14 +45,14 @@ def test_the_call_of_the_readme(points) -> None:
     assert "1.06533e-05" in r.report()
 
 
-def test_points_of_the_sheet_for_resonance_0(points) -> None:
+def test_points_of_independent_solvers_for_resonance_0(points) -> None:
     r = points[0]
     assert float(r.ratio) == pytest.approx(2.3324, abs=5e-5)
     assert float(r.omega) == pytest.approx(1.15052, abs=5e-6)
     assert float(r.reciprocity_norm) == pytest.approx(8.7601e-3, rel=1e-5)
 
 
-# H = 9 for r; the sheet has H = 13 for alpha, where the ninth harmonic is precise to 1e-7 of R.
+# H = 9 for r; independent solvers had H = 13 for alpha, where the ninth harmonic is precise to 1e-7 of R.
 @pytest.mark.parametrize(
     ("case", "ratio", "omega", "norm"),
     [(0, 2.3312383, 1.1510980, 8.694595e-3), (2, 2.5426627, None, 1.416393e-2), (3, 2.6427742, None, 5.772632e-3)],
@@ -114,7 +114,7 @@ def test_peak_equals_a_scipy_minimisation(case, points) -> None:
         return tuple(float(x) for x in rise_and_misfit(model, jnp.asarray(amplitude), jnp.asarray(w), state))
 
     def peak(p: float, centre: float = omega) -> float:
-        # On the upper sheet N rises up to the peak, and falls from there to the fold close by.
+        # On the upper branch N rises up to the peak, and falls from there to the fold close by.
         return brentq(lambda w: measured(p, w)[0], centre - 1.5e-4, centre + 1.5e-4, xtol=1e-13)
 
     span = 2e-4 * value

@@ -22,15 +22,15 @@ def level_set(level: float, pair=EQUAL, **options) -> ReciprocityLocus:
 
 
 def measured(locus: ReciprocityLocus, point: int, amplitude: float) -> tuple[float, float]:
-    """R and N_F − N_B of orbits found afresh: by continuation over frequency, at the sheet nearest in R."""
+    """R and N_F − N_B of orbits found afresh: by continuation over frequency, at the branch nearest in R."""
     model = nr.replace(EQUAL, {"mass_ratio": locus.parameter[point], "stiffness_ratio": locus.ratio[point]})
     omega = float(locus.omega[point])
-    sheets = []
+    branches = []
     for port in (0, 1):
         curve = duffing.frequency_response(model, amplitude=amplitude, band=(0.7 * omega, 1.3 * omega), port=port)
         found = curve.at(omega)
-        sheets.append([np.asarray(found.b[i, 1 - port]) for i in range(int(found.count))])
-    pairs = [(np.sqrt(np.sum(np.abs(x - y) ** 2) / 2), x, y) for x in sheets[0] for y in sheets[1]]
+        branches.append([np.asarray(found.b[i, 1 - port]) for i in range(int(found.count))])
+    pairs = [(np.sqrt(np.sum(np.abs(x - y) ** 2) / 2), x, y) for x in branches[0] for y in branches[1]]
     R, x, y = min(pairs, key=lambda p: abs(p[0] - float(locus.reciprocity_norm[point])))
     return float(R), float(np.linalg.norm(x) - np.linalg.norm(y)) / 2**0.5
 
@@ -75,7 +75,7 @@ def test_bend_and_anti_resonance_of_resonance_0() -> None:
         assert float(locus.omega[-1]) < 0.95
         np.testing.assert_allclose(
             locus.omega[-1] ** 2, (locus.ratio[-1] - 1) / (locus.parameter[-1] - 1), rtol=5e-3
-        )  # the closed form's sheet, but for third harmonics
+        )  # the closed form's branch, but for third harmonics
         assert np.all(locus.stable)
     bends = np.asarray(bends)
     assert np.all(np.diff(bends, axis=0) < 0)  # a tighter tolerance bends nearer to the equal pair

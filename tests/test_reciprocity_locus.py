@@ -1,4 +1,4 @@
-"""Loci of restored reciprocity, and level sets of R: the sheet's slope and the bend."""
+"""Loci of restored reciprocity, and level sets of R: independent solvers' slope and the bend."""
 
 import jax
 import jax.numpy as jnp

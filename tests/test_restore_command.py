@@ -38,7 +38,7 @@ def numbers(written) -> dict:
 
 
 @pytest.mark.slow
-def test_the_point_is_that_of_the_sheet(numbers) -> None:
+def test_the_point_is_that_of_independent_solvers(numbers) -> None:
     assert numbers["ratio"] == pytest.approx(12.02383, abs=5e-6)  # the digits given, here and below
     assert numbers["omega"] == pytest.approx(3.320215, abs=5e-7)
     assert numbers["reciprocity_norm"] == pytest.approx(1.065331e-5, rel=5e-7)
@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_saved_pair(written, numbers) -> None:
     model = nr.load(written / "out" / "model.npz")
     assert float(model.stiffness_ratio) == numbers["ratio"]  # JSON has all digits
     response = nr.port_response(model, nr.Drive(numbers["omega"], numbers["amplitude"]))
-    # The same orbits by another way, on the only sheet there is: to the solver's √ε of an R that is 1e-4 of them.
+    # The same orbits by another way, on the only branch there is: to the solver's √ε of an R that is 1e-4 of them.
     assert float(metrics.reciprocity_norm(response)) == pytest.approx(numbers["reciprocity_norm"], rel=1e-6)
     # Steps of 1.5e-8 of the motion's size, .16, beside an R of 1.1e-5.
     assert numbers["reciprocity_norm_by_integration"] == pytest.approx(numbers["reciprocity_norm"], rel=1e-3)

@@ -211,9 +211,6 @@ def test_exported_classes_are_known_by_where_they_are_exported(package: str) -> 
     assert names == {name: f"{package}.{name}" for name in names}
 
 
-STILL_SHARED = {f"optimize.{name}" for name in ("Problem", "Task", "Walk", "Unknowns", "EqualNorms")}
-
-
 def test_no_two_classes_have_one_public_name() -> None:
     """Files name classes so: of two with one name, `load` would take either."""
     where: dict[str, list[str]] = {}
@@ -225,5 +222,4 @@ def test_no_two_classes_have_one_public_name() -> None:
             for thing in vars(importlib.import_module(found.name)).values():
                 if inspect.isclass(thing) and thing.__module__ == found.name:
                     where.setdefault(public_name(thing), []).append(found.name)
-    shared = {name: modules for name, modules in where.items() if len(modules) > 1 and name not in STILL_SHARED}
-    assert shared == {}
+    assert {name: modules for name, modules in where.items() if len(modules) > 1} == {}

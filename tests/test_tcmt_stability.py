@@ -32,7 +32,7 @@ def test_poles_of_a_linear_device_are_those_of_its_scattering() -> None:
     assert found.growth_rate == pytest.approx(poles.real.max(), rel=1e-12)
 
 
-def test_the_unstable_example_of_the_sheet() -> None:
+def test_the_unstable_example_of_an_independent_solver() -> None:
     model = unstable_pair()
     found = tcmt.stability(model, tcmt.steady_state(model, 0.0, FORWARD))
     assert found.growth_rate == pytest.approx(0.322, abs=5e-4)  # the digits given

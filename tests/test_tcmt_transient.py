@@ -109,7 +109,7 @@ def test_energies_of_figure_5() -> None:
     ts = times()
     nonlocal_, ideal = figure_5(), figure_5(tcmt.IdealNonreciprocalCoupling(0.3, mode=1, sensed=0))
     backward = tcmt.simulate(nonlocal_, pulse(BACKWARD), ts)
-    # The sheet's ten digits, asked for to 1e-6; E_in = 3√(π/2) but for the pulse's beginning at t = 0.
+    # Ten digits of an independent solver, asked for to 1e-6; E_in = 3√(π/2) but for the pulse's beginning at t = 0.
     np.testing.assert_allclose(backward.energy_in[-1], [0.0, 3.7599424119], rtol=1e-6)
     np.testing.assert_allclose(backward.energy_out[-1], [0.2261245403, 0.1976907393], rtol=1e-6)
     np.testing.assert_allclose(

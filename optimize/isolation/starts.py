@@ -24,6 +24,7 @@ from optimize.transforms import (
     Parametrisation,
     as_transforms,
     parametrise,
+    require_free,
     transform_for,
 )
 
@@ -52,6 +53,7 @@ def candidates(
 
     **Raises:** `ValueError` for an unknown path, or bounds that no transform covers.
     """
+    require_free(model, free)
     selection = select(model, free)
     given = as_transforms(transforms)
     slopes, delay = _sensitivities(model, selection.names, cases)

@@ -16,8 +16,9 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from diffnr.checks import require
+from diffnr.checks import as_count, as_flag, require, require_instance, require_known
 from diffnr.data import FieldData, noise_estimate, passivity, reciprocity
+from diffnr.results import raise_failures
 from diffnr.tcmt import CoupledModes
 from optimize.least_squares import LeastSquares, least_squares, levenberg_marquardt, parameter_covariance
 from optimize.mode_fit.response import ActiveResponse, Response, active_start, passive_start
@@ -36,13 +37,14 @@ class ScaledData(eqx.Module):
 
 
 def fit_modes(
-    data: FieldData,
-    modes: int,
+    data: Any,
+    modes: Any,
     *,
-    delay: bool | None = None,
-    background: int | None = None,
-    passive: bool | None = None,
-    max_steps: int = 200,
+    delay: Any = None,
+    background: Any = None,
+    passive: Any = None,
+    max_steps: Any = 200,
+    throw: Any = False,
 ) -> ModeFit:
     """Fit the coupled-mode coefficients of `modes` resonances to scattering data. No start values are needed.
 
@@ -59,21 +61,28 @@ def fit_modes(
     - `passive`: whether the model must be passive (by construction, with hidden ports). Default: unless the data are
       not.
     - `max_steps`: of the Levenberg–Marquardt iteration.
+    - `throw`: raise where that did not converge. By default the best that was met is returned in any case, and
+      `converged` and `message` say how it ended.
 
     **Returns:** a `ModeFit`: `.model`, `.coefficients` and `.stderr`, `.covariance`, `.report()`, `.plot()`,
     `.predict(omega)`.
 
-    **Raises:** `ValueError` for too few points, or data so far from passive that `passive=True` cannot be met.
+    **Raises:** `ValueError` for too few points, or data so far from passive that `passive=True` cannot be met;
+    `RuntimeError` with the message if `throw` and the fit did not converge.
+
+    Usage: `fit_modes(read_touchstone("device.s2p"), modes=2).report()`.
 
     **Notes:** resonances should lie in the band and span several points. Gain is never forced away: data that are not
     passive are reported and fitted without the constraint.
 
     Source: paper 3, equations 1–5 and section 5 (hidden ports).
     """
-    require(isinstance(modes, int) and modes >= 1, "modes", "be a positive integer", modes)
-    delay = data.measured if delay is None else bool(delay)
-    order = 2 * int(data.measured) if background is None else background
-    require(isinstance(order, int) and order >= 0, "background", "be a polynomial order, 0 or more", background)
+    require_instance(data, "data", FieldData, "be a diffnr.FieldData")
+    require_known(data, "data", "hold numbers")
+    modes, max_steps, throw = as_count(modes, "modes"), as_count(max_steps, "max_steps"), as_flag(throw, "throw")
+    delay = data.measured if delay is None else as_flag(delay, "delay")
+    order = 2 * int(data.measured) if background is None else as_count(background, "background", least=0)
+    passive = None if passive is None else as_flag(passive, "passive")
     _require_points(data, modes, order, delay)
 
     reciprocal, bounded = reciprocity(data), passivity(data)
@@ -107,7 +116,7 @@ def fit_modes(
     covariance, rank = parameter_covariance(np.asarray(jacobian), np.asarray(value_jacobian))
     verdict = judge_residual(residual, noise, used.sigma, rank, sigma_known=data.sigma is not None)
     covariance = covariance * verdict.inflation
-    return ModeFit(
+    fit = ModeFit(
         model=_model(theta, centre, half),
         coefficients=coefficients, stderr=coefficients.unflatten(np.sqrt(np.diagonal(covariance))),
         covariance=jnp.asarray(covariance), rank=rank,
@@ -116,6 +125,7 @@ def fit_modes(
         verdict=verdict, reciprocity=reciprocal, passivity=bounded,
         result=solution.result, steps=solution.steps,
     )  # fmt: skip
+    return raise_failures(fit, fit.result) if throw else fit
 
 
 def _require_points(data: FieldData, modes: int, order: int, delay: bool) -> None:

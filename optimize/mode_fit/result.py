@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
+from diffnr.checks import Numbers, as_vector
 from diffnr.data import FieldData, Passivity, Reciprocity
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import CoupledModes
@@ -147,10 +148,10 @@ class ModeFit(AbstractAnswer):
         """χ² per degree of freedom against the noise, given or estimated."""
         return self.verdict.chi2_reduced
 
-    def predict(self, omega: Float[ArrayLike, " f"]) -> Complex[Array, "f out in"]:
+    def predict(self, omega: Numbers) -> Complex[Array, "f out in"]:
         """The fitted S [f, out, in], with delay and background, at `omega` [f] in the data's unit (best inside the
         band)."""
-        return self.response.response((jnp.asarray(omega) - self.centre) / self.half_band)[0]
+        return self.response.response((as_vector(omega, "omega") - self.centre) / self.half_band)[0]
 
     def report(self) -> str:
         """The coefficients ± standard errors and what was found about the data, as text."""

@@ -92,13 +92,13 @@ class PhaseDesign(AbstractAnswer):
         rows = {name: f"{float(value):.9g}" for name, value in self.values.items()}
         rows |= {
             "omega": f"{float(self.omega):.9g}",
-            "nonreciprocal phase": f"{float(self.nonreciprocal_phase):.9g} rad, asked for {float(self.target):.9g}",
+            "Δφ": f"{float(self.nonreciprocal_phase):.9g} rad, asked for {float(self.target):.9g}",
             "N": f"{float(self.norm):.7g}",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "relative change": f"{float(self.change):.5g}",
             "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
         }
-        return "\n".join([self.message, *(f"{name:<21}{value}" for name, value in rows.items())])
+        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
 
 
 def design_nonreciprocal_phase(

@@ -88,10 +88,10 @@ class Restoration(AbstractAnswer):
             "omega": f"{float(self.omega):.9g} (one harmonic: {float(self.guess.omega):.9g})",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "N_F − N_B": f"{float(self.norm_difference):.7g} of {float(self.norm[0]):.7g}",
-            "nonreciprocal phase": f"{float(self.nonreciprocal_phase):.7g} rad",
+            "Δφ": f"{float(self.nonreciprocal_phase):.7g} rad",
             "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
         }
-        return "\n".join([self.message, *(f"{name:<21}{value}" for name, value in rows.items())])
+        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
 
 
 @eqx.filter_jit
