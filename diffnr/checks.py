@@ -165,7 +165,7 @@ def as_scalar(
     number = as_real(value, name)
     require_shape(number, name, ())
     require_bounds(name, number, lower, upper)
-    require(not positive or not is_concrete(number) or bool(number > 0), name, "be positive", number)
+    require(not positive or not is_concrete(number) or bool(np.asarray(number) > 0), name, "be positive", number)
     return number
 
 
@@ -219,7 +219,7 @@ def as_range(value: Any, name: str, *, positive: bool = False) -> tuple[Array, A
     low, high = (as_scalar(bound, name, positive=positive) for bound in value)
     if is_concrete(low, high):
         was = f"({float(low):g}, {float(high):g})"
-        require(bool(low < high), name, "be (lowest, highest), in this order", was)
+        require(bool(np.asarray(low) < np.asarray(high)), name, "be (lowest, highest), in this order", was)
     return low, high
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import (
@@ -40,9 +41,9 @@ def isolation(response: PortResponse, *, out: Any, into: Any) -> Float[Array, ""
     Example: `nr.metrics.isolation(nr.port_response(pair, nr.Drive(0.0)), out=0, into=1)`.
     """
     forward, backward = _pair(response, out, into)
-    if is_concrete(forward, backward):
+    if is_concrete(forward, backward):  # in numpy: inside jit, JAX would make tracers of constants
         must = f"carry a wave between ports {out} and {into} for an isolation to exist"
-        require(bool((forward != 0) | (backward != 0)), "response", must, "exactly 0 in both directions")
+        require(np.any(np.asarray([forward, backward])), "response", must, "exactly 0 in both directions")
     return _decibel(forward) - _decibel(backward)
 
 

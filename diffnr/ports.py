@@ -188,7 +188,7 @@ def port_response(
         "have a scalar omega and amplitude (use jax.vmap for many)",
         f"of shapes {drive.omega.shape} and {drive.amplitude.shape}",
     )
-    zero = is_concrete(drive.amplitude) and drive.amplitude == 0
+    zero = is_concrete(drive.amplitude) and not np.any(np.asarray(drive.amplitude))
     require(not zero, "drive", "have an amplitude other than 0, which drives nothing", "one of amplitude 0")
     _check_guess(guess, len(ports))
     response = _port_response(model, drive, ports, guess)

@@ -1,5 +1,6 @@
 """What once was answered in silence: singular systems, drives of nothing, vectors for numbers."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -89,3 +90,19 @@ def test_ports_are_whole_numbers_and_no_flags() -> None:
     assert nr.metrics.isolation(response, out=np.int64(1), into=np.int32(0)) == expected
     with pytest.raises(ValueError, match=r"^Argument out must be a port between 0 and 1, but was True\.$"):
         nr.metrics.isolation(response, out=True, into=0)
+
+
+def test_constants_may_be_met_inside_of_jit() -> None:
+    drive, pulse = nr.Drive(0.1, 0.5), tcmt.GaussianPulse([1.0, 0.0], 1.0, 1.0)
+    response = nr.port_response(PAIR, drive)
+    expected = nr.metrics.isolation(response, out=1, into=0)
+    again = jax.jit(
+        lambda k: nr.metrics.isolation(nr.port_response(nr.replace(PAIR, {"kappa": k}), drive), out=1, into=0)
+    )
+    np.testing.assert_allclose(again(3.0), expected, rtol=1e-12)  # round-off of one program and another
+    np.testing.assert_allclose(jax.jit(lambda k: k * nr.metrics.isolation(response, out=1, into=0))(1.0), expected)
+    np.testing.assert_allclose(jax.jit(lambda k: k * nr.port_response(PAIR, drive).s)(1.0), response.s, rtol=1e-12)
+    moved = jax.jit(lambda k: nr.replace(pulse, {"centre": k})(0.0)[0])
+    np.testing.assert_allclose(moved(2.0), np.exp(-2.0), rtol=1e-14)  # exp(−t₀²/2w²)
+    in_time = jax.jit(lambda k: k * tcmt.simulate(PAIR, pulse, [0.0, 1.0, 2.0], rtol=1e-6).a)(1.0)
+    np.testing.assert_allclose(in_time, tcmt.simulate(PAIR, pulse, [0.0, 1.0, 2.0], rtol=1e-6).a, atol=1e-12)

@@ -159,15 +159,18 @@ def simulate(
     require_coupled_modes(model)
     ts, omega = as_times(ts), as_scalar(omega, "omega")
     a0 = None if a0 is None else as_shaped(a0, "a0", (model.num_modes,), real=False)
+    max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
+    accuracy = float(jnp.finfo(ts.dtype).eps) ** 0.5
     if rtol is not None:
         require_known(rtol, "rtol")
-    accuracy = float(jnp.finfo(ts.dtype).eps) ** 0.5 if rtol is None else float(as_positive(rtol, "rtol"))
+        as_positive(rtol, "rtol")
+        accuracy = float(rtol)  # of what was given: inside of jit, JAX makes tracers of constants
+        require(accuracy > 0, "rtol", "be positive", rtol)
     waveform = as_waveform("s_plus", s_plus, ts, model.num_ports, real=False)
     solver_or_none, adjoint_or_none = (diffrax.AbstractSolver, type(None)), (diffrax.AbstractAdjoint, type(None))
     require_instance(solver, "solver", solver_or_none, "be a diffrax solver, such as diffrax.Tsit5()")
     require_instance(adjoint, "adjoint", adjoint_or_none, "be a diffrax adjoint, such as diffrax.ForwardMode()")
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
-    max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
     found = _simulate(model, waveform, ts, a0, omega, accuracy, solver, adjoint, max_steps)
     return raise_failures(found, found.result) if throw else found
 
