@@ -1,9 +1,10 @@
 # Needs only make and a Python of at least 3.11: `make demo` and `make test` install the rest into .venv, once.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 DIST ?= dist
 WORKERS ?= 2
+COMPILER ?= quick
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -16,8 +17,10 @@ help: ## list the targets
 demo: $(VENV)/.demo ## run the demonstration
 	$(BIN)/diffnr demo
 
+# Each worker begins with a half of the files, as tests of a file share programs, and takes from the others what they
+# have left in the end. Most of the time is compilation: see tests/conftest.py.
 test: $(VENV)/.dev ## run the tests, without the slow ones
-	$(PYTEST)
+	DIFFNR_TEST_COMPILER=$(COMPILER) $(PYTEST) --dist worksteal
 
 # pytest leaves with 5 when it selects nothing: fine only as long as no test is marked slow.
 slow: $(VENV)/.dev ## run the slow tests

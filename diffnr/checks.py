@@ -174,6 +174,20 @@ def as_positive(value: Any, name: str) -> Array:
     return as_scalar(value, name, positive=True)
 
 
+def as_float(value: Any, name: str) -> float:
+    """`value` as one finite number that is known in advance, as a Python float."""
+    require_known(value, name)
+    with jax.ensure_compile_time_eval():  # inside of jit even a constant becomes a tracer
+        return float(as_scalar(value, name))
+
+
+def as_tolerance(value: Any, name: str) -> float:
+    """`value` as one positive number that is known in advance, as a Python float."""
+    number = as_float(value, name)
+    require(number > 0, name, "be positive", f"{number:g}")
+    return number
+
+
 def as_frequency(value: Any, name: str) -> Array:
     """`value` as one angular frequency, positive and finite."""
     return as_scalar(value, name, positive=True)
@@ -237,6 +251,16 @@ def as_index(value: Any, name: str, size: int, what: str) -> int:
         raise ValueError(f"Argument {name} must {must}, but was {described(value)}.") from None
     require(0 <= index < size, name, must, value)
     return index
+
+
+def as_key(value: Any, name: str = "key") -> Array | None:
+    """`value` as a PRNG key of JAX, of the new kind or the old one, or None."""
+    if value is not None:
+        kind = getattr(value, "dtype", None)
+        new = kind is not None and jnp.issubdtype(kind, jax.dtypes.prng_key) and value.shape == ()
+        old = kind == np.uint32 and getattr(value, "shape", None) == (2,)
+        require(new or old, name, "be a PRNG key, such as jax.random.key(0), or None", value)
+    return value
 
 
 def as_choice(value: Any, name: str, choices: Sequence[Any]) -> Any:

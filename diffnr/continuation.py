@@ -17,7 +17,21 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from diffnr.checks import is_concrete
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_flag,
+    as_function,
+    as_positive,
+    as_range,
+    as_real,
+    as_scalar,
+    as_tolerance,
+    is_concrete,
+    require,
+    require_finite,
+)
 from diffnr.results import RESULTS, AbstractAnswer, message
 from diffnr.root import frozen, implicit
 
@@ -175,16 +189,16 @@ class _Course(eqx.Module):
 
 def trace(
     linearise: Linearise,
-    y: Float[Array, " n"],
-    parameter: Float[Array, ""],
-    bounds: tuple[Float[Array, ""], Float[Array, ""]],
+    y: Numbers,
+    parameter: Numbers,
+    bounds: Numbers,
     args: PyTree = None,
     *,
-    scale: tuple[Float[Array, ""], Float[Array, ""]],
+    scale: Numbers,
     upwards: bool = True,
-    step: float = 0.02,
-    longest: float = 0.15,
-    max_points: int = 512,
+    step: Numbers = 0.02,
+    longest: Numbers = 0.15,
+    max_points: Count = 512,
 ) -> Branch:
     """The branch through (y, λ), as far as λ stays within its bounds.
 
@@ -198,7 +212,21 @@ def trace(
     - `max_points`: the size of the buffers; a static number.
 
     **Returns:** a `Branch`. It carries no derivative: differentiate points of it (implicitly) or its folds.
+
+    **Raises:** `ValueError` for shapes, bounds that do not rise, a count or a step that is not positive, a function
+    that fails when it is tried.
     """
+    y, parameter, bounds = as_real(y, "y"), as_scalar(parameter, "parameter"), as_range(bounds, "bounds")
+    require(y.ndim == 1 and y.size > 0, "y", "be a vector", f"of shape {y.shape}")
+    require_finite("y", y)
+    pair = isinstance(scale, (tuple, list)) and len(scale) == 2
+    require(pair, "scale", "be two positive numbers, of y and of the parameter", scale)
+    scale = as_positive(scale[0], "scale"), as_positive(scale[1], "scale")
+    upwards, max_points = as_flag(upwards, "upwards"), as_count(max_points, "max_points", least=2)
+    step, longest = as_tolerance(step, "step"), as_tolerance(longest, "longest")
+    if is_concrete(y):
+        must = "be a function (y[n], parameter, args) -> (F[n], dF/dy[n, n], dF/dparameter[n])"
+        as_function(linearise, "linearise", must, lambda f: _try(f, must, y, parameter, args))
     args, y, parameter, scale, bounds = frozen((args, y, parameter, scale, bounds))
     size = jnp.append(jnp.full_like(y, scale[0]), jnp.asarray(scale[1], y.dtype))
     low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in bounds)
@@ -230,6 +258,13 @@ def trace(
     result = RESULTS.where(begun, result, RESULTS.no_start)
     us = found[:, :-1] * size
     return Branch(us[:, :-1], us[:, -1], found[:, -1], jnp.where(begun, walk.taken, 0), result, walk.turns)
+
+
+def _try(linearise: Any, must: str, y: Array, parameter: Array, args: PyTree) -> None:
+    found: Any = eqx.filter_eval_shape(linearise, y, parameter, args)
+    n = y.size
+    shapes = [getattr(part, "shape", None) for part in found] if isinstance(found, (tuple, list)) else found
+    require(shapes == [(n,), (n, n), (n,)], "linearise", must, f"one that returns shapes {shapes} for n = {n}")
 
 
 def fold_residual(u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:

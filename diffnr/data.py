@@ -10,7 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float
 
-from diffnr.checks import as_complex, as_real, is_concrete, require
+from diffnr.checks import (
+    Count,
+    as_complex,
+    as_count,
+    as_flag,
+    as_real,
+    as_scalar,
+    described,
+    is_concrete,
+    require,
+    require_instance,
+    require_known,
+)
 
 Values = ArrayLike | Sequence[Any]
 
@@ -35,6 +47,8 @@ class FieldData(eqx.Module):
     **Raises:** `ValueError` for a wrong shape, a value that is not finite, frequencies that do not increase, negative
     energy, or a sigma that is not positive.
 
+    Example: `nr.FieldData(2 * np.pi * frequency, s, sigma=1e-3, measured=True, name="isolator")`.
+
     dtypes follow the inputs: with float64 off, frequencies closer than one part in 10⁷ cannot be told apart.
     """
 
@@ -58,20 +72,24 @@ class FieldData(eqx.Module):
         measured: bool = False,
         name: str = "",
     ):
-        s, energies = as_complex(jnp.asarray(s)), _real("energy", energy)
-        self.omega = _real("omega", omega)
+        s, energies = as_complex(s, "s"), _real("energy", energy)
+        self.omega = as_real(omega, "omega")
         self.s = s[:, None, None] if s.ndim == 1 else s
         self.energy = energies[:, None] if energies is not None and energies.ndim == 1 else energies
         self.sigma = _real("sigma", sigma)
         self.sigma_energy = _real("sigma_energy", sigma_energy)
-        self.measured = bool(measured)
-        self.name = str(name)
+        self.measured = as_flag(measured, "measured")
+        require(isinstance(name, str), "name", "be text", described(name))
+        self.name = name
 
     def __check_init__(self):
         points, ports = self.omega.size, self.s.shape[-1] if self.s.ndim else 1
-        require(points > 0 and ports > 0, "s", "have at least one point and one port", self.s.shape)
+        require(points > 0, "omega", "have at least one point", f"of shape {self.omega.shape}")
+        require(ports > 0, "s", "have at least one port", f"of shape {self.s.shape}")
         _require_shape("omega", self.omega, (points,))
-        _require_shape("s", self.s, (points, ports, ports))
+        shape = (points, ports, ports)
+        was = f"of shape {self.s.shape} with omega of {points} point(s)"
+        require(self.s.shape == shape, "s", f"have shape {shape}, one S-matrix for each omega", was)
         _require_shape("energy", self.energy, (points, ports))
         _require_shape("sigma", self.sigma, (), (points,), (points, ports, ports))
         _require_shape("sigma_energy", self.sigma_energy, (), (points,), (points, ports))
@@ -107,17 +125,23 @@ class FieldData(eqx.Module):
         """`sigma_energy` in the shape [f, in], or None."""
         return _spread(self.sigma_energy, self.s.shape[:2])
 
-    def band(self, lo: float, hi: float) -> FieldData:
+    def band(self, lo: Any, hi: Any) -> FieldData:
         """The points with lo ≤ omega ≤ hi (not inside `jit`: their number depends on values).
 
         **Arguments:** `lo`, `hi`: in omega's unit.
 
-        **Raises:** `ValueError` if no point lies there.
+        **Raises:** `ValueError` if no point lies there, or for a limit that is no finite number.
+
+        Example: `data.band(2 * np.pi * 4e9, 2 * np.pi * 6e9)`.
         """
+        lo, hi = (float(as_scalar(_known(bound, name), name)) for bound, name in ((lo, "lo"), (hi, "hi")))
         omega = np.asarray(self.omega)
         keep = np.flatnonzero((omega >= lo) & (omega <= hi))
         if not keep.size:
-            raise ValueError(f"No point lies in [{lo:g}, {hi:g}]: omega goes from {omega[0]:g} to {omega[-1]:g}.")
+            raise ValueError(
+                f"Arguments lo and hi must hold points between them, but were {lo:g} and {hi:g}: "
+                f"omega goes from {omega[0]:g} to {omega[-1]:g}."
+            )
         arrays = (self.omega, self.s, self.energy, self.sigma, self.sigma_energy)
         parts: list[Any] = [x if x is None or x.ndim == 0 else x[keep] for x in arrays]
         return FieldData(*parts, measured=self.measured, name=self.name)
@@ -143,7 +167,7 @@ class Passivity(eqx.Module):
     tolerance: float  # what the noise and rounding allow beyond 1
 
 
-def noise_estimate(data: FieldData, order: int = 4) -> Float[np.ndarray, "out in"]:
+def noise_estimate(data: FieldData, order: Count = 4) -> Float[np.ndarray, "out in"]:
     """The noise of `data.s` per real and imaginary part, from differences along frequency, without a model.
 
         sigma = median |Σ_j w_j x_{k+j}| / 0.6745,   w ⟂ all polynomials of degree < order,  Σ w_j² = 1
@@ -160,7 +184,8 @@ def noise_estimate(data: FieldData, order: int = 4) -> Float[np.ndarray, "out in
     Good from some 50 points on. Noise correlated between neighbouring points (smoothed traces) is underestimated;
     resonances of a few points each that fill the band are taken for noise.
     """
-    require(order >= 1, "order", "be at least 1", order)
+    _require_data(data)
+    order = as_count(order, "order", most=100)
     require(data.num_points > order, "data", f"have at least {order + 1} points", f"of {data.num_points}")
     omega, s = np.asarray(data.omega, dtype=float), np.asarray(data.s, dtype=complex)
     grid = np.lib.stride_tricks.sliding_window_view(omega, order + 1)
@@ -174,7 +199,7 @@ def noise_estimate(data: FieldData, order: int = 4) -> Float[np.ndarray, "out in
     return median / 0.6744897501960817  # the median of |x| for a normal x of unit variance
 
 
-def reciprocity(data: FieldData, relative: float = 0.01, noise_factor: float = 1.5) -> Reciprocity:
+def reciprocity(data: FieldData, relative: Any = 0.01, noise_factor: Any = 1.5) -> Reciprocity:
     """Whether S = Sᵀ, as far as the data can tell.
 
         asymmetry = rms |S − Sᵀ| / rms |S_offdiagonal|;   reciprocal: asymmetry ≤ max(relative, noise_factor · noise)
@@ -186,7 +211,14 @@ def reciprocity(data: FieldData, relative: float = 0.01, noise_factor: float = 1
     times the expected noise still counts as noise.
 
     **Returns:** `Reciprocity`; a one-port is reciprocal.
+
+    **Raises:** `ValueError` for what is no `FieldData`, or a factor that is negative or no finite number.
+
+    Example: `nr.data.reciprocity(nr.read_touchstone("device.s2p")).reciprocal`.
     """
+    _require_data(data)
+    relative = float(as_scalar(_known(relative, "relative"), "relative", lower=0.0))
+    noise_factor = float(as_scalar(_known(noise_factor, "noise_factor"), "noise_factor", lower=0.0))
     s = np.asarray(data.s, dtype=complex)
     out, into = np.triu_indices(data.num_ports, 1)
     if out.size == 0:
@@ -209,7 +241,7 @@ def reciprocity(data: FieldData, relative: float = 0.01, noise_factor: float = 1
     )
 
 
-def passivity(data: FieldData, multiples: float = 5.0) -> Passivity:
+def passivity(data: FieldData, multiples: Any = 5.0) -> Passivity:
     """Whether the device gives out no more power than it takes in, as far as the data can tell.
 
         passive: max over frequency of ‖S‖₂ ≤ 1 + multiples · √ports · sigma
@@ -221,7 +253,13 @@ def passivity(data: FieldData, multiples: float = 5.0) -> Passivity:
     **Arguments:** `data`; `multiples`: how many standard deviations still count as noise.
 
     **Returns:** `Passivity`.
+
+    **Raises:** `ValueError` for what is no `FieldData`, or a factor that is negative or no finite number.
+
+    Example: `nr.data.passivity(nr.read_touchstone("device.s2p")).largest`.
     """
+    _require_data(data)
+    multiples = float(as_scalar(_known(multiples, "multiples"), "multiples", lower=0.0))
     s = np.asarray(data.s)
     largest = np.linalg.norm(s, ord=2, axis=(1, 2))
     worst = int(np.argmax(largest))
@@ -235,12 +273,19 @@ def passivity(data: FieldData, multiples: float = 5.0) -> Passivity:
     )
 
 
+def _require_data(data: Any) -> None:
+    require_instance(data, "data", FieldData, "be a FieldData")
+
+
+def _known(value: Any, name: str) -> Any:
+    require_known(value, name)
+    return value
+
+
 def _real(name: str, value: Values | None) -> Any:
     if value is None:
         return None
-    array = jnp.asarray(value)
-    require(not jnp.iscomplexobj(array), name, "be real", "complex")
-    return as_real(array)
+    return as_real(value, name)
 
 
 def _require_shape(name: str, value: Array | None, *shapes: tuple[int, ...]) -> None:

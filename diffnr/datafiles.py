@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from diffnr.checks import require
+from diffnr.checks import as_choice, as_flag, as_path, as_positive, described, require, require_instance
 from diffnr.data import FieldData
 
-PathLike = str | Path
+PathLike = Any  # str or os.PathLike
 
 _FREQUENCY = ("frequency_hz", "omega_rad_s")
 _KINDS = ("re", "im", "mag", "db", "deg")
@@ -37,11 +37,13 @@ def read_touchstone(path: PathLike, *, measured: bool = True, name: str | None =
 
     **Raises:** `ImportError` without scikit-rf; `FileNotFoundError`; `ValueError` for what is no Touchstone file, for
     other parameters than S (convert them first), values that are not finite, or frequencies that do not increase.
+
+    Example: `nr.read_touchstone("device.s2p").num_ports`.
     """
     _require_scikit_rf()
     from skrf.io.touchstone import Touchstone
 
-    path = Path(path)
+    path, measured, name = _arguments(path, measured, name)
     _require_touchstone_layout(path)
     try:
         file = Touchstone(str(path))
@@ -55,7 +57,7 @@ def read_touchstone(path: PathLike, *, measured: bool = True, name: str | None =
     return _from_file(path, name, omega=2 * np.pi * file.f, s=file.s, measured=measured)
 
 
-def write_touchstone(path: PathLike, data: FieldData, *, resistance: float = 50.0) -> None:
+def write_touchstone(path: PathLike, data: FieldData, *, resistance: Any = 50.0) -> None:
     """Write `data.s` to a Touchstone 1 file: Hz, real and imaginary parts with all their digits, so S returns exactly.
 
     Energies and sigmas have no place in such a file: use `write_csv` or `diffnr.save` to keep them.
@@ -63,16 +65,21 @@ def write_touchstone(path: PathLike, data: FieldData, *, resistance: float = 50.
     **Arguments:** `path`: ends in .s2p for a two-port and so on; `data`: omega in rad/s; `resistance`: the reference
     resistance to state in the file, in ohm (S is not changed).
 
-    **Raises:** `ImportError` without scikit-rf; `ValueError` for another extension.
+    **Raises:** `ImportError` without scikit-rf; `ValueError` for another extension or a resistance that is not
+    positive.
+
+    Example: `nr.write_touchstone("device.s2p", data)`.
     """
     _require_scikit_rf()
     from skrf import Network
 
-    path = Path(path)
+    path = as_path(path)
+    require_instance(data, "data", FieldData, "be a FieldData")
+    resistance = float(as_positive(resistance, "resistance"))
     suffix = f".s{data.num_ports}p"
     require(path.suffix.lower() == suffix, "path", f"end in {suffix} for {data.num_ports} port(s)", repr(str(path)))
     omega, s = np.asarray(data.omega, dtype=float), np.asarray(data.s, dtype=complex)
-    Network(f=omega / (2 * np.pi), f_unit="Hz", s=s, z0=float(resistance)).write_touchstone(str(path), form="ri")
+    Network(f=omega / (2 * np.pi), f_unit="Hz", s=s, z0=resistance).write_touchstone(str(path), form="ri")
 
 
 def read_csv(path: PathLike, *, measured: bool = True, name: str | None = None) -> FieldData:
@@ -84,8 +91,10 @@ def read_csv(path: PathLike, *, measured: bool = True, name: str | None = None) 
 
     **Raises:** `FileNotFoundError`; `ValueError` for a header that is not of the format, an S-parameter without its
     columns, a cell that is no finite number (naming its line and column), or frequencies that do not increase.
+
+    Example: `nr.read_csv("device.csv").omega`.
     """
-    path = Path(path)
+    path, measured, name = _arguments(path, measured, name)
     lines = enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1)
     rows = [(n, [c.strip() for c in line.split(",")]) for n, line in lines if not re.match(r"\s*(#|$)", line)]
     if len(rows) < 2:
@@ -123,8 +132,12 @@ def write_csv(path: PathLike, data: FieldData, *, column: str = "frequency_hz") 
     **Arguments:** `path`: the file; `data`; `column`: the first one, `frequency_hz` or `omega_rad_s`.
 
     **Raises:** `ValueError` for another `column`.
+
+    Example: `nr.write_csv("device.csv", data)`.
     """
-    require(column in _FREQUENCY, "column", "be 'frequency_hz' or 'omega_rad_s'", repr(column))
+    path = as_path(path)
+    require_instance(data, "data", FieldData, "be a FieldData")
+    column = as_choice(column, "column", _FREQUENCY)
     columns: dict[str, Any] = {column: data.omega if column == "omega_rad_s" else np.asarray(data.omega) / (2 * np.pi)}
     ports = range(data.num_ports)
     for out, into in product(ports, ports):
@@ -141,7 +154,15 @@ def write_csv(path: PathLike, data: FieldData, *, column: str = "frequency_hz") 
         columns["sigma"] = np.broadcast_to(data.sigma, data.omega.shape)
     table = np.stack([np.asarray(c, dtype=float) for c in columns.values()], axis=1)
     lines = [",".join(columns), *(",".join(map(repr, row)) for row in table.tolist())]
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _arguments(path: Any, measured: Any, name: Any) -> tuple[Path, bool, str | None]:
+    require(name is None or isinstance(name, str), "name", "be text, or None for the file's stem", described(name))
+    path = as_path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {str(path)!r} to read (argument path).")
+    return path, as_flag(measured, "measured"), name
 
 
 def _require_scikit_rf() -> None:

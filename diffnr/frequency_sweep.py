@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_real, require, require_finite
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_choice,
+    as_index,
+    as_positive,
+    as_real,
+    as_shaped,
+    as_vector,
+    require,
+    require_finite,
+    require_known,
+)
 
 DIRECTIONS = ("up", "down")
 SMALLEST_JUMP = 0.05  # of the largest amplitude
@@ -50,40 +64,43 @@ class FrequencySweep(eqx.Module):
         amplitude: Numbers,
         direction: str,
         *,
-        port: int | None = None,
+        port: Count | None = None,
         level: Numbers = 1.0,
         sigma: Numbers | None = None,
-        jump_after: tuple[int, ...] | None = None,
+        jump_after: Sequence[Count] | None = None,
         name: str = "",
     ):
-        self.omega, amplitude = as_real(omega, "omega"), as_real(amplitude, "amplitude")
+        for given, what in ((omega, "omega"), (amplitude, "amplitude"), (level, "level"), (sigma, "sigma")):
+            require_known(given, what, "be numbers known in advance")
+        self.omega, amplitude = as_vector(omega, "omega", least=4), as_real(amplitude, "amplitude")
         self.amplitude = amplitude[:, None] if amplitude.ndim == 1 else amplitude
-        self.level = as_real(level, "level")
-        self.sigma = None if sigma is None else jnp.broadcast_to(as_real(sigma, "sigma"), self.amplitude.shape)
-        self.direction, self.port, self.name = direction, port, name
+        self.level = as_positive(level, "level")
+        self.direction, self.name = as_choice(direction, "direction", DIRECTIONS), name
+        points, n = self.omega.size, self.amplitude.shape[-1] if self.amplitude.ndim else 0
+        fits = self.amplitude.shape == (points, n) and n > 0
+        require(fits, "amplitude", f"have shape ({points},) or ({points}, oscillators)", f"of shape {amplitude.shape}")
+        self.port = None if port is None else as_index(port, "port", n, "oscillator")
+        shapes = (), (n,), (points, n)
+        self.sigma = None if sigma is None else jnp.broadcast_to(as_shaped(sigma, "sigma", *shapes), (points, n))
         self._check()
-        self.jump_after = self._steep_steps() if jump_after is None else tuple(jump_after)
-        inside = all(0 <= i < self.omega.size - 1 for i in self.jump_after)
-        require(inside, "jump_after", f"hold indices from 0 to {self.omega.size - 2}", self.jump_after)
+        if jump_after is None:
+            self.jump_after = self._steep_steps()
+        else:
+            listed = isinstance(jump_after, (tuple, list, range, np.ndarray))
+            require(listed, "jump_after", "be a list of indices of points", jump_after)
+            self.jump_after = tuple(as_index(i, "jump_after", points - 1, "point") for i in jump_after)
 
     def _check(self) -> None:
-        direction, shape = self.direction, self.amplitude.shape
-        require(direction in DIRECTIONS, "direction", "be 'up' or 'down'", repr(direction))
-        require(self.omega.ndim == 1 and self.omega.size >= 4, "omega", "be a vector of 4 or more", self.omega.shape)
-        require_finite("omega", self.omega)
+        direction = self.direction
         steps = np.diff(np.asarray(self.omega)) * (1 if direction == "up" else -1)
         require(np.all(steps > 0), "omega", f"go {direction} from point to point", self.omega)
         require(np.all(np.asarray(self.omega) > 0), "omega", "be positive", self.omega)
-        fits = len(shape) == 2 and shape[0] == self.omega.size and shape[1] > 0
-        require(fits, "amplitude", f"have shape ({self.omega.size},) or ({self.omega.size}, oscillators)", shape)
         require_finite("amplitude", self.amplitude)
         require(np.all(np.asarray(self.amplitude) >= 0), "amplitude", "not be negative", self.amplitude)
         largest = np.asarray(self.amplitude).max(axis=0)
         require(np.all(largest > 0), "amplitude", "be positive somewhere, for every oscillator", largest)
-        require(self.level.ndim == 0 and bool(self.level > 0), "level", "be a positive scalar", self.level)
-        there = self.port is None or 0 <= self.port < shape[1]
-        require(there, "port", f"be None or an oscillator between 0 and {shape[1] - 1}", self.port)
         if self.sigma is not None:
+            require_finite("sigma", self.sigma)
             require(np.all(np.asarray(self.sigma) > 0), "sigma", "be positive", self.sigma)
 
     @property

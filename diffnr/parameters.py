@@ -16,19 +16,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffnr.checks import as_inexact
+from diffnr.checks import as_inexact, described, require
 
 Model = TypeVar("Model")
 Free = str | Sequence[str] | Callable[[Any], Any]
 
 
 def paths(model: Any) -> tuple[str, ...]:
-    """The paths of all array leaves of `model`, in the order in which JAX flattens them."""
+    """The paths of all array leaves of `model`.
+
+    **Arguments:** `model`: any model, or a tuple, list or dict of such.
+
+    **Returns:** dotted paths, in the order in which JAX flattens the leaves; batch entries are not told apart.
+
+    Example: `nr.paths(pair)` is ("omega", "gamma", "gamma_0", "kappa", "loss.gamma_k").
+    """
     arrays = eqx.filter(model, eqx.is_array)
     return tuple(_join(keys) for keys, _ in jax.tree_util.tree_flatten_with_path(arrays)[0])
 
 
-def get(model: Any, path: str) -> Any:
+def get(model: Any, path: Any) -> Any:
     """The parameter (or submodule) at `path`.
 
     **Arguments:** `model`: any model; `path`: a dotted path, e.g. `"loss.gamma_k"`.
@@ -36,7 +43,10 @@ def get(model: Any, path: str) -> Any:
     **Returns:** what stands there.
 
     **Raises:** `ValueError` naming the paths there are, for a path that leads nowhere.
+
+    Example: `nr.get(pair, "loss.gamma_k")`.
     """
+    require(isinstance(path, str), "path", 'be text, such as "loss.gamma_k"', described(path))
     node = model
     for token in path.split("."):
         try:
@@ -58,7 +68,14 @@ def replace(model: Model, values: Mapping[str, Any]) -> Model:
     **Returns:** the new model, of the same class. Its own checks (bounds, shapes) are run again, once all is in place.
 
     **Raises:** `ValueError` for an unknown path, for a value of another shape, or for a value the model refuses.
+
+    Example: `nr.replace(pair, {"kappa": 1.2, "gamma.0": 3.0})`.
     """
+    require(isinstance(values, Mapping), "values", 'be a dict such as {"kappa": 1.2}', described(values))
+    for path in values:
+        require(
+            isinstance(path, str), "values", 'have paths such as "kappa" as its keys', f"one with {described(path)}"
+        )
     for path, value in values.items():
         model = _put(model, path.split("."), _like(path, get(model, path), value))
     for path in values:
@@ -67,7 +84,14 @@ def replace(model: Model, values: Mapping[str, Any]) -> Model:
 
 
 def bounds(model: Any, path: str) -> tuple[float | None, float | None]:
-    """The physical bounds (lower, upper) of the leaf at `path`, None where there is none."""
+    """The physical bounds (lower, upper) of the leaf at `path`, None where there is none.
+
+    **Arguments:** `model`; `path`: as `get` takes it.
+
+    **Raises:** `ValueError` for a path that leads nowhere.
+
+    Example: `nr.parameters.bounds(pair, "loss.gamma_k")` is (0.0, None).
+    """
     get(model, path)
     node, found = model, (None, None)
     for token in path.split("."):
@@ -104,9 +128,11 @@ def select(model: Any, free: Free) -> Selection:
     """
     if callable(free):
         return _select_where(model, free)
+    must = "name one or several different parameters"
+    listed = isinstance(free, str) or (isinstance(free, (tuple, list)) and all(isinstance(name, str) for name in free))
+    require(listed, "free", must, described(free))
     names = (free,) if isinstance(free, str) else tuple(free)
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"Argument free must name one or several different parameters, but was {free!r}.")
+    require(len(names) > 0 and len(set(names)) == len(names), "free", must, repr(free))
     values = tuple(get(model, name) for name in names)
     for name, value in zip(names, values, strict=True):
         _require_real(name, value)
@@ -123,8 +149,9 @@ def _select_where(model: Any, where: Callable[[Any], Any]) -> Selection:
     names = jax.tree_util.tree_map_with_path(lambda keys, leaf: _Named(_join(keys)), eqx.filter(model, eqx.is_array))
     try:
         picked = where(eqx.combine(names, model))
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"Argument free must pick leaves of the model as they are, but failed: {error}.") from error
+    except Exception as error:
+        first = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(".")
+        raise ValueError(f"Argument free must pick leaves of the model as they are, but failed: {first}.") from error
     leaves = tuple(picked) if isinstance(picked, (tuple, list)) else (picked,)
     for leaf in leaves:
         if not isinstance(leaf, _Named):
@@ -186,16 +213,22 @@ def _check_along(node: Any, tokens: Sequence[str]) -> None:
 
 def _like(path: str, old: Any, value: Any) -> Any:
     if old is None and isinstance(value, (int, float, complex, np.ndarray, np.number)):
-        return as_inexact(value)
+        return as_inexact(value, path)
     if not isinstance(old, jax.Array):
         return value
-    value = jnp.asarray(value)
+    value = value if isinstance(value, jax.Array) else _number(path, value)
     if value.shape not in ((), old.shape):
         raise ValueError(f"Argument {path} must have shape {old.shape}, but had shape {value.shape}.")
     if jnp.issubdtype(value.dtype, jnp.complexfloating) and not jnp.issubdtype(old.dtype, jnp.complexfloating):
         raise ValueError(f"Argument {path} must be real, but was {value}.")
     dtype = jnp.promote_types(old.dtype, value.dtype) if not value.weak_type else old.dtype
     return jnp.broadcast_to(value.astype(np.dtype(dtype)), old.shape)
+
+
+def _number(path: str, value: Any) -> Array:
+    """`value` as JAX makes an array of it, weakly typed where it is a Python number."""
+    as_inexact(value, path)
+    return jnp.asarray(float(value) if type(value) is int else value)
 
 
 def _join(keys: Sequence[Any]) -> str:

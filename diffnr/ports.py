@@ -16,8 +16,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int
+from jaxtyping import Array, Complex, Float, Inexact, Int
 
 from diffnr.checks import (
     Numbers,
@@ -26,6 +27,8 @@ from diffnr.checks import (
     as_inexact,
     as_real,
     as_vector,
+    described,
+    is_concrete,
     require,
     require_bounds,
     require_finite,
@@ -34,9 +37,16 @@ from diffnr.checks import (
 from diffnr.results import AbstractAnswer, raise_failures
 
 
-def hertz(frequency: ArrayLike) -> Array:
-    """Angular frequency ω = 2πf in rad/s of a frequency in hertz (any shape)."""
-    return 2 * math.pi * as_real(frequency, "frequency")
+def hertz(frequency: Numbers) -> Array:
+    """Angular frequency ω = 2πf in rad/s of a frequency in hertz (any shape).
+
+    **Raises:** `ValueError` for what is no real number, or not finite.
+
+    Example: `nr.Drive(nr.hertz(5e9))`.
+    """
+    frequency = as_real(frequency, "frequency")
+    _require_numbers("frequency", frequency)
+    return 2 * math.pi * frequency
 
 
 class Drive(eqx.Module):
@@ -50,15 +60,18 @@ class Drive(eqx.Module):
     - `power`: [], instead of `amplitude`: the incident power, A = √power.
 
     **Raises:** `ValueError` for a value that is not finite, a negative power, or both `amplitude` and `power`.
+
+    Example: `nr.Drive(0.1, power=2.0)`. A drive of amplitude 0 drives nothing: `port_response` refuses it.
     """
 
     omega: Float[Array, "..."]
     amplitude: Inexact[Array, "..."]
 
-    def __init__(self, omega: ArrayLike, amplitude: ArrayLike | None = None, *, power: ArrayLike | None = None):
+    def __init__(self, omega: Numbers, amplitude: Numbers | None = None, *, power: Numbers | None = None):
         require(amplitude is None or power is None, "power", "be left out where amplitude is given", power)
         if power is not None:
             power = as_real(power, "power")
+            _require_numbers("power", power)
             require_bounds("power", power, lower=0.0)
             amplitude = jnp.sqrt(power)
         self.omega = as_real(omega, "omega")
@@ -69,8 +82,8 @@ class Drive(eqx.Module):
         self.amplitude = lax.convert_element_type(amplitude, jnp.result_type(kind, self.omega))
 
     def __check_init__(self) -> None:
-        require_finite("omega", self.omega)
-        require_finite("amplitude", self.amplitude)
+        _require_numbers("omega", self.omega)
+        _require_numbers("amplitude", self.amplitude)
 
 
 class AbstractPortModel(eqx.Module):
@@ -107,7 +120,7 @@ class AbstractPortModel(eqx.Module):
 
     def scatter(self, omegas: Float[Array, " frequency"]) -> Complex[Array, "frequency out in"]:
         """What `scattering` returns: frequency by frequency, unless a model knows a shorter way."""
-        return _scattering(self, omegas)
+        return raise_failures(*_scattering(self, omegas))
 
 
 class PortResponse(AbstractAnswer):
@@ -133,6 +146,9 @@ class PortResponse(AbstractAnswer):
     @property
     def s(self) -> Complex[Array, "*batch out in"]:
         """`fundamental` per drive amplitude: the S-matrix of a linear model, [out, in]."""
+        amplitude = self.drive.amplitude
+        zero = is_concrete(amplitude) and not np.all(np.asarray(amplitude))
+        require(not zero, "amplitude", "not be 0 for s to exist", amplitude)
         return self.fundamental / self.drive.amplitude[..., None, None]
 
 
@@ -157,8 +173,10 @@ def port_response(
 
     **Returns:** a `PortResponse`.
 
-    **Raises:** `ValueError` for a port that does not exist or a drive that is not scalar; `RuntimeError` with the
-    cause if `throw` and a solve fails.
+    **Raises:** `ValueError` for a port that does not exist, a drive that is not scalar or whose amplitude is 0, or a
+    guess of another shape; `RuntimeError` with the cause if `throw` and a solve fails.
+
+    Example: `nr.port_response(model, nr.Drive(0.1, power=2.0)).s`.
     """
     require_port_model(model)
     require_instance(drive, "drive", Drive, "be a Drive")
@@ -170,6 +188,9 @@ def port_response(
         "have a scalar omega and amplitude (use jax.vmap for many)",
         f"of shapes {drive.omega.shape} and {drive.amplitude.shape}",
     )
+    zero = is_concrete(drive.amplitude) and drive.amplitude == 0
+    require(not zero, "drive", "have an amplitude other than 0, which drives nothing", "one of amplitude 0")
+    _check_guess(guess, len(ports))
     response = _port_response(model, drive, ports, guess)
     return raise_failures(response, response.result) if throw else response
 
@@ -193,7 +214,9 @@ def scattering(model: AbstractPortModel, omegas: Numbers) -> Complex[Array, "fre
     **Returns:** S [frequency, out, in].
 
     **Raises:** `ValueError` for a model that does not obey superposition (use `port_response`), or for frequencies
-    that are not a finite vector.
+    that are not a finite vector; `RuntimeError` where the model has no finite response, at a resonance without loss.
+
+    Example: `nr.scattering(model, jnp.linspace(-1.0, 1.0, 201))[:, 1, 0]`.
     """
     require_port_model(model)
     omegas = as_vector(omegas, "omegas")
@@ -202,8 +225,27 @@ def scattering(model: AbstractPortModel, omegas: Numbers) -> Complex[Array, "fre
 
 
 @eqx.filter_jit
-def _scattering(model: AbstractPortModel, omegas: Array) -> Array:
-    return jax.vmap(lambda omega: port_response(model, Drive(omega)).s)(omegas)
+def _scattering(model: AbstractPortModel, omegas: Array) -> tuple[Array, Any]:
+    def at(omega: Array) -> tuple[Array, Any]:
+        response = port_response(model, Drive(omega), throw=False)
+        return response.s, response.result
+
+    return eqx.filter_vmap(at)(omegas)
+
+
+def _require_numbers(name: str, value: Array) -> None:
+    require(value.size > 0, name, "hold at least one number", value)
+    require_finite(name, value)
+
+
+def _check_guess(guess: Any, driven: int) -> None:
+    """Raise unless every leaf of `guess` is a finite array with one entry per driven port."""
+    for leaf in jax.tree_util.tree_leaves(guess):
+        fits = isinstance(leaf, (jax.Array, np.ndarray)) and leaf.ndim > 0 and leaf.shape[0] == driven
+        must = f"be the state of a response to the same ports ({driven} of them), or None"
+        require(fits, "guess", must, described(leaf) if leaf is guess else f"one with {described(leaf)}")
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            require_finite("guess", leaf)
 
 
 def as_ports(value: Any, name: str, num_ports: int) -> tuple[int, ...]:

@@ -86,6 +86,10 @@ class RESULTS(eqx.Enumeration):
         "Equal amplitudes and phases do not determine the ratio here: N_F = N_B is (nearly) a double root, as it is "
         'for cubic_ratio = 1 at one harmonic. Take at="peak".'
     )
+    no_level = (
+        "No pair beside the restored point at the lowest bound has the R asked for: there R is larger, or nothing is "
+        "restored. Raise level, or begin nearer to the equal pair."
+    )
     # Loci of phase nonreciprocity, and designs on them
     turned = (
         "The locus reached its bound, but on the path it changed from one branch of N_F = N_B to another where the two "
@@ -101,7 +105,7 @@ class RESULTS(eqx.Enumeration):
         "another point, or free other parameters."
     )
     no_path = (
-        "The search could not be followed to the phase asked for: the equations become singular on the way. Two "
+        "The search could not be followed to the phase asked for: the equations become singular before it. Two "
         "branches of N_F = N_B meet there, as they do at Δφ = 0 for cubic_ratio = 1, or the points of equal norms end."
     )
     out_of_steps = (

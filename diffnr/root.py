@@ -16,9 +16,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Inexact, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from diffnr.checks import require
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_float,
+    as_function,
+    as_inexact,
+    as_tolerance,
+    is_concrete,
+    require,
+    require_finite,
+)
 from diffnr.results import RESULTS, AbstractAnswer
 
 
@@ -40,11 +51,11 @@ Residual = Callable[[Float[Array, " n"], PyTree], Float[Array, " n"]]
 
 def newton(
     residual: Residual,
-    guess: Inexact[Array, "..."],
+    guess: Numbers,
     args: PyTree = None,
     *,
-    rtol: float | None = None,
-    max_steps: int = 64,
+    rtol: Numbers | None = None,
+    max_steps: Count = 64,
 ) -> RootSolution:
     """Root of F(y, args) = 0 by a damped Newton iteration: y ← y − α (∂F/∂y)⁻¹ F.
 
@@ -65,19 +76,21 @@ def newton(
 
     **Raises:** `ValueError` if `guess` is complex or not one-dimensional.
     """
-    guess = _real_vector(guess)
+    guess, max_steps = _real_vector(guess), as_count(max_steps, "max_steps")
+    rtol = None if rtol is None else as_tolerance(rtol, "rtol")
+    _require_residual(residual, "be a function (y[n], args) -> F[n]", lambda f: f(guess, args), guess)
     y, result, norm, steps = _newton(frozen(residual), lax.stop_gradient(guess), frozen(args), rtol, max_steps)
     return _solution(residual, y, args, result, norm, steps)
 
 
 def follow(
     residual: Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Float[Array, " n"]],
-    guess: Inexact[Array, "..."],
+    guess: Numbers,
     args: PyTree = None,
     *,
-    start: float = 1e-3,
-    rtol: float | None = None,
-    max_steps: int = 1000,
+    start: Numbers = 1e-3,
+    rtol: Numbers | None = None,
+    max_steps: Count = 1000,
 ) -> RootSolution:
     """Root of F(y, t, args) = 0 at t = 1, on the branch that starts from `guess` at t → 0.
 
@@ -94,8 +107,12 @@ def follow(
 
     **Raises:** `ValueError` if `guess` is complex or not one-dimensional.
     """
-    guess = _real_vector(guess)
+    guess, max_steps = _real_vector(guess), as_count(max_steps, "max_steps")
+    rtol = None if rtol is None else as_tolerance(rtol, "rtol")
+    start = as_float(start, "start")
     require(0.0 < start < 1.0, "start", "lie between 0 and 1", start)
+    must = "be a function (y[n], t, args) -> F[n]"
+    _require_residual(residual, must, lambda f: f(guess, jnp.ones((), guess.dtype), args), guess)
     y, result, norm, steps = _follow(frozen(residual), lax.stop_gradient(guess), frozen(args), start, rtol, max_steps)
     one = jnp.ones((), guess.dtype)
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
@@ -262,11 +279,25 @@ def _tolerance(y: Array, rtol: float | None) -> float:
     return float(jnp.finfo(y.dtype).eps) ** 0.6 if rtol is None else rtol
 
 
-def _real_vector(guess: Array) -> Array:
-    guess = jnp.asarray(guess)
-    if jnp.issubdtype(guess.dtype, jnp.complexfloating):
-        raise ValueError(
-            "Argument guess must be real (split a complex unknown into real and imaginary parts), but was complex."
-        )
-    require(guess.ndim == 1, "guess", "be a vector", f"an array of shape {guess.shape}")
+def _real_vector(guess: Any) -> Array:
+    guess = as_inexact(guess, "guess")
+    must = "be real (split a complex unknown into real and imaginary parts)"
+    require(not jnp.issubdtype(guess.dtype, jnp.complexfloating), "guess", must, "complex")
+    require(guess.ndim == 1 and guess.size > 0, "guess", "be a vector", f"an array of shape {guess.shape}")
+    require_finite("guess", guess)
     return guess
+
+
+def _require_residual(residual: Any, must: str, trial: Callable[[Any], Any], guess: Array) -> None:
+    """Raise unless `residual` is a function that works; where the guess is traced that comes out at once anyhow."""
+    if not is_concrete(guess):
+        return
+    found: Any = None
+
+    def tried(function: Callable[..., Any]) -> None:
+        nonlocal found
+        found = eqx.filter_eval_shape(trial, function)
+
+    as_function(residual, "residual", must, tried)
+    was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
+    require(getattr(found, "shape", None) == guess.shape, "residual", must, f"{was} for n = {guess.size}")

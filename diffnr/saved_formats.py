@@ -34,6 +34,7 @@ CLASSES: dict[str, str] = {
     "optimize.ENDINGS": "diffnr.RESULTS",
     "optimize.OUTCOMES": "diffnr.RESULTS",
     "optimize.PassiveModes": "optimize.PassiveResponse",
+    "optimize.Scenarios": "optimize.Cases",
     "optimize.Sweep": "diffnr.FrequencySweep",
 }
 """`{public name of then: public name of today}`."""
@@ -137,6 +138,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.fdtd.Update": _with(scene=None),
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
     "optimize.Minimum": _history_of_objectives,
+    "optimize.Parametrisation": lambda fields: {name: value for name, value in fields.items() if name != "free"},
     # The name of what went along was not kept.
     "optimize.PhaseNonreciprocityLocus": _with(along=""),
     "optimize.ReciprocityLocus": _with(along=""),

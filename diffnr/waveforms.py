@@ -12,18 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from diffnr.checks import Numbers, as_complex, as_real, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_complex, as_function, as_real, as_vector, is_concrete, require
 
 Waveform = Callable[[Float[Array, ""]], Inexact[Array, " n"]]
 
 
 def as_times(ts: Numbers) -> Float[Array, " time"]:
     """`ts` as a vector of at least two finite times that increase."""
-    ts = as_real(ts, "ts")
-    require(ts.ndim == 1 and ts.size >= 2, "ts", "be a vector of at least two times", f"of shape {ts.shape}")
-    require_finite("ts", ts)
-    require(not is_concrete(ts) or np.all(np.diff(np.asarray(ts)) > 0), "ts", "increase", ts)
-    return ts
+    return as_vector(ts, "ts", least=2, rising=True)
 
 
 def as_waveform(name: str, given: Any, ts: Array, size: int, *, real: bool, otherwise: str = "a function") -> Any:
@@ -36,13 +32,21 @@ def as_waveform(name: str, given: Any, ts: Array, size: int, *, real: bool, othe
     **Raises:** `ValueError` for another shape, complex values where reals are due, or a value that is not finite.
     """
     if callable(given):
-        found = eqx.filter_eval_shape(given, ts[0])
+        found: Any = None
+
+        def trial(function: Callable[..., Any]) -> None:
+            nonlocal found
+            found = eqx.filter_eval_shape(function, ts[0])
+
+        as_function(given, name, f"be a function of t that returns an array of shape {(size,)}", trial)
         was = f"of shape {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__}"
         require(getattr(found, "shape", None) == (size,), name, f"return an array of shape {(size,)}", was)
+        numbers = jnp.issubdtype(found.dtype, jnp.number)
+        require(numbers, name, "return real or complex numbers", f"of dtype {found.dtype}")
         waveform, samples = given, sampled(given, ts)
         samples = as_real(samples, name) if real else samples
     else:
-        samples = as_real(given, name) if real else as_complex(given)
+        samples = as_real(given, name) if real else as_complex(given, name)
         allowed = ((size,), (ts.size, size))
         must = f"have shape {allowed[0]} or {allowed[1]}, or be {otherwise}"
         require(samples.shape in allowed, name, must, f"of shape {samples.shape}")

@@ -7,7 +7,7 @@ Paper 2, Figure 1: a pair of coupled Duffing oscillators with unequal masses, :m
 resonances; (b), (c) the outputs there, over a period.
 
 Where the norms are equal reciprocity does not hold nevertheless: the outputs differ by a nonreciprocal phase
-:math:`\Delta\phi`. ``optimize.equal_norm_points`` finds all such points, on every sheet of the two curves. There are
+:math:`\Delta\phi`. ``optimize.equal_norm_points`` finds all such points, wherever the two curves fold. There are
 four: two more lie between the resonances, where the two curves all but coincide and :math:`\Delta\phi` is some
 :math:`10^{-6}`.
 The forward orbit at the first of them is unstable: it lies on the part of the resonance that hangs over.
@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffnr import duffing, plot
-from optimize.reciprocity.equal_norm_points import EqualNormPoints, equal_norm_points
+from optimize import EqualNormPoints, equal_norm_points
 
 jax.config.update("jax_enable_x64", True)
 
@@ -82,7 +82,7 @@ def main(small: bool = False) -> Figure:
     for i in range(int(points.count)):
         print(
             f"omega = {float(points.omega[i]):.7f}: N = {float(points.norm[i]):.7f}, R = "
-            f"{float(points.reciprocity_norm[i]):.3g}, phase difference {float(points.phase_difference[i]):.7f}, "
+            f"{float(points.reciprocity_norm[i]):.3g}, nonreciprocal phase {float(points.nonreciprocal_phase[i]):.7f}, "
             f"stable: forward {bool(points.stable[i, 0])}, backward {bool(points.stable[i, 1])}"
         )
     with plot.style():
@@ -102,7 +102,7 @@ def main(small: bool = False) -> Figure:
             inside = (points.omega > window[0]) & (points.omega < window[1])
             at = int(np.flatnonzero(np.asarray(inside))[0])
             draw_outputs(axes[wave], points, at)
-            omega, shift = float(points.omega[at]), float(points.phase_difference[at])
+            omega, shift = float(points.omega[at]), float(points.nonreciprocal_phase[at])
             axes[wave].set_title(rf"({wave}) $\omega$ = {omega:.4f},  $\Delta\phi$ = {shift:.4f}".replace("-", "−"))
         axes["b"].set_ylabel("displacement")
     return figure

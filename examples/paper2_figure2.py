@@ -6,10 +6,10 @@ followed as the ratio :math:`r` of grounding stiffnesses grows from 1. (a) The n
 (b) the reciprocity norm :math:`R`, (c) the frequency. They vanish together, all but a remainder of :math:`10^{-5}` in
 :math:`R` from third harmonics: a second asymmetry restores what the first has broken.
 
-At that point another sheet of equal norms crosses, :math:`\omega^2 = (r - 1)/(\mu - 1)` (grey), on which the
+At that point another branch of equal norms crosses, :math:`\omega^2 = (r - 1)/(\mu - 1)` (grey), on which the
 oscillators have the same dynamic stiffness: at one harmonic both norms and phases agree all along it, at any
 :math:`r`. So :math:`N_F = N_B` and :math:`\Delta\phi = 0` do not determine the point by themselves there; it is where
-:math:`\Delta\phi` passes through zero on the locus. In the full pair third harmonics part the two sheets by a gap of
+:math:`\Delta\phi` passes through zero on the locus. In the full pair third harmonics part the two branches by a gap of
 some :math:`10^{-5}` of the frequency, over which the continuation goes straight on, and says so.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffnr import duffing, plot
-from optimize.reciprocity.phase_locus import PhaseNonreciprocityLocus, phase_nonreciprocity_locus
+from optimize import PhaseNonreciprocityLocus, phase_nonreciprocity_locus
 
 jax.config.update("jax_enable_x64", True)
 
@@ -38,7 +38,7 @@ def compute(small: bool = False) -> PhaseNonreciprocityLocus:
 
 def draw(ax: Axes, locus: PhaseNonreciprocityLocus, values: np.ndarray, at_zero: float) -> None:
     """One quantity along the locus, solid where both orbits are stable, through the point where Δφ = 0."""
-    r, zero = np.asarray(locus.along), float(locus.reciprocal.along[0])
+    r, zero = np.asarray(locus.parameter), float(locus.reciprocal.parameter[0])
     stable = np.all(np.asarray(locus.stable), axis=1)
     before = int(np.flatnonzero(r < zero)[-1]) + 1  # r rises all along
     r, values, stable = np.insert(r, before, zero), np.insert(values, before, at_zero), np.insert(stable, before, True)
@@ -60,16 +60,16 @@ def main(small: bool = False) -> Figure:
     """Draw Δφ, R and ω along the locus; print where Δφ = 0, and the least harmonicity."""
     locus = compute(small)
     point = locus.reciprocal.points
-    r, omega, remainder = (float(x[0]) for x in (locus.reciprocal.along, point.omega, point.reciprocity_norm))
+    r, omega, remainder = (float(x[0]) for x in (locus.reciprocal.parameter, point.omega, point.reciprocity_norm))
     least = 1 - float(np.min(np.asarray(locus.harmonicity)))
-    across = np.asarray(locus.along)[:-1][np.asarray(locus.sheet_crossings)]
-    print(f"phase difference 0 at r = {r:.4f}, omega = {omega:.5f}, where R = {remainder:.3g}")
+    across = np.asarray(locus.parameter)[:-1][np.asarray(locus.branch_crossings)]
+    print(f"nonreciprocal phase 0 at r = {r:.4f}, omega = {omega:.5f}, where R = {remainder:.3g}")
     print(f"least harmonicity of an output: 1 - {least:.1e}")
-    print("another sheet crosses beyond r =", ", ".join(f"{x:.2f}" for x in across))
+    print("another branch crosses beyond r =", ", ".join(f"{x:.2f}" for x in across))
     with plot.style():
         figure, axes = plt.subplot_mosaic("abc", figsize=(7.2, 2.8))
         quantities = {
-            "a": (locus.phase_difference, 0.0, r"phase $\Delta\phi$ (rad)"),
+            "a": (locus.nonreciprocal_phase, 0.0, r"phase $\Delta\phi$ (rad)"),
             "b": (locus.reciprocity_norm, remainder, "reciprocity norm $R$"),
             "c": (locus.omega, omega, r"frequency $\omega$"),
         }

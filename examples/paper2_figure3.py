@@ -24,8 +24,16 @@ from matplotlib.figure import Figure
 
 import optimize as op
 from diffnr import duffing, plot
-from optimize.reciprocity.figure import draw_near, draw_outputs, draw_responses, inset
-from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
+from optimize.reciprocity import (
+    Outputs,
+    Responses,
+    draw_near,
+    draw_outputs,
+    draw_responses,
+    in_time,
+    inset,
+    responses,
+)
 
 jax.config.update("jax_enable_x64", True)
 
@@ -40,14 +48,14 @@ class Column(NamedTuple):
     """What one column shows."""
 
     restored: op.Restoration
-    curves: BothWays
+    curves: Responses
     outputs: Outputs
 
 
 def compute(resonance: int) -> Column:
     """The pair restored at one resonance, its responses, and the outputs in time."""
     restored = op.restore_reciprocity(PAIR, amplitude=AMPLITUDE, free="stiffness_ratio", resonance=resonance)
-    return Column(restored, both_ways(restored, OMEGA), in_time(restored))
+    return Column(restored, responses(restored, OMEGA), in_time(restored))
 
 
 def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:
@@ -60,7 +68,7 @@ def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:
     draw_near(near, restored, column.curves)
     near.set_xlabel("")
     top.indicate_inset_zoom(near, edgecolor=plot.GREY, lw=0.6)
-    top.set_title(rf"({letter}1) $\mu = 2$, $r = {float(restored.value):.4f}$")
+    top.set_title(rf"({letter}1) $\mu = 2$, $r = {float(restored.ratio):.4f}$")
     draw_outputs(bottom, restored, column.outputs)
     bottom.set_title(rf"({letter}3) $\omega = {float(restored.omega):.4f}$")
 

@@ -45,15 +45,15 @@ def draw_level_sets(axes: list[Axes], small: bool) -> None:
         locus = level_set(tolerance, small)
         bend = int(locus.bend)
         print(
-            f"R = {tolerance:.3g}: bend at mu = {locus.along[bend]:.5f}, r = {locus.value[bend]:.5f}, "
+            f"R = {tolerance:.3g}: bend at mu = {locus.parameter[bend]:.5f}, r = {locus.ratio[bend]:.5f}, "
             f"omega = {locus.omega[bend]:.5f}; at the end omega = {locus.omega[-1]:.5f}"
         )
         stable = np.all(locus.stable, axis=1)
-        for ax, values in zip(axes, (locus.value, locus.omega), strict=True):
-            ax.plot(locus.along, np.where(stable, values, np.nan), color=colour, label=f"{1e3 * tolerance:g}")
+        for ax, values in zip(axes, (locus.ratio, locus.omega), strict=True):
+            ax.plot(locus.parameter, np.where(stable, values, np.nan), color=colour, label=f"{1e3 * tolerance:g}")
             if not np.all(stable):
-                ax.plot(locus.along, np.where(stable, np.nan, values), ":", color=colour)
-            ax.plot(locus.along[bend], values[bend], "o", color=colour, ms=3.5, zorder=4)
+                ax.plot(locus.parameter, np.where(stable, np.nan, values), ":", color=colour)
+            ax.plot(locus.parameter[bend], values[bend], "o", color=colour, ms=3.5, zorder=4)
 
 
 def draw_resonances(axes: list[Axes], small: bool) -> None:
@@ -61,16 +61,18 @@ def draw_resonances(axes: list[Axes], small: bool) -> None:
     for resonance, colour in ((1, plot.BACKWARD), (0, plot.GREY)):
         locus = op.reciprocity_locus(PAIR, bounds=MASSES, resonance=resonance, points=3 if small else 25, **PLANE)
         closed = closed_slope(resonance)
-        slope = (locus.value[-1] - locus.value[0]) / (locus.along[-1] - locus.along[0])
+        slope = (locus.ratio[-1] - locus.ratio[0]) / (locus.parameter[-1] - locus.parameter[0])
         print(
             f"resonance {resonance}: dr/dmu = {slope:.5f} (one harmonic: {closed:.5f}), R up to "
             f"{np.nanmax(locus.reciprocity_norm):.4g}, stable: {bool(np.all(locus.stable))}"
         )
         label = f"resonance {resonance}: slope {slope:.3f}"
-        axes[0].plot(locus.along, locus.value, color=colour, lw=3 if resonance == 0 else 1.4, alpha=0.55, label=label)
+        axes[0].plot(
+            locus.parameter, locus.ratio, color=colour, lw=3 if resonance == 0 else 1.4, alpha=0.55, label=label
+        )
         axes[0].plot(MASSES, 1 + closed * (np.asarray(MASSES) - 1), "--", color="black", lw=0.8)
         if resonance == 0:
-            axes[1].plot(locus.along, locus.omega, color=colour, lw=3, alpha=0.55)
+            axes[1].plot(locus.parameter, locus.omega, color=colour, lw=3, alpha=0.55)
     axes[0].plot([], [], "--", color="black", lw=0.8, label="one harmonic")
 
 
@@ -91,8 +93,8 @@ def main(small: bool = False) -> Figure:
                 duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05),
                 amplitude=0.15, free="stiffness_ratio", resonance=0, at="bend",
             )  # fmt: skip
-            print(f"N_F = N_B turns back at mu = 2: r = {turn.value:.5f}, R = {turn.reciprocity_norm:.5g}")
-            for ax, value in zip(axes, (turn.value, turn.omega), strict=True):
+            print(f"N_F = N_B turns back at mu = 2: r = {turn.ratio:.5f}, R = {turn.reciprocity_norm:.5g}")
+            for ax, value in zip(axes, (turn.ratio, turn.omega), strict=True):
                 ax.plot(2.0, value, "x", color="black", ms=6, zorder=5)
         axes[0].set(xlim=MASSES, ylim=(1, 3.4), xlabel=r"mass ratio $\mu$", ylabel=r"stiffness ratio $r$")
         axes[1].set(xlim=MASSES, xlabel=r"mass ratio $\mu$", ylabel=r"frequency $\omega$ at resonance 0")

@@ -24,8 +24,16 @@ from matplotlib.figure import Figure
 import diffnr as nr
 import optimize as op
 from diffnr import duffing, plot
-from optimize.reciprocity.figure import draw_near, draw_outputs, draw_responses, inset
-from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
+from optimize.reciprocity import (
+    Outputs,
+    Responses,
+    draw_near,
+    draw_outputs,
+    draw_responses,
+    in_time,
+    inset,
+    responses,
+)
 
 jax.config.update("jax_enable_x64", True)
 
@@ -50,7 +58,7 @@ class Column(NamedTuple):
     """What one column shows."""
 
     restored: op.Restoration
-    curves: BothWays
+    curves: Responses
     outputs: Outputs
 
 
@@ -60,7 +68,7 @@ def compute(case: Case, small: bool = False) -> Column:
     restored = op.restore_reciprocity(
         pair, amplitude=case.amplitude, free="cubic_ratio", resonance=case.resonance, num_harmonics=9 if small else 15
     )
-    return Column(restored, both_ways(restored, OMEGA), in_time(restored))
+    return Column(restored, responses(restored, OMEGA), in_time(restored))
 
 
 def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:
@@ -74,7 +82,7 @@ def draw(axes: dict[str, Axes], letter: str, column: Column) -> None:
     near.set_xlabel("")
     top.indicate_inset_zoom(near, edgecolor=plot.GREY, lw=0.6)
     top.set_title(
-        rf"({letter}1) $P = {case.amplitude:g}$, $\mu = {case.mass_ratio:g}$, $\alpha = {float(restored.value):.4f}$"
+        rf"({letter}1) $P = {case.amplitude:g}$, $\mu = {case.mass_ratio:g}$, $\alpha = {float(restored.ratio):.4f}$"
     )
     draw_outputs(bottom, restored, column.outputs)
     bottom.set_title(rf"({letter}3) $\omega = {float(restored.omega):.4f}$")

@@ -6,7 +6,7 @@ linear ones. Drawn are the sets :math:`N_F = N_B` of three values of :math:`R`, 
 resonance 1 for :math:`P = 1`; dashed is the closed form of one harmonic. All begin beside the equal pair and follow the
 resonance to a sharp bend (dots), after which the frequency below moves away towards the anti-resonance.
 
-At resonance 0 one orbit or both are unstable on a part of the way (dotted), at resonance 1 never, as printed. The
+At resonance 0 one orbit or both are unstable on a part of the set (dotted), at resonance 1 never, as printed. The
 printed amplitudes and tolerances are lost from our text; these are ours.
 """
 
@@ -45,14 +45,14 @@ def draw(top: Axes, bottom: Axes, resonance: int, small: bool) -> None:
         near = stable | np.append(stable[1:], False) | np.append(False, stable[:-1])
         changes = np.round(np.asarray(locus.changed_at)[np.asarray(locus.stability_changes)], 4).tolist()
         print(
-            f"resonance {resonance}, P = {amplitude}, R = {level}: bend at mu = {locus.along[bend]:.5f}, alpha = "
-            f"{locus.value[bend]:.5f}, omega = {locus.omega[bend]:.5f}; stability changes at mu = {changes}"
+            f"resonance {resonance}, P = {amplitude}, R = {level}: bend at mu = {locus.parameter[bend]:.5f}, alpha = "
+            f"{locus.ratio[bend]:.5f}, omega = {locus.omega[bend]:.5f}; stability changes at mu = {changes}"
         )
-        for ax, values in ((top, locus.value), (bottom, locus.omega)):
-            ax.plot(locus.along, np.where(near, values, np.nan), color=colour, label=f"$R = {level:g}$")
+        for ax, values in ((top, locus.ratio), (bottom, locus.omega)):
+            ax.plot(locus.parameter, np.where(near, values, np.nan), color=colour, label=f"$R = {level:g}$")
             if not np.all(stable):
-                ax.plot(locus.along, np.where(stable, np.nan, values), ":", color=colour)
-            ax.plot(locus.along[bend], values[bend], "o", color=colour, ms=3.5, zorder=4)
+                ax.plot(locus.parameter, np.where(stable, np.nan, values), ":", color=colour)
+            ax.plot(locus.parameter[bend], values[bend], "o", color=colour, ms=3.5, zorder=4)
     pair = duffing.DuffingPair(bounds[1], 1.0, 1.0, 5.0, 1.0, 0.05)
     closed = duffing.one_harmonic_restoration(pair, amplitude=amplitude, free="cubic_ratio", resonance=resonance)
     top.plot(bounds, (1.0, float(closed.ratio)), "--", color=plot.GREY, lw=0.8, label="one harmonic")

@@ -6,10 +6,10 @@ and of their stiffnesses :math:`r`: 512 × 512 pairs, driven from both sides, by
 each of them the frequency is held on the peak of the forward output, as an experiment would hold it, and :math:`R/N_F`
 is the difference of both outputs as a part of the forward one.
 
-Every column is walked from the closed form of one harmonic (dotted) to larger and to smaller :math:`r`, in small steps
-of Newton's method; all columns are walked at once. Where the backward response has several sheets, its orbit stays on
-the one that it was on at the closed form until that ends in a fold: the step above the valley of the lower resonance.
-The valleys are straight, of slope :math:`\omega_*^2`, and at their bottom is the locus of
+Every column is followed from the closed form of one harmonic (dotted) to larger and to smaller :math:`r`, in small
+steps of Newton's method; all columns are followed at once. Where the backward response has several branches, its orbit
+stays on the one that it was on at the closed form until that ends in a fold: the step above the valley of the lower
+resonance. The valleys are straight, of slope :math:`\omega_*^2`, and at their bottom is the locus of
 ``optimize.reciprocity_locus`` (points). At the upper resonance they are reciprocal to a part in :math:`10^4`; at the
 lower one third harmonics, which lie near the upper one, fill the valley up to 2 %. Along the thin blank line, where
 three times the frequency passes the upper resonance, the peak leaps, and Newton's method does not arrive at 480 pairs.
@@ -92,7 +92,7 @@ def newton(equations: Callable[[Array], Array], *guesses: Array) -> Array:
     """The root near to the first guess or, where twelve steps do not lead to one, to the next; else NaN."""
     starts = jnp.stack(guesses)
 
-    def turn(carry: tuple) -> tuple:
+    def iterate(carry: tuple) -> tuple:
         z, _, count = carry
         z = jnp.where(count % STEPS == 0, starts[count // STEPS], z)
         jacobian, f = jax.jacfwd(lambda z: (equations(z),) * 2, has_aux=True)(z)
@@ -103,11 +103,11 @@ def newton(equations: Callable[[Array], Array], *guesses: Array) -> Array:
         _, error, count = carry
         return ~(error <= PRECISION) & (count < len(guesses) * STEPS)
 
-    z, error, _ = lax.while_loop(going, turn, (starts[0], jnp.inf, 0))
+    z, error, _ = lax.while_loop(going, iterate, (starts[0], jnp.inf, 0))
     return jnp.where(error <= PRECISION, z, jnp.nan)
 
 
-def walk(mass_ratio: Array, stiffness_ratio: Array, resonance: int) -> tuple[Array, Array, Array]:
+def follow(mass_ratio: Array, stiffness_ratio: Array, resonance: int) -> tuple[Array, Array, Array]:
     """R, N_F and ω at every stiffness ratio [r], which rises, of pairs of one mass ratio []."""
     pair = nr.replace(PAIR, {"mass_ratio": mass_ratio})
     tone = with_harmonics(pair, 1)
@@ -115,11 +115,11 @@ def walk(mass_ratio: Array, stiffness_ratio: Array, resonance: int) -> tuple[Arr
     start = from_closed_form(nr.replace(tone, {"stiffness_ratio": closed.ratio}), closed)
     # First up from the closed form, then down from there.
     count, first = stiffness_ratio.size, jnp.searchsorted(stiffness_ratio, closed.ratio)
-    turn = jnp.arange(count)
-    down = turn - (count - first)
-    index = jnp.where(down < 0, first + turn, first - 1 - down)
+    step = jnp.arange(count)
+    down = step - (count - first)
+    index = jnp.where(down < 0, first + step, first - 1 - down)
 
-    def step(last: tuple[Point, Point], now: tuple[Array, Array]) -> tuple:
+    def onwards(last: tuple[Point, Point], now: tuple[Array, Array]) -> tuple:
         r, again = now
         last = jax.tree.map(lambda start, last: jnp.where(again, start, last), (start, wider(start, pair)), last)
         simple = at_peak(nr.replace(tone, {"stiffness_ratio": r}), last[0])
@@ -128,7 +128,7 @@ def walk(mass_ratio: Array, stiffness_ratio: Array, resonance: int) -> tuple[Arr
         kept = jax.tree.map(lambda new, spare: jnp.where(found, new, spare), point, wider(simple, pair))
         return (simple, kept), seen(point)
 
-    _, numbers = lax.scan(step, (start, wider(start, pair)), (stiffness_ratio[index], down == 0))
+    _, numbers = lax.scan(onwards, (start, wider(start, pair)), (stiffness_ratio[index], down == 0))
     R, norm, omega = (jnp.zeros_like(x).at[index].set(x) for x in numbers)
     return R, norm, omega
 
@@ -156,7 +156,7 @@ def seen(point: Point) -> tuple[Array, Array, Array]:
     return jnp.linalg.norm(forward - backward) / 2**0.5, jnp.linalg.norm(forward) / 2**0.5, point.omega
 
 
-over_plane = jax.jit(jax.vmap(walk, (0, None, None), 1), static_argnums=2)
+over_plane = jax.jit(jax.vmap(follow, (0, None, None), 1), static_argnums=2)
 
 
 def compute(resonance: int, small: bool = False) -> Map:
@@ -206,7 +206,7 @@ def main(small: bool = False) -> Figure:
             draw(ax, data, resonance)
             if not small:
                 found = locus(resonance)
-                ax.plot(found.along, found.value, "o", color=plot.BACKWARD, ms=2.4, mew=0, label="locus")
+                ax.plot(found.parameter, found.ratio, "o", color=plot.BACKWARD, ms=2.4, mew=0, label="locus")
         figure.colorbar(axes[-1].collections[0], ax=axes, label=r"$\log_{10}\, R/N_F$", extend="min")
         axes[0].legend(loc="upper left")
     return figure

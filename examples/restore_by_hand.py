@@ -52,7 +52,7 @@ def main(small=False):
         ratio = optax.apply_updates(ratio, updates)
     print(f"r = {ratio:.9g}, R = {history[-1][1]:.7g}", best.report(), sep="\n")
     figure, axes = plt.subplots(1, 2, figsize=(7.0, 2.6))
-    for ax, values, target in zip(axes, jnp.array(history).T, (best.value, best.reciprocity_norm), strict=True):
+    for ax, values, target in zip(axes, jnp.array(history).T, (best.ratio, best.reciprocity_norm), strict=True):
         ax.plot(values)
         ax.axhline(float(target), color="black", ls="--", lw=0.8, label="restore_reciprocity")
         ax.set_xlabel("optax step")

@@ -20,7 +20,7 @@ from .reciprocity.phase_design import design_nonreciprocal_phase as design_nonre
 from .reciprocity.phase_locus import PhaseNonreciprocityLocus as PhaseNonreciprocityLocus
 from .reciprocity.phase_locus import ReciprocalPoints as ReciprocalPoints
 from .reciprocity.phase_locus import phase_nonreciprocity_locus as phase_nonreciprocity_locus
-from .reciprocity.restore import Restoration as Restoration
+from .reciprocity.restoration import Restoration as Restoration
 from .reciprocity.restore import restore_reciprocity as restore_reciprocity
 from .reciprocity.restored_locus import ReciprocityLocus as ReciprocityLocus
 from .reciprocity.restored_locus import reciprocity_level as reciprocity_level

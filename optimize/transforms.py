@@ -16,8 +16,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from diffnr.checks import as_real, check_fields, is_concrete, real_field, require, require_bounds, require_finite
-from diffnr.parameters import Free, select
+from diffnr.checks import (
+    Numbers,
+    as_function,
+    as_real,
+    as_scalar,
+    check_fields,
+    described,
+    is_concrete,
+    real_field,
+    require,
+    require_bounds,
+    require_finite,
+    require_instance,
+    require_shape,
+)
+from diffnr.parameters import Free, get, replace, select
 
 # How far inside its bounds a parameter starts that was given on one, as a part of its scale.
 EDGE = 1e-6
@@ -27,11 +41,11 @@ class AbstractTransform(eqx.Module):
     """A smooth bijection from the reals to the allowed values of a parameter, entry by entry."""
 
     @abc.abstractmethod
-    def forward(self, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def forward(self, u: Any) -> Float[Array, "..."]:
         """The parameter x of an unbounded u."""
 
     @abc.abstractmethod
-    def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def inverse(self, x: Any) -> Float[Array, "..."]:
         """The unbounded u of a parameter x; x on a bound is moved inside by one part in 1e6 of the scale.
 
         **Raises:** `ValueError` for an x out of bounds.
@@ -44,12 +58,13 @@ class Scaled(AbstractTransform):
     scale: Float[Array, ""] = real_field(lower=0.0, default=1.0)
 
     def __check_init__(self) -> None:
-        _check_scale(self.scale)
+        as_scalar(self.scale, "scale", positive=True)
 
-    def forward(self, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        return self.scale * u
+    def forward(self, u: Numbers) -> Float[Array, "..."]:
+        return self.scale * as_real(u, "u")
 
-    def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def inverse(self, x: Numbers) -> Float[Array, "..."]:
+        x = as_real(x, "x")
         require_finite("x", x)
         return x / self.scale
 
@@ -60,12 +75,13 @@ class Positive(AbstractTransform):
     scale: Float[Array, ""] = real_field(lower=0.0, default=1.0)
 
     def __check_init__(self) -> None:
-        _check_scale(self.scale)
+        as_scalar(self.scale, "scale", positive=True)
 
-    def forward(self, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        return self.scale * jax.nn.softplus(u)
+    def forward(self, u: Numbers) -> Float[Array, "..."]:
+        return self.scale * jax.nn.softplus(as_real(u, "u"))
 
-    def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def inverse(self, x: Numbers) -> Float[Array, "..."]:
+        x = as_real(x, "x")
         require_bounds("x", x, lower=0.0)
         ratio = jnp.where(x > 0, x / self.scale, EDGE)
         return ratio + jnp.log(-jnp.expm1(-ratio))
@@ -78,26 +94,21 @@ class Interval(AbstractTransform):
     upper: Float[Array, ""] = real_field()
 
     def __check_init__(self) -> None:
-        check_fields(self)
+        check_fields(self, shape=())
         if is_concrete(self.lower, self.upper):
             require(self.lower < self.upper, "upper", f"exceed lower = {float(self.lower):g}", self.upper)
 
-    def forward(self, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        x = self.lower + (self.upper - self.lower) * jax.nn.sigmoid(u)
+    def forward(self, u: Numbers) -> Float[Array, "..."]:
+        x = self.lower + (self.upper - self.lower) * jax.nn.sigmoid(as_real(u, "u"))
         return jnp.clip(x, self.lower, self.upper)  # Rounding may carry x beyond upper.
 
-    def inverse(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def inverse(self, x: Numbers) -> Float[Array, "..."]:
+        x = as_real(x, "x")
         if is_concrete(x, self.lower, self.upper):
             require_bounds("x", x, float(self.lower), float(self.upper))
         edge = EDGE * (self.upper - self.lower)
         x = jnp.where(x > self.lower, jnp.where(x < self.upper, x, self.upper - edge), self.lower + edge)
         return jnp.log(x - self.lower) - jnp.log(self.upper - x)
-
-
-def _check_scale(scale: Array) -> None:
-    require_finite("scale", scale)
-    if is_concrete(scale):
-        require(scale > 0, "scale", "be positive", scale)
 
 
 def transform_for(bounds: tuple[float | None, float | None], value: ArrayLike) -> AbstractTransform:
@@ -128,40 +139,52 @@ class Parametrisation(eqx.Module):
     """The free leaves of a model as one vector of unbounded reals, and the way back; made by `parametrise`.
 
     It is a pytree whose array leaves are the model's, so that a jitted function of it does not retrace when only values
-    change. **Fields:** `model`; `transforms`, one per free leaf; `free` and `names`, which leaves are free.
+    change. **Fields:** `model`; `transforms`, one per free leaf; `names`, the paths of the free leaves.
     """
 
     model: Any
     transforms: tuple[AbstractTransform, ...]
-    free: Free = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
 
     @property
     def start(self) -> Float[Array, " parameter"]:
         """The vector u [p] of the model as it was given."""
-        return self._join(select(self.model, self.free).values)
+        return self._join(self.leaves)
 
-    def build(self, u: Float[Array, " parameter"]) -> Any:
+    @property
+    def leaves(self) -> tuple[Array, ...]:
+        """The free leaves of the model as it was given."""
+        return tuple(get(self.model, name) for name in self.names)
+
+    def build(self, u: Numbers) -> Any:
         """The model with the free leaves that u [p] stands for."""
-        return select(self.model, self.free).rebuild(self._split(u))
+        return replace(self.model, self.values(u))
 
-    def values(self, u: Float[Array, " parameter"]) -> dict[str, Array]:
+    def values(self, u: Numbers) -> dict[str, Array]:
         """The free leaves that u [p] stands for, `{path: value}`."""
-        return dict(zip(self.names, self._split(u), strict=True))
-
-    def from_values(self, values: Mapping[str, Array]) -> Float[Array, " parameter"]:
-        """The vector u [p] of the free leaves `{path: value}`."""
-        return self._join(tuple(values[name] for name in self.names))
-
-    def _split(self, u: Array) -> tuple[Array, ...]:
-        old = select(self.model, self.free).values
+        old = self.leaves
         edges = np.cumsum([0, *(math.prod(x.shape) for x in old)])
-        pieces = zip(self.transforms, edges[:-1], edges[1:], old, strict=True)
-        return tuple(t.forward(u[lo:hi].reshape(x.shape)).astype(x.dtype) for t, lo, hi, x in pieces)
+        u = as_real(u, "u")
+        require_shape(u, "u", (int(edges[-1]),))
+        pieces = zip(self.names, self.transforms, edges[:-1], edges[1:], old, strict=True)
+        return {name: t.forward(u[lo:hi].reshape(x.shape)).astype(x.dtype) for name, t, lo, hi, x in pieces}
+
+    def from_values(self, values: Mapping[str, Numbers]) -> Float[Array, " parameter"]:
+        """The vector u [p] of the free leaves `{path: value}`.
+
+        **Raises:** `ValueError` where a free leaf is missing, has another shape, or is out of its bounds.
+        """
+        require_instance(values, "values", Mapping, "be a dict {path: value} of all free leaves")
+        missing = [name for name in self.names if name not in values]
+        require(not missing, "values", f"hold all of {self.names}", f"without {', '.join(map(repr, missing))}")
+        new = tuple(as_real(values[name], f"values[{name!r}]") for name in self.names)
+        for name, value, old in zip(self.names, new, self.leaves, strict=True):
+            require_shape(value, f"values[{name!r}]", old.shape)
+        return self._join(new)
 
     def _join(self, values: tuple[Array, ...]) -> Array:
         pieces = zip(self.transforms, values, strict=True)
-        return jnp.concatenate([t.inverse(as_real(x)).ravel() for t, x in pieces])
+        return jnp.concatenate([t.inverse(x).ravel() for t, x in pieces])
 
 
 def parametrise(model: Any, free: Free, transforms: Mapping[str, AbstractTransform] | None = None) -> Parametrisation:
@@ -175,18 +198,40 @@ def parametrise(model: Any, free: Free, transforms: Mapping[str, AbstractTransfo
     **Raises:** `ValueError` for an unknown path, in `free` or in `transforms`, and for a transform that cannot give the
     leaf's present value.
     """
-    free = tuple(free) if isinstance(free, list) else free
     selection = select(model, free)
-    transforms = dict(transforms or {})
-    unknown = set(transforms) - set(selection.names)
-    require(not unknown, "transforms", f"name free parameters {selection.names}", sorted(unknown))
+    given = as_transforms(transforms)
+    unknown = sorted(set(given) - set(selection.names))
+    require(not unknown, "transforms", f"name free parameters {selection.names}", unknown)
     chosen = tuple(
-        transforms[name] if name in transforms else transform_for(bounds, value)
+        given[name] if name in given else transform_for(bounds, value)
         for name, bounds, value in zip(selection.names, selection.bounds, selection.values, strict=True)
     )
     for name, transform, value in zip(selection.names, chosen, selection.values, strict=True):
         try:
-            transform.inverse(as_real(value))
+            u = transform.inverse(as_real(value))
         except ValueError as error:
             raise ValueError(f"Argument transforms must allow the present value of {name!r}: {error}") from None
-    return Parametrisation(model, chosen, free, selection.names)
+        if name in given:
+            _try(transform, name, u, value)
+    return Parametrisation(model, chosen, selection.names)
+
+
+def as_transforms(value: Any) -> dict[str, AbstractTransform]:
+    """`value` as `{path: transform}`; None as none at all."""
+    must = "be a dict {path: transform}, such as {'kappa': optimize.Interval(0, 1)}"
+    if value is None:
+        return {}
+    require_instance(value, "transforms", Mapping, must)
+    require(all(isinstance(name, str) for name in value), "transforms", must, value)
+    for name, transform in value.items():
+        require_instance(transform, f"transforms[{name!r}]", AbstractTransform, "be a transform")
+    return dict(value)
+
+
+def _try(transform: AbstractTransform, name: str, u: Any, value: Array) -> None:
+    """Call a transform of the user's once in either direction, so that its errors come here and not in a solver."""
+    must = f"be a transform of real arrays of shape {value.shape}"
+    there = as_function(transform.forward, f"transforms[{name!r}]", must, lambda f: jax.eval_shape(f, u))
+    for result in (u, jax.eval_shape(there, u)):
+        good = getattr(result, "shape", None) == value.shape and jnp.issubdtype(result.dtype, jnp.floating)
+        require(good, f"transforms[{name!r}]", must, f"one that returns {described(result)}")

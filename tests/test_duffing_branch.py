@@ -268,7 +268,10 @@ def test_the_gap_between_the_modes_is_walked() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (dict(along="mass", bounds=(1.0, 2.0), amplitude=0.1, omega=1.0), "Argument path must name a parameter"),
+        (
+            dict(along="mass", bounds=(1.0, 2.0), amplitude=0.1, omega=1.0),
+            "Argument along must be one of .* but was 'mass'",
+        ),
         (dict(along="omega", bounds=(2.0, 1.0), amplitude=0.1), r"Argument bounds must be \(lowest, highest\)"),
         (dict(along="amplitude", bounds=(0.0, 1.0)), "Argument omega must be given, but was not"),
         (dict(along="omega", bounds=(0.5, 1.0)), "Argument amplitude must be given, but was not"),

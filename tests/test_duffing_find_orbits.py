@@ -84,8 +84,8 @@ def test_gradients_and_vmap() -> None:
     ("arguments", "sentence"),
     [
         ({"port": -1}, "Argument port must be a port between 0 and 1, but was -1"),
-        ({"starts": 0}, "Argument starts must be an integer of at least 1, but was 0"),
-        ({"most": 0}, "Argument most must be an integer of at least 1, but was 0"),
+        ({"starts": 0}, "Argument starts must be a whole number of at least 1, but was 0"),
+        ({"most": 0}, "Argument most must be a whole number of at least 1, but was 0"),
         ({"num_harmonics": 0}, "Argument num_harmonics must be a whole number of at least 1, but was 0"),
         ({"drive": nr.Drive(0.0)}, "Argument drive must have a positive omega, but was 0"),
         (

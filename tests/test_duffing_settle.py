@@ -146,8 +146,8 @@ def test_single_precision_stays_single() -> None:
     ("arguments", "sentence"),
     [
         ({"port": 2}, "Argument port must be a port between 0 and 1, but was 2"),
-        ({"periods": 0}, "Argument periods must be an integer of at least 1, but was 0"),
-        ({"steps_per_period": -1}, "Argument steps_per_period must be an integer of at least 1, but was -1"),
+        ({"periods": 0}, "Argument periods must be a whole number of at least 1, but was 0"),
+        ({"steps_per_period": -1}, "Argument steps_per_period must be a whole number of at least 1, but was -1"),
         ({"drive": nr.Drive(0.0)}, "Argument drive must have a positive omega, but was 0"),
         ({"drive": nr.Drive(np.ones(3))}, "Argument drive must have a scalar omega and amplitude"),
         ({"x0": [0.0]}, r"Argument x0 must have shape \(2,\), but was of shape \(1,\)"),

@@ -165,7 +165,7 @@ def test_giving_up_is_an_error_unless_asked_not_to_be() -> None:
         ({"x0": [1.0]}, r"Argument x0 must have shape \(2,\), but was of shape"),
         ({"v0": [1.0, np.nan]}, "Argument v0 must be finite"),
         ({"x0": [1.0, 1j]}, "Argument x0 must be real"),
-        ({"rtol": 0.0}, "Argument rtol must be positive, but was 0.0"),
+        ({"rtol": 0.0}, "Argument rtol must be positive, but was 0"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) -> None:

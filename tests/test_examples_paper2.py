@@ -44,7 +44,7 @@ def test_figure3_has_the_numbers_of_the_sheet() -> None:
     expected = {"a": (2.33240, 1.15052, 8.7601e-3), "b": (12.02383, 3.320215, 1.065331e-5)}
     for letter, (ratio, omega, norm) in expected.items():
         restored = shown[letter].restored
-        assert float(restored.value) == pytest.approx(ratio, abs=5e-6)  # the digits given, here and below
+        assert float(restored.ratio) == pytest.approx(ratio, abs=5e-6)  # the digits given, here and below
         assert float(restored.omega) == pytest.approx(omega, abs=5e-6)
         assert float(restored.reciprocity_norm) == pytest.approx(norm, rel=1e-5)
         assert restored.stable.tolist() == [True, True]
@@ -85,7 +85,7 @@ def test_figure5_restores_by_the_cubic_ratio() -> None:
         closed, closed_norm, papers, papers_norm = sheet[letter]
         restored = column.restored
         assert float(restored.guess.ratio) == pytest.approx(closed, abs=5e-8)
-        assert float(restored.value) == pytest.approx(papers, rel=3e-3)  # another point, close by
+        assert float(restored.ratio) == pytest.approx(papers, rel=3e-3)  # another point, close by
         assert float(restored.reciprocity_norm) < 0.6 * closed_norm
         assert float(restored.reciprocity_norm) == pytest.approx(papers_norm, rel=1e-2)
         assert restored.stable.tolist() == [True, True]

@@ -1,11 +1,14 @@
 """Sources and probes: reciprocity to round-off between any two of them, pulses in cavities, runs in parts."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
 
+import diffnr as nr
 from diffnr import fdtd
 from diffnr.fdtd.scene.media import LIGHT
 from slow import slow_except
@@ -114,6 +117,13 @@ def test_places_are_found_inside_of_jit() -> None:
     found = weights(jnp.asarray(1.0))
     np.testing.assert_array_equal(found[0], outside.weights)
     np.testing.assert_array_equal(found[1], across.weights)
+
+
+def test_an_update_of_0_1_steps_but_does_not_know_its_scene() -> None:
+    update = nr.load(Path(__file__).parent / "data" / "saved_0_1" / "update.npz")
+    assert np.all(np.isfinite(update(update.zero_fields()).hz))
+    with pytest.raises(ValueError, match="^Argument update must know its scene"):
+        fdtd.propagate(update, 3)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,20 @@ def test_standard_errors_and_coverage_agree_with_monte_carlo():
     assert np.all((covered > 0.92) & (covered < 0.98)), covered
 
 
+def test_one_line_is_covered_as_often_as_its_errors_say():
+    """A cheap case of the next two: forty fits of one mode at one port, of six numbers each."""
+    device = hidden_port_device(1, 1, 1, seed=5)
+    omega = jnp.linspace(9.0, 11.0, 41)
+    clean, truth = seen(device, omega), true_coefficients(device)
+    scores = np.stack(
+        [z_scores(fit_modes(FieldData(omega, noisy(clean, 2e-3, seed), sigma=2e-3), 1), truth) for seed in range(40)]
+    )
+    # Of 240 normal numbers 12 lie beyond 1.96, give or take 3.4 were they independent; they are drawn once.
+    assert 2 <= np.sum(np.abs(scores) > 1.959964) <= 24
+    # The standard deviation of as many has an error of 1/√480 = 4.6 %: three and a half of them.
+    assert np.std(scores) == pytest.approx(1.0, abs=0.16)
+
+
 @pytest.mark.slow
 def test_the_public_fit_covers_the_truth_as_often_as_it_says():
     device = hidden_port_device(2, 1, 1, seed=5)

@@ -375,7 +375,10 @@ def test_a_step_limit_is_reported():
         ({"band": (0.0, 1.0)}, "Argument omega must be given, or band, and not both, but was given with band."),
         ({"omega": None, "band": (1.0, 0.0)}, r"Argument band must be \(lowest, highest\), in this order"),
         ({"omega": None, "band": (0.0, np.inf)}, "Argument band must be finite"),
-        ({"omega": None, "band": (0.0, 1.0), "points": 1}, "Argument points must be at least 2, but was 1"),
+        (
+            {"omega": None, "band": (0.0, 1.0), "points": 1},
+            "Argument points must be a whole number between 2 and",
+        ),
         ({"omega": np.zeros(2)}, "Argument omega must be a scalar"),
         ({"omega": np.nan}, "Argument omega must be finite"),
         ({"into": 0}, "Argument into must differ from out, but was 0 like out"),
@@ -387,9 +390,9 @@ def test_a_step_limit_is_reported():
         ({"isolation_cap": 0.0}, "Argument isolation_cap must be positive and finite, but was 0.0"),
         ({"isolation_cap": np.inf}, "Argument isolation_cap must be positive and finite, but was inf"),
         ({"amplitude": 0.0}, "Argument amplitude must be a scalar other than 0"),
-        ({"starts": 0}, "Argument starts must be at least 1, but was 0"),
-        ({"tolerance": 0.0}, "Argument tolerance must be positive, but was 0.0"),
-        ({"max_steps": 0}, "Argument max_steps must be positive, but was 0"),
+        ({"starts": 0}, "Argument starts must be a whole number between 1 and 4096, but was 0"),
+        ({"tolerance": 0.0}, "Argument tolerance must be positive, but was 0"),
+        ({"max_steps": 0}, "Argument max_steps must be a whole number of at least 1, but was 0"),
     ],
 )
 def test_arguments_that_make_no_sense(changed, message):

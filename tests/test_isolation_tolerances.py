@@ -10,7 +10,7 @@ import pytest
 import scipy.optimize
 
 from diffnr import Drive, metrics, parameters, port_response, tcmt
-from optimize.isolation.cases import MOST_TOLERANCES, assess, powers, scenarios, shifted
+from optimize.isolation.cases import MOST_TOLERANCES, Cases, assess, powers, shifted
 from optimize.isolation.design import maximise_contrast, maximise_isolation, minimise_insertion_loss
 
 KAPPA, GAMMA_0 = 3.0, 0.5
@@ -177,8 +177,7 @@ def test_the_program_does_not_grow_with_the_corners():
     """The cases are one vmapped axis: what is compiled for 257 of them is hardly longer than for 3."""
 
     def program(widths):
-        arguments = {"band": None, "amplitude": 1.0, "points": 2, "dtype": float}
-        cases = scenarios(pair(), **ON_RESONANCE, tolerances=widths, **arguments)
+        cases = Cases.of(pair(), **ON_RESONANCE, tolerances=widths)
         return cases.omegas.size, str(jax.make_jaxpr(lambda c: powers(pair(), c))(cases)).count("\n")
 
     few, short = program(KAPPA_BOX)

@@ -215,7 +215,7 @@ def test_two_measured_beams() -> None:
     [
         (
             lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "sideways"),
-            "Argument direction must be 'up' or 'down', but was 's",
+            "Argument direction must be one of 'up', 'down', but was 's",
         ),
         (
             lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "down"),
@@ -236,7 +236,7 @@ def test_two_measured_beams() -> None:
         (lambda: FrequencySweep([1.0, 2, 3, 4], [0.0] * 4, "up"), "Argument amplitude must be positive somewhere"),
         (
             lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "up", port=1),
-            "Argument port must be None or an oscillator between",
+            "Argument port must be the oscillator 0, the only one, but was 1",
         ),
         (
             lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "up", sigma=0.0),
@@ -244,7 +244,7 @@ def test_two_measured_beams() -> None:
         ),
         (
             lambda: FrequencySweep([1.0, 2, 3, 4], [1.0] * 4, "up", jump_after=(3,)),
-            "Argument jump_after must hold indices from",
+            "Argument jump_after must be a point between 0 and 2, but was 3",
         ),
         (lambda: fit_oscillators(()), "Argument sweeps must hold at least one sweep"),
         (
@@ -256,7 +256,10 @@ def test_two_measured_beams() -> None:
             lambda: fit_oscillators(measure(ONE, ONE_BAND), num_harmonics=0),
             "Argument num_harmonics must be a whole number of at",
         ),
-        (lambda: fit_oscillators(measure(ONE, ONE_BAND), starts=0), "Argument starts must be an integer of at least 1"),
+        (
+            lambda: fit_oscillators(measure(ONE, ONE_BAND), starts=0),
+            "Argument starts must be a whole number of at",
+        ),
         (
             lambda: fit_oscillators(measure(ONE, ONE_BAND) + measure(PAIR, PAIR_BAND)),
             "Argument sweeps must be of the same oscillators, but was",

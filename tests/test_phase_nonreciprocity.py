@@ -9,8 +9,8 @@ import pytest
 import diffnr as nr
 from diffnr import duffing
 from diffnr.results import RESULTS
+from optimize.reciprocity.both_ways import PARAMETERS
 from optimize.reciprocity.equal_norm_points import equal_norm_points
-from optimize.reciprocity.equal_norms import LEAVES
 from optimize.reciprocity.locus_features import _at_zero, peaks
 from optimize.reciprocity.phase_design import design_nonreciprocal_phase
 from optimize.reciprocity.phase_locus import phase_nonreciprocity_locus
@@ -18,10 +18,11 @@ from optimize.reciprocity.phase_locus import phase_nonreciprocity_locus
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, coupling=5.0, cubic=1.0, damping=0.05, num_harmonics=9)
 EQUAL = nr.replace(PAIR, {"mass_ratio": 1.0})
 P = 0.15
-OMEGA = (0.5, 4.0)
+BAND = (0.5, 4.0)
+NUMBERS = ("mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling", "cubic", "damping")
 
 
-def points_of(pair: duffing.DuffingPair = PAIR, amplitude=P, band=OMEGA, **options):
+def points_of(pair: duffing.DuffingPair = PAIR, amplitude=P, band=BAND, **options):
     return equal_norm_points(pair, amplitude=amplitude, band=band, **options)
 
 
@@ -35,7 +36,7 @@ def left_over(b: np.ndarray, omega: float, port: int, pair: duffing.DuffingPair,
     h = np.arange(1, 2 * b.shape[1], 2)
     waves = np.exp(1j * np.outer(h, 2 * np.pi * np.arange(128) / 128))
     x, v, a = (np.real(b * (1j * h * omega) ** n @ waves) for n in range(3))
-    mu, r, alpha, kc, kn, zeta = (float(getattr(pair, name)) for name in LEAVES[:-1])
+    mu, r, alpha, kc, kn, zeta = (float(getattr(pair, name)) for name in NUMBERS)
     first = a[0] + 2 * zeta * v[0] + x[0] + kc * (x[0] - x[1]) + kn * x[0] ** 3
     second = mu * a[1] + 2 * zeta * v[1] + r * x[1] + kc * (x[1] - x[0]) + alpha * kn * x[1] ** 3
     force = np.stack([first, second])
@@ -43,14 +44,13 @@ def left_over(b: np.ndarray, omega: float, port: int, pair: duffing.DuffingPair,
     return np.abs(force @ waves.conj().T / 128).max()
 
 
-@pytest.mark.slow
 def test_points_are_those_of_the_sheet(points) -> None:
     assert points.count == 4
     found = points.trim()
     # The sheet's roots were found to 1e-7, by other solvers.
     np.testing.assert_allclose(found.omega, [0.9592978, 1.4558327, 2.3653856, 2.8977953], atol=1.5e-7)
     np.testing.assert_allclose(
-        np.asarray(found.phase_difference)[[0, 3]], [-0.7099694, 0.3068573], atol=1e-6
+        np.asarray(found.nonreciprocal_phase)[[0, 3]], [-0.7099694, 0.3068573], atol=1e-6
     )  # the digits given
     np.testing.assert_allclose(np.asarray(found.reciprocity_norm)[[0, 3]], [0.3560887, 0.0422001], rtol=2e-6)
     np.testing.assert_allclose(found.norm[3], 0.1380644, atol=1e-7)
@@ -60,7 +60,6 @@ def test_points_are_those_of_the_sheet(points) -> None:
     np.testing.assert_array_equal(points.valid, [True] * 4 + [False] * 4)
 
 
-@pytest.mark.slow
 def test_points_solve_the_equations_of_motion(points) -> None:
     found = points.trim()
     for omega, b in zip(found.omega, found.b, strict=True):
@@ -83,8 +82,8 @@ def test_curves_that_all_but_coincide_cross_where_they_do() -> None:
 def test_no_start_raises_or_is_empty() -> None:
     inside = (0.95, 4.0)  # in the middle of the bistable range at P = .5, where the linear response leads to a fold
     with pytest.raises(RuntimeError, match="No solution was found at the start of the branch"):
-        points_of(amplitude=0.5, omega=inside)
-    empty = points_of(amplitude=0.5, omega=inside, throw=False)
+        points_of(amplitude=0.5, band=inside)
+    empty = points_of(amplitude=0.5, band=inside, throw=False)
     assert empty.count == 0
     assert np.all(np.isnan(empty.omega))
 
@@ -110,7 +109,7 @@ def design(phase, free, resonance: int = 1, **options):
 def nearest(pair: duffing.DuffingPair, omega, amplitude=P):
     found = points_of(pair, amplitude)
     best = int(jnp.nanargmin(jnp.abs(found.omega - omega)))
-    return found.omega[best], found.phase_difference[best], found.reciprocity_norm[best]
+    return found.omega[best], found.nonreciprocal_phase[best], found.reciprocity_norm[best]
 
 
 @pytest.mark.slow
@@ -120,7 +119,7 @@ def test_a_phase_is_met_by_one_number() -> None:
     assert made.values["stiffness_ratio"] == made.model.stiffness_ratio
     # The points of the new pair, found without knowing of the design; both are roots to round-off.
     np.testing.assert_allclose(nearest(made.model, made.omega), [made.omega, 0.25, made.reciprocity_norm], rtol=1e-9)
-    assert float(made.phase_difference) == pytest.approx(0.25, abs=1e-12)
+    assert float(made.nonreciprocal_phase) == pytest.approx(0.25, abs=1e-12)
     assert float(made.change) == pytest.approx(abs(float(made.model.stiffness_ratio) - 1), rel=1e-12)
     assert np.all(made.stable)
     for text in ("The phase asked for is met", "stiffness_ratio", "asked for 0.25", "forward True"):
@@ -139,7 +138,7 @@ def test_what_cannot_be_met_says_so_and_is_nan() -> None:
     for made in (beyond, missing, double):
         assert not made.converged
         assert made.message == str(RESULTS[made.result])
-        numbers = made.omega, made.norm, made.phase_difference, made.reciprocity_norm, made.change
+        numbers = made.omega, made.norm, made.nonreciprocal_phase, made.reciprocity_norm, made.change
         assert np.all(np.isnan([*numbers, *made.values.values()]))
         assert not np.any(made.stable)
 
@@ -149,7 +148,7 @@ def test_a_design_is_differentiable_in_the_phase() -> None:
     def ratio(phase):
         return design(phase, "stiffness_ratio").values["stiffness_ratio"]
 
-    own = points_of().phase_difference[3]
+    own = points_of().nonreciprocal_phase[3]
     # dΔφ/dr of the sheet, to the digits given.
     assert float(1 / jax.jacfwd(ratio)(own)) == pytest.approx(-0.034840, abs=5e-7)
     h = 1e-4
@@ -191,12 +190,12 @@ def test_several_numbers_change_as_little_as_can_be() -> None:
 def test_gradients_are_those_of_central_differences() -> None:
     def numbers(values):
         found = points_of(duffing.DuffingPair(*values[:6], num_harmonics=9), values[6])
-        return jnp.stack([found.omega, found.phase_difference, found.reciprocity_norm])
+        return jnp.stack([found.omega, found.nonreciprocal_phase, found.reciprocity_norm])
 
     own = jnp.array([2.0, 1.0, 1.0, 5.0, 1.0, 0.05, P])
     slopes = jax.jacfwd(numbers)(own)
     assert np.all(np.isfinite(slopes[:, :4]))
-    r = LEAVES.index("stiffness_ratio")
+    r = NUMBERS.index("stiffness_ratio")
     np.testing.assert_allclose(slopes[:2, 3, r], [0.025583, -0.034840], atol=5e-7)  # the sheet's digits
     for i in range(7):
         h = 1e-4 * own[i]
@@ -244,10 +243,10 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
     locus = locus_of(along="stiffness_ratio", bounds=(1.0, 13.0), omega=2.9).trim()
     assert all(result == RESULTS.successful for result in locus.result)
     assert not np.any(locus.turned)
-    np.testing.assert_allclose(np.asarray(locus.along)[[0, -1]], [1, 13], rtol=1e-14)
-    assert np.all(np.diff(locus.along) > 0)
+    np.testing.assert_allclose(np.asarray(locus.parameter)[[0, -1]], [1, 13], rtol=1e-14)
+    assert np.all(np.diff(locus.parameter) > 0)
     assert np.all(locus.stable)
-    np.testing.assert_allclose(locus.phase_difference[0], 0.3068573, atol=1e-6)  # the sheet's
+    np.testing.assert_allclose(locus.nonreciprocal_phase[0], 0.3068573, atol=1e-6)  # the sheet's
     power = np.sum(np.abs(np.asarray(locus.points.outputs)) ** 2, axis=-1)
     np.testing.assert_allclose(power[:, 0], power[:, 1], rtol=1e-10)  # what the walk's corrections leave
 
@@ -255,11 +254,11 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -
     zero = locus.reciprocal
     assert zero.points.count == 1
     assert not zero.regular[0]
-    np.testing.assert_allclose(zero.along, 12.0272182, atol=2e-5)  # interpolated by a cubic over steps of .4
+    np.testing.assert_allclose(zero.parameter, 12.0272182, atol=2e-5)  # interpolated by a cubic over steps of .4
     np.testing.assert_allclose(zero.points.omega, 3.3207256, atol=2e-6)
     np.testing.assert_allclose(zero.points.reciprocity_norm, 1.064643e-5, rtol=1e-3)
-    r = np.asarray(locus.along)
-    across = np.flatnonzero(locus.sheet_crossings)
+    r = np.asarray(locus.parameter)
+    across = np.flatnonzero(locus.branch_crossings)
     assert across.size == 1
     assert r[across[0]] < 12.0272 < r[across[0] + 1]
     # ω grows more slowly than on the other sheet, ω² = r − 1, and has passed it.
@@ -274,37 +273,39 @@ def test_locus_turns_at_the_first_resonance_and_says_so() -> None:
     assert np.all(locus.omega > 0)
     corner = np.flatnonzero(locus.turned)
     assert corner.size == 1
-    np.testing.assert_allclose(locus.along[corner], 2.31, atol=0.03)  # the sheet's bend: r = 2.3134
-    assert not np.any(locus.sheet_crossings)
+    np.testing.assert_allclose(locus.parameter[corner], 2.31, atol=0.03)  # the sheet's bend: r = 2.3134
+    assert not np.any(locus.branch_crossings)
     # Beyond the corner it is the sheet of equal dynamic stiffness, ω² = r − 1 but for third harmonics.
     after = slice(int(corner[0]) + 5, int(corner[0]) + 15)
-    np.testing.assert_allclose(locus.omega[after] ** 2, locus.along[after] - 1, rtol=0.05)
-    assert np.max(np.abs(locus.phase_difference[after])) < 0.01 < np.abs(locus.phase_difference[int(corner[0]) - 5])
+    np.testing.assert_allclose(locus.omega[after] ** 2, locus.parameter[after] - 1, rtol=0.05)
+    assert (
+        np.max(np.abs(locus.nonreciprocal_phase[after])) < 0.01 < np.abs(locus.nonreciprocal_phase[int(corner[0]) - 5])
+    )
 
     wide = locus_of(along="stiffness_ratio", bounds=(0.5, 4.0), resonance=0).trim()  # longer steps: straight on
     assert all(result == RESULTS.successful for result in wide.result)
-    assert np.sum(wide.sheet_crossings) == 1
+    assert np.sum(wide.branch_crossings) == 1
 
 
 @pytest.mark.slow
-def test_locus_both_ways_along_every_leaf() -> None:
+def test_locus_to_both_sides_along_every_number() -> None:
     bounds = {
         "mass_ratio": (1.5, 3.0), "stiffness_ratio": (0.5, 3.0), "cubic_ratio": (0.5, 2.0), "coupling": (4.0, 6.0),
         "cubic": (0.5, 2.0), "damping": (0.03, 0.08), "amplitude": (0.05, 0.5),
     }  # fmt: skip
-    assert set(bounds) == set(LEAVES)
-    for leaf, ends in bounds.items():
-        locus = locus_of(along=leaf, bounds=ends, resonance=1).trim()
+    assert set(bounds) == set(PARAMETERS)
+    for name, ends in bounds.items():
+        locus = locus_of(along=name, bounds=ends, resonance=1).trim()
         assert all(result == RESULTS.successful for result in locus.result)
-        np.testing.assert_allclose(np.asarray(locus.along)[[0, -1]], ends, rtol=1e-12)
-        own = P if leaf == "amplitude" else float(getattr(PAIR, leaf))
-        start = int(np.argmin(np.abs(np.asarray(locus.along) - own)))
+        np.testing.assert_allclose(np.asarray(locus.parameter)[[0, -1]], ends, rtol=1e-12)
+        own = P if name == "amplitude" else float(getattr(PAIR, name))
+        start = int(np.argmin(np.abs(np.asarray(locus.parameter) - own)))
         np.testing.assert_allclose(locus.omega[start], 2.8977953, atol=1.5e-7)  # the sheet's
         for i in (0, -1):
-            values = {} if leaf == "amplitude" else {leaf: locus.along[i]}
-            amplitude = locus.along[i] if leaf == "amplitude" else P
+            values = {} if name == "amplitude" else {name: locus.parameter[i]}
+            amplitude = locus.parameter[i] if name == "amplitude" else P
             found = nearest(nr.replace(PAIR, values), locus.omega[i], amplitude)
-            expected = locus.omega[i], locus.phase_difference[i], locus.reciprocity_norm[i]
+            expected = locus.omega[i], locus.nonreciprocal_phase[i], locus.reciprocity_norm[i]
             np.testing.assert_allclose(found, expected, rtol=1e-8)  # roots to round-off, determined to 1e-10 or so
 
 
@@ -315,15 +316,15 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
     zero = locus.reciprocal
     assert zero.points.count == 1
     assert zero.regular[0]
-    np.testing.assert_allclose(zero.points.phase_difference, 0, atol=1e-9)
+    np.testing.assert_allclose(zero.points.nonreciprocal_phase, 0, atol=1e-9)
     point = zero.points.trim()
-    there = nr.replace(pair, {"cubic_ratio": zero.along[0]})
+    there = nr.replace(pair, {"cubic_ratio": zero.parameter[0]})
     for port in (0, 1):
         assert left_over(np.asarray(point.b[0, :, port]), float(point.omega[0]), port, there, 1.0) < 1e-12
     power = np.sum(np.abs(np.asarray(point.outputs[0])) ** 2, axis=-1)
     np.testing.assert_allclose(power[0], power[1], rtol=1e-10)  # Newton's method
     assert locus.result[1] == RESULTS.turned
-    assert locus.along[int(np.flatnonzero(locus.turned)[0])] == pytest.approx(2.64, abs=0.01)
+    assert locus.parameter[int(np.flatnonzero(locus.turned)[0])] == pytest.approx(2.64, abs=0.01)
 
 
 # --- bad input
@@ -335,8 +336,8 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
         (lambda: points_of(band=(4.0, 0.5)), r"Argument band must be \(lowest, highest\), in this order"),
         (lambda: points_of(band=(0.0, 0.5)), "Argument band must be positive, but was 0"),
         (lambda: points_of(amplitude=0.0), "Argument amplitude must differ from 0"),
-        (lambda: points_of(amplitude=jnp.ones(2)), "Argument amplitude must be a scalar"),
-        (lambda: points_of(most=0), "Argument most must be an integer of at least 1, but was 0"),
+        (lambda: points_of(amplitude=jnp.ones(2)), "Argument amplitude must be a number"),
+        (lambda: points_of(most=0), "Argument most must be a whole number of at least 1, but was 0"),
         (lambda: points_of(num_harmonics=0), "Argument num_harmonics must be a whole number of at least 1"),
         (lambda: locus_of(along="mass", bounds=(1, 3), resonance=1), "Argument along must be one of .* but was 'mass'"),
         (
@@ -348,8 +349,14 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
         (lambda: locus_of(along="damping", bounds=(-1, 3), resonance=1), "bounds must not be negative for damping"),
         (lambda: locus_of(along="damping", bounds=(0, 3)), "omega, resonance or point must be given, one of them"),
         (lambda: locus_of(along="damping", bounds=(0, 3), omega=1.0, point=1), "but was omega and point"),
-        (lambda: locus_of(along="damping", bounds=(0, 3), resonance=2), "Argument resonance must be 0 or 1, but was 2"),
-        (lambda: locus_of(along="damping", bounds=(0, 3), point=-1), "Argument point must be an index from 0 on"),
+        (
+            lambda: locus_of(along="damping", bounds=(0, 3), resonance=2),
+            "Argument resonance must be a whole number between",
+        ),
+        (
+            lambda: locus_of(along="damping", bounds=(0, 3), point=-1),
+            "Argument point must be a whole number",
+        ),
         (lambda: design(0.3, ()), "Argument free must name one or several different numbers"),
         (lambda: design(0.3, ("damping", "damping")), "Argument free must name one or several different numbers"),
         (lambda: design(0.3, "num_harmonics"), "Argument free must be among .* but was 'num_harmonics'"),

@@ -23,7 +23,7 @@ def level_set(level: float, pair=EQUAL, **options) -> ReciprocityLocus:
 
 def measured(locus: ReciprocityLocus, point: int, amplitude: float) -> tuple[float, float]:
     """R and N_F − N_B of orbits found afresh: by continuation over frequency, at the sheet nearest in R."""
-    model = nr.replace(EQUAL, {"mass_ratio": locus.along[point], "stiffness_ratio": locus.value[point]})
+    model = nr.replace(EQUAL, {"mass_ratio": locus.parameter[point], "stiffness_ratio": locus.ratio[point]})
     omega = float(locus.omega[point])
     sheets = []
     for port in (0, 1):
@@ -44,15 +44,15 @@ def test_equal_norms_turn_back_at_the_sheets_bend() -> None:
     assert bool(turn.approximate)
     assert "approximately" in turn.report()
     # The digits given are 2.3134 and 9.14e-3; four decimals of r leave half a unit, and it is 2.31335.
-    assert float(turn.value) == pytest.approx(2.3134, abs=6e-5)
+    assert float(turn.ratio) == pytest.approx(2.3134, abs=6e-5)
     assert float(turn.reciprocity_norm) == pytest.approx(9.14e-3, abs=5e-6)
     assert abs(float(turn.norm_difference)) < 1e-14  # round-off
     # Where N_F = N_B turns, the level set of the R found there touches the line of such points: it passes through.
     through = level_set(float(turn.reciprocity_norm))
     bend = int(through.bend)
-    r = np.interp(2.0, through.along[:bend], through.value[:bend])
-    omega = np.interp(2.0, through.along[:bend], through.omega[:bend])
-    assert r == pytest.approx(float(turn.value), abs=1e-4)  # chords of the walk: steps of 5e-2 that bend by 1e-2 rad
+    r = np.interp(2.0, through.parameter[:bend], through.ratio[:bend])
+    omega = np.interp(2.0, through.parameter[:bend], through.omega[:bend])
+    assert r == pytest.approx(float(turn.ratio), abs=1e-4)  # chords of the walk: steps of 5e-2 that bend by 1e-2 rad
     assert omega == pytest.approx(float(turn.omega), abs=1e-4)
 
 
@@ -67,14 +67,14 @@ def test_bend_and_anti_resonance_of_resonance_0() -> None:
         np.testing.assert_allclose(locus.reciprocity_norm, level, rtol=1e-8)
         np.testing.assert_allclose(locus.norm_difference, 0, atol=1e-10)
         bend = int(locus.bend)
-        bends.append([float(x[bend]) for x in (locus.along, locus.value)])
+        bends.append([float(x[bend]) for x in (locus.parameter, locus.ratio)])
         # It is the largest of the resonant part, and no neighbour is as far: refined beyond the walk's points.
-        assert locus.along[bend] > max(locus.along[bend - 1], locus.along[bend + 1])
+        assert locus.parameter[bend] > max(locus.parameter[bend - 1], locus.parameter[bend + 1])
         # On resonance up to the bend (ω* = 1.149 at one harmonic), then away from it, towards the anti-resonance.
         np.testing.assert_allclose(locus.omega[: bend + 1], 1.149, atol=6e-3)
         assert float(locus.omega[-1]) < 0.95
         np.testing.assert_allclose(
-            locus.omega[-1] ** 2, (locus.value[-1] - 1) / (locus.along[-1] - 1), rtol=5e-3
+            locus.omega[-1] ** 2, (locus.ratio[-1] - 1) / (locus.parameter[-1] - 1), rtol=5e-3
         )  # the closed form's sheet, but for third harmonics
         assert np.all(locus.stable)
     bends = np.asarray(bends)
@@ -97,16 +97,16 @@ def test_resonance_1_loses_stability_at_a_fold() -> None:
     assert np.all(locus.stable[: i + 1])
     assert not np.any(locus.stable[i + 1 :])
     mass = float(locus.changed_at[i])
-    assert locus.along[i] < mass < locus.along[i + 1]
+    assert locus.parameter[i] < mass < locus.parameter[i + 1]
     # There the response to frequency has its upper fold, found by another method.
-    r, omega = (np.interp(mass, locus.along[i : i + 2], x[i : i + 2]) for x in (locus.value, locus.omega))
+    r, omega = (np.interp(mass, locus.parameter[i : i + 2], x[i : i + 2]) for x in (locus.ratio, locus.omega))
     model = nr.replace(EQUAL, {"mass_ratio": mass, "stiffness_ratio": r})
     curve = duffing.frequency_response(model, amplitude=1.0, band=(2.8, 4.2), port=0)
     folds = np.asarray(curve.folds.omega)
     folds = folds[np.isfinite(folds)]
     # Between two points of the walk ω was taken on the chord: off by its sag, from the slopes of the chords around it.
-    slopes = np.diff(locus.omega) / np.diff(locus.along)
-    sag = abs(slopes[i + 1] - slopes[i - 1]) * float(locus.along[i + 1] - locus.along[i]) / 8
+    slopes = np.diff(locus.omega) / np.diff(locus.parameter)
+    sag = abs(slopes[i + 1] - slopes[i - 1]) * float(locus.parameter[i + 1] - locus.parameter[i]) / 8
     assert sag < 2e-4
     assert np.min(np.abs(folds - omega)) < sag
 
@@ -118,8 +118,8 @@ def test_bend_in_the_plane_of_mass_and_cubic_stiffness() -> None:
         locus = level_set(level, amplitude=0.5, free="cubic_ratio")
         assert locus.result == RESULTS.successful
         bend = int(locus.bend)
-        bends.append(float(locus.along[bend]))
-        assert locus.along[bend] > locus.along[bend + 1]
+        bends.append(float(locus.parameter[bend]))
+        assert locus.parameter[bend] > locus.parameter[bend + 1]
         assert float(locus.omega[bend]) == pytest.approx(1.634, abs=0.05)  # ω* = 1.65 of one harmonic
         assert float(locus.omega[-1]) < 1.2
         np.testing.assert_allclose(locus.reciprocity_norm, level, rtol=1e-8)  # as above
@@ -131,7 +131,7 @@ def test_bend_in_the_plane_of_mass_and_cubic_stiffness() -> None:
 def test_bad_input_is_refused_in_one_sentence() -> None:
     with pytest.raises(ValueError, match="Argument at must be one of 'peak', 'equal_norm', but was 'bend'"):
         level_set(1e-3, at="bend")
-    with pytest.raises(ValueError, match='Argument side must be "above" or "below", but was \'left\''):
+    with pytest.raises(ValueError, match="Argument side must be one of 'above', 'below', but was 'left'"):
         level_set(1e-3, side="left")
     with pytest.raises(ValueError, match="Argument at must be one of 'peak', 'equal_norm', 'bend', but was 'side'"):
         reciprocity_locus(EQUAL, bounds=(1.0, 2.0), resonance=0, at="side", **PLANE)

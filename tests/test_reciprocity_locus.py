@@ -25,11 +25,11 @@ def locus(resonance: int, **options):
 def test_locus_of_the_stiffness_ratio() -> None:
     found = locus(1)
     assert found.count == 3
-    np.testing.assert_allclose([found.value[0], found.reciprocity_norm[0]], [1, 0], atol=1e-9)  # the equal pair
-    assert float(found.value[-1]) == pytest.approx(12.02383, abs=5e-6)  # the digits given
+    np.testing.assert_allclose([found.ratio[0], found.reciprocity_norm[0]], [1, 0], atol=1e-9)  # the equal pair
+    assert float(found.ratio[-1]) == pytest.approx(12.02383, abs=5e-6)  # the digits given
     assert np.all(found.stable)
     # dr/dμ = ω*², of which the full model's point is off by 3e-4.
-    np.testing.assert_allclose(np.diff(found.value) / np.diff(found.along), 11.0272, rtol=1e-3)
+    np.testing.assert_allclose(np.diff(found.ratio) / np.diff(found.parameter), 11.0272, rtol=1e-3)
     assert np.all(np.diff(found.reciprocity_norm) > 0)
 
 
@@ -44,9 +44,9 @@ def test_level_set_bends_back_nearer_to_the_equal_pair_for_less_tolerance() -> N
         assert found.result == RESULTS.successful  # back at the least bound, on the other side
         points = found.trim()
         np.testing.assert_allclose(points.reciprocity_norm, level, rtol=1e-7)
-        assert points.along[0] == points.along[-1] == 1.0
-        assert points.value[0] > 1 > points.value[-1]
-        bends.append(float(points.along[int(points.bend)]))
+        assert points.parameter[0] == points.parameter[-1] == 1.0
+        assert points.ratio[0] > 1 > points.ratio[-1]
+        bends.append(float(points.parameter[int(points.bend)]))
     # The least R at μ = 1.1 is 5.783e-3, and 7.213e-3 at μ = 1.2: the bends lie to either side of the former.
     assert 1.0 < bends[1] < 1.1 < bends[0] < 1.2
 
@@ -61,16 +61,16 @@ def test_locus_of_the_cubic_ratio(amplitude, resonance, highest, ratio, norm) ->
         at="equal_norm", points=3,
     )  # fmt: skip
     assert found.count == 3
-    assert float(found.value[-1]) == pytest.approx(ratio, abs=1e-6)  # asked for of roots
+    assert float(found.ratio[-1]) == pytest.approx(ratio, abs=1e-6)  # asked for of roots
     assert float(found.reciprocity_norm[-1]) == pytest.approx(norm, rel=1e-5)  # asked for of R
     # The closed form is nearly a line through the equal pair, and third harmonics move it by a fiftieth.
     closed = [
         duffing.one_harmonic_restoration(
             nr.replace(PAIR, {"mass_ratio": mass}), amplitude=amplitude, free="cubic_ratio", resonance=resonance
         ).ratio
-        for mass in found.along
+        for mass in found.parameter
     ]
-    np.testing.assert_allclose(found.value, closed, rtol=2e-2)
+    np.testing.assert_allclose(found.ratio, closed, rtol=2e-2)
     assert np.all(found.stable)
 
 
@@ -83,7 +83,7 @@ def test_derivatives_of_a_locus() -> None:
             nr.replace(PAIR, {"damping": u[0]}), amplitude=0.15, along="mass_ratio", bounds=(1.2, u[1]),
             free="stiffness_ratio", resonance=0, points=3, num_harmonics=5,
         )  # fmt: skip
-        return jnp.stack([found.value, found.omega, found.reciprocity_norm])
+        return jnp.stack([found.ratio, found.omega, found.reciprocity_norm])
 
     u, step = jnp.array([0.05, 2.0]), jnp.array([1e-5, 1e-4])  # errors O(step²) of a part in 10⁴ each
     for direction in jnp.eye(2):
@@ -101,7 +101,7 @@ def test_derivatives_of_a_locus() -> None:
         ({"along": "stiffness_ratio"}, "Argument along must differ from free, but was 'stiffness_ratio'"),
         ({"bounds": (2.0, 1.0)}, r"Argument bounds must be \(lowest, highest\), in this order"),
         ({"bounds": (-1.0, 1.0)}, "Argument bounds must be positive for a mass"),
-        ({"points": 1}, "Argument points must be an integer of at least 2, but was 1"),
+        ({"points": 1}, "Argument points must be a whole number of at least 2, but was 1"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(options, sentence: str) -> None:

@@ -39,10 +39,10 @@ def numbers(written) -> dict:
 
 @pytest.mark.slow
 def test_the_point_is_that_of_the_sheet(numbers) -> None:
-    assert numbers["value"] == pytest.approx(12.02383, abs=5e-6)  # the digits given, here and below
+    assert numbers["ratio"] == pytest.approx(12.02383, abs=5e-6)  # the digits given, here and below
     assert numbers["omega"] == pytest.approx(3.320215, abs=5e-7)
     assert numbers["reciprocity_norm"] == pytest.approx(1.065331e-5, rel=5e-7)
-    assert numbers["one_harmonic"] == pytest.approx({"value": 12.0272182, "omega": 3.3207256}, abs=5e-8)
+    assert numbers["one_harmonic"] == pytest.approx({"ratio": 12.0272182, "omega": 3.3207256}, abs=5e-8)
     assert numbers["stable"] == {"forward": True, "backward": True}
     assert numbers["approximate"] is True
     assert numbers["condition"] is None  # of equal_norm only
@@ -51,7 +51,7 @@ def test_the_point_is_that_of_the_sheet(numbers) -> None:
 @pytest.mark.slow
 def test_the_numbers_are_those_of_the_saved_pair(written, numbers) -> None:
     model = nr.load(written / "out" / "model.npz")
-    assert float(model.stiffness_ratio) == numbers["value"]  # JSON has all digits
+    assert float(model.stiffness_ratio) == numbers["ratio"]  # JSON has all digits
     response = nr.port_response(model, nr.Drive(numbers["omega"], numbers["amplitude"]))
     # The same orbits by another way, on the only sheet there is: to the solver's √ε of an R that is 1e-4 of them.
     assert float(metrics.reciprocity_norm(response)) == pytest.approx(numbers["reciprocity_norm"], rel=1e-6)
@@ -62,11 +62,11 @@ def test_the_numbers_are_those_of_the_saved_pair(written, numbers) -> None:
 @pytest.mark.slow
 def test_the_locus_begins_at_the_equal_pair_and_holds_the_point(numbers) -> None:
     locus = numbers["locus"]
-    assert locus["along_ratio"] == "mass_ratio"
-    assert locus["along"] == [1.0, 2.0, 3.0]
-    assert locus["value"][0] == pytest.approx(1.0, abs=1e-9)  # roots to round-off
-    assert locus["value"][1] == pytest.approx(numbers["value"], rel=1e-9)
-    np.testing.assert_allclose(np.diff(locus["value"]), 11.0272, rtol=1e-3)  # ω*², the closed form's slope
+    assert locus["along"] == "mass_ratio"
+    assert locus["parameter"] == [1.0, 2.0, 3.0]
+    assert locus["ratio"][0] == pytest.approx(1.0, abs=1e-9)  # roots to round-off
+    assert locus["ratio"][1] == pytest.approx(numbers["ratio"], rel=1e-9)
+    np.testing.assert_allclose(np.diff(locus["ratio"]), 11.0272, rtol=1e-3)  # ω*², the closed form's slope
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_the_report_holds_the_point_and_the_configuration(written, numbers) -> N
     assert "points = 3" in report
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.splitlines() if line.startswith("|")]
     table = {row[0]: row[1:] for row in rows}
-    assert float(table["stiffness_ratio"][0]) == pytest.approx(numbers["value"], rel=1e-8)  # printed digits
+    assert float(table["stiffness_ratio"][0]) == pytest.approx(numbers["ratio"], rel=1e-8)  # printed digits
     assert float(table["R"][0]) == pytest.approx(numbers["reciprocity_norm"], rel=1e-6)
     assert [row[0] for row in rows if row[0] in ("1", "2", "3")] == ["1", "2", "3"]  # of the locus
     assert "(restoration.png)" in report

@@ -266,7 +266,7 @@ def test_gradients_match_central_differences() -> None:
         ({"junction": 1.0}, r"junction must be a square matrix \[1 \+ p, 1 \+ p\], but was of shape \(\)"),
         ({"junction": [[np.nan]]}, r"junction must be finite, but was "),
         ({"junction": 1.1 * THROUGH}, r"junction must have no gain, a 2-norm of at most 1, but was of norm 1\.1"),
-        ({"phase_in": np.zeros(2)}, r"phase_in must be a scalar \(use jax.vmap for many\), but was of shape \(2,\)"),
+        ({"phase_in": np.zeros(2)}, r"phase_in must be a number \(use jax.vmap for many\), but was of shape \(2,\)"),
         ({"phase_out": np.inf}, r"phase_out must be finite, but was inf"),
         ({"phase_out": 1 + 0.1j}, r"phase_out must have no positive imaginary part \(a line with gain\), but was "),
         (

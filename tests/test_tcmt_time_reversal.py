@@ -320,6 +320,6 @@ def test_nonlinear_models_are_refused(function: Callable) -> None:
 def test_reversed_devices_of_another_size_are_refused() -> None:
     device = tcmt.CoupledModes(**random_modes(0, 2, 2))
     with pytest.raises(
-        ValueError, match=r"^Argument reversed_model must have 2 ports and 2 modes like model, but had 3 and 2"
+        ValueError, match=r"^Argument reversed_model must have 2 ports and 2 modes like model, but was of 3 and 2"
     ):
         time_reversal_residuals(device, tcmt.CoupledModes(**random_modes(0, 2, 3)))

@@ -7,9 +7,20 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_complex, as_frequency, as_index, as_range, as_real, require, require_finite
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_flag,
+    as_frequency,
+    as_index,
+    as_range,
+    as_scalar,
+    described,
+    require,
+)
 from diffnr.continuation import course_of, trace
 from diffnr.duffing import special_points
 from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise
@@ -17,12 +28,14 @@ from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.duffing.oscillators import (
     AbstractOscillators,
+    as_orbit,
     linear_frequencies,
     require_double,
+    require_oscillators,
     with_harmonics,
 )
 from diffnr.duffing.points import Points
-from diffnr.parameters import get, replace
+from diffnr.parameters import get, paths, replace
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
@@ -110,15 +123,15 @@ class OrbitBranch(AbstractAnswer):
         """The branch without the empty rest of its buffers, for people; not inside a transformation."""
         return eqx.tree_at(lambda r: (r.points, r.folds), self, (self.points.trim(), self.folds.trim()))
 
-    def at(self, value: ArrayLike, *, most: int = 7) -> Points:
+    def at(self, value: Numbers, *, most: Count = 7) -> Points:
         """The orbits at one value of the parameter, one for each sheet, in order along it; with exact derivatives.
 
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """
-        value = as_frequency(value, "value") if self.along == "omega" else as_real(value, "value")
-        return special_points.at(self.driven, self.points, value, most)
+        value = as_scalar(value, "value", positive=self.along == "omega")
+        return special_points.at(self.driven, self.points, value, as_count(most, "most"))
 
-    def peaks(self, *, out: int, most: int = 6) -> Points:
+    def peaks(self, *, out: Count, most: Count = 6) -> Points:
         """The maxima of the norm of one oscillator along the branch, in order; with exact derivatives.
 
         **Arguments:** `out`: the oscillator; `most`: how many at most, a static number.
@@ -126,18 +139,18 @@ class OrbitBranch(AbstractAnswer):
         **Raises:** `ValueError` for an oscillator that does not exist.
         """
         out = as_index(out, "out", self.model.num_ports, "port")
-        return special_points.peaks(self.driven, self.points, out, most)
+        return special_points.peaks(self.driven, self.points, out, as_count(most, "most"))
 
 
 def frequency_response(
     model: AbstractOscillators,
     *,
-    amplitude: ArrayLike,
-    band: tuple[ArrayLike, ArrayLike],
-    port: int = 0,
-    num_harmonics: int | None = None,
-    max_points: int = 400,
-    max_folds: int = 8,
+    amplitude: Numbers,
+    band: Numbers,
+    port: Count = 0,
+    num_harmonics: Count | None = None,
+    max_points: Count = 400,
+    max_folds: Count = 8,
     throw: bool = True,
 ) -> OrbitBranch:
     """The response of oscillators to a force of given amplitude at one of them, over its frequency, by continuation.
@@ -170,15 +183,15 @@ def continue_orbit(
     model: AbstractOscillators,
     *,
     along: str,
-    bounds: tuple[ArrayLike, ArrayLike],
-    amplitude: ArrayLike | None = None,
-    omega: ArrayLike | None = None,
-    port: int = 0,
+    bounds: Numbers,
+    amplitude: Numbers | None = None,
+    omega: Numbers | None = None,
+    port: Count = 0,
     start: Numbers | None = None,
     upwards: bool = True,
-    num_harmonics: int | None = None,
-    max_points: int = 400,
-    max_folds: int = 8,
+    num_harmonics: Count | None = None,
+    max_points: Count = 400,
+    max_folds: Count = 8,
     throw: bool = True,
 ) -> OrbitBranch:
     """The branch of periodic orbits over the force, a parameter of the model, or the frequency, from any orbit on it.
@@ -200,11 +213,14 @@ def continue_orbit(
     **Raises:** `ValueError` for what `along` cannot be, bounds that do not rise, a shape, float32, a port that does not
     exist, an amplitude or frequency that is missing; `RuntimeError` if `throw` and there is no start.
     """
+    require_oscillators(model)
+    own = "omega", "amplitude"
+    known = isinstance(along, str) and (along in own or along in _scalars(model))
+    names = ", ".join(map(repr, (*own, *_scalars(model))))
+    require(known, "along", f"be one of {names}, the paths of real scalars", described(along))
     low, high = as_range(bounds, "bounds", positive=along == "omega")
-    if along not in ("omega", "amplitude"):
-        leaf = get(model, along)
-        scalar = eqx.is_array(leaf) and leaf.shape == () and jnp.issubdtype(leaf.dtype, jnp.floating)
-        require(scalar, "along", 'be "omega", "amplitude" or the path of a real scalar', repr(along))
+    upwards = as_flag(upwards, "upwards")
+    if along not in own:
         for bound in (low, high):
             replace(model, {along: bound})  # refuses what the model cannot be
     for name, value in (("amplitude", amplitude), ("omega", omega)):
@@ -212,25 +228,26 @@ def continue_orbit(
     omega = as_frequency(low if omega is None else omega, "omega")
     driven = _driven(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
     model = driven.model
-    if start is not None:
-        start = as_complex(start)
-        shape = model.num_ports, len(model.harmonics)
-        require(start.shape == shape, "start", f"have shape {shape}", f"of shape {start.shape}")
-        require_finite("start", start)
+    start = None if start is None else as_orbit(start, "start", model)
     return _branch(driven, (low, high), start, upwards, max_points, max_folds, throw)
 
 
 def _driven(
-    model: AbstractOscillators, omega: Array, amplitude: Any, port: int, along: str, num_harmonics: int | None
+    model: AbstractOscillators, omega: Array, amplitude: Any, port: Any, along: str, num_harmonics: Any
 ) -> DrivenOscillators:
+    require_oscillators(model)
     port = as_index(port, "port", model.num_ports, "port")
-    amplitude = as_real(amplitude, "amplitude")
-    require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
-    require_finite("amplitude", amplitude)
+    amplitude = as_scalar(amplitude, "amplitude")
     if num_harmonics is not None:
         model = with_harmonics(model, num_harmonics)
     require_double("model", model.mass)
     return DrivenOscillators(model, omega, amplitude, port, along)
+
+
+def _scalars(model: AbstractOscillators) -> tuple[str, ...]:
+    """The paths of the real scalars among a model's parameters."""
+    leaves = {path: get(model, path) for path in paths(model)}
+    return tuple(path for path, x in leaves.items() if x.shape == () and jnp.issubdtype(x.dtype, jnp.floating))
 
 
 def _branch(
@@ -238,10 +255,12 @@ def _branch(
     bounds: tuple[Array, Array],
     start: Array | None,
     upwards: bool,
-    max_points: int,
-    max_folds: int,
+    max_points: Any,
+    max_folds: Any,
     throw: bool,
 ) -> OrbitBranch:
+    max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
+    throw = as_flag(throw, "throw")
     branch = _traced(driven, bounds, start, upwards, max_points, max_folds)
     if not throw:
         return branch

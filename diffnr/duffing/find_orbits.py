@@ -19,9 +19,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from diffnr.checks import require
+from diffnr.checks import Count, as_count, as_flag, as_key
 from diffnr.duffing.harmonic_balance import forcing, residual
-from diffnr.duffing.oscillators import AbstractOscillators, require_double, with_harmonics
+from diffnr.duffing.oscillators import AbstractOscillators, require_double, require_oscillators, with_harmonics
 from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
@@ -45,11 +45,11 @@ class FoundOrbits(Points, AbstractAnswer):
 def find_orbits(
     model: AbstractOscillators,
     drive: Drive,
-    port: int = 0,
+    port: Count = 0,
     *,
-    starts: int = 64,
-    most: int = 8,
-    num_harmonics: int | None = None,
+    starts: Count = 64,
+    most: Count = 8,
+    num_harmonics: Count | None = None,
     key: PRNGKeyArray | None = None,
     throw: bool = True,
 ) -> FoundOrbits:
@@ -81,13 +81,13 @@ def find_orbits(
 
     Good values: 64 starts find the three sheets of the paper's pairs at P = 1.
     """
+    require_oscillators(model)
     require_tone(drive, port, model)
     require_double("model", model.mass)
-    for name, value in (("starts", starts), ("most", most)):
-        require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
+    starts, most, throw = as_count(starts, "starts"), as_count(most, "most"), as_flag(throw, "throw")
     if num_harmonics is not None:
         model = with_harmonics(model, num_harmonics)
-    orbits = _find_orbits(model, drive, port, starts, most, jax.random.key(0) if key is None else key)
+    orbits = _find_orbits(model, drive, int(port), starts, most, jax.random.key(0) if key is None else as_key(key))
     some = RESULTS.where(orbits.result == RESULTS.no_orbit_found, RESULTS.no_orbit_found, RESULTS.successful)
     return raise_failures(orbits, some) if throw else orbits
 

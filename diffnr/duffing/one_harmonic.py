@@ -14,9 +14,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Complex, Float
+from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import as_real, is_concrete, require, require_finite
+from diffnr.checks import Count, Numbers, as_choice, as_flag, as_scalar, is_concrete, require, require_instance
 from diffnr.duffing.oscillators import DuffingPair
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import newton
@@ -40,7 +40,7 @@ class OneHarmonicRestoration(AbstractAnswer):
 
 
 def one_harmonic_restoration(
-    pair: DuffingPair, *, amplitude: ArrayLike, free: str, resonance: int, throw: bool = True
+    pair: DuffingPair, *, amplitude: Numbers, free: str, resonance: Count, throw: bool = True
 ) -> OneHarmonicRestoration:
     """The ratio that makes a pair reciprocal at one of its resonances, of orbits of one harmonic:
 
@@ -66,14 +66,14 @@ def one_harmonic_restoration(
     Source: paper 2, equations 3 and 9; the frequency is ours: the power P A ω*/2 of a force in phase with the
     velocity feeds the friction of both oscillators.
     """
-    amplitude = as_real(amplitude, "amplitude")
-    require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
-    require_finite("amplitude", amplitude)
-    require(free in RATIOS, "free", f"be one of {', '.join(map(repr, RATIOS))}", repr(free))
-    require(isinstance(resonance, int) and resonance in (0, 1), "resonance", "be 0 or 1", repr(resonance))
+    require_instance(pair, "pair", DuffingPair, "be a duffing.DuffingPair")
+    amplitude, throw = as_scalar(amplitude, "amplitude"), as_flag(throw, "throw")
+    as_choice(free, "free", RATIOS)
+    whole = isinstance(resonance, (int, np.integer)) and not isinstance(resonance, bool)
+    require(whole and resonance in (0, 1), "resonance", "be 0 or 1", resonance)
     if is_concrete(pair, amplitude):
         require(np.asarray(pair.damping) > 0, "pair", "have a damping for its peaks to be finite", "undamped")
-    restored = _restoration(pair, amplitude, free, resonance)
+    restored = _restoration(pair, amplitude, free, int(resonance))
     return raise_failures(restored, restored.result) if throw else restored
 
 

@@ -7,7 +7,7 @@ It shares nothing with harmonic balance but the equations of motion, so that eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import diffrax
@@ -17,11 +17,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import Numbers, as_complex, as_real, require, require_finite
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_complex,
+    as_count,
+    as_flag,
+    as_real,
+    as_tolerance,
+    as_vector,
+    require,
+    require_finite,
+)
 from diffnr.duffing.harmonic_balance import continued_orbit
-from diffnr.duffing.oscillators import AbstractOscillators, require_double
+from diffnr.duffing.oscillators import AbstractOscillators, as_orbit, require_double, require_oscillators
 from diffnr.duffing.settle import fourier
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
@@ -66,10 +77,10 @@ class Orbit(AbstractAnswer):
 def shoot(
     model: AbstractOscillators,
     drive: Drive,
-    port: int = 0,
+    port: Count = 0,
     guess: Numbers | None = None,
     *,
-    rtol: float = 1e-11,
+    rtol: Numbers = 1e-11,
     throw: bool = True,
 ) -> Orbit:
     """A periodic orbit under a tone at one oscillator, stable or not, by shooting:
@@ -92,15 +103,12 @@ def shoot(
     **Notes:** Newton's steps are whole ones, so that the guess must be near. The harmonics are the model's: orbits that
     break the symmetry of odd forces have even ones too, which `x` has and `b` has not.
     """
+    require_oscillators(model)
     require_tone(drive, port, model)
     require_double("model", model.mass)
-    require(rtol > 0, "rtol", "be positive", rtol)
-    if guess is not None:
-        guess = as_complex(guess)
-        shape = model.num_ports, len(model.harmonics)
-        require(guess.shape == shape, "guess", f"have shape {shape}", f"of shape {guess.shape}")
-        require_finite("guess", guess)
-    orbit = _shoot(model, drive, port, guess, rtol)
+    rtol, throw = as_tolerance(rtol, "rtol"), as_flag(throw, "throw")
+    guess = None if guess is None else as_orbit(guess, "guess", model)
+    orbit = _shoot(model, drive, int(port), guess, rtol)
     return raise_failures(orbit, orbit.result) if throw else orbit
 
 
@@ -108,9 +116,9 @@ def time_series(
     orbits: Any,
     ts: Numbers,
     *,
-    omega: ArrayLike | None = None,
-    harmonics: tuple[int, ...] | None = None,
-    derivative: int = 0,
+    omega: Numbers | None = None,
+    harmonics: Sequence[Count] | None = None,
+    derivative: Count = 0,
 ) -> Float[Array, "... time"]:
     """Displacements over time of orbits given by harmonics:
 
@@ -127,16 +135,25 @@ def time_series(
 
     **Raises:** `ValueError` where omega and harmonics are missing, for times that are no vector.
     """
-    ts = as_real(ts, "ts")
-    require(ts.ndim == 1, "ts", "be a vector", f"of shape {ts.shape}")
-    whole = hasattr(orbits, "harmonics")
+    ts, derivative = as_vector(ts, "ts"), as_count(derivative, "derivative", least=0, most=9)
+    whole = not isinstance(orbits, type) and hasattr(orbits, "harmonics") and hasattr(orbits, "b")
+    b = as_complex(orbits.b if whole else orbits, "orbits")
+    require(b.ndim >= 1 and b.size > 0, "orbits", "have harmonics along their last axis", f"of shape {b.shape}")
     for name, value in (("omega", omega), ("harmonics", harmonics)):
         must = "be left out where orbits know it" if whole else "be given along with b"
         require((value is None) == whole, name, must, value)
     known: Any = getattr(orbits, "drive", orbits).omega if whole else omega
-    omega, orders = as_real(known, "omega"), np.asarray(orbits.harmonics if whole else harmonics)
-    b = as_complex(orbits.b if whole else orbits)
-    require(b.shape[-1:] == orders.shape, "harmonics", f"be as many as b has, {b.shape[-1:]}", orders.shape)
+    omega = as_real(known, "omega")
+    if not whole:
+        require_finite("orbits", b)
+        require_finite("omega", omega)
+        listed = isinstance(harmonics, Sequence) and not isinstance(harmonics, str)
+        require(listed or np.ndim(harmonics) == 1, "harmonics", "be a list of whole numbers", harmonics)
+        harmonics = tuple(as_count(h, "harmonics", least=0) for h in harmonics)
+    fits = omega.ndim < b.ndim and omega.shape in ((), b.shape[: omega.ndim])
+    require(fits, "omega", f"be a number, or have the first axes of orbits, {b.shape[:-1]}", f"of shape {omega.shape}")
+    orders = np.asarray(orbits.harmonics if whole else harmonics)
+    require(b.shape[-1:] == orders.shape, "harmonics", f"be as many as b has, {b.shape[-1:]}", f"{orders.shape}")
     rate = omega.reshape(omega.shape + (1,) * (b.ndim - omega.ndim)) * orders
     phase = rate[..., None] * ts
     b = b * (1j * rate) ** derivative

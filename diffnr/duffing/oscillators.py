@@ -15,9 +15,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Complex, Float, Int
+from jaxtyping import Array, Complex, Float, Int
 
-from diffnr.checks import as_count, as_real, check_fields, is_concrete, rate_field, real_field, require, require_finite
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_complex,
+    as_count,
+    as_flag,
+    as_function,
+    as_real,
+    as_shaped,
+    as_vector,
+    check_fields,
+    is_concrete,
+    rate_field,
+    real_field,
+    require,
+    require_finite,
+    require_instance,
+)
 from diffnr.duffing.basis import Basis
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.ports import AbstractPortModel, Drive
@@ -65,7 +82,10 @@ class AbstractOscillators(AbstractPortModel):
         self, drive: Drive, port: Int[Array, ""], guess: Complex[Array, "oscillator harmonic"] | None = None
     ) -> tuple[Complex[Array, "out harmonic"], Complex[Array, "oscillator harmonic"], Any]:
         """The periodic orbit by harmonic balance: from `guess`, or continued from the linear response in amplitude."""
-        b, result = continued_orbit(self, drive, port) if guess is None else orbit_from(self, drive, port, guess)
+        if guess is None:
+            b, result = continued_orbit(self, drive, port)
+        else:
+            b, result = orbit_from(self, drive, port, as_orbit(guess, "guess", self))
         return b, b, result
 
 
@@ -98,13 +118,13 @@ class DuffingPair(AbstractOscillators):
 
     def __init__(
         self,
-        mass_ratio: ArrayLike,
-        stiffness_ratio: ArrayLike,
-        cubic_ratio: ArrayLike,
-        coupling: ArrayLike,
-        cubic: ArrayLike,
-        damping: ArrayLike,
-        num_harmonics: int = 9,
+        mass_ratio: Numbers,
+        stiffness_ratio: Numbers,
+        cubic_ratio: Numbers,
+        coupling: Numbers,
+        cubic: Numbers,
+        damping: Numbers,
+        num_harmonics: Count = 9,
     ):
         self.mass_ratio = as_real(mass_ratio, "mass_ratio")
         self.stiffness_ratio = as_real(stiffness_ratio, "stiffness_ratio")
@@ -156,7 +176,8 @@ class OscillatorChain(AbstractOscillators):
     As `equinox.Module`s their leaves are parameters, with paths ("internal.cubic"); functions are differentiated, so
     they must be written in JAX. Other axes of their argument are instants and must stay apart.
 
-    **Raises:** `ValueError` for masses that are not positive, negative friction, shapes, a force that is not finite.
+    **Raises:** `ValueError` for masses that are not positive, negative friction, shapes; a force that fails when it is
+    tried, returns another shape than it was given, or is not finite.
     """
 
     mass: Float[Array, " oscillator"] = real_field(lower=0.0)
@@ -173,16 +194,17 @@ class OscillatorChain(AbstractOscillators):
         internal: Force,
         coupling: Force,
         *,
-        num_harmonics: int = 9,
+        num_harmonics: Count = 9,
         odd: bool | None = None,
     ):
-        self.mass = as_real(mass, "mass")
-        require(self.mass.ndim == 1 and self.mass.size > 0, "mass", "be a vector", f"of shape {self.mass.shape}")
-        self.friction = jnp.broadcast_to(as_real(friction, "friction"), self.mass.shape)
-        self.internal = internal
-        self.coupling = coupling
+        self.mass = as_vector(mass, "mass")
+        require(not is_concrete(self.mass) or np.all(np.asarray(self.mass) > 0), "mass", "be positive", self.mass)
+        n = self.mass.size
+        self.friction = jnp.broadcast_to(as_shaped(friction, "friction", (), (n,)), (n,))
+        self.internal = _as_force(internal, "internal", n, self.mass.dtype)
+        self.coupling = _as_force(coupling, "coupling", n - 1, self.mass.dtype)
         self.num_harmonics = as_count(num_harmonics, "num_harmonics")
-        self.odd = _is_odd(self) if odd is None else odd
+        self.odd = _is_odd(self) if odd is None else as_flag(odd, "odd")
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -205,6 +227,10 @@ class AllHarmonics(AbstractOscillators):
     """
 
     oscillators: AbstractOscillators
+
+    def __init__(self, oscillators: Any):
+        require_oscillators(oscillators, "oscillators")
+        self.oscillators = oscillators
 
     @property
     def mass(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -234,15 +260,51 @@ class PolynomialForce(eqx.Module):
 
     coefficients: Float[Array, "order ..."] = real_field()
 
+    def __init__(self, coefficients: Any):
+        self.coefficients = as_real(coefficients, "coefficients")
+
     def __check_init__(self) -> None:
         check_fields(self)
-        require(self.coefficients.ndim >= 1, "coefficients", "have shape (order, …)", "a scalar")
+        shape = jnp.shape(self.coefficients)
+        filled = len(shape) >= 1 and 0 not in shape
+        require(filled, "coefficients", "have shape (order,) or (order, n)", f"of shape {shape}")
 
     def __call__(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
         total = jnp.zeros_like(x)
         for k in self.coefficients[::-1]:
             total = x * (k.reshape(k.shape + (1,) * (x.ndim - k.ndim)) + total)
         return total
+
+
+def _as_force(value: Any, name: str, size: int, dtype: Any) -> Force:
+    """`value` as a function of displacements or extensions, tried on those of a few instants."""
+    must = "be a function of an array [n, …] that returns an array of the same shape, written in JAX"
+    found: Any = None
+
+    def trial(force: Force) -> None:
+        nonlocal found
+        found = eqx.filter_eval_shape(force, jax.ShapeDtypeStruct((size, 8), dtype))
+
+    as_function(value, name, must, trial)
+    was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
+    require(getattr(found, "shape", None) == (size, 8), name, must, f"{was} for an array of shape {(size, 8)}")
+    require(jnp.issubdtype(found.dtype, jnp.floating), name, must, f"one that returns {found.dtype}")
+    return value
+
+
+def as_orbit(value: Any, name: str, model: AbstractOscillators) -> Complex[Array, "oscillator harmonic"]:
+    """`value` as the harmonics of an orbit of a model, [oscillator, harmonic]."""
+    orbit = as_complex(value, name)
+    shape = model.num_ports, len(model.harmonics)
+    require(orbit.shape == shape, name, f"have shape {shape}", f"of shape {orbit.shape}")
+    require_finite(name, orbit)
+    return orbit
+
+
+def require_oscillators(model: Any, name: str = "model") -> None:
+    """Raise unless `model` is one of oscillators."""
+    must = "be a model of oscillators, such as duffing.DuffingPair"
+    require_instance(model, name, AbstractOscillators, must)
 
 
 def _is_odd(chain: OscillatorChain) -> bool:
@@ -258,13 +320,14 @@ def _is_odd(chain: OscillatorChain) -> bool:
 
 def linear_frequencies(model: AbstractOscillators) -> Float[Array, " oscillator"]:
     """The undamped natural frequencies of small oscillations, [n], rising: ω² are the eigenvalues of M⁻¹ ∂g/∂x at 0."""
+    require_oscillators(model)
     stiffness = jax.jacfwd(model.force)(jnp.zeros_like(model.mass))
     root = jnp.sqrt(model.mass)
     symmetric = stiffness / (root[:, None] * root)
     return jnp.sqrt(jnp.linalg.eigvalsh((symmetric + symmetric.T) / 2))
 
 
-def with_harmonics(model: AbstractOscillators, num_harmonics: int) -> AbstractOscillators:
+def with_harmonics(model: AbstractOscillators, num_harmonics: Count) -> AbstractOscillators:
     """The model with another highest harmonic."""
     num_harmonics = as_count(num_harmonics, "num_harmonics")
     if isinstance(model, AllHarmonics):

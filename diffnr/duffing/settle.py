@@ -22,8 +22,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import Numbers, require
-from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.checks import Count, Numbers, as_count, as_flag
+from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators
 from diffnr.duffing.transient import as_state, require_tone
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
@@ -83,10 +83,10 @@ class SettledOrbit(AbstractAnswer):
 def settle(
     model: AbstractOscillators,
     drive: Drive,
-    port: int = 0,
+    port: Count = 0,
     *,
-    periods: int = 200,
-    steps_per_period: int = 12,
+    periods: Count = 200,
+    steps_per_period: Count = 12,
     x0: Numbers | None = None,
     v0: Numbers | None = None,
     throw: bool = True,
@@ -119,11 +119,12 @@ def settle(
 
     Good values, for the paper's pairs at ω > .7: 8 steps a period for 1e-6 of displacement, 12 for 5e-8, 24 for 1e-9.
     """
+    require_oscillators(model)
     require_tone(drive, port, model)
-    for name, value in (("periods", periods), ("steps_per_period", steps_per_period)):
-        require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", value)
+    periods, steps_per_period = as_count(periods, "periods"), as_count(steps_per_period, "steps_per_period")
+    throw = as_flag(throw, "throw")
     start = as_state("x0", x0, model), as_state("v0", v0, model)
-    orbit = _settle(model, drive, port, periods, steps_per_period, *start)
+    orbit = _settle(model, drive, int(port), periods, steps_per_period, *start)
     return raise_failures(orbit, orbit.result) if throw else orbit
 
 

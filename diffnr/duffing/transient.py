@@ -17,8 +17,20 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_index, as_real, is_concrete, require, require_finite
-from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_flag,
+    as_index,
+    as_shaped,
+    as_tolerance,
+    is_concrete,
+    require,
+    require_finite,
+    require_instance,
+)
+from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators
 from diffnr.ports import Drive
 from diffnr.results import AbstractAnswer, from_diffrax, raise_failures
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
@@ -46,11 +58,11 @@ def simulate(
     x0: Numbers | None = None,
     v0: Numbers | None = None,
     *,
-    port: int | None = None,
-    rtol: float | None = None,
+    port: Count | None = None,
+    rtol: Numbers | None = None,
     solver: diffrax.AbstractSolver | None = None,
     adjoint: diffrax.AbstractAdjoint | None = None,
-    max_steps: int = 100_000,
+    max_steps: Count = 100_000,
     throw: bool = True,
 ) -> Motion:
     """The motion of oscillators under any forces:
@@ -83,10 +95,16 @@ def simulate(
     **Notes:** for steady states of many oscillators `settle` is some fifty times faster, harmonic balance
     (`port_response`) faster still.
     """
-    ts = as_times(ts)
+    require_oscillators(model)
+    ts, max_steps, throw = as_times(ts), as_count(max_steps, "max_steps"), as_flag(throw, "throw")
+    for name, value, kind in (
+        ("solver", solver, diffrax.AbstractSolver),
+        ("adjoint", adjoint, diffrax.AbstractAdjoint),
+    ):
+        require_instance(value, name, (kind, type(None)), f"be a diffrax {name} or None")
     start = as_state("x0", x0, model), as_state("v0", v0, model)
-    accuracy = float(jnp.finfo(jnp.result_type(model.mass, ts)).eps) ** 0.5 if rtol is None else rtol
-    require(accuracy > 0, "rtol", "be positive", rtol)
+    accuracy = float(jnp.finfo(jnp.result_type(model.mass, ts)).eps) ** 0.5
+    accuracy = accuracy if rtol is None else as_tolerance(rtol, "rtol")
     waveform = _waveform(force, ts, model, port)
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     motion = _simulate(model, waveform, ts, start, accuracy, solver, adjoint, max_steps)
@@ -97,14 +115,14 @@ def as_state(name: str, value: Numbers | None, model: AbstractOscillators) -> Fl
     """Displacements or velocities of a model's oscillators, 0 by default."""
     if value is None:
         return jnp.zeros_like(model.mass)
-    state = as_real(value, name)
-    require(state.shape == model.mass.shape, name, f"have shape {model.mass.shape}", f"of shape {state.shape}")
+    state = as_shaped(value, name, model.mass.shape)
     require_finite(name, state)
     return state
 
 
 def require_tone(drive: Any, port: Any, model: AbstractOscillators) -> None:
     """Raise unless `drive` is one tone with a positive frequency and `port` one of the model's."""
+    require_instance(drive, "drive", Drive, "be a Drive")
     shapes = drive.omega.shape, drive.amplitude.shape
     was = f"of shapes {shapes[0]} and {shapes[1]}"
     require(shapes == ((), ()), "drive", "have a scalar omega and amplitude (use jax.vmap for many)", was)
@@ -113,12 +131,12 @@ def require_tone(drive: Any, port: Any, model: AbstractOscillators) -> None:
     port = as_index(port, "port", model.num_ports, "port")
 
 
-def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: int | None) -> Any:
+def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: Any) -> Any:
     """`force` as a function of time, checked at every one of `ts`."""
     size = model.mass.size
     if isinstance(force, Drive):
         require_tone(force, port, model)
-        return _Tone(force.omega, jnp.real(force.amplitude), jnp.imag(force.amplitude), port, size)
+        return _Tone(force.omega, jnp.real(force.amplitude), jnp.imag(force.amplitude), int(port), size)
     require(port is None, "port", "be left out where force is no Drive", port)
     return as_waveform("force", force, ts, size, real=True, otherwise="a function or a Drive")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffnr.checks import Numbers, require
+from diffnr.checks import Numbers, as_real, as_scalar, as_vector, described, require
 from diffnr.plot.look import FORWARD, axes_or_new, style
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def image(
     z: Numbers,
     *,
     levels: Numbers | None = None,
-    vmin: float | int | None = None,
-    vmax: float | int | None = None,
-    label: str | None = None,
+    vmin: Any = None,
+    vmax: Any = None,
+    label: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
     """A map z(x, y) in colour, with labelled contour lines.
@@ -36,17 +36,23 @@ def image(
 
     **Returns:** the Axes; its `collections[0]` is the coloured mesh.
 
-    **Raises:** `ValueError` for shapes that do not go together.
+    **Raises:** `ValueError` for shapes that do not go together, or levels that do not increase.
+
+    Example: `nr.plot.image(detuning, gamma_k, isolation, levels=[0, 10, 20], label="Isolation (dB)")`.
     """
     x, y, z = _grid(x, y, z)
+    ends = ((vmin, "vmin"), (vmax, "vmax"))
+    vmin, vmax = (None if end is None else float(as_scalar(end, name)) for end, name in ends)
+    levels = None if levels is None else np.asarray(as_vector(levels, "levels", rising=True))
+    require(label is None or isinstance(label, str), "label", "be text, or None", described(label))
     ax = axes_or_new(ax)
     mesh = ax.pcolormesh(
         x, y, z, shading="nearest", cmap="cividis", vmin=vmin, vmax=vmax, rasterized=True, antialiased=False
     )
     if levels is not None:
-        lines = ax.contour(x, y, z, levels=np.asarray(levels), colors="white", linewidths=0.8)
+        lines = ax.contour(x, y, z, levels=levels, colors="white", linewidths=0.8)
         # In the middle of each line: matplotlib's own choice may be cut off at the frame.
-        longest = [max(segments, key=len) for segments in lines.allsegs if len(segments)]
+        longest = [max(segments, key=len) for segments in lines.allsegs if any(map(len, segments))]
         ax.clabel(lines, fmt="%g", fontsize=7, manual=[tuple(segment[len(segment) // 2]) for segment in longest])
     if label is not None:
         ax.figure.colorbar(mesh, ax=ax, label=label)
@@ -60,7 +66,7 @@ def surface(
     z: Numbers,
     *,
     colour: str = FORWARD,
-    alpha: float = 0.55,
+    alpha: Any = 0.55,
     label: str | None = None,
     ax: Axes3D | None = None,
 ) -> Axes3D:
@@ -72,8 +78,11 @@ def surface(
     **Returns:** the Axes.
 
     **Raises:** `ValueError` for shapes that do not go together, or Axes without a 3D projection.
+
+    Example: `nr.plot.surface(mass_ratio, cubic_ratio, stiffness_ratio)`.
     """
     x, y, z = _grid(x, y, z)
+    alpha = float(as_scalar(alpha, "alpha", lower=0.0, upper=1.0))
     ax = axes_or_new(ax, projection="3d")
     require(ax.name == "3d", "ax", "have a 3D projection", f"Axes of projection {ax.name!r}")
     grid = np.meshgrid(x, y)
@@ -83,7 +92,7 @@ def surface(
 
 
 def _grid(x: Numbers, y: Numbers, z: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, y, z = np.asarray(x), np.asarray(y), np.asarray(z)
+    x, y, z = (np.asarray(as_real(value, name)) for value, name in ((x, "x"), (y, "y"), (z, "z")))
     fits = x.ndim == y.ndim == 1 and z.shape == (y.size, x.size)
     require(fits, "z", "have shape [y, x] for vectors x and y", f"of shape {z.shape} for {y.shape} and {x.shape}")
     return x, y, z

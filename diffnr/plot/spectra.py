@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffnr.checks import Numbers, require
+from diffnr.checks import Numbers, as_flag, as_inexact, as_real, described, require
 from diffnr.data import FieldData
 from diffnr.plot.look import COLOURS, GREY, axes_or_new, legend_above, style
 
@@ -49,6 +49,8 @@ def s_parameters(
     **Returns:** the Axes.
 
     **Raises:** `ValueError` for shapes that do not go together or an entry there is not.
+
+    Example: `nr.plot.s_parameters(data, model_s=fit.data)`.
     """
     omega, measured = _table("s", data, s)
     modelled = None
@@ -56,6 +58,7 @@ def s_parameters(
         pair = (model_s, None) if isinstance(model_s, FieldData) else (omega, model_s)
         modelled = _table("model_s", *pair)
         require(modelled[1].shape[1:] == measured.shape[1:], "model_s", "have the ports of the data", modelled[1].shape)
+    decibel = as_flag(decibel, "decibel")
     scale, label = frequency_axis(omega, unit)
     ax = axes_or_new(ax)
     for i, (out, into) in enumerate(_entries(entries, measured)):
@@ -100,6 +103,8 @@ def fit_residual(
     **Returns:** the Axes.
 
     **Raises:** `ValueError` for shapes that do not go together, or a sigma that is not positive.
+
+    Example: `nr.plot.fit_residual(data.omega, model_s - data.s, sigma=1e-3)`.
     """
     omega, residual = _table("residual", omega, residual)
     deviation = _deviation(residual, sigma)
@@ -126,7 +131,7 @@ def _table(name: str, data: FieldData | Numbers, s: Numbers | None) -> tuple[np.
         require(s is None, "s", "be left out where data holds it", "given as well")
         return np.asarray(data.omega), np.asarray(data.s)
     require(s is not None, name, "be given to go with frequencies", "left out")
-    omega, given = np.asarray(data), np.asarray(s)
+    omega, given = np.asarray(as_real(data, "omega")), np.asarray(as_inexact(s, name))
     table = given[:, None, None] if given.ndim == 1 else given
     require(omega.ndim == 1 and omega.size > 0, "omega", "be a vector", f"of shape {omega.shape}")
     require(
@@ -142,9 +147,13 @@ def _entries(entries: Sequence[tuple[int, int]] | None, table: np.ndarray) -> li
     outs, intos = table.shape[1:]
     if entries is None:
         return [(out, into) for out in range(outs) for into in range(intos)]
-    for out, into in entries:
-        there = 0 <= out < outs and 0 <= into < intos
-        require(there, "entries", f"name (out, in) below {(outs, intos)}", (out, into))
+    must = f"hold pairs (out, in) of ports below {outs} and {intos}"
+    require(isinstance(entries, (tuple, list)), "entries", must, described(entries))
+    for entry in entries:
+        known = isinstance(entry, (tuple, list)) and len(entry) == 2
+        known = known and all(isinstance(port, (int, np.integer)) and not isinstance(port, bool) for port in entry)
+        there = known and 0 <= entry[0] < outs and 0 <= entry[1] < intos
+        require(there, "entries", must, described(entry))
     return list(entries)
 
 
@@ -160,6 +169,7 @@ def _level(s: np.ndarray, decibel: bool) -> np.ndarray:
 
 def frequency_axis(omega: np.ndarray, unit: str | None = None) -> tuple[float, str]:
     """What to divide ω by, and the axis label, for a `unit` as `s_parameters` takes it."""
+    require(unit is None or isinstance(unit, str), "unit", "be text, or None", described(unit))
     if unit is None:
         largest = np.max(np.abs(omega), initial=0.0, where=np.isfinite(omega)) / (2 * np.pi)
         unit = next((name for name, size in HERTZ.items() if largest >= size), "Hz")
@@ -172,8 +182,8 @@ def _deviation(residual: np.ndarray, sigma: Numbers | None) -> np.ndarray:
     if sigma is None:
         rms = np.sqrt(np.nanmean(np.abs(residual) ** 2) / 2)
         return np.full(residual.shape, rms if rms > 0 else 1.0)
-    sigma = np.asarray(sigma)
+    sigma = np.asarray(as_real(sigma, "sigma"))
     shapes = ((), residual.shape[:1], residual.shape)
     require(sigma.shape in shapes, "sigma", f"have one of the shapes {shapes}", f"of shape {sigma.shape}")
-    require(not np.any(sigma <= 0), "sigma", "be positive", sigma)
+    require(np.all(sigma > 0), "sigma", "be positive", sigma)
     return np.broadcast_to(sigma[:, None, None] if sigma.ndim == 1 else sigma, residual.shape)

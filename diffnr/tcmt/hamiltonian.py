@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Complex
+from jaxtyping import Array, Complex
 
-from diffnr.checks import as_index, require
+from diffnr.checks import Count, Numbers, as_index, as_inexact, as_scalar, require, require_finite, require_shape
 from diffnr.tcmt.loss import AbstractLoss, NonlocalLoss
+from diffnr.tcmt.modes import AbstractCoupledModes, require_coupled_modes
 from diffnr.tcmt.solve import has_closed_form
 from diffnr.tcmt.steady import steady_state
 
-if TYPE_CHECKING:
-    from diffnr.tcmt.modes import AbstractCoupledModes
-
 
 def effective_hamiltonian(
-    model: AbstractCoupledModes, omega: ArrayLike, *, port: int = 0, amplitude: ArrayLike = 1.0
+    model: AbstractCoupledModes, omega: Numbers, *, port: Count = 0, amplitude: Numbers = 1.0
 ) -> Complex[Array, "mode mode"]:
     """H_eff with a' = H_eff a + Kᵀs₊ in the steady state that driving port `port` alone brings about.
 
@@ -31,12 +27,19 @@ def effective_hamiltonian(
 
     **Returns:** [N, N], in the model's rate unit; entry [m, s] is the rate at which mode s drives mode m.
 
-    **Raises:** `ValueError` for a port that does not exist; `RuntimeError` where the steady state fails.
+    **Raises:** `ValueError` for a port that does not exist, a frequency or an amplitude that is no finite number, or a
+    law of which the friction between two modes is not known; `RuntimeError` where the steady state fails.
+
+    Example: `tcmt.effective_hamiltonian(pair, 0.0, port=0)`.
 
     **Notes:** where mode m is extinct (γ_k ≥ κ) its phase is undefined, and the entry is what friction makes of it: 0.
 
     Source: paper 1, equation 3, with δφ = π/2 − atan2(Δ₂ρ, G₂ρ + γ_k) for the printed one, which is the wrong root.
     """
+    require_coupled_modes(model)
+    omega, amplitude = as_scalar(omega, "omega"), as_inexact(amplitude, "amplitude")
+    require_shape(amplitude, "amplitude", ())
+    require_finite("amplitude", amplitude)
     port = as_index(port, "port", model.num_ports, "port")
     dtype = jnp.result_type(model.matrices().C, amplitude)
     s_plus = jnp.zeros(model.num_ports, dtype).at[port].set(amplitude)
@@ -65,7 +68,7 @@ def effective_hamiltonian(
 
 
 def effective_coupling(
-    model: AbstractCoupledModes, omega: ArrayLike, *, out: int, into: int, amplitude: ArrayLike = 1.0
+    model: AbstractCoupledModes, omega: Numbers, *, out: Count, into: Count, amplitude: Numbers = 1.0
 ) -> Complex[Array, ""]:
     """The effective coupling from mode `into` to mode `out` when the port of mode `into` is driven.
 
@@ -73,8 +76,13 @@ def effective_coupling(
 
     **Returns:** [], complex, H_eff[out, into]; for two resonators |iκ − γ_k e^{iδφ}| = |Z₂|ρ forward, κ backward.
 
+    **Raises:** `ValueError` for a mode that does not exist, and as `effective_hamiltonian` does.
+
+    Example: `tcmt.effective_coupling(pair, 0.0, out=1, into=0)`.
+
     Source: paper 1, Figure 2.
     """
+    require_coupled_modes(model)
     out = as_index(out, "out", model.num_modes, "mode")
     into = as_index(into, "into", model.num_modes, "mode")
     return effective_hamiltonian(model, omega, port=into, amplitude=amplitude)[out, into]

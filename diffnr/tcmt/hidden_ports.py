@@ -14,7 +14,7 @@ import numpy as np
 from diffnr.checks import is_concrete, require
 from diffnr.ports import as_ports
 from diffnr.tcmt.linear import coupled_modes, linear_matrices
-from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, passivity_margin
+from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, passivity_margin, require_coupled_modes
 
 
 def hide_ports(model: AbstractCoupledModes, keep: Sequence[int]) -> CoupledModes:
@@ -28,6 +28,8 @@ def hide_ports(model: AbstractCoupledModes, keep: Sequence[int]) -> CoupledModes
     K ≠ −CᵀD* wherever the hidden ports see both the incoming wave and the mode.
 
     **Raises:** `ValueError` for a model with a nonlinear law, a port that does not exist, or one named twice.
+
+    Example: `tcmt.hide_ports(tcmt.CoupledModes([0.0], [[1.0], [0.5]]), keep=[0])`.
 
     Source: paper 3, supplement 5.
     """
@@ -57,16 +59,19 @@ def lossless_dilation(model: AbstractCoupledModes) -> CoupledModes:
     **Raises:** `ValueError` for a model with a nonlinear law, one that is not passive (with its `passivity_margin`), or
     one without numbers.
 
+    Example: `tcmt.lossless_dilation(tcmt.CoupledModes([0.0], [[1.0]], gamma_i=[0.1])).num_ports` is 2.
+
     **Notes:** eigenvalues of P below round-off count as 0. The hidden waves are defined up to a unitary change among
     themselves, and so are the waves that come in there. Of a one-port cavity in a one-way guide, C = d = 0, one hidden
     port is left with |d_w| = |k|.
 
     Source: paper 3, supplement 5, equations S13–S21: −k* = C_w* d_w + C* d.
     """
-    require(
-        is_concrete(model), "model", "hold numbers (lossless_dilation cannot run inside jit, vmap or grad)", "traced"
-    )
+    require_coupled_modes(model)
+    must = "hold numbers (lossless_dilation cannot run inside jit, vmap or grad)"
+    require(is_concrete(model), "model", must, "traced")
     matrices = linear_matrices(model, "be linear for its absorption to be that of ports")
+    require(is_concrete(matrices), "model", must, "met inside of jit")
     omega, gamma, C, D, K = (np.asarray(part) for part in matrices)
     modes, ports = len(omega), len(C)
     eps = float(np.finfo(C.dtype).eps)

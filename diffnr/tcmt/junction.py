@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Inexact
 
-from diffnr.checks import Numbers, as_complex, as_index, as_inexact, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_complex, as_index, as_inexact, is_concrete, require, require_finite, require_shape
 from diffnr.tcmt.linear import coupled_modes, hermitian_part, linear_matrices, skew_part
 from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
@@ -46,6 +46,8 @@ def cascade_junction(
     **Raises:** `ValueError` for a model with a nonlinear law, a port that does not exist, a junction that is not
     square, not finite or has gain, no port left, or a line between two perfect mirrors (R C_pp = 1).
 
+    Example: `tcmt.cascade_junction(model, [[0.6, 0.8j], [0.8j, 0.6]], port=1, phase_out=0.3, phase_in=0.3)`.
+
     **Notes:** exact at the frequency at which φ and J are given; over a band as long as the delay of the line, there
     and back, is short against 1/γ.
 
@@ -54,7 +56,7 @@ def cascade_junction(
     """
     matrices = linear_matrices(model, "be linear to be connected to a junction")
     port = as_index(port, "port", model.num_ports, "port")
-    J = as_complex(junction)
+    J = as_complex(junction, "junction")
     _check_junction(J, model)
     out, back = (_passage(name, phase) for name, phase in (("phase_out", phase_out), ("phase_in", phase_in)))
     lossless = getattr(model, "lossless", False) and not model.laws and _conserves(J, phase_out, phase_in)
@@ -92,8 +94,8 @@ def _dressed(matrices: Matrices, J: Array, port: int, out: Array, back: Array) -
 
 def _passage(name: str, phase: ArrayLike) -> Inexact[Array, ""]:
     """e^{−iφ}."""
-    phase = as_inexact(phase)
-    require(phase.ndim == 0, name, "be a scalar (use jax.vmap for many)", f"of shape {phase.shape}")
+    phase = as_inexact(phase, name)
+    require_shape(phase, name, ())
     require_finite(name, phase)
     if is_concrete(phase):
         require(phase.imag <= 0, name, "have no positive imaginary part (a line with gain)", phase)

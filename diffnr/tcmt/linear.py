@@ -10,22 +10,23 @@ from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import is_concrete, require
 from diffnr.tcmt.matrices import Matrices
-from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
+from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, require_coupled_modes
 
 
-def linear_matrices(model: AbstractCoupledModes, must: str) -> Matrices:
+def linear_matrices(model: AbstractCoupledModes, must: str, name: str = "model") -> Matrices:
     """The matrices of a linear model, with f_law(a) = La split between Ω and Γ:
 
         Ω − (L − L†)/2i,      Γ + (L + L†)/2
 
-    **Arguments:** `model`; `must`: why it has to be linear, for the message: "be linear, since …".
+    **Arguments:** `model`; `must`: why it has to be linear, for the message: "be linear, since …"; `name`: its own.
 
     **Returns:** `Matrices`.
 
     **Raises:** `ValueError` for a model with a nonlinear law.
     """
+    require_coupled_modes(model, name)
     nonlinear = ", ".join(type(law).__name__ for law in model.laws if not law.linear)
-    require(not nonlinear, "model", must, f"one with {nonlinear}")
+    require(not nonlinear, name, must, f"one with {nonlinear}")
     matrices = model.matrices()
     for law in model.laws:
         L = jax.vmap(law.damping, out_axes=1)(jnp.eye(model.num_modes, dtype=matrices.omega.dtype))

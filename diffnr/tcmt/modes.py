@@ -18,6 +18,7 @@ from diffnr.checks import (
     Numbers,
     as_complex,
     as_flag,
+    as_shaped,
     is_concrete,
     require,
     require_finite,
@@ -68,9 +69,10 @@ class AbstractCoupledModes(AbstractPortModel):
         return all(law.linear for law in self.laws)
 
     def respond(
-        self, drive: Drive, port: Int[Array, ""], guess: Complex[Array, " mode"] | None = None
+        self, drive: Drive, port: Int[Array, ""], guess: Any = None
     ) -> tuple[Complex[Array, "out harmonic"], Complex[Array, " mode"], Any]:
         matrices = self.matrices()
+        guess = None if guess is None else as_shaped(guess, "guess", (self.num_modes,), real=False)
         dtype = jnp.result_type(matrices.C, drive.amplitude)
         s_plus = jnp.zeros(self.num_ports, dtype).at[port].set(drive.amplitude)
         a, result = solve(matrices, self.laws, drive.omega, s_plus, guess)

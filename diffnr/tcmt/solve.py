@@ -39,11 +39,17 @@ def solve(
     M = -linear_part(matrices, laws, omega)
     nonlinear = tuple(law for law in laws if not law.linear)
     if not nonlinear:
-        return jnp.linalg.solve(M, f), RESULTS.successful
+        return finite_or_failed(jnp.linalg.solve(M, f))
     if has_closed_form(laws, f.size):
         [law] = (law for law in nonlinear if isinstance(law, NonlocalLoss))
-        return two_mode_nonlocal(M, f, law, guess), RESULTS.successful
+        return finite_or_failed(two_mode_nonlocal(M, f, law, guess))
     return _newton(M, f, nonlinear, guess)
+
+
+def finite_or_failed(values: Array, result: Any = RESULTS.successful) -> tuple[Array, Any]:
+    """`values` and `result`, or NaN and `nonfinite` where any of them is not finite: a matrix was singular."""
+    finite = jnp.all(jnp.isfinite(values))
+    return jnp.where(finite, values, jnp.nan), RESULTS.where(finite, result, RESULTS.nonfinite)
 
 
 def has_closed_form(laws: tuple[AbstractLaw, ...], num_modes: int) -> bool:
@@ -102,14 +108,14 @@ def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, 
         return _ordered(lossy * scale, denominator * scale, m)
 
     # ρ = numerator/denominator, in the form without cancellation for either sign of b.
-    still = _ordered(jnp.zeros_like(f_m), f_s / nonzero(M_ss), m)
+    at_rest = _ordered(jnp.zeros_like(f_m), f_s / nonzero(M_ss), m)
     upper = moving(jnp.where(b >= 0, excess, root - b), jnp.where(b >= 0, b + root, _power(Z)))
-    default = jnp.where(extinct, still, upper)
+    default = jnp.where(extinct, at_rest, upper)
     if guess is None:
         return default
     # A second moving solution and the extinct one exist beside the default where b < 0 and the excess is negative.
     several = ~extinct & (b < 0) & (excess < 0)
-    others = (jnp.where(several, other, default) for other in (moving(-b - root, _power(Z)), still))
+    others = (jnp.where(several, other, default) for other in (moving(-b - root, _power(Z)), at_rest))
     candidates = jnp.stack([default, *others])
     return candidates[jnp.argmin(jnp.sum(_power(candidates - guess), axis=1))]
 

@@ -8,74 +8,92 @@ isolates one tone need not isolate a second one beside it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import as_real, require, require_finite
+from diffnr.checks import Numbers, as_flag, as_scalar, require, require_instance
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures, succeeded
 from diffnr.tcmt.loss import IdealNonreciprocalCoupling, NonlocalLoss, SaturableLoss, TwoPhotonLoss
-from diffnr.tcmt.modes import AbstractCoupledModes
+from diffnr.tcmt.modes import AbstractCoupledModes, require_coupled_modes
 from diffnr.tcmt.proximal import held, velocity
 from diffnr.tcmt.solve import has_closed_form, linear_part
 from diffnr.tcmt.steady import SteadyState
 
 
-class Stability(eqx.Module):
+class Stability(AbstractAnswer):
     """The fate of small disturbances of a steady state.
 
     **Fields:** `poles` [2N] complex: disturbances go as e^{λt} in the frame of the drive, conjugate pairs or reals, the
     fastest growing first; −∞ for a mode that friction holds at 0. `growth_rate` []: the largest Re λ. `stable` []:
     whether it is negative. `unique_response` []: what `has_unique_response` says of the model.
+    `result`, a `RESULTS`, with `converged` and `message`; where it or the steady state failed the numbers are NaN.
     """
 
     poles: Complex[Array, " pole"]
     growth_rate: Float[Array, ""]
     stable: Bool[Array, ""]
     unique_response: Bool[Array, ""]
+    result: Any
 
 
-class SmallSignal(eqx.Module):
+class SmallSignal(AbstractAnswer):
     """The response to a weak probe on a carrier: at ω + δ, where the probe is, and at ω − δ.
 
     **Fields:** `signal` [out, in] complex: what leaves at ω + δ per probe amplitude p; `idler` [out, in] complex: what
-    leaves at ω − δ per p*.
+    leaves at ω − δ per p*; `result`, a `RESULTS`, with `converged` and `message`; NaN where it failed.
     """
 
     signal: Complex[Array, "out in"]
     idler: Complex[Array, "out in"]
+    result: Any
 
 
-def stability(model: AbstractCoupledModes, state: SteadyState) -> Stability:
+def stability(model: AbstractCoupledModes, state: SteadyState, *, throw: bool = True) -> Stability:
     """The small-signal poles of a steady state, and whether it is stable:
 
         λ = eigenvalues of [[J₁, J₂], [J₂*, J₁*]]
 
-    **Arguments:** `model`: a coupled-mode model; `state`: one of its steady states, of `steady_state`.
+    **Arguments:** `model`: a coupled-mode model; `state`: one of its steady states, of `steady_state`;
+    `throw`: raise where the state had failed; otherwise `result` says so, with NaN values.
 
     **Returns:** a `Stability`.
 
-    **Raises:** `ValueError` for a state of another model.
+    **Raises:** `ValueError` for a state of another model; `RuntimeError` if `throw` and the state had failed.
+
+    Example: `tcmt.stability(pair, tcmt.steady_state(pair, 0.0, [1.0, 0.0])).stable`.
 
     **Notes:** of a device without nonlinear laws these are the poles of S, i(ω_n − ω) − γ_n, and their conjugates. A
     mode that is held at 0 does not answer small disturbances and takes no part. An unstable state oscillates or goes to
     another one: `simulate` shows which.
     """
     _require_of(model, state)
-    return _stability(model, state)
+    throw = as_flag(throw, "throw")
+    found = _stability(model, state)
+    return raise_failures(found, found.result) if throw else found
 
 
 @eqx.filter_jit
 def _stability(model: AbstractCoupledModes, state: SteadyState) -> Stability:
     jacobian, rest = _jacobian(model, state)
+    finite = jnp.all(jnp.isfinite(jacobian)) & succeeded(state.result)
+    jacobian = jnp.where(finite, jacobian, 0.0)
     # Held modes decouple. What stands for their −∞ is out of the reach of every other eigenvalue (Gershgorin).
     floor = -1e3 * (1 + jnp.max(jnp.sum(jnp.abs(jacobian), axis=1)))
     both = jnp.concatenate([rest, rest])
     poles = jnp.linalg.eigvals(jacobian + jnp.diag(jnp.where(both, floor, 0.0)))
     poles = jnp.where(poles.real < floor / 2, -jnp.inf, poles)
-    poles = poles[jnp.argsort(-poles.real)]
+    poles = jnp.where(finite, poles[jnp.argsort(-poles.real)], jnp.nan)
     growth = poles[0].real
-    return Stability(poles, growth, growth < 0, has_unique_response(model))
+    return Stability(poles, growth, growth < 0, has_unique_response(model), _result(state, finite))
+
+
+def _result(state: SteadyState, finite: Array) -> Any:
+    """How what rests on a state ended: as the state did, or `nonfinite`."""
+    return RESULTS.where(succeeded(state.result) & ~finite, RESULTS.nonfinite, state.result)
 
 
 def has_unique_response(model: AbstractCoupledModes) -> Bool[Array, ""]:
@@ -89,11 +107,16 @@ def has_unique_response(model: AbstractCoupledModes) -> Bool[Array, ""]:
 
     **Returns:** [], a sufficient condition; False too where a law is not known to be monotone.
 
+    **Raises:** `ValueError` for what is no coupled-mode model.
+
+    Example: `tcmt.has_unique_response(pair)`.
+
     **Notes:** the motion is then strongly monotone, so that any two solutions approach each other. Two-photon
     loss is monotone by itself, saturable loss is down to −c/8 of its slope.
 
     Source: paper 1's model; G_i = γ_i + γ_i0.
     """
+    require_coupled_modes(model)
     matrices = model.matrices()
     A = linear_part(matrices, model.laws, jnp.zeros((), matrices.C.real.dtype))
     decay = -(A + A.conj().T) / 2
@@ -109,17 +132,23 @@ def has_unique_response(model: AbstractCoupledModes) -> Bool[Array, ""]:
     return jnp.linalg.eigvalsh(margin)[0] > 0
 
 
-def small_signal_response(model: AbstractCoupledModes, state: SteadyState, detuning: ArrayLike) -> SmallSignal:
+def small_signal_response(
+    model: AbstractCoupledModes, state: SteadyState, detuning: Numbers, *, throw: bool = True
+) -> SmallSignal:
     """The response of a driven device to a weak probe beside the carrier, from every port to every port.
 
         s₊ = carrier + p e^{i(ω+δ)t}     ⇒     s₋ = carrier's + signal p e^{i(ω+δ)t} + idler p* e^{i(ω−δ)t}
 
     **Arguments:** `model`: a coupled-mode model; `state`: the carrier's steady state, of `steady_state`, from any
-    ports; `detuning`: [], δ, the probe's frequency from the carrier's, in the model's rate unit.
+    ports; `detuning`: [], δ, the probe's frequency from the carrier's, in the model's rate unit; `throw`:
+    raise where the probe meets a resonance that does not decay; otherwise `result` says so, with NaN values.
 
     **Returns:** a `SmallSignal`.
 
-    **Raises:** `ValueError` for a state of another model, or a detuning that is not a finite scalar.
+    **Raises:** `ValueError` for a state of another model, or a detuning that is not a finite number; `RuntimeError` if
+    `throw` and there is no finite response.
+
+    Example: `tcmt.small_signal_response(pair, tcmt.steady_state(pair, 0.0, [0.0, 1.0]), 0.1).signal[1, 0]`.
 
     **Notes:** "dynamic reciprocity": a device that blocks a wave when it comes alone need not block it while another
     passes the other way. With γ_k = κ a forward probe on a backward carrier gets through. A mode that friction holds at
@@ -129,10 +158,9 @@ def small_signal_response(model: AbstractCoupledModes, state: SteadyState, detun
     due to dynamic reciprocity*, Nature Photonics 9, 388 (2015).
     """
     _require_of(model, state)
-    detuning = as_real(detuning, "detuning")
-    require(detuning.ndim == 0, "detuning", "be a scalar (use jax.vmap for many)", f"of shape {detuning.shape}")
-    require_finite("detuning", detuning)
-    return _small_signal(model, state, detuning)
+    detuning, throw = as_scalar(detuning, "detuning"), as_flag(throw, "throw")
+    found = _small_signal(model, state, detuning)
+    return raise_failures(found, found.result) if throw else found
 
 
 @eqx.filter_jit
@@ -147,8 +175,10 @@ def _small_signal(model: AbstractCoupledModes, state: SteadyState, detuning: Arr
         1j * detuning * jnp.eye(2 * modes) - whole + jnp.diag(jnp.where(jnp.concatenate([rest, rest]), 1.0, 0.0)),
         jnp.concatenate([drive, jnp.zeros_like(drive)]),
     )
+    finite = jnp.all(jnp.isfinite(answer)) & succeeded(state.result)
+    answer = jnp.where(finite, answer, jnp.nan)
     signal, idler = answer[:modes], answer[modes:].conj()
-    return SmallSignal(matrices.C + matrices.D @ signal, matrices.D @ idler)
+    return SmallSignal(matrices.C + matrices.D @ signal, matrices.D @ idler, _result(state, finite))
 
 
 def _jacobian(model: AbstractCoupledModes, state: SteadyState) -> tuple[Array, Array]:
@@ -170,6 +200,8 @@ def _jacobian(model: AbstractCoupledModes, state: SteadyState) -> tuple[Array, A
     return jax.jacfwd(slope)(jnp.concatenate([state.a.real, state.a.imag])), rest
 
 
-def _require_of(model: AbstractCoupledModes, state: SteadyState) -> None:
+def _require_of(model: Any, state: Any) -> None:
+    require_coupled_modes(model)
+    require_instance(state, "state", SteadyState, "be a SteadyState, of steady_state")
     shape = (model.num_modes,)
     require(state.a.shape == shape, "state", f"have amplitudes of shape {shape} like the model", state.a.shape)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, ArrayLike, Complex, Float
+from jaxtyping import Array, Complex, Float
 
-from diffnr.checks import Numbers, as_complex, as_real, require, require_finite
-from diffnr.results import RESULTS
-from diffnr.tcmt.modes import AbstractCoupledModes
+from diffnr.checks import Numbers, as_flag, as_scalar, as_shaped
+from diffnr.results import AbstractAnswer, raise_failures
+from diffnr.tcmt.modes import AbstractCoupledModes, require_coupled_modes
 from diffnr.tcmt.solve import outgoing, solve
 
 
-class SteadyState(eqx.Module):
+class SteadyState(AbstractAnswer):
     """A steady state: x(t) = Re(X e^{iωt}) of every mode and every outgoing wave.
 
     **Fields:** `omega` []; `s_plus` [M] incoming, `s_minus` [M] outgoing (√power); `a` [N] mode amplitudes (√energy);
-    `result`, a `RESULTS`.
+    `result`, a `RESULTS`, with `converged` and `message`; `a` and `s_minus` are NaN where it failed.
     """
 
     omega: Float[Array, ""]
@@ -29,7 +29,7 @@ class SteadyState(eqx.Module):
 
 def steady_state(
     model: AbstractCoupledModes,
-    omega: ArrayLike,
+    omega: Numbers,
     s_plus: Numbers,
     *,
     guess: Numbers | None = None,
@@ -48,34 +48,25 @@ def steady_state(
 
     **Returns:** a `SteadyState`.
 
-    **Raises:** `ValueError` for shapes or non-finite values; `RuntimeError` with the cause if `throw` and the solve
-    fails.
+    **Raises:** `ValueError` for another class of model, shapes or non-finite values; `RuntimeError` with the cause if
+    `throw` and the solve fails: no convergence, or a resonance without loss driven at its own frequency.
+
+    Example: `tcmt.steady_state(pair, 0.0, [1.0, 0.5j]).s_minus`.
 
     **Notes:** responses of a nonlinear device do not superpose: with both ports driven the answer is not the sum of the
     two one-port responses, even for nonlocal loss, whose one-port response does not depend on power.
     """
-    omega, s_plus = as_real(omega, "omega"), as_complex(s_plus)
-    require(omega.ndim == 0, "omega", "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
-    require(
-        s_plus.shape == (model.num_ports,), "s_plus", f"have shape {(model.num_ports,)}", f"of shape {s_plus.shape}"
-    )
-    require_finite("omega", omega)
-    require_finite("s_plus", s_plus)
-    if guess is not None:
-        guess = as_complex(guess)
-        require(
-            guess.shape == (model.num_modes,), "guess", f"have shape {(model.num_modes,)}", f"of shape {guess.shape}"
-        )
-        require_finite("guess", guess)
-    return _steady_state(model, omega, s_plus, guess, throw)
+    require_coupled_modes(model)
+    omega = as_scalar(omega, "omega")
+    s_plus = as_shaped(s_plus, "s_plus", (model.num_ports,), real=False)
+    guess = None if guess is None else as_shaped(guess, "guess", (model.num_modes,), real=False)
+    throw = as_flag(throw, "throw")
+    state = _steady_state(model, omega, s_plus, guess)
+    return raise_failures(state, state.result) if throw else state
 
 
 @eqx.filter_jit
-def _steady_state(
-    model: AbstractCoupledModes, omega: Array, s_plus: Array, guess: Array | None, throw: bool
-) -> SteadyState:
+def _steady_state(model: AbstractCoupledModes, omega: Array, s_plus: Array, guess: Array | None) -> SteadyState:
     matrices = model.matrices()
     a, result = solve(matrices, model.laws, omega, s_plus, guess)
-    if throw:
-        a = result.error_if(a, result != RESULTS.successful)
     return SteadyState(omega, s_plus, outgoing(matrices, s_plus, a), a, result)

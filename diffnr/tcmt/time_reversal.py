@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
+from diffnr.checks import require
 from diffnr.tcmt.linear import coupled_modes, linear_matrices, skew_part
 from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes
@@ -33,6 +34,8 @@ def reversed_bias(model: AbstractCoupledModes) -> CoupledModes:
     it has the model's matrices.
 
     **Raises:** `ValueError` for a model with a nonlinear law.
+
+    Example: `nr.scattering(tcmt.reversed_bias(model), omegas)` is the transpose of `nr.scattering(model, omegas)`.
 
     **Notes:** D̃†D̃ and D†D differ where absorption is coherent (see `lossless_dilation`), so that γ̃_i = Γᵀ − ½K†K is
     not γ_iᵀ. Reversing the bias leaves absorption an absorption; running the motion backwards would make it a gain.
@@ -82,6 +85,8 @@ def time_reversal_residuals(
 
     **Raises:** `ValueError` for a model with a nonlinear law, or a `reversed_model` of another size.
 
+    Example: `tcmt.time_reversal_residuals(at_plus_b, at_minus_b).direct`.
+
     **Notes:** all vanish for a lossless device; with absorption of its own (γ_i beside a unitary C and K = −CᵀD*) all
     but `decay`, as absorption run backwards is gain. A device seen through some of its ports need obey none of them:
     see it whole, `time_reversal_residuals(lossless_dilation(model))`. Where C is singular (a one-way guide) the motion
@@ -97,12 +102,10 @@ def time_reversal_residuals(
     device = linear_matrices(model, _LINEAR)
     if reversed_model is None:
         return _residuals(device, _run_backwards(device))
-    other = linear_matrices(reversed_model, _LINEAR)
-    if other.D.shape != device.D.shape:
-        raise ValueError(
-            f"Argument reversed_model must have {model.num_ports} ports and {model.num_modes} modes like model, "
-            f"but had {reversed_model.num_ports} and {reversed_model.num_modes}."
-        )
+    other = linear_matrices(reversed_model, _LINEAR, "reversed_model")
+    (ports, modes), size = device.D.shape, other.D.shape
+    must = f"have {ports} ports and {modes} modes like model"
+    require(size == (ports, modes), "reversed_model", must, f"of {size[0]} and {size[1]}")
     return _residuals(device, other)
 
 
@@ -135,6 +138,8 @@ def time_bandwidth(model: AbstractCoupledModes) -> TimeBandwidth:
     **Returns:** a `TimeBandwidth`, with `.product`; times in the inverse of the model's rate unit.
 
     **Raises:** `ValueError` for a model with a nonlinear law.
+
+    Example: `tcmt.time_bandwidth(tcmt.CoupledModes([0.0], [[1.0]])).product` is [2.0].
 
     **Notes:** Δω is measured, not 2γ_n by definition: (iω − iΩ + Γ) a = Kᵀs₊ is solved at three frequencies with the
     wave that excites the resonance best (where no port reaches it, k = 0, with a force along its eigenmode), and 1/|c|²

@@ -16,16 +16,30 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike, Complex, Float, Inexact
 
-from diffnr.checks import Numbers, as_complex, as_inexact, as_positive, as_real, as_scalar, require, require_finite
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_count,
+    as_flag,
+    as_inexact,
+    as_positive,
+    as_scalar,
+    as_shaped,
+    require,
+    require_finite,
+    require_instance,
+    require_known,
+)
+from diffnr.results import AbstractAnswer, from_diffrax, raise_failures
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.matrices import Matrices
-from diffnr.tcmt.modes import AbstractCoupledModes
+from diffnr.tcmt.modes import AbstractCoupledModes, require_coupled_modes
 from diffnr.tcmt.proximal import ProximalSDIRK, is_exact, resolvent, settled, velocity
 from diffnr.tcmt.solve import linear_part, outgoing
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 
-class Transient(eqx.Module):
+class Transient(AbstractAnswer):
     """What `simulate` returns: envelopes about e^{iωt} at the times `ts`.
 
     **Fields:**
@@ -35,7 +49,7 @@ class Transient(eqx.Module):
     - `loss_rate` [time, mode]: γ_nl(t), the rate at which nonlinear laws take from each mode: γ_k|a_s|/|a_m| for
       nonlocal loss, infinite where friction holds the mode at 0.
     - `energy_in`, `energy_out` [time, port]: ∫|s₊|² dt and ∫|s₋|² dt since ts[0], integrated along with the modes.
-    - `num_steps`, taken; `result`, a diffrax `RESULTS`.
+    - `num_steps`, taken; `result`, a `RESULTS`, with `converged` and `message`. What was not reached is NaN.
     """
 
     ts: Float[Array, " time"]
@@ -98,11 +112,11 @@ def simulate(
     ts: Numbers,
     a0: Numbers | None = None,
     *,
-    omega: ArrayLike = 0.0,
-    rtol: float | None = None,
+    omega: Numbers = 0.0,
+    rtol: Any = None,
     solver: diffrax.AbstractSolver | None = None,
     adjoint: diffrax.AbstractAdjoint | None = None,
-    max_steps: int = 100_000,
+    max_steps: Count = 100_000,
     throw: bool = True,
 ) -> Transient:
     """The transient response to any waveforms at any ports:
@@ -127,12 +141,14 @@ def simulate(
     - `adjoint`: a diffrax adjoint; by default gradients by reverse mode with checkpoints. For forward mode
       (`jax.jvp`, `jax.jacfwd`): `diffrax.ForwardMode()`.
     - `max_steps`: after which the solver gives up. `throw`: raise then; otherwise `result` says it, and what was not
-      reached is not finite.
+      reached is NaN.
 
     **Returns:** a `Transient`.
 
-    **Raises:** `ValueError` for a waveform of another shape or not finite at `ts`, times that do not increase, shapes;
-    `RuntimeError` if `throw` and the solver gives up.
+    **Raises:** `ValueError` for a waveform of another shape, not finite at `ts` or that fails when it is tried, times
+    that do not increase, shapes; `RuntimeError` if `throw` and the solver gives up.
+
+    Example: `tcmt.simulate(pair, lambda t: jnp.array([jnp.sin(t), 0.0]), jnp.linspace(0.0, 20.0, 201)).energy_out[-1]`.
 
     **Notes:** nonlocal loss is exact here for any number of modes unless the law has an `epsilon`. Driven only through
     the coupling, with γ_k ≥ κ, its mode stays at 0 exactly; driven off it leaves, and comes to rest again in finite
@@ -140,19 +156,20 @@ def simulate(
 
     Source: paper 1, equations 1–2 and Figure 5.
     """
-    ts, omega = as_times(ts), as_real(omega, "omega")
-    require(omega.ndim == 0, "omega", "be a scalar (use jax.vmap for many)", f"of shape {omega.shape}")
-    require_finite("omega", omega)
-    modes = model.num_modes
-    if a0 is not None:
-        a0 = as_complex(a0)
-        require(a0.shape == (modes,), "a0", f"have shape {(modes,)}", f"of shape {a0.shape}")
-        require_finite("a0", a0)
-    accuracy = float(jnp.finfo(ts.dtype).eps) ** 0.5 if rtol is None else rtol
-    require(accuracy > 0, "rtol", "be positive", rtol)
+    require_coupled_modes(model)
+    ts, omega = as_times(ts), as_scalar(omega, "omega")
+    a0 = None if a0 is None else as_shaped(a0, "a0", (model.num_modes,), real=False)
+    if rtol is not None:
+        require_known(rtol, "rtol")
+    accuracy = float(jnp.finfo(ts.dtype).eps) ** 0.5 if rtol is None else float(as_positive(rtol, "rtol"))
     waveform = as_waveform("s_plus", s_plus, ts, model.num_ports, real=False)
+    solver_or_none, adjoint_or_none = (diffrax.AbstractSolver, type(None)), (diffrax.AbstractAdjoint, type(None))
+    require_instance(solver, "solver", solver_or_none, "be a diffrax solver, such as diffrax.Tsit5()")
+    require_instance(adjoint, "adjoint", adjoint_or_none, "be a diffrax adjoint, such as diffrax.ForwardMode()")
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
-    return _simulate(model, waveform, ts, a0, omega, accuracy, solver, adjoint, max_steps, throw)
+    max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
+    found = _simulate(model, waveform, ts, a0, omega, accuracy, solver, adjoint, max_steps)
+    return raise_failures(found, found.result) if throw else found
 
 
 class _Motion(eqx.Module):
@@ -243,7 +260,6 @@ def _simulate(
     solver: diffrax.AbstractSolver | None,
     adjoint: diffrax.AbstractAdjoint,
     max_steps: int,
-    throw: bool,
 ) -> Transient:
     matrices = model.matrices()
     dtype = jnp.result_type(matrices.C, eqx.filter_eval_shape(waveform, ts[0]).dtype)
@@ -274,9 +290,10 @@ def _simulate(
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol, dtmax=lax.stop_gradient(jnp.max(jnp.diff(ts)))),
         adjoint=adjoint,
         max_steps=max_steps,
-        throw=throw,
+        throw=False,
     )
     ys: Any = solution.ys
+    ys = jnp.where(jnp.isfinite(ys), ys, jnp.nan)  # infinite where the solver did not arrive
     a, energies = jax.vmap(motion.split)(ys)
     a = unit * a
     energy_in, energy_out = jnp.split(unit**2 * energies, 2, axis=1)
@@ -291,7 +308,7 @@ def _simulate(
         energy_in=energy_in,
         energy_out=energy_out,
         num_steps=solution.stats["num_steps"],
-        result=solution.result,
+        result=from_diffrax(solution.result),
     )
 
 

@@ -24,8 +24,8 @@ from optimize.isolation.design import maximise_isolation
 from optimize.mode_fit.fit_modes import fit_modes
 from optimize.reciprocity.figure import draw as draw_restoration
 from optimize.reciprocity.figure import draw_outputs
-from optimize.reciprocity.responses import both_ways, in_time
 from optimize.reciprocity.restore import restore_reciprocity
+from optimize.reciprocity.restored_responses import in_time, responses
 
 Row = tuple[str, str, str, str]
 HEADER: Row = ("quantity", "found", "reference", "reference from")
@@ -193,7 +193,7 @@ def oscillators(small: bool) -> Section:
     outputs = in_time(restored)
     closed = "one harmonic, in closed form"
     rows = [
-        ("stiffness ratio r", f"{float(restored.value):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
+        ("stiffness ratio r", f"{float(restored.ratio):.6f}", f"{float(restored.guess.ratio):.6f}", closed),
         ("frequency ω", f"{float(restored.omega):.6f}", f"{float(restored.guess.omega):.6f}", closed),
         (
             "R of the outputs",
@@ -208,7 +208,7 @@ def oscillators(small: bool) -> Section:
             draw_outputs(axis, restored, outputs)
             axis.set_ylabel("output")
     else:
-        figure = draw_restoration(restored, both_ways(restored, (0.5, 4.0)), outputs)
+        figure = draw_restoration(restored, responses(restored, (0.5, 4.0)), outputs)
     text = (
         "Two Duffing oscillators of masses 1 and 2 answer differently from either side; a second stiffness makes up "
         f"for that at their lower resonance. {restored.message}"

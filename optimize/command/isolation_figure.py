@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from diffnr import plot, tcmt
 from diffnr.plot.spectra import HERTZ, frequency_axis
 from diffnr.ports import AbstractPortModel
 from optimize.command.isolation_task import IsolationTask
-from optimize.isolation.cases import powers, scenarios
+from optimize.isolation.cases import Cases, powers
 from optimize.isolation.design import Design
 
 if TYPE_CHECKING:
@@ -67,16 +66,14 @@ def draw(task: IsolationTask, design: Design) -> Figure:
 def levels(task: IsolationTask, model: AbstractPortModel, omega: np.ndarray) -> Levels:
     """The levels of a model at the frequencies `omega` [f], evenly spaced; infinite where nothing at all is there."""
     given = task.arguments
-    cases = scenarios(
+    cases = Cases.of(
         model,
-        omega=None,
-        band=(float(omega[0]), float(omega[-1])),
+        band=(omega[0], omega[-1]),
         out=given["out"],
         into=given["into"],
         amplitude=given.get("amplitude", 1.0),
         points=omega.size,
         tolerances=given.get("tolerances"),
-        dtype=jnp.result_type(float),
     )
     both = np.asarray(powers(model, cases)).reshape(-1, omega.size, 2)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -50,7 +50,7 @@ class RestorationTask(NamedTuple):
     pair: DuffingPair
     arguments: dict[str, Any]  # of `restore_reciprocity`
     locus: dict[str, Any] | None  # of `reciprocity_locus`, beside those
-    figure: dict[str, Any]  # of `restoration_figure.both_ways`
+    figure: dict[str, Any]  # of `reciprocity.responses`
 
     def search(self) -> Restoration:
         """The restored pair."""

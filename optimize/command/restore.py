@@ -17,12 +17,12 @@ from optimize.command.refusals import make_folder, naming
 from optimize.command.report import markdown_table, plain
 from optimize.command.restoration_task import RestorationTask, read_task
 from optimize.reciprocity.figure import draw
-from optimize.reciprocity.responses import BothWays, Outputs, both_ways, in_time
-from optimize.reciprocity.restore import Restoration
+from optimize.reciprocity.restoration import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
+from optimize.reciprocity.restored_responses import Outputs, Responses, in_time, responses
 
-WAYS = ("forward", "backward")
-COLUMNS = ("along", "value", "omega", "reciprocity_norm", "norm_difference", "phase_difference")  # of a locus
+DIRECTIONS = ("forward", "backward")
+COLUMNS = ("parameter", "ratio", "omega", "reciprocity_norm", "norm_difference", "nonreciprocal_phase")  # of a locus
 ROWS = 11  # of a locus in the report; the numbers have all
 
 
@@ -44,7 +44,7 @@ def run(path: Path, out: Path) -> str:
             raise ValueError(f"[restore]: {restored.message}")
         diffnr.save(out / "model.npz", restored.model)
         with naming("[figure]"), phase("compiling and following both responses"):
-            curves = both_ways(restored, **task.figure)
+            curves = responses(restored, **task.figure)
         with phase("compiling and following the locus") if task.locus else contextlib.nullcontext():
             locus = task.along()
     with phase("compiling and integrating in time"):
@@ -67,52 +67,52 @@ def summary(task: RestorationTask, restored: Restoration, outputs: Outputs, locu
         "resonance": given["resonance"],
         "at": given.get("at", "peak"),
         "amplitude": given["amplitude"],
-        "value": plain(restored.value),
+        "ratio": plain(restored.ratio),
         "omega": plain(restored.omega),
         "reciprocity_norm": plain(restored.reciprocity_norm),
         "reciprocity_norm_by_integration": outputs.reciprocity_norm,
-        "norm": dict(zip(WAYS, plain(restored.norm), strict=True)),
+        "norm": dict(zip(DIRECTIONS, plain(restored.norm), strict=True)),
         "norm_difference": plain(restored.norm_difference),
-        "phase_difference": plain(restored.phase_difference),
-        "stable": dict(zip(WAYS, restored.stable.tolist(), strict=True)),
+        "nonreciprocal_phase": plain(restored.nonreciprocal_phase),
+        "stable": dict(zip(DIRECTIONS, restored.stable.tolist(), strict=True)),
         "approximate": bool(restored.approximate),
-        "one_harmonic": {"value": plain(restored.guess.ratio), "omega": plain(restored.guess.omega)},
+        "one_harmonic": {"ratio": plain(restored.guess.ratio), "omega": plain(restored.guess.omega)},
         "condition": plain(restored.condition),
         "message": restored.message,
     }
     if locus is not None:
         columns = {name: plain(getattr(locus, name)) for name in COLUMNS}
-        stable = {way: locus.stable[:, i].tolist() for i, way in enumerate(WAYS)}
-        table["locus"] = {"along_ratio": _asked(task)["along"], **columns, "stable": stable}
+        stable = {direction: locus.stable[:, i].tolist() for i, direction in enumerate(DIRECTIONS)}
+        table["locus"] = {"along": locus.along, **columns, "stable": stable}
     return table
 
 
 def report(
-    task: RestorationTask, restored: Restoration, curves: BothWays, outputs: Outputs, locus: ReciprocityLocus | None
+    task: RestorationTask, restored: Restoration, curves: Responses, outputs: Outputs, locus: ReciprocityLocus | None
 ) -> str:
     """The restored point for a reader, in Markdown."""
     at, guess = restored, restored.guess
     rows = [
         ["", "restored", "one harmonic"],
-        [at.free, f"{float(at.value):.9g}", f"{float(guess.ratio):.9g}"],
+        [at.free, f"{float(at.ratio):.9g}", f"{float(guess.ratio):.9g}"],
         ["omega", f"{float(at.omega):.9g}", f"{float(guess.omega):.9g}"],
         ["R", f"{float(at.reciprocity_norm):.7g}", ""],
         ["R by integration in time", f"{outputs.reciprocity_norm:.7g}", ""],
         ["N_F", f"{float(at.norm[0]):.9g}", ""],
         ["N_F − N_B", f"{float(at.norm_difference):.7g}", ""],
-        ["phase difference (rad)", f"{float(at.phase_difference):.7g}", ""],
+        ["nonreciprocal phase (rad)", f"{float(at.nonreciprocal_phase):.7g}", ""],
         ["stable forward, backward", " ".join(map(_yes, at.stable)), ""],
     ]
     parts = [f"# Reciprocity restored: {task.name}", at.message, markdown_table(rows)]
     parts += [
-        f"The response {way} stops short: {RESULTS[curve.result]}"
-        for way, curve in zip(WAYS, curves, strict=True)
+        f"The response {direction} stops short: {RESULTS[curve.result]}"
+        for direction, curve in zip(DIRECTIONS, curves, strict=True)
         if curve.result != RESULTS.successful
     ]
     parts.append("![Norms of both outputs over frequency, and both outputs in time](restoration.png)")
     if locus is not None:
         parts += [
-            f"Locus, {int(locus.count)} of {locus.along.size} points found:",
+            f"Locus, {int(locus.count)} of {locus.parameter.size} points found:",
             markdown_table(_locus_rows(task, locus)),
         ]
     parts += [f"diffnr {diffnr.__version__}.", "## Configuration", f"```toml\n{task.text.rstrip()}\n```"]
@@ -120,16 +120,12 @@ def report(
 
 
 def _locus_rows(task: RestorationTask, locus: ReciprocityLocus) -> list[list[str]]:
-    rows = [[_asked(task)["along"], task.arguments["free"], "omega", "R", "stable forward, backward"]]
-    keep = np.unique(np.linspace(0, locus.along.size - 1, ROWS).round().astype(int))
+    rows = [[locus.along, task.arguments["free"], "omega", "R", "stable forward, backward"]]
+    keep = np.unique(np.linspace(0, locus.parameter.size - 1, ROWS).round().astype(int))
     for i in keep[np.asarray(locus.valid)[keep]]:
         numbers = (float(getattr(locus, name)[i]) for name in COLUMNS[:4])
         rows.append([*(f"{number:.7g}" for number in numbers), " ".join(map(_yes, locus.stable[i]))])
     return rows
-
-
-def _asked(task: RestorationTask) -> dict[str, Any]:
-    return task.locus or {}
 
 
 def _yes(value: Any) -> str:
@@ -139,7 +135,7 @@ def _yes(value: Any) -> str:
 def _draw(
     task: RestorationTask,
     restored: Restoration,
-    curves: BothWays,
+    curves: Responses,
     outputs: Outputs,
     locus: ReciprocityLocus | None,
     path: Path,
@@ -149,6 +145,6 @@ def _draw(
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure = draw(restored, curves, outputs, locus, along=_asked(task).get("along", ""))
+    figure = draw(restored, curves, outputs, locus)
     figure.savefig(path)
     plt.close(figure)

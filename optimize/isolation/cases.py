@@ -18,13 +18,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Shaped
+from jaxtyping import Array, Float, Shaped
 
-from diffnr.checks import Numbers, as_index, as_real, require, require_bounds, require_finite
+from diffnr.checks import (
+    Numbers,
+    as_count,
+    as_index,
+    as_inexact,
+    as_range,
+    as_real,
+    require,
+    require_bounds,
+    require_finite,
+    require_instance,
+    require_known,
+)
 from diffnr.parameters import bounds, get, paths, replace
-from diffnr.ports import AbstractPortModel, Drive, port_response
+from diffnr.ports import AbstractPortModel, Drive, port_response, require_port_model
 from optimize.objectives import amplitude_ratio, passed_and_blocked
 
+MOST_POINTS = 100_000
 MOST_TOLERANCES = 8  # 257 corners: with a band of 21 frequencies 5397 cases
 RATIO, LOSS, CONTRAST = range(3)  # the figures of a design, in each case
 
@@ -32,7 +45,7 @@ Model = TypeVar("Model")
 Tolerances = Mapping[str, Numbers]  # {path: half-width}
 
 
-class Scenarios(eqx.Module):
+class Cases(eqx.Module):
     """Frequencies and shifts of leaves, case by case; the first cases are the frequencies without any shift.
 
     **Fields:** `omegas` [case]; `shifts`, `{path: [case, *shape of the leaf]}`; `amplitude` [], of the drive; `out`,
@@ -45,37 +58,94 @@ class Scenarios(eqx.Module):
     out: int = eqx.field(static=True)
     into: int = eqx.field(static=True)
 
+    @classmethod
+    def of(
+        cls,
+        model: AbstractPortModel,
+        *,
+        omega: Any = None,
+        band: Any = None,
+        out: Any,
+        into: Any,
+        tolerances: Any = None,
+        amplitude: Any = 1.0,
+        points: Any = 21,
+    ) -> Cases:
+        """The cases that arguments of `maximise_isolation` ask for.
+
+        **Raises:** `ValueError` for arguments that make no sense.
+        """
+        require_port_model(model)
+        out = as_index(out, "out", model.num_ports, "port")
+        into = as_index(into, "into", model.num_ports, "port")
+        require(out != into, "into", "differ from out", f"{into} like out")
+        require_known(amplitude, "amplitude")
+        drive = np.asarray(as_inexact(amplitude, "amplitude"))
+        require_finite("amplitude", drive)
+        require(drive.ndim == 0 and drive != 0, "amplitude", "be a scalar other than 0", drive)
+        leaves = [leaf for leaf in jax.tree_util.tree_leaves(model) if eqx.is_inexact_array(leaf)]
+        dtype = jnp.result_type(*(leaf.real.dtype for leaf in leaves)) if leaves else jnp.result_type(float)
+        tone = jnp.asarray(drive, jnp.result_type(dtype, jnp.complex64) if np.iscomplexobj(drive) else dtype)
+        omegas = _frequencies(omega, band, points)
+        signs, shifts = _shifts(model, tolerances)
+        tiled = {path: np.repeat(moved, omegas.size, axis=0) for path, moved in shifts.items()}
+        return cls(
+            omegas=jnp.asarray(np.tile(omegas, len(signs)), dtype),
+            shifts={path: jnp.asarray(moved, get(model, path).dtype) for path, moved in tiled.items()},
+            amplitude=tone,
+            out=out,
+            into=into,
+        )
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The two ports that are driven, in turn."""
+        return tuple(sorted((self.out, self.into)))
+
+    @property
+    def middle(self) -> Drive:
+        """The drive of the middle case: in the middle of the band, since corners come in pairs beside the centre."""
+        return Drive(self.omegas[self.omegas.size // 2], self.amplitude)
+
     def powers(
         self, model: AbstractPortModel, omega: Float[Array, ""], shifts: dict[str, Array]
     ) -> Float[Array, " both"]:
         """What passes and what is blocked in one case: `objectives.passed_and_blocked`."""
-        ports = sorted((self.out, self.into))
-        response = port_response(shifted(model, shifts), Drive(omega, self.amplitude), ports=ports, throw=False)
+        response = port_response(shifted(model, shifts), Drive(omega, self.amplitude), ports=self.ports, throw=False)
         return passed_and_blocked(response, out=self.out, into=self.into)
+
+    def figures(self, model: AbstractPortModel) -> Float[Array, "case figure"]:
+        """The figures of a model in every case."""
+        return jax.vmap(figures)(jax.vmap(self.powers, (None, 0, 0))(model, self.omegas, self.shifts))
 
 
 class Assessment(eqx.Module):
     """How good a device is in the worst of the cases asked for; made by `assess`.
 
     **Fields:** `isolation` (dB, least over band and tolerances), `insertion_loss` (dB, largest), `contrast` (least);
-    the last two are NaN where ports are not power-normalised.
+    the last two are NaN where ports are not power-normalised. `valid`: whether the model could be evaluated in every
+    case, and passes something; otherwise there is no worst case, and the figures are NaN or infinite.
     """
 
     isolation: float
     insertion_loss: float
     contrast: float
 
+    @property
+    def valid(self) -> bool:
+        return not (math.isnan(self.isolation) or math.isinf(self.insertion_loss))
+
 
 def assess(
     model: AbstractPortModel,
     *,
-    omega: ArrayLike | None = None,
-    band: tuple[float, float] | None = None,
-    out: int,
-    into: int,
+    omega: Numbers | None = None,
+    band: Any = None,
+    out: Any,
+    into: Any,
     tolerances: Tolerances | None = None,
-    amplitude: ArrayLike = 1.0,
-    points: int = 21,
+    amplitude: Numbers = 1.0,
+    points: Any = 21,
 ) -> Assessment:
     """A device as it is, judged as the searches judge their designs: at its worst over a band and a tolerance box.
 
@@ -86,59 +156,20 @@ def assess(
     **Returns:** an `Assessment`; NaN where the model cannot be evaluated in some case.
 
     **Raises:** `ValueError` for arguments that make no sense.
+
+    Usage: `assess(model, band=(-0.5, 0.5), out=0, into=1, tolerances={"kappa": 0.1}).isolation`.
     """
-    leaves = [leaf for leaf in jax.tree_util.tree_leaves(model) if eqx.is_inexact_array(leaf)]
-    dtype = jnp.result_type(*(leaf.real.dtype for leaf in leaves)) if leaves else jnp.result_type(float)
-    cases = scenarios(
+    cases = Cases.of(
         model,
         omega=omega,
         band=band,
         out=out,
         into=into,
+        tolerances=tolerances,
         amplitude=amplitude,
         points=points,
-        tolerances=tolerances,
-        dtype=dtype,
     )
     return worst(np.asarray(jax.vmap(figures)(powers(model, cases))), model.power_normalised)
-
-
-def scenarios(
-    model: AbstractPortModel,
-    *,
-    omega: ArrayLike | None,
-    band: tuple[float, float] | None,
-    out: int,
-    into: int,
-    amplitude: ArrayLike,
-    points: int,
-    tolerances: Tolerances | None,
-    dtype: Any,
-) -> Scenarios:
-    """The cases that arguments of `maximise_isolation` ask for.
-
-    **Arguments:** as there; `dtype`: of the frequencies.
-
-    **Raises:** `ValueError` for arguments that make no sense.
-    """
-    out = as_index(out, "out", model.num_ports, "port")
-    into = as_index(into, "into", model.num_ports, "port")
-    require(out != into, "into", "differ from out", f"{into} like out")
-    drive = np.asarray(amplitude)
-    require_finite("amplitude", drive)
-    require(drive.ndim == 0 and drive != 0, "amplitude", "be a scalar other than 0", drive)
-    tone = jnp.asarray(drive, jnp.result_type(dtype, jnp.complex64) if np.iscomplexobj(drive) else dtype)
-    omegas = np.asarray(_frequencies(omega, band, points))
-    widths = {path: width for path, width in half_widths(model, tolerances or {}).items() if np.any(width)}
-    signs = _corners(_count(widths))
-    columns, shifts = iter(signs.T), {}
-    for path, width in widths.items():
-        moved = np.zeros((len(signs), *width.shape))
-        for index in zip(*np.nonzero(np.atleast_1d(width)), strict=True):
-            entry = index if width.ndim else ()
-            moved[(slice(None), *entry)] = next(columns) * width[entry]
-        shifts[path] = jnp.asarray(np.repeat(moved, omegas.size, axis=0), get(model, path).dtype)
-    return Scenarios(jnp.asarray(np.tile(omegas, len(signs)), dtype), shifts, tone, out, into)
 
 
 def half_widths(model: Any, tolerances: Tolerances) -> dict[str, np.ndarray]:
@@ -147,8 +178,12 @@ def half_widths(model: Any, tolerances: Tolerances) -> dict[str, np.ndarray]:
     **Raises:** `ValueError` for a path that names no real leaf, a half-width of another shape, negative or not finite,
     or too many of them.
     """
+    must = "be a dict {path: half-width}, such as {'kappa': 0.1}"
+    require_instance(tolerances, "tolerances", Mapping, must)
+    require(all(isinstance(path, str) for path in tolerances), "tolerances", must, tolerances)
     widths = {}
     for path, given in tolerances.items():
+        require_known(given, f"tolerances[{path!r}]")
         leaf, name = _real_leaf(model, path), f"tolerances[{path!r}]"
         width = as_real(given, name)
         shapes = " or ".join(str(shape) for shape in sorted({(), leaf.shape}))
@@ -169,7 +204,7 @@ def shifted(model: Model, shifts: Mapping[str, Array]) -> Model:
 
 
 @eqx.filter_jit
-def powers(model: AbstractPortModel, cases: Scenarios) -> Float[Array, "case both"]:
+def powers(model: AbstractPortModel, cases: Cases) -> Float[Array, "case both"]:
     """What passes and what is blocked in every case."""
     return jax.vmap(cases.powers, (None, 0, 0))(model, cases.omegas, cases.shifts)
 
@@ -195,19 +230,35 @@ def decibel(ratio: float) -> float:
     return math.inf if ratio == 0 else 0.0 - 20 * math.log10(ratio)
 
 
-def _frequencies(omega: ArrayLike | None, band: tuple[float, float] | None, points: int) -> np.ndarray:
+def _frequencies(omega: Any, band: Any, points: Any) -> np.ndarray:
     given = [name for name, value in (("omega", omega), ("band", band)) if value is not None]
     require(len(given) == 1, "omega", "be given, or band, and not both", "given with band" if given else "not given")
+    points = as_count(points, "points", least=2, most=MOST_POINTS)
+    require_known((omega, band), given[0])
     if band is None:
-        frequency = np.asarray(omega, float)
-        require_finite("omega", frequency)
+        frequency = np.asarray(as_real(omega, "omega"))
         require(frequency.ndim == 0, "omega", "be a scalar (give band for a worst case)", f"of shape {frequency.shape}")
+        require_finite("omega", frequency)
         return frequency[None]
-    require(len(band) == 2, "band", "be a pair (lowest, highest)", band)
-    require_finite("band", np.asarray(band, float))
-    require(band[0] < band[1], "band", "be (lowest, highest), in this order", band)
-    require(points >= 2, "points", "be at least 2", points)
-    return np.linspace(*band, points)
+    low, high = as_range(band, "band")
+    return np.linspace(float(low), float(high), points)
+
+
+def _shifts(model: Any, tolerances: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The signs [1 + 2^p, p] of the centre and the corners of a tolerance box, and `{path: [1 + 2^p, *shape]}`."""
+    widths = {
+        path: width
+        for path, width in half_widths(model, {} if tolerances is None else tolerances).items()
+        if np.any(width)
+    }
+    signs = _corners(_count(widths))
+    columns, shifts = iter(signs.T), {}
+    for path, width in widths.items():
+        shifts[path] = np.zeros((len(signs), *width.shape))
+        for index in zip(*np.nonzero(np.atleast_1d(width)), strict=True):
+            entry = index if width.ndim else ()
+            shifts[path][(slice(None), *entry)] = next(columns) * width[entry]
+    return signs, shifts
 
 
 def _count(widths: Mapping[str, np.ndarray]) -> int:

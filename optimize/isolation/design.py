@@ -14,23 +14,18 @@ closes the blocked direction, where dB diverge.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array
 
-from diffnr.checks import require
-from diffnr.parameters import Free, paths, select
-from diffnr.ports import AbstractPortModel, Drive
-from optimize.isolation.cases import CONTRAST, LOSS, RATIO, Tolerances, decibel, scenarios, worst
-from optimize.isolation.search import MET, Found, Goal, Problem, Search
-from optimize.isolation.starts import candidates
-from optimize.transforms import AbstractTransform
+from diffnr.checks import Numbers, as_flag, as_real, require, require_known, require_shape
+from diffnr.ports import AbstractPortModel, require_port_model
+from optimize.isolation.cases import CONTRAST, LOSS, RATIO, Cases, decibel, worst
+from optimize.isolation.search import MET, Found, Goal, Search
 
-CANDIDATES_PER_START = 32
+MOST_DECIBELS = 1000.0
 STUCK = "The local search came to rest without converging: the response has an edge here, or is not smooth."
 EXHAUSTED = "The local search had not converged after all the steps it was allowed: raise max_steps."
 NOWHERE = "The model could be evaluated at no candidate: look at its response at the start."
@@ -77,23 +72,24 @@ class Design(eqx.Module):
 
 
 def maximise_isolation(
-    model: AbstractPortModel,
+    model: Any,
     *,
-    omega: ArrayLike | None = None,
-    band: tuple[float, float] | None = None,
-    free: Free,
-    out: int,
-    into: int,
-    max_insertion_loss: float | None = None,
-    isolation_cap: float = 60.0,
-    tolerances: Tolerances | None = None,
-    amplitude: ArrayLike = 1.0,
-    points: int = 21,
-    starts: int = 8,
-    transforms: Mapping[str, AbstractTransform] | None = None,
-    tolerance: float = 1e-8,
-    max_steps: int = 200,
-    key: Array | None = None,
+    omega: Numbers | None = None,
+    band: Any = None,
+    free: Any,
+    out: Any,
+    into: Any,
+    max_insertion_loss: Any = None,
+    isolation_cap: Any = 60.0,
+    tolerances: Any = None,
+    amplitude: Any = 1.0,
+    points: Any = 21,
+    starts: Any = 8,
+    transforms: Any = None,
+    tolerance: Any = 1e-8,
+    max_steps: Any = 200,
+    key: Any = None,
+    throw: Any = False,
 ) -> Design:
     """The design of largest isolation I; among designs at the cap, the one of least insertion loss L:
 
@@ -121,65 +117,56 @@ def maximise_isolation(
     - `tolerance`: step, relative to a leaf's scale, at which local searches end (default 1e-8); `max_steps`:
       evaluations allowed to each (default 200).
     - `key`: shifts the candidates; the same key gives the same design.
+    - `throw`: raise unless the search converged and every limit is met. By default the best design found is returned in
+      any case, and `converged`, `feasible` and `message` say what it is.
 
     **Returns:** a `Design`; `objective` is the isolation in dB.
 
-    **Raises:** `ValueError` for arguments that make no sense. Limits that no design meets set `feasible` to False.
+    **Raises:** `ValueError` for arguments that make no sense; `RuntimeError` with the message of the design if `throw`.
+    Limits that no design meets set `feasible` to False.
 
     **Notes:** corners are the worst case where the response is monotone across the box; extremes inside it are not
     seen, as between the points of a band. Where ports are not power-normalised the cap's tie goes to the largest
     passing amplitude. A matched pair of resonators obeys L ≥ 10 log10(1 + γ_k/κ): perfect isolation costs 3.01 dB. The
     first call compiles for seconds.
 
+    Usage: `maximise_isolation(pair, omega=0.0, free="loss.gamma_k", out=0, into=1, max_insertion_loss=3.0).report()`.
+
     Source: paper 1 (nonreciprocal coupling induced by nonlocal loss engineering); the order of the questions is ours.
     """
+    require_port_model(model)
+    throw, allowed = as_flag(throw, "throw"), math.inf
     if max_insertion_loss is not None:
-        _require_limit("max_insertion_loss", max_insertion_loss)
+        allowed = _as_decibels(max_insertion_loss, "max_insertion_loss")
         _require_power("max_insertion_loss", model)
-    require(0.0 < isolation_cap < math.inf, "isolation_cap", "be positive and finite", isolation_cap)
-    problem, pool = _start(model, omega, band, free, out, into, tolerances, amplitude, points, starts, transforms, key)
-    search = Search.measured(problem, pool, starts, tolerance, max_steps)
-    allowed = math.inf if max_insertion_loss is None else max_insertion_loss
-    at_cap, as_good = Goal.of(LOSS, least_isolation=isolation_cap), Goal.of(RATIO, largest_loss=allowed)
-    cap_text = f"The isolation reaches its cap of {isolation_cap:g} dB; among such designs this one loses least."
-
-    best = search.run(at_cap)
-    if best.feasible and best.value <= allowed + MET:
-        return _design(search, best, "isolation", True, "isolation_cap", cap_text)
-    best = search.run(as_good)
-    if not best.feasible:
-        least = search.run(Goal.of(LOSS))
-        if not least.value <= allowed + MET:
-            text = f"No design has an insertion loss of {allowed:g} dB: the least found is {least.value:.6g} dB, here."
-            return _design(search, least, "isolation", False, "max_insertion_loss", text)
-        best = search.run(as_good)
-    if best.feasible and decibel(best.value) >= isolation_cap:
-        best = search.run(at_cap)
-        return _design(search, best, "isolation", best.feasible, "isolation_cap", cap_text)
-    if best.figures[:, LOSS].max() >= allowed - 10 * MET:
-        text = f"The insertion loss of {allowed:g} dB decided: more isolation would cost more."
-        return _design(search, best, "isolation", best.feasible, "max_insertion_loss", text)
-    text = f"No limit decided: this is the largest isolation, short of the cap of {isolation_cap:g} dB."
-    return _design(search, best, "isolation", best.feasible, "none", text)
+    cap = _as_decibels(isolation_cap, "isolation_cap", "be positive and finite", lowest=math.ulp(0.0))
+    cases = Cases.of(
+        model, omega=omega, band=band, out=out, into=into, tolerances=tolerances, amplitude=amplitude, points=points
+    )
+    search = Search.of(
+        model, free, cases, starts=starts, transforms=transforms, tolerance=tolerance, max_steps=max_steps, key=key
+    )
+    return _answer(_most_isolation(search, cap, allowed), throw)
 
 
 def minimise_insertion_loss(
-    model: AbstractPortModel,
+    model: Any,
     *,
-    omega: ArrayLike | None = None,
-    band: tuple[float, float] | None = None,
-    free: Free,
-    out: int,
-    into: int,
-    min_isolation: float,
-    tolerances: Tolerances | None = None,
-    amplitude: ArrayLike = 1.0,
-    points: int = 21,
-    starts: int = 8,
-    transforms: Mapping[str, AbstractTransform] | None = None,
-    tolerance: float = 1e-8,
-    max_steps: int = 200,
-    key: Array | None = None,
+    omega: Numbers | None = None,
+    band: Any = None,
+    free: Any,
+    out: Any,
+    into: Any,
+    min_isolation: Any,
+    tolerances: Any = None,
+    amplitude: Any = 1.0,
+    points: Any = 21,
+    starts: Any = 8,
+    transforms: Any = None,
+    tolerance: Any = 1e-8,
+    max_steps: Any = 200,
+    key: Any = None,
+    throw: Any = False,
 ) -> Design:
     """The design of least insertion loss L that isolates enough:
 
@@ -191,42 +178,35 @@ def minimise_insertion_loss(
 
     **Raises:** `ValueError` as `maximise_isolation`, and for a model whose ports are not power-normalised.
     """
-    _require_limit("min_isolation", min_isolation)
+    require_port_model(model)
+    throw, enough = as_flag(throw, "throw"), _as_decibels(min_isolation, "min_isolation")
     _require_power("model", model)
-    problem, pool = _start(model, omega, band, free, out, into, tolerances, amplitude, points, starts, transforms, key)
-    search = Search.measured(problem, pool, starts, tolerance, max_steps)
-    enough = Goal.of(LOSS, least_isolation=min_isolation)
-    best = search.run(enough)
-    if not best.feasible:
-        most = search.run(Goal.of(RATIO))
-        largest = decibel(most.value)
-        if not largest >= min_isolation:
-            text = f"No design has an isolation of {min_isolation:g} dB: the largest found is {largest:.6g} dB, here."
-            return _design(search, most, "insertion_loss", False, "min_isolation", text)
-        best = search.run(enough)
-    if decibel(best.figures[:, RATIO].max()) <= min_isolation + 100 * MET:
-        text = f"The isolation of {min_isolation:g} dB decided: less loss would isolate less."
-        return _design(search, best, "insertion_loss", best.feasible, "min_isolation", text)
-    text = f"No limit decided: this is the least insertion loss, and isolates more than {min_isolation:g} dB."
-    return _design(search, best, "insertion_loss", best.feasible, "none", text)
+    cases = Cases.of(
+        model, omega=omega, band=band, out=out, into=into, tolerances=tolerances, amplitude=amplitude, points=points
+    )
+    search = Search.of(
+        model, free, cases, starts=starts, transforms=transforms, tolerance=tolerance, max_steps=max_steps, key=key
+    )
+    return _answer(_least_loss(search, enough), throw)
 
 
 def maximise_contrast(
-    model: AbstractPortModel,
+    model: Any,
     *,
-    omega: ArrayLike | None = None,
-    band: tuple[float, float] | None = None,
-    free: Free,
-    out: int,
-    into: int,
-    tolerances: Tolerances | None = None,
-    amplitude: ArrayLike = 1.0,
-    points: int = 21,
-    starts: int = 8,
-    transforms: Mapping[str, AbstractTransform] | None = None,
-    tolerance: float = 1e-8,
-    max_steps: int = 200,
-    key: Array | None = None,
+    omega: Numbers | None = None,
+    band: Any = None,
+    free: Any,
+    out: Any,
+    into: Any,
+    tolerances: Any = None,
+    amplitude: Any = 1.0,
+    points: Any = 21,
+    starts: Any = 8,
+    transforms: Any = None,
+    tolerance: Any = 1e-8,
+    max_steps: Any = 200,
+    key: Any = None,
+    throw: Any = False,
 ) -> Design:
     """The design of largest transmission contrast, which weighs isolation against loss without any limit:
 
@@ -238,63 +218,70 @@ def maximise_contrast(
 
     **Raises:** `ValueError` as `maximise_isolation`, and for a model whose ports are not power-normalised.
     """
+    require_port_model(model)
+    throw = as_flag(throw, "throw")
     _require_power("model", model)
-    problem, pool = _start(model, omega, band, free, out, into, tolerances, amplitude, points, starts, transforms, key)
-    search = Search.measured(problem, pool, starts, tolerance, max_steps)
-    return _design(search, search.run(Goal.of(CONTRAST)), "contrast", True, "none", "This is the largest contrast.")
+    cases = Cases.of(
+        model, omega=omega, band=band, out=out, into=into, tolerances=tolerances, amplitude=amplitude, points=points
+    )
+    search = Search.of(
+        model, free, cases, starts=starts, transforms=transforms, tolerance=tolerance, max_steps=max_steps, key=key
+    )
+    best = search.run(Goal.of(CONTRAST))
+    return _answer(_design(search, best, "contrast", True, "none", "This is the largest contrast."), throw)
 
 
-def _start(
-    model: AbstractPortModel,
-    omega: ArrayLike | None,
-    band: tuple[float, float] | None,
-    free: Free,
-    out: int,
-    into: int,
-    tolerances: Tolerances | None,
-    amplitude: ArrayLike,
-    points: int,
-    starts: int,
-    transforms: Mapping[str, AbstractTransform] | None,
-    key: Array | None,
-) -> tuple[Problem, np.ndarray]:
-    """The problem, and the designs to measure first, from arguments that are checked here."""
-    require(starts >= 1, "starts", "be at least 1", starts)
-    selection = select(model, free)
-    # By their paths, if they have any: a callable that is written anew for each call would be compiled anew.
-    free = selection.names if not callable(free) or set(selection.names) <= set(paths(model)) else free
-    cases = scenarios(
-        model,
-        omega=omega,
-        band=band,
-        out=out,
-        into=into,
-        amplitude=amplitude,
-        points=points,
-        tolerances=tolerances,
-        dtype=jnp.result_type(*selection.values),
-    )
-    # The middle case is one in the middle of the band, since corners come in pairs beside the centre.
-    chosen, pool = candidates(
-        model,
-        free,
-        Drive(cases.omegas[cases.omegas.size // 2], cases.amplitude),
-        out=out,
-        into=into,
-        count=CANDIDATES_PER_START * starts if starts > 1 else 0,
-        transforms=transforms,
-        key=key,
-    )
-    return Problem(model, chosen, cases, free), pool
+def _most_isolation(search: Search, cap: float, allowed: float) -> Design:
+    """The largest isolation, up to `cap`, with no more than the `allowed` insertion loss."""
+    at_cap, as_good = Goal.of(LOSS, least_isolation=cap), Goal.of(RATIO, largest_loss=allowed)
+    cap_text = f"The isolation reaches its cap of {cap:g} dB; among such designs this one loses least."
+
+    best = search.run(at_cap)
+    if best.feasible and best.objective <= allowed + MET:
+        return _design(search, best, "isolation", True, "isolation_cap", cap_text)
+    best = search.run(as_good)
+    if not best.feasible:
+        least = search.run(Goal.of(LOSS))
+        if not least.objective <= allowed + MET:
+            text = (
+                f"No design has an insertion loss of {allowed:g} dB: the least found is {least.objective:.6g} dB, here."
+            )
+            return _design(search, least, "isolation", False, "max_insertion_loss", text)
+        best = search.run(as_good)
+    if best.feasible and decibel(best.objective) >= cap:
+        best = search.run(at_cap)
+        return _design(search, best, "isolation", best.feasible, "isolation_cap", cap_text)
+    if best.figures[:, LOSS].max() >= allowed - 10 * MET:
+        text = f"The insertion loss of {allowed:g} dB decided: more isolation would cost more."
+        return _design(search, best, "isolation", best.feasible, "max_insertion_loss", text)
+    text = f"No limit decided: this is the largest isolation, short of the cap of {cap:g} dB."
+    return _design(search, best, "isolation", best.feasible, "none", text)
+
+
+def _least_loss(search: Search, enough: float) -> Design:
+    """The least insertion loss with an isolation that is `enough`."""
+    best = search.run(Goal.of(LOSS, least_isolation=enough))
+    if not best.feasible:
+        most = search.run(Goal.of(RATIO))
+        largest = decibel(most.objective)
+        if not largest >= enough:
+            text = f"No design has an isolation of {enough:g} dB: the largest found is {largest:.6g} dB, here."
+            return _design(search, most, "insertion_loss", False, "min_isolation", text)
+        best = search.run(Goal.of(LOSS, least_isolation=enough))
+    if decibel(best.figures[:, RATIO].max()) <= enough + 100 * MET:
+        text = f"The isolation of {enough:g} dB decided: less loss would isolate less."
+        return _design(search, best, "insertion_loss", best.feasible, "min_isolation", text)
+    text = f"No limit decided: this is the least insertion loss, and isolates more than {enough:g} dB."
+    return _design(search, best, "insertion_loss", best.feasible, "none", text)
 
 
 def _design(search: Search, found: Found, what: str, feasible: bool, active: str, text: str) -> Design:
     """The answer, from the design that was found."""
-    if not math.isfinite(found.value):
+    if not math.isfinite(found.objective):
         feasible, active, text = False, "none", NOWHERE
     elif not found.converged:
         text += f" {EXHAUSTED if found.exhausted else STUCK}"
-    reached = worst(found.figures, search.problem.model.power_normalised)
+    reached = worst(found.figures, search.problem.power_normalised)
     model, values = search.build(found)
     return Design(
         model=model,
@@ -311,8 +298,21 @@ def _design(search: Search, found: Found, what: str, feasible: bool, active: str
     )
 
 
-def _require_limit(name: str, value: float) -> None:
-    require(0.0 <= value < math.inf, name, "be a number of dB that is finite and not negative", value)
+def _answer(design: Design, throw: bool) -> Design:
+    if throw and not (design.converged and design.feasible):
+        raise RuntimeError(design.message)
+    return design
+
+
+def _as_decibels(
+    value: Any, name: str, must: str = "be a number of dB that is finite and not negative", *, lowest: float = 0.0
+) -> float:
+    require_known(value, name)
+    require_shape(as_real(value, name), name, ())
+    level = float(value)
+    require(lowest <= level < math.inf, name, must, value)
+    require(level <= MOST_DECIBELS, name, f"be at most {MOST_DECIBELS:g} dB", value)
+    return level
 
 
 def _require_power(name: str, model: AbstractPortModel) -> None:

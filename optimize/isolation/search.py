@@ -16,31 +16,39 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from diffnr.checks import require
+from diffnr.checks import as_count, as_key, as_positive, require_known
+from diffnr.parameters import Free
 from diffnr.ports import AbstractPortModel
 from optimize.constrained import ConstrainedSolution, Linearisation, minimise_constrained
-from optimize.isolation.cases import CONTRAST, RATIO, Scenarios, figures
-from optimize.isolation.starts import choose, ranking
-from optimize.transforms import AbstractTransform, parametrise
+from optimize.isolation.cases import CONTRAST, Cases, figures
+from optimize.isolation.starts import candidates, choose, ranking
+from optimize.transforms import Parametrisation
 
+CANDIDATES_PER_START = 32
+MOST_STARTS = 4096
 MET = 1e-6  # a limit is met within 1e-6 dB of insertion loss, or 1e-6 of the ratio (9e-6 dB of isolation)
 TIE = 1e-9  # designs whose values differ by less are equally good
 
 
-class Problem(eqx.Module):
-    """A model with free leaves, seen in several cases: everything that compiled code needs to know."""
+class DesignProblem(eqx.Module):
+    """A model's free leaves, and the cases in which it is judged: everything that compiled code needs to know."""
 
-    model: AbstractPortModel
-    transforms: dict[str, AbstractTransform]
-    cases: Scenarios
-    free: Any = eqx.field(static=True)
+    parametrisation: Parametrisation
+    cases: Cases
+
+    @property
+    def power_normalised(self) -> bool:
+        return self.parametrisation.model.power_normalised
+
+    def figures(self, u: Float[Array, " n"]) -> Float[Array, "case figure"]:
+        """The figures in every case."""
+        return self.cases.figures(self.parametrisation.build(u))
 
     def linearise(self, u: Float[Array, " n"]) -> tuple[Float[Array, "case 3"], Float[Array, "case 3 n"]]:
         """The figures in every case, with their derivatives: two adjoint solves a case."""
-        build = parametrise(self.model, self.free, self.transforms).build
 
         def powers(u: Array, omega: Array, shifts: dict[str, Array]) -> tuple[Array, Array]:
-            both = self.cases.powers(build(u), omega, shifts)
+            both = self.cases.powers(self.parametrisation.build(u), omega, shifts)
             return both, both
 
         each = jax.vmap(jax.jacrev(powers, has_aux=True), (None, 0, 0))
@@ -67,7 +75,7 @@ class Goal(eqx.Module):
         slopes = np.array([10 ** (least_isolation / 20), float(limited)])
         return cls(weights, slopes, np.array([-1.0, -largest_loss if limited else -1.0]))
 
-    def linearise(self, problem: Problem, u: Float[Array, " n"]) -> Linearisation:
+    def linearise(self, problem: DesignProblem, u: Float[Array, " n"]) -> Linearisation:
         """What `minimise_constrained` asks of its functions; aux is the figures [case, 3]."""
         found, slopes = problem.linearise(u)
         weights, limits, offsets = (x.astype(u.dtype) for x in (self.weights, self.slopes, self.offsets))
@@ -85,9 +93,9 @@ class Goal(eqx.Module):
 
 @eqx.filter_jit
 def _solve(
-    problem: Problem, goal: Goal, starts: Float[Array, "start n"], tolerance: float, max_steps: Array
+    problem: DesignProblem, goal: Goal, starts: Float[Array, "start n"], tolerance: float, max_steps: Array
 ) -> ConstrainedSolution:
-    """Local searches from every start; with `max_steps` of 1 no more than the figures there."""
+    """Local searches from every start."""
 
     def solve(start: Array) -> ConstrainedSolution:
         return minimise_constrained(
@@ -98,18 +106,22 @@ def _solve(
 
 
 @eqx.filter_jit
-def _build(problem: Problem, u: Float[Array, " n"]) -> tuple[AbstractPortModel, dict[str, Array]]:
-    parametrisation = parametrise(problem.model, problem.free, problem.transforms)
+def _measure(problem: DesignProblem, designs: Float[Array, "design n"]) -> Float[Array, "design case figure"]:
+    return jax.vmap(problem.figures)(designs)
+
+
+@eqx.filter_jit
+def _build(parametrisation: Parametrisation, u: Float[Array, " n"]) -> tuple[AbstractPortModel, dict[str, Array]]:
     return parametrisation.build(u), parametrisation.values(u)
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The best of the designs known after a search: the goal's value there, and whether its limits are met."""
+    """The best of the designs known after a search: the goal's objective there, and whether its limits are met."""
 
     u: np.ndarray
     figures: np.ndarray  # [case, 3]
-    value: float
+    objective: float
     feasible: bool
     converged: bool
     exhausted: bool  # all of the steps it was allowed
@@ -119,7 +131,7 @@ class Found:
 class Search:
     """The designs measured so far, from the best of which each `run` starts."""
 
-    problem: Problem
+    problem: DesignProblem
     starts: int
     tolerance: float
     max_steps: int
@@ -128,20 +140,33 @@ class Search:
     steps: int = 0
 
     @classmethod
-    def measured(cls, problem: Problem, pool: np.ndarray, starts: int, tolerance: float, max_steps: int) -> Search:
-        """A search that knows the figures of every design in `pool` [design, n]."""
-        for name, number in (("tolerance", tolerance), ("max_steps", max_steps)):
-            require(number > 0, name, "be positive", number)
-        nothing = np.zeros((0, problem.cases.omegas.size, 3))
-        search = cls(problem, starts, tolerance, max_steps, pool[:0], nothing)
-        for part in np.split(pool, range(starts, len(pool), starts)):
-            search.solve(Goal.of(RATIO), part, 1)
-        return search
+    def of(
+        cls,
+        model: AbstractPortModel,
+        free: Free,
+        cases: Cases,
+        *,
+        starts: Any,
+        transforms: Any,
+        tolerance: Any,
+        max_steps: Any,
+        key: Any,
+    ) -> Search:
+        """A search that knows the figures of the model as it is, and of candidates around it."""
+        starts, max_steps = as_count(starts, "starts", most=MOST_STARTS), as_count(max_steps, "max_steps")
+        require_known(tolerance, "tolerance")
+        as_positive(tolerance, "tolerance")
+        count = CANDIDATES_PER_START * starts if starts > 1 else 0
+        parametrisation, pool = candidates(model, free, cases, count=count, transforms=transforms, key=as_key(key))
+        problem = DesignProblem(parametrisation, cases)
+        parts = [_padded(part, starts) for part in np.split(pool, range(starts, len(pool), starts))]
+        found = np.concatenate([_measure(problem, jnp.asarray(part)) for part in parts])
+        return cls(problem, starts, float(tolerance), max_steps, pool, found[: len(pool)])
 
-    def solve(self, goal: Goal, starts: np.ndarray, max_steps: int) -> ConstrainedSolution:
+    def solve(self, goal: Goal, starts: np.ndarray) -> ConstrainedSolution:
         """Local searches, always as many at once, so that one compilation serves; their ends join the pool."""
-        padded = np.concatenate([starts, np.repeat(starts[:1], self.starts - len(starts), axis=0)])
-        solution = _solve(self.problem, goal, jnp.asarray(padded), self.tolerance, jnp.asarray(max_steps))
+        padded = jnp.asarray(_padded(starts, self.starts))
+        solution = _solve(self.problem, goal, padded, self.tolerance, jnp.asarray(self.max_steps))
         self.pool = np.concatenate([self.pool, solution.value[: len(starts)]])
         self.figures = np.concatenate([self.figures, solution.aux[: len(starts)]])
         return solution
@@ -149,7 +174,7 @@ class Search:
     def run(self, goal: Goal) -> Found:
         """The best design known after local searches from the best points known before."""
         chosen = choose(self.pool, *goal.judge(self.figures), self.starts)
-        solution = self.solve(goal, self.pool[chosen], self.max_steps)
+        solution = self.solve(goal, self.pool[chosen])
         self.steps += int(np.max(solution.steps))
         converged, exhausted = np.zeros((2, len(self.pool)), bool)
         converged[-self.starts :] = solution.converged
@@ -165,4 +190,9 @@ class Search:
 
     def build(self, found: Found) -> tuple[AbstractPortModel, dict[str, Array]]:
         """The device that was found, and `{path: value}` of its free leaves."""
-        return _build(self.problem, jnp.asarray(found.u))
+        return _build(self.problem.parametrisation, jnp.asarray(found.u))
+
+
+def _padded(designs: np.ndarray, count: int) -> np.ndarray:
+    """`count` designs: the first stands in for those that are missing."""
+    return np.concatenate([designs, np.repeat(designs[:1], count - len(designs), axis=0)])

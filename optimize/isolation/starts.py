@@ -15,9 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from diffnr.parameters import Free, select
+from diffnr.parameters import Free, get, replace, select
 from diffnr.ports import AbstractPortModel, Drive, port_response
-from optimize.transforms import AbstractTransform, Interval, parametrise, transform_for
+from optimize.isolation.cases import Cases
+from optimize.transforms import (
+    AbstractTransform,
+    Interval,
+    Parametrisation,
+    as_transforms,
+    parametrise,
+    transform_for,
+)
 
 WIDE = 1e4  # two scales further apart than this do not belong to one another
 
@@ -25,30 +33,28 @@ WIDE = 1e4  # two scales further apart than this do not belong to one another
 def candidates(
     model: AbstractPortModel,
     free: Free,
-    drive: Drive,
+    cases: Cases,
     *,
-    out: int,
-    into: int,
     count: int,
     transforms: Mapping[str, AbstractTransform] | None = None,
     key: Array | None = None,
-) -> tuple[dict[str, AbstractTransform], Float[np.ndarray, "candidate n"]]:
-    """Transforms scaled to the response, and points in their unbounded coordinates: the model as it is, then others.
+) -> tuple[Parametrisation, Float[np.ndarray, "candidate n"]]:
+    """The free leaves with transforms scaled to the response, and points u to look at: the model as it is, then others.
 
     A positive leaf is spread log-uniformly from 1/100 to 10 times of what may be its size (its value, its scale, the
     linewidth), one with an `Interval` over that, any other by ±3 of its scale around its value; evenly, by a lattice.
 
-    **Arguments:** `model`, `free`: as everywhere; `drive`: at which the response is judged, in the direction `into` →
-    `out`; `count`: how many points beside the model's own; `transforms`: `{path: transform}` to be used as they are;
-    `key`: shifts the lattice.
+    **Arguments:** `model`, `free`: as everywhere; `cases`: whose middle one says at what drive the response is judged;
+    `count`: how many points beside the model's own; `transforms`: `{path: transform}` to be used as they are; `key`:
+    shifts the lattice.
 
-    **Returns:** `{path: transform}` for every free leaf, and points [1 + count, n].
+    **Returns:** a `Parametrisation`, and points [1 + count, n].
 
     **Raises:** `ValueError` for an unknown path, or bounds that no transform covers.
     """
     selection = select(model, free)
-    given = dict(transforms or {})
-    slopes, delay = _sensitivities(model, free, drive, out, into)
+    given = as_transforms(transforms)
+    slopes, delay = _sensitivities(model, selection.names, cases)
     size = sum(value.size for value in selection.values)
     shift = np.full(size, 0.5) if key is None else np.asarray(jax.random.uniform(key, (size,)))
     columns = iter(_lattice(shift, count).T)
@@ -59,25 +65,24 @@ def candidates(
         chosen[name] = given.pop(name, None) or transform_for(bounds, sizes[0])
         unit = np.stack([next(columns) for _ in range(value.size)], -1).reshape(count, *value.shape)
         spread[name] = _spread(chosen[name], bounds, value, sizes, unit).astype(value.dtype)
-    chosen |= given  # what is left names no free leaf, and is refused where it is used
-    return chosen, np.asarray(_place(model, free, chosen, spread))
+    # What is left names no free leaf, and is refused here.
+    parametrisation = parametrise(model, selection.names, {**chosen, **given})
+    return parametrisation, np.asarray(_place(parametrisation, spread))
 
 
 @eqx.filter_jit
-def _sensitivities(
-    model: AbstractPortModel, free: Free, drive: Drive, out: int, into: int
-) -> tuple[list[Array], Array]:
+def _sensitivities(model: AbstractPortModel, names: tuple[str, ...], cases: Cases) -> tuple[list[Array], Array]:
     """For each free leaf, and for the frequency, the largest relative change of the response per unit of change."""
-    selection = select(model, free)
+    drive, out, into = cases.middle, cases.out, cases.into
 
     def waves(values: tuple[Array, ...], omega: Array) -> tuple[Array, Array]:
-        at = Drive(omega, drive.amplitude)
-        response = port_response(selection.rebuild(values), at, ports=sorted((out, into)), throw=False)
+        changed = replace(model, dict(zip(names, values, strict=True)))
+        response = port_response(changed, Drive(omega, drive.amplitude), ports=cases.ports, throw=False)
         columns = response.s[:, jnp.asarray([into, out])]
         b = jnp.stack([columns.real, columns.imag], -1)  # [out, in, part]
         return b, b
 
-    slopes, b = jax.jacrev(waves, (0, 1), has_aux=True)(selection.values, drive.omega)
+    slopes, b = jax.jacrev(waves, (0, 1), has_aux=True)(tuple(get(model, name) for name in names), drive.omega)
 
     def relative(slope: Array) -> Array:
         squares = slope.reshape(*b.shape, -1) ** 2
@@ -89,10 +94,7 @@ def _sensitivities(
 
 
 @eqx.filter_jit
-def _place(
-    model: AbstractPortModel, free: Free, transforms: dict[str, AbstractTransform], values: dict[str, Any]
-) -> Float[Array, "candidate n"]:
-    parametrisation = parametrise(model, free, transforms)
+def _place(parametrisation: Parametrisation, values: dict[str, Any]) -> Float[Array, "candidate n"]:
     return jnp.concatenate([parametrisation.start[None], jax.vmap(parametrisation.from_values)(values)])
 
 

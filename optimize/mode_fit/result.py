@@ -13,6 +13,7 @@ from diffnr.data import FieldData, Passivity, Reciprocity
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import CoupledModes
 from optimize.mode_fit.response import PassiveResponse, Response
+from optimize.verdict import ResidualVerdict, judge
 
 
 class ModeCoefficients(eqx.Module):
@@ -71,22 +72,6 @@ class ModeCoefficients(eqx.Module):
         return parts
 
 
-class ResidualVerdict(eqx.Module):
-    """Whether a residual looks like noise.
-
-    `chi2_reduced`: χ² per degree of freedom against the noise (given, or estimated from the data's own scatter);
-    `autocorrelation`: of neighbouring frequencies, −1 … 1, 0 for noise; `noise_like`: both are as noise would have
-    them; `errors`: "as computed", "inflated" (by √inflation) or "withheld"; `sentence` says so.
-    """
-
-    chi2_reduced: float
-    autocorrelation: float
-    noise_like: bool
-    errors: str = eqx.field(static=True)
-    inflation: float
-    sentence: str = eqx.field(static=True)
-
-
 def judge_residual(
     residual: Complex[ArrayLike, "f out in"],
     noise: Float[ArrayLike, ...],
@@ -101,43 +86,26 @@ def judge_residual(
     broadcastable to it; `sigma`: the one that the fit weighted by; `rank`: how many parameters were identified;
     `sigma_known`: whether `noise` was given rather than estimated.
 
-    **Returns:** a `ResidualVerdict`. Noise is white, so the mean lag-1 autocorrelation must lie within 3/√n of 0 (less
-    what the fitted parameters take out), and χ² within 5 standard deviations of 1 (where the noise is estimated, also
-    up to 1.5: the estimate itself is good to some 10–20 %). Where it does not, the covariance is multiplied by χ² and
-    by (1 + ρ)/(1 − ρ), which counts correlated points as the fewer independent ones they are; if those are less than
-    three per parameter, no error means anything and it is withheld.
+    **Returns:** a `ResidualVerdict`, by `optimize.verdict.judge` from the mean lag-1 autocorrelation of the entries of
+    S; errors are withheld where fewer than three independent numbers are left per parameter.
     """
     residual = np.asarray(residual)
     noise, sigma = (np.broadcast_to(np.asarray(value), residual.shape) for value in (noise, sigma))
     count = 2 * residual.size
     freedom = max(count - rank, 1)
-    chi2 = float(np.sum(np.abs(residual / noise) ** 2)) / freedom
     unit = residual / np.maximum(np.sqrt(np.mean(np.abs(residual) ** 2, axis=0)), np.finfo(float).tiny)
-    rho = float(np.mean(np.real(unit[1:] * unit[:-1].conj())))
-
-    allowed = 1 + 5 * np.sqrt(2 / freedom)
-    white = -3 / np.sqrt(count) - 2 * rank / count < rho < 3 / np.sqrt(count)
-    noise_like = bool(white and chi2 < (allowed if sigma_known else max(allowed, 1.5)))
-    weighted = float(np.sum(np.abs(residual / sigma) ** 2)) / freedom
-    facts = f"(reduced χ² {chi2:.3g}, neighbouring residuals correlated by {rho:.2f})"
-    if noise_like:
-        return ResidualVerdict(
-            chi2, rho, True, "as computed", 1.0 if sigma_known else weighted, f"The residual looks like noise {facts}."
-        )
-    rho = float(np.clip(rho, 0.0, 0.999999))
-    independent = count * (1 - rho) / (1 + rho)
-    if independent < 3 * rank:
-        return ResidualVerdict(
-            chi2, rho, False, "withheld", np.nan,
-            f"The residual does not look like noise {facts}: only about {independent:.0f} of its "
-            f"numbers are independent, too few for {rank} parameters, so standard errors are withheld. "
-            "The model is incomplete: try more modes or a background of higher order.",
-        )  # fmt: skip
-    inflation = max(weighted, 1.0) * (1 + rho) / (1 - rho)
-    return ResidualVerdict(
-        chi2, rho, False, "inflated", inflation,
-        f"The residual does not look like noise {facts}: standard errors are inflated by {np.sqrt(inflation):.3g}.",
-    )  # fmt: skip
+    return judge(
+        float(np.sum(np.abs(residual / noise) ** 2)) / freedom,
+        float(np.mean(np.real(unit[1:] * unit[:-1].conj()))),
+        count,
+        rank,
+        noise="given" if sigma_known else "estimated",
+        weighted=float(np.sum(np.abs(residual / sigma) ** 2)) / freedom,
+        taken_out=2 * rank / count,
+        counted=0.999999,
+        least_independent=3,
+        otherwise=lambda _, inflation: f": standard errors are inflated by {np.sqrt(inflation):.3g}.",
+    )
 
 
 class ModeFit(AbstractAnswer):

@@ -5,34 +5,37 @@ N_F = N_B at one frequency      (F: oscillator 0 driven, output 1; B: oscillator
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.checks import as_range, as_real, is_concrete, require, require_finite
-from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
-from diffnr.duffing.points import orbits
+from diffnr.checks import Count, Numbers, as_count, as_flag, as_range
+from diffnr.duffing.oscillators import DuffingPair
 from diffnr.metrics import mean_square
-from diffnr.results import RESULTS
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
-from optimize.reciprocity.equal_norms import Driven, EqualNorms, roots, split
+from optimize.reciprocity.both_ways import DrivenPair, EqualNormsWhere, as_driven, orbits_at, split
+from optimize.reciprocity.equal_norms import roots
 
 
-class EqualNormPoints(eqx.Module):
+class EqualNormPoints(AbstractAnswer):
     """Pairs of orbits with N_F = N_B at one frequency; NaN beyond `count`. Direction 0 is forward, 1 backward.
 
     **Fields:** `omega` [point]; `b` [point, out, in, harmonic] complex, x(t) = Re Σ b_h e^{ihωt} of both oscillators,
     driven at `in`; `multipliers` [point, direction, 4] complex, Floquet's, largest modulus first; `count` [];
-    `harmonics`, the last axis of b.
+    `result`, of `RESULTS`; `harmonics`, the last axis of b.
     """
 
     omega: Float[Array, " point"]
     b: Complex[Array, "point out in harmonic"]
     multipliers: Complex[Array, "point direction state"]
     count: Int[Array, ""]
+    result: Any
     harmonics: tuple[int, ...] = eqx.field(static=True)
 
     @property
@@ -51,7 +54,7 @@ class EqualNormPoints(eqx.Module):
         return jnp.sqrt(mean_square(self.outputs[..., 0, :], self.harmonics))
 
     @property
-    def phase_difference(self) -> Float[Array, "*batch point"]:
+    def nonreciprocal_phase(self) -> Float[Array, "*batch point"]:
         """Δφ = φ_F − φ_B of the fundamentals, in (−π, π], rad."""
         first = self.outputs[..., self.harmonics.index(1)]
         phase = jnp.angle(first[..., 0] * jnp.conj(first[..., 1]))
@@ -61,8 +64,8 @@ class EqualNormPoints(eqx.Module):
     def reciprocity_norm(self) -> Float[Array, "*batch point"]:
         """R = √(1/T ∫(x_F − x_B)² dt)."""
         squared = mean_square(self.outputs[..., 0, :] - self.outputs[..., 1, :], self.harmonics)
-        still = squared == 0  # it has no derivative there
-        return jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, squared)))
+        zero = squared == 0  # it has no derivative there
+        return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
 
     @property
     def harmonicity(self) -> Float[Array, "*batch point direction"]:
@@ -81,20 +84,20 @@ class EqualNormPoints(eqx.Module):
 
     def __getitem__(self, index: slice | np.ndarray) -> EqualNormPoints:
         omega, b, multipliers = self.omega[index], self.b[index], self.multipliers[index]
-        return EqualNormPoints(omega, b, multipliers, jnp.sum(~jnp.isnan(omega)), self.harmonics)
+        return EqualNormPoints(omega, b, multipliers, jnp.sum(~jnp.isnan(omega)), self.result, self.harmonics)
 
 
 def equal_norm_points(
     pair: DuffingPair,
     *,
-    amplitude: ArrayLike,
-    band: tuple[ArrayLike, ArrayLike],
-    num_harmonics: int | None = None,
-    most: int = 8,
-    max_points: int = 400,
+    amplitude: Numbers,
+    band: tuple[Numbers, Numbers],
+    num_harmonics: Count | None = None,
+    most: Count = 8,
+    max_points: Count = 400,
     throw: bool = True,
 ) -> EqualNormPoints:
-    """All frequencies at which the outputs of both directions have one norm, on every sheet of the two branches:
+    """All frequencies at which the outputs of both directions have one norm, wherever the two branches fold:
 
         N_F(ω) = N_B(ω),      N² = 1/T ∫x² dt
 
@@ -119,41 +122,30 @@ def equal_norm_points(
 
     Source: paper 2, Figure 1.
     """
+    driven = as_driven(pair, amplitude, num_harmonics)
     low, high = as_range(band, "band", positive=True)
-    for name, value in (("most", most), ("max_points", max_points)):
-        require(isinstance(value, int) and value >= 1, name, "be an integer of at least 1", repr(value))
-    points, begun = _equal_norm_points(checked(pair, amplitude, num_harmonics), low, high, most, max_points)
-    if throw:
-        result = RESULTS.where(begun, RESULTS.successful, RESULTS.no_start)
-        points = eqx.tree_at(lambda p: p.count, points, result.error_if(points.count, ~begun))
-    return points
-
-
-def checked(pair: DuffingPair, amplitude: ArrayLike, num_harmonics: int | None) -> Driven:
-    """The pair, with its highest harmonic, and the amplitude, if they can be computed with."""
-    pair = pair if num_harmonics is None else with_harmonics(pair, num_harmonics)  # pyright: ignore[reportAssignmentType]
-    require_double("pair", pair.mass)
-    amplitude = as_real(amplitude, "amplitude")
-    require(amplitude.ndim == 0, "amplitude", "be a scalar (use jax.vmap for many)", f"of shape {amplitude.shape}")
-    require_finite("amplitude", amplitude)
-    require(not is_concrete(amplitude) or np.asarray(amplitude) != 0, "amplitude", "differ from 0", amplitude)
-    return Driven(pair, amplitude)
-
-
-def points_at(u: Float[Array, "point k"], driven: Driven, valid: Bool[Array, " point"]) -> EqualNormPoints:
-    """The points at u, all of one pair."""
-    y, omega = jax.vmap(split)(u)
-    both = jnp.repeat(valid, 2)
-    every = orbits(driven.pair, y.reshape(-1, y.shape[-1]), jnp.repeat(omega, 2), both)
-    b = every.b.reshape(valid.size, 2, *every.b.shape[1:]).swapaxes(1, 2)
-    multipliers = every.multipliers.reshape(valid.size, 2, -1)
-    return EqualNormPoints(jnp.where(valid, omega, jnp.nan), b, multipliers, jnp.sum(valid), every.harmonics)
+    most, max_points, throw = (
+        as_count(most, "most"),
+        as_count(max_points, "max_points", least=2),
+        as_flag(throw, "throw"),
+    )
+    u, valid, begun = roots(lax.stop_gradient(driven), low, high, most, max_points)
+    points = _points(u, driven, valid, begun)
+    return raise_failures(points, points.result) if throw else points
 
 
 @eqx.filter_jit
-def _equal_norm_points(
-    driven: Driven, low: Array, high: Array, most: int, max_points: int
-) -> tuple[EqualNormPoints, Bool[Array, ""]]:
-    u, valid, begun = roots(lax.stop_gradient(driven), low, high, most, max_points)
-    u = jax.vmap(lambda u, valid: implicit(EqualNorms(), u, (driven, valid)))(u, valid)
-    return points_at(u, driven, valid), begun
+def _points(u: Array, driven: DrivenPair, valid: Array, begun: Array) -> EqualNormPoints:
+    u = jax.vmap(lambda u, valid: implicit(EqualNormsWhere(), u, (driven, valid)))(u, valid)
+    same = jax.tree_util.tree_map(lambda x: jnp.broadcast_to(x, valid.shape), driven)
+    return points_at(u, same, valid, RESULTS.where(begun, RESULTS.successful, RESULTS.no_start))
+
+
+def points_at(
+    u: Float[Array, "point k"], driven: DrivenPair, valid: Bool[Array, " point"], result: Any
+) -> EqualNormPoints:
+    """The points at u, each of a pair of its own: all numbers of `driven` are [point]."""
+    omega = jnp.where(valid, jax.vmap(lambda u: split(u).omega)(u), jnp.nan)
+    every = jax.vmap(orbits_at)(u, driven, valid)
+    b = every.b.swapaxes(1, 2)
+    return EqualNormPoints(omega, b, every.multipliers, jnp.sum(valid), result, every.harmonics)

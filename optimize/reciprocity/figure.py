@@ -9,9 +9,9 @@ import numpy as np
 
 from diffnr import plot
 from diffnr.duffing import OrbitBranch
-from optimize.reciprocity.responses import SHOWN, BothWays, Outputs
-from optimize.reciprocity.restore import Restoration
+from optimize.reciprocity.restoration import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
+from optimize.reciprocity.restored_responses import SHOWN, Outputs, Responses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +23,8 @@ _BELOW: Any = {"lw": 2.8, "alpha": 0.5, "solid_capstyle": "butt"}
 NAMES = {"mass_ratio": r"\mu", "stiffness_ratio": "r", "cubic_ratio": r"\alpha"}
 
 
-def draw(
-    restored: Restoration, curves: BothWays, outputs: Outputs, locus: ReciprocityLocus | None = None, *, along: str = ""
-) -> Figure:
-    """A panel each for the responses, the neighbourhood of the restored point, the outputs, and the locus if given.
-
-    **Arguments:** `along`: the ratio that the locus goes along.
-    """
+def draw(restored: Restoration, curves: Responses, outputs: Outputs, locus: ReciprocityLocus | None = None) -> Figure:
+    """A panel each for the responses, the neighbourhood of the restored point, the outputs, and the locus if given."""
     from matplotlib import pyplot as plt
 
     panels = 3 if locus is None else 4
@@ -38,17 +33,17 @@ def draw(
         draw_responses(axes[0], restored, curves)
         draw_near(axes[1], restored, curves)
         draw_outputs(axes[2], restored, outputs, legend=False)
-        axes[0].set_title(f"${NAMES[restored.free]} = {float(restored.value):.6g}$")
+        axes[0].set_title(f"${NAMES[restored.free]} = {float(restored.ratio):.6g}$")
         axes[0].set_ylabel("norm of the output")
         axes[1].set_title("around the restored point")
         axes[2].set_ylabel("output")
         if locus is not None:
-            draw_locus(axes[3], restored, locus, along)
+            draw_locus(axes[3], restored, locus)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
 
 
-def draw_responses(ax: Axes, restored: Restoration, curves: BothWays) -> None:
+def draw_responses(ax: Axes, restored: Restoration, curves: Responses) -> None:
     """N_F and N_B over ω, stable parts solid and unstable ones dashed, folds as rings, and the restored point."""
     # The forward one broad and pale, for the backward one to lie upon it where the two agree.
     for (name, colour, response, out), look in zip(_outputs(curves), (_BELOW, {}), strict=True):
@@ -60,7 +55,7 @@ def draw_responses(ax: Axes, restored: Restoration, curves: BothWays) -> None:
     ax.set(xlabel=r"$\omega$", xlim=(low, high), ylim=(0, None))
 
 
-def draw_near(ax: Axes, restored: Restoration, curves: BothWays, *, width: float = 1.0, height: float = 0.4) -> None:
+def draw_near(ax: Axes, restored: Restoration, curves: Responses, *, width: float = 1.0, height: float = 0.4) -> None:
     """The responses again around the restored point.
 
     **Arguments:** `width`: in linewidths ζ, on either side; `height`: below, as a part of the norm.
@@ -95,17 +90,17 @@ def agreement(restored: Restoration) -> str:
     """Whether reciprocity is restored, R and Δφ, in three lines with mathematics."""
     R, share = float(restored.reciprocity_norm), float(100 * restored.reciprocity_norm / restored.norm[0])
     how = "approximately restored" if bool(restored.approximate) else "restored"
-    phase = scientific(float(restored.phase_difference))
+    phase = scientific(float(restored.nonreciprocal_phase))
     return f"{how}\n$R = {scientific(R)}$, {share:.2g} % of $N_F$\n$\\Delta\\varphi = {phase}$ rad"
 
 
-def draw_locus(ax: Axes, restored: Restoration, locus: ReciprocityLocus, along: str) -> None:
+def draw_locus(ax: Axes, restored: Restoration, locus: ReciprocityLocus) -> None:
     """The locus along another ratio, dashed where either orbit is unstable, and the point that was restored."""
     found = locus.trim()
     stable = np.all(np.asarray(found.stable), axis=1)
-    lines(ax, np.asarray(found.along), np.asarray(found.value), stable, "locus", color="black")
-    ax.plot(float(getattr(restored.model, along)), float(restored.value), "o", color="black", ms=3.5)
-    ax.set(xlabel=f"${NAMES[along]}$", ylabel=f"${NAMES[restored.free]}$", title="locus")
+    lines(ax, np.asarray(found.parameter), np.asarray(found.ratio), stable, "locus", color="black")
+    ax.plot(float(getattr(restored.model, locus.along)), float(restored.ratio), "o", color="black", ms=3.5)
+    ax.set(xlabel=f"${NAMES[locus.along]}$", ylabel=f"${NAMES[restored.free]}$", title="locus")
 
 
 def lines(ax: Axes, x: np.ndarray, y: np.ndarray, stable: np.ndarray, label: str, **look: Any) -> None:
@@ -125,6 +120,6 @@ def scientific(value: float) -> str:
     return rf"{mantissa} \times 10^{{{int(exponent)}}}"
 
 
-def _outputs(curves: BothWays) -> tuple[tuple[str, str, OrbitBranch, int], ...]:
+def _outputs(curves: Responses) -> tuple[tuple[str, str, OrbitBranch, int], ...]:
     """Name, colour, response and the oscillator looked at, of each direction."""
     return ("N_F", plot.FORWARD, curves.forward, 1), ("N_B", plot.BACKWARD, curves.backward, 0)

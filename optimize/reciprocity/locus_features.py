@@ -1,4 +1,4 @@
-"""What stands out on a locus of N_F = N_B: where Δφ = 0, and where another sheet of it crosses or comes near."""
+"""What stands out on a locus of N_F = N_B: where Δφ = 0, and where another branch of it crosses or comes near."""
 
 from __future__ import annotations
 
@@ -12,38 +12,46 @@ from jaxtyping import Array, Bool, Float
 from diffnr.continuation import from_residual
 from diffnr.results import RESULTS
 from diffnr.root import newton
-from optimize.reciprocity.equal_norms import CONDITION, Driven, balances, excess, phase_wave, sizes, split
+from optimize.reciprocity.both_ways import (
+    CONDITION,
+    DrivenPair,
+    EqualNorms,
+    balances,
+    excess,
+    phase_wave,
+    sizes,
+    split,
+)
 
 MOST_RECIPROCAL = 4
-PEAK = 3  # as much looser than on both sides N_F = N_B holds a point where another sheet comes near
+PEAK = 3  # as much looser than on both sides N_F = N_B holds a point where another branch comes near
 
 
-class Walk(eqx.Module):
+class EqualNormsAlong(eqx.Module):
     """`EqualNorms` of z = u / size and t = ±(p − p's own value)."""
 
-    def __call__(self, z: Array, t: Array, args: tuple[Driven, Array, Array, Array]) -> Array:
+    def __call__(self, z: Array, t: Array, args: tuple[DrivenPair, Array, Array, Array]) -> Array:
         driven, which, sign, size = args
-        driven = driven.with_leaves(which, driven.leaves[which] + sign * t)
-        return jnp.append(balances(z * size, driven), excess(z * size, driven))
+        return EqualNorms()(z * size, driven.with_parameters(which, driven.parameters[which] + sign * t))
 
 
 class _Reciprocal(eqx.Module):
     """`EqualNorms` and sin Δφ = 0, of [u, p]; where `held` both orbits at the frequency and for the p they have."""
 
-    def __call__(self, v: Array, args: tuple[Driven, Array, Bool[Array, ""]]) -> Array:
+    def __call__(self, v: Array, args: tuple[DrivenPair, Array, Bool[Array, ""]]) -> Array:
         driven, which, held = args
-        driven = driven.with_leaves(which, v[-1])
+        driven = driven.with_parameters(which, v[-1])
         u, at = v[:-1], jnp.stack([split(v[:-1]).omega, v[-1]])
-        equal = jnp.stack([excess(u, driven), phase_wave(u, driven)[1]])
+        equal = jnp.stack([excess(u, driven.basis), phase_wave(u, driven.basis)[1]])
         return jnp.append(balances(u, driven), jnp.where(held, at - lax.stop_gradient(at), equal))
 
 
 def sides(
     zs: Float[Array, "point k"], ts: Float[Array, " point"], valid: Array, args: tuple, scale: Array
 ) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
-    """The sign of the determinant of the walk's equations bordered by its direction, and how loose they hold a point.
+    """The sign of the determinant of the locus's equations bordered by its direction, and how loose they hold a point.
 
-    Folds do not change the sign; it changes where another sheet crosses.
+    Folds do not change the sign; it changes where another branch crosses.
     """
     path = jnp.concatenate([zs, ts[:, None] / scale], axis=1)
     ahead = jnp.diff(path, axis=0)
@@ -54,7 +62,7 @@ def sides(
 
     def side(args_: tuple) -> tuple[Array, Array]:
         z, t, row = args_
-        _, jacobian, slope = from_residual(Walk())(z, t, args)
+        _, jacobian, slope = from_residual(EqualNormsAlong())(z, t, args)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, scale * slope[:, None]], axis=1), row[None]])
         lu, pivots = lu_factor(matrix)
         swaps = jnp.sum(pivots != jnp.arange(pivots.size))
@@ -72,7 +80,7 @@ def peaks(x: Float[Array, " point"]) -> Bool[Array, " point"]:
 
 
 def reciprocal(
-    us: Float[Array, "point k"], values: Array, phases: Array, valid: Array, driven: Driven, which: Array
+    us: Float[Array, "point k"], values: Array, phases: Array, valid: Array, driven: DrivenPair, which: Array
 ) -> tuple[Float[Array, "reciprocal v"], Bool[Array, " reciprocal"], Bool[Array, " reciprocal"]]:
     """[u, p] where Δφ passes through 0 between points, which of them there are, and which are regular."""
     through = (phases[:-1] * phases[1:] <= 0) & (phases[1:] != 0) & (jnp.abs(phases[1:] - phases[:-1]) < jnp.pi)
@@ -108,7 +116,7 @@ def _at_zero(x: Float[Array, " node"], y: Float[Array, "node k"]) -> Float[Array
     return jnp.prod(jnp.where(jnp.eye(x.size, dtype=bool), 1.0, x / apart), axis=1) @ y
 
 
-def _condition(v: Float[Array, " k"], driven: Driven, which: Array) -> Float[Array, ""]:
+def _condition(v: Float[Array, " k"], driven: DrivenPair, which: Array) -> Float[Array, ""]:
     """How much [u, p] changes, relatively, by a relative change of a norm or by a radian of Δφ."""
     jacobian = jax.jacfwd(_Reciprocal())(v, (driven, which, jnp.zeros((), bool)))
     change = jnp.linalg.solve(jacobian, jnp.zeros((v.size, 2)).at[-2, 0].set(1.0).at[-1, 1].set(1.0))

@@ -12,15 +12,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import as_real, is_concrete, require, require_finite
+from diffnr.checks import Count, Numbers, as_count, as_flag, as_scalar, is_concrete, require
 from diffnr.continuation import from_residual, trace, turning
 from diffnr.duffing.oscillators import DuffingPair
-from diffnr.results import RESULTS, AbstractAnswer
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
-from optimize.reciprocity.equal_norm_points import EqualNormPoints, checked, points_at
-from optimize.reciprocity.equal_norms import CONDITION, LEAVES, Driven, balances, excess, phase_wave, sizes
+from optimize.reciprocity.both_ways import (
+    CONDITION,
+    PARAMETERS,
+    DrivenPair,
+    as_driven,
+    balances,
+    excess,
+    phase_wave,
+    sizes,
+)
+from optimize.reciprocity.equal_norm_points import EqualNormPoints, points_at
 from optimize.reciprocity.phase_locus import beginning
 
 PRECISE = 1e-9  # of what remains of the equations, relatively
@@ -53,9 +62,9 @@ class PhaseDesign(AbstractAnswer):
         return self.points.norm[..., 0]
 
     @property
-    def phase_difference(self) -> Float[Array, "*batch"]:
+    def nonreciprocal_phase(self) -> Float[Array, "*batch"]:
         """Δφ, in (−π, π], rad."""
-        return self.points.phase_difference[..., 0]
+        return self.points.nonreciprocal_phase[..., 0]
 
     @property
     def reciprocity_norm(self) -> Float[Array, "*batch"]:
@@ -73,40 +82,37 @@ class PhaseDesign(AbstractAnswer):
         return self.points.multipliers[..., 0, :, :]
 
     @property
-    def converged(self) -> Bool[Array, "*batch"]:
-        """Whether it ended at what was asked for."""
-        return self.result == RESULTS.successful
-
-    @property
     def message(self) -> str:
         """How it ended, in a sentence."""
-        return "The phase asked for is met." if self.converged else str(RESULTS[self.result])
+        met = is_concrete(self.result) and self.target.ndim == 0 and bool(self.converged)
+        return "The phase asked for is met." if met else super().message
 
     def report(self) -> str:
         """The design in a few lines of text."""
         rows = {name: f"{float(value):.9g}" for name, value in self.values.items()}
         rows |= {
             "omega": f"{float(self.omega):.9g}",
-            "phase difference": f"{float(self.phase_difference):.9g} rad, asked for {float(self.target):.9g}",
+            "nonreciprocal phase": f"{float(self.nonreciprocal_phase):.9g} rad, asked for {float(self.target):.9g}",
             "N": f"{float(self.norm):.7g}",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "relative change": f"{float(self.change):.5g}",
             "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
         }
-        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
+        return "\n".join([self.message, *(f"{name:<21}{value}" for name, value in rows.items())])
 
 
 def design_nonreciprocal_phase(
     pair: DuffingPair,
     *,
-    amplitude: ArrayLike,
-    phase: ArrayLike,
+    amplitude: Numbers,
+    phase: Numbers,
     free: str | tuple[str, ...],
-    omega: ArrayLike | None = None,
-    resonance: int | None = None,
-    point: int | None = None,
-    num_harmonics: int | None = None,
-    max_steps: int = 200,
+    omega: Numbers | None = None,
+    resonance: Count | None = None,
+    point: Count | None = None,
+    num_harmonics: Count | None = None,
+    max_steps: Count = 200,
+    throw: bool = False,
 ) -> PhaseDesign:
     """A pair whose outputs have one norm in both directions and differ by a given phase:
 
@@ -120,70 +126,76 @@ def design_nonreciprocal_phase(
     - `free`: what may change, one path or several of them: "mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling",
       "cubic", "damping", "amplitude". A number that is 0 counts by its change itself.
     - `omega`, `resonance` or `point`: where to begin, as for `phase_nonreciprocity_locus`.
-    - `max_steps`: points on the way, a static number.
+    - `max_steps`: points along the path, a static number.
+    - `throw`: raise where the phase was not met; by default numbers are NaN and `message` says why.
 
-    **Returns:** a `PhaseDesign`, always: look at `converged` and `message`. Its numbers have exact derivatives with
+    **Returns:** a `PhaseDesign`: look at `converged` and `message`. Its numbers have exact derivatives with
     respect to the phase asked for, the pair and the amplitude, and it may be jitted and vmapped over these.
 
-    **Raises:** `ValueError` for a phase outside of (−π, π], a leaf that does not exist or is named twice, none, not
-    exactly one way to begin, float32.
+    **Raises:** `ValueError` for a phase outside of (−π, π], a number that does not exist or is named twice, none,
+    not exactly one place to begin, float32; `RuntimeError` if `throw` and the phase was not met.
 
     **Notes:** the target is moved from the pair's own Δφ to the one asked for, by continuation, which goes through
     folds. With several numbers free the conditions p − p₀ ∥ ∇Δφ of the minimum are followed, by Newton's method on all
     of them (Karush–Kuhn–Tucker, the orbits' multipliers eliminated): Gauss–Newton steps of minimum norm converge to the
     same point, but linearly, and not at all where Δφ bends by more than it rises. As long as the target has not turned
-    back, the minimum at the pair itself has become no saddle on the way; where it turns back, that is "unreachable".
+    back, the minimum at the pair itself remains a minimum along the path; where it turns back, that is "unreachable".
 
     Good values: at P = .15, μ = 2, the mass ratio alone turns Δφ at resonance 1 from .31 to .5 rad.
 
     Source: the notion of phase nonreciprocity is that of paper 2; to prescribe it is ours.
     """
-    driven = checked(pair, amplitude, num_harmonics)
-    names = (free,) if isinstance(free, str) else tuple(free)
-    require(
-        len(names) > 0 and len(set(names)) == len(names), "free", "name one or several different numbers", repr(free)
-    )
-    for name in names:
-        require(name in LEAVES, "free", f"be among {', '.join(map(repr, LEAVES))}", repr(name))
-    target = as_real(phase, "phase")
-    require(target.ndim == 0, "phase", "be a scalar (use jax.vmap for many)", f"of shape {target.shape}")
-    require_finite("phase", target)
-    if is_concrete(target):
-        require(-np.pi < np.asarray(target) <= np.pi, "phase", "lie in (−π, π]", target)
-    require(isinstance(max_steps, int) and max_steps >= 2, "max_steps", "be an integer of at least 2", repr(max_steps))
+    driven = as_driven(pair, amplitude, num_harmonics)
+    names = _names(free)
+    target = as_scalar(phase, "phase")
+    require(not is_concrete(target) or bool((-np.pi < target) & (target <= np.pi)), "phase", "lie in (−π, π]", target)
+    max_steps, throw = as_count(max_steps, "max_steps", least=2), as_flag(throw, "throw")
     u, found = beginning(driven, omega=omega, resonance=resonance, point=point)
-    which = jnp.asarray([LEAVES.index(name) for name in names])
+    which = jnp.asarray([PARAMETERS.index(name) for name in names])
     new, values, points, change, result = _design(driven, which, u, found, target, max_steps)
-    return PhaseDesign(new.pair, new.amplitude, dict(zip(names, values, strict=True)), points, target, change, result)
+    values = dict(zip(names, values, strict=True))
+    design = PhaseDesign(new.pair, new.amplitude, values, points, target, change, result)
+    return raise_failures(design, result) if throw else design
+
+
+def _names(free: Any) -> tuple[str, ...]:
+    names = (free,) if isinstance(free, str) else tuple(free) if isinstance(free, (tuple, list)) else ()
+    known = f"be among {', '.join(map(repr, PARAMETERS))}"
+    for name in names:
+        require(
+            isinstance(name, str) and name in PARAMETERS, "free", known, repr(name) if isinstance(name, str) else name
+        )
+    require(len(set(names)) == len(names) > 0, "free", "name one or several different numbers", free)
+    return names
 
 
 class _Setting(eqx.Module):
-    """What the equations know: the pair as it was, which of its leaves are free, and sizes of the unknowns."""
+    """What the equations know: the pair as it was, which of its parameters are free, and sizes of the unknowns."""
 
-    driven: Driven
+    driven: DrivenPair
     which: Array
     size: Float[Array, " k"]
     span: Float[Array, ""]
 
     @property
     def unit(self) -> Float[Array, " free"]:
-        """What of each free leaf counts alike."""
-        own = self.driven.leaves[self.which]
+        """What of each free parameter counts alike."""
+        own = self.driven.parameters[self.which]
         return jnp.where(own == 0, 1.0, jnp.abs(own))
 
     def values(self, q: Float[Array, " free"]) -> Float[Array, " free"]:
-        """The free leaves after relative changes q."""
-        return self.driven.leaves[self.which] + self.unit * q
+        """The free parameters after relative changes q."""
+        return self.driven.parameters[self.which] + self.unit * q
 
-    def changed(self, q: Float[Array, " free"]) -> Driven:
+    def changed(self, q: Float[Array, " free"]) -> DrivenPair:
         """The pair after relative changes q."""
-        return self.driven.with_leaves(self.which, self.values(q))
+        return self.driven.with_parameters(self.which, self.values(q))
 
 
 class _Prescribed(eqx.Module):
-    """Both orbits, N_F = N_B, Δφ = target, and with several free leaves q = ℓ ∇Δφ(q); unknowns [u / size, q, ℓ / span].
+    """Both orbits, N_F = N_B, Δφ = target, and with several free parameters q = ℓ ∇Δφ(q).
 
-    ∇ is along N_F = N_B. With one leaf there is no ℓ.
+    Unknowns are [u / size, q, ℓ / span]; ∇ is along N_F = N_B. With one parameter there is no ℓ.
     """
 
     def __call__(self, v: Array, target: Array, setting: _Setting) -> Array:
@@ -196,10 +208,10 @@ class _Prescribed(eqx.Module):
 
     def constraints(self, z: Array, q: Array, target: Array, setting: _Setting) -> Array:
         driven, u = setting.changed(q), z * setting.size
-        cos, sin = phase_wave(u, driven)
+        cos, sin = phase_wave(u, driven.basis)
         c, s = jnp.cos(target), jnp.sin(target)
         angle = jnp.arctan2(sin * c - cos * s, cos * c + sin * s)
-        return jnp.concatenate([balances(u, driven), jnp.stack([excess(u, driven), angle])])
+        return jnp.concatenate([balances(u, driven), jnp.stack([excess(u, driven.basis), angle])])
 
     def sloped(self, z: Array, q: Array, target: Array, setting: _Setting) -> tuple[Array, Array]:
         """The constraints, and dΔφ/dq where N_F = N_B."""
@@ -229,26 +241,26 @@ class _Towards(eqx.Module):
 
 @eqx.filter_jit
 def _design(
-    driven: Driven, which: Array, u: Array, found: Array, target: Array, max_steps: int
-) -> tuple[Driven, Array, EqualNormPoints, Array, Any]:
+    driven: DrivenPair, which: Array, u: Array, found: Array, target: Array, max_steps: int
+) -> tuple[DrivenPair, Array, EqualNormPoints, Array, Any]:
     frozen, u, goal = lax.stop_gradient((driven, u, target))
     size, none, free = sizes(u), jnp.zeros(which.shape), which.size
     setting = _Setting(frozen, which, size, jnp.ones(()))
-    first = jnp.arctan2(*phase_wave(u, frozen)[::-1])
+    first = jnp.arctan2(*phase_wave(u, frozen.basis)[::-1])
     v = jnp.append(u / size, none)
     if free > 1:
         _, slope = _Prescribed().sloped(u / size, none, first, setting)
         setting = _Setting(frozen, which, size, jnp.maximum(jnp.abs(goal - first), 1e-6) / jnp.sum(slope**2))
         v = jnp.append(v, 0.0)
-    way, sign = jnp.abs(goal - first), jnp.where(goal < first, -1.0, 1.0)
+    distance, sign = jnp.abs(goal - first), jnp.where(goal < first, -1.0, 1.0)
     branch = trace(
-        from_residual(_Towards()), v, jnp.zeros(()), (jnp.asarray(-4 * jnp.pi), way), (first, sign, setting),
+        from_residual(_Towards()), v, jnp.zeros(()), (jnp.asarray(-4 * jnp.pi), distance), (first, sign, setting),
         scale=(jnp.ones(()), jnp.ones(())), max_points=max_steps,
     )  # fmt: skip
 
-    walked = jnp.arange(max_steps) < branch.count
+    taken = jnp.arange(max_steps) < branch.count
     end = jnp.where(found & (branch.count > 0), branch.y[jnp.maximum(branch.count - 1, 0)], v)
-    result = _outcome(branch, walked, end, way, goal, setting)
+    result = _ended(branch, taken, end, distance, goal, setting)
     result = RESULTS.where(found, result, RESULTS.no_point)
     good = result == RESULTS.successful
     # Where it failed the start, at which its own phase is met, stands in: what is masked is differentiated as well.
@@ -256,22 +268,23 @@ def _design(
     end = implicit(_At(), jnp.where(good, end, v), (jnp.where(good, target, first), setting))
     k, q = size.size, jnp.where(good, end[size.size : size.size + free], 0.0)
     changed = setting.changed(q)
-    points = points_at((end[:k] * size)[None], changed, good[None])
+    one = jax.tree_util.tree_map(lambda x: x[None], changed)
+    points = points_at((end[:k] * size)[None], one, good[None], result)
     values = jnp.where(good, setting.values(q), jnp.nan)
-    still = jnp.sum(q**2) == 0  # a length has no derivative there
-    change = jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, jnp.sum(q**2))))
-    return driven.with_leaves(which, values), values, points, jnp.where(good, change, jnp.nan), result
+    zero = jnp.sum(q**2) == 0  # a length has no derivative there
+    change = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, jnp.sum(q**2))))
+    return driven.with_parameters(which, values), values, points, jnp.where(good, change, jnp.nan), result
 
 
-def _outcome(branch: Any, walked: Array, end: Array, way: Array, goal: Array, setting: _Setting) -> Any:
+def _ended(branch: Any, taken: Array, end: Array, distance: Array, goal: Array, setting: _Setting) -> Any:
     k, free = setting.size.size, setting.which.size
     values = jax.vmap(setting.values)(branch.y[:, k : k + free])
-    least = jnp.asarray([0.0 if name in ("mass_ratio", "amplitude", "damping") else -jnp.inf for name in LEAVES])
-    strict = jnp.asarray([name in ("mass_ratio", "amplitude") for name in LEAVES])[setting.which]
+    least = jnp.asarray([0.0 if name in ("mass_ratio", "amplitude", "damping") else -jnp.inf for name in PARAMETERS])
+    strict = jnp.asarray([name in ("mass_ratio", "amplitude") for name in PARAMETERS])[setting.which]
     least = least[setting.which]
     allowed = jnp.all((values > least) | ((values == least) & ~strict), axis=1)
     allowed = allowed & (branch.y[:, k // 2] > 0)
-    turned = jnp.any(turning(branch.slope) & walked[1:])
+    turned = jnp.any(turning(branch.slope) & taken[1:])
 
     f, jacobian = jax.jacfwd(lambda v: (_Prescribed()(v, goal, setting),) * 2, has_aux=True)(end)[::-1]
     n = k - 1
@@ -280,7 +293,7 @@ def _outcome(branch: Any, walked: Array, end: Array, way: Array, goal: Array, se
     change = jnp.linalg.solve(jacobian, jnp.zeros((end.size, 2)).at[n, 0].set(1.0).at[n + 1, 1].set(1.0))
     loose = jnp.linalg.norm(change[: k + free])
 
-    arrived = (branch.result == RESULTS.successful) & (branch.parameter[jnp.maximum(branch.count - 1, 0)] >= way)
+    arrived = (branch.result == RESULTS.successful) & (branch.parameter[jnp.maximum(branch.count - 1, 0)] >= distance)
     result = RESULTS.where(arrived & met, RESULTS.successful, RESULTS.unreachable)
     result = RESULTS.where(loose < CONDITION, result, RESULTS.singular_design)
     result = RESULTS.where(turned & (free > 1), RESULTS.unreachable, result)
@@ -288,4 +301,4 @@ def _outcome(branch: Any, walked: Array, end: Array, way: Array, goal: Array, se
     result = RESULTS.where(
         (branch.result == RESULTS.stuck) | (branch.result == RESULTS.no_start), RESULTS.no_path, result
     )
-    return RESULTS.where(jnp.all(allowed | ~walked), result, RESULTS.out_of_bounds)
+    return RESULTS.where(jnp.all(allowed | ~taken), result, RESULTS.out_of_bounds)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from diffnr import plot
-from diffnr.checks import require
+from diffnr.checks import as_choice
 from diffnr.frequency_sweep import FrequencySweep
+from diffnr.plot.spectra import HERTZ
 
-HERTZ = {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9}
 MARKS = {"up": ("^", plot.FORWARD), "down": ("v", plot.BACKWARD)}
 
 
@@ -19,7 +19,7 @@ def draw(sweeps: Sequence[FrequencySweep], branches: Sequence[tuple[Any, ...]], 
     """The `Figure` of sweeps and of the branches fitted to them, as `OscillatorFit.branches` gives these."""
     import matplotlib.pyplot as plt
 
-    require(unit in HERTZ, "unit", f"be one of {', '.join(map(repr, HERTZ))}", repr(unit))
+    as_choice(unit, "unit", tuple(HERTZ))
     per = 2 * np.pi * HERTZ[unit]
     n = sweeps[0].num_oscillators
     largest = np.max([np.max(np.asarray(sweep.amplitude), axis=0) for sweep in sweeps], axis=0)

@@ -12,17 +12,17 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from diffnr.checks import as_count, require
+from diffnr.checks import Count, as_count, as_flag, as_key, require
 from diffnr.duffing.oscillators import require_double
 from diffnr.frequency_sweep import FrequencySweep
 from diffnr.results import RESULTS, raise_failures
 from optimize.least_squares import parameter_covariance
-from optimize.mode_fit.result import ResidualVerdict
 from optimize.sweep_fit.oscillators import Nearest, SweptOscillators, folds, nearest
 from optimize.sweep_fit.result import Jumps, OscillatorFit
 from optimize.sweep_fit.search import Descent, descend, search
 from optimize.sweep_fit.table import SweepTable
 from optimize.transforms import Parametrisation
+from optimize.verdict import ResidualVerdict, judge
 
 REWEIGHTED = 3  # fits in which the jumps count, each with the misfit of the one before
 
@@ -30,11 +30,11 @@ REWEIGHTED = 3  # fits in which the jumps count, each with the misfit of the one
 def fit_oscillators(
     sweeps: FrequencySweep | Sequence[FrequencySweep],
     *,
-    order: int = 3,
-    num_harmonics: int = 3,
-    starts: int | None = None,
+    order: Count = 3,
+    num_harmonics: Count = 3,
+    starts: Count | None = None,
     key: PRNGKeyArray | None = None,
-    max_steps: int = 64,
+    max_steps: Count = 64,
     throw: bool = False,
 ) -> OscillatorFit:
     """Fit a chain of nonlinear oscillators to sweeps that follow different branches and jump where these end:
@@ -69,8 +69,13 @@ def fit_oscillators(
     Good values: 50 to 100 points in each direction, from the foot of a resonance to beyond its jump. Noise of .3 % of
     the largest amplitude then leaves the linear frequency known to 4 parts in 1e5, damping and cubic to 4 and 2 in 1e3.
     """
-    sweeps = (sweeps,) if isinstance(sweeps, FrequencySweep) else tuple(sweeps)
-    _check(sweeps, order, num_harmonics)
+    sweeps = _as_sweeps(sweeps)
+    order, num_harmonics = as_count(order, "order"), as_count(num_harmonics, "num_harmonics")
+    require(order in (3, 5, 7), "order", "be 3, 5 or 7", order)
+    starts = None if starts is None else as_count(starts, "starts")
+    max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
+    key = None if key is None else as_key(key)
+    _check(sweeps, order)
     table = SweepTable.of(sweeps)
     u, parametrisation = search(table, order, starts, key)
     known = sweeps[0].sigma is not None
@@ -84,7 +89,7 @@ def fit_oscillators(
     steps = end.steps
     for _ in range(REWEIGHTED):
         seen = look(end.u[0])
-        weights = _Weights(_misfit(seen, lengths, known).spread, seen.fold_found.astype(float))
+        weights = _Weights(np.sqrt(_verdict(seen, lengths, known).inflation), seen.fold_found.astype(float))
         end = descend(lambda u, w=weights: w.apply(look(u[0]), table), end.u, max_steps)
         steps += end.steps
     found = _result(sweeps, table, parametrisation, end._replace(steps=steps), look(end.u[0]), num_harmonics)
@@ -101,8 +106,8 @@ def _result(
 ) -> OscillatorFit:
     """The fit in the units of the data."""
     u = jnp.asarray(end.u[0])
-    misfit = _misfit(seen, [s.omega.size for s in sweeps], sweeps[0].sigma is not None)
-    _, jacobian = _Weights(misfit.spread, seen.fold_found.astype(float)).apply(seen, table)
+    verdict = _verdict(seen, [s.omega.size for s in sweeps], sweeps[0].sigma is not None)
+    _, jacobian = _Weights(np.sqrt(verdict.inflation), seen.fold_found.astype(float)).apply(seen, table)
 
     oscillators, by = _in_units_of_the_data(u, parametrisation, table)
     flat, unflatten = ravel_pytree(oscillators)
@@ -123,7 +128,7 @@ def _result(
         model=oscillators.chain(num_harmonics),
         jumps=jumps,
         residual=np.asarray(seen.difference[:, 1:] * table.sigma * table.unit),
-        verdict=misfit.verdict,
+        verdict=verdict,
         sweeps=sweeps,
         table=table,
         nearest=seen.at,
@@ -146,39 +151,29 @@ def _in_units_of_the_data(
     return oscillators, by
 
 
-class _Misfit(NamedTuple):
-    """`spread`: what the σ of amplitudes are to be multiplied by, for points to count as the evidence they are."""
-
-    spread: float
-    verdict: ResidualVerdict
-
-
-def _misfit(seen: _Look, lengths: list[int], known: bool) -> _Misfit:
+def _verdict(seen: _Look, lengths: list[int], known: bool) -> ResidualVerdict:
+    """By √inflation the σ of amplitudes are to be multiplied, for points to count as the evidence they are."""
     difference = seen.difference
     points, columns = difference.shape
     count, p = points * (columns - 1), seen.fold_by.shape[-1]  # the foot on the branch takes one number a point
     total = np.sum(difference**2)
     chi2 = float(total) / max(count - p, 1)
     runs = np.split(difference, np.cumsum(lengths)[:-1])
-    rho = float(sum(np.sum(run[1:] * run[:-1]) for run in runs) / max(total, np.finfo(float).tiny))
-    white = rho < 3 / np.sqrt(count)
-    noise_like = bool(white and (not known or chi2 < 1 + 5 * np.sqrt(2 / max(count - p, 1))))
-    rms = "" if not known else f"reduced χ² {chi2:.3g}, "
-    facts = f"({rms}neighbouring residuals correlated by {rho:.2f})"
-    if noise_like:
-        verdict = ResidualVerdict(
-            chi2, rho, True, "as computed", 1.0 if known else chi2, f"The residual looks like noise {facts}."
-        )
-        return _Misfit(np.sqrt(verdict.inflation), verdict)
-    rho_used = 0.0 if white else min(rho, 0.98)
-    independent = count * (1 - rho_used) / (1 + rho_used)
-    inflation = (max(chi2, 1.0) if known else chi2) * (1 + rho_used) / (1 - rho_used)
-    sentence = (
-        f"The residual does not look like noise {facts}: the model is incomplete, and the {count} amplitudes count as "
-        f"{independent:.0f} independent ones, in standard errors and beside the jumps."
+    return judge(
+        chi2,
+        float(sum(np.sum(run[1:] * run[:-1]) for run in runs) / max(total, np.finfo(float).tiny)),
+        count,
+        p,
+        noise="given" if known else "unknown",
+        weighted=chi2,
+        taken_out=np.inf,
+        counted=0.98,
+        least_independent=0,
+        otherwise=lambda independent, _: (
+            f": the model is incomplete, and the {count} amplitudes count as {independent:.0f} independent ones, in "
+            "standard errors and beside the jumps."
+        ),
     )
-    verdict = ResidualVerdict(chi2, rho, False, "inflated", inflation, sentence)
-    return _Misfit(np.sqrt(inflation), verdict)
 
 
 class _Look(NamedTuple):
@@ -222,14 +217,19 @@ class _Weights(NamedTuple):
         return np.concatenate(r)[None], np.concatenate(by)[None]
 
 
-def _check(sweeps: tuple[FrequencySweep, ...], order: int, num_harmonics: int) -> None:
+def _as_sweeps(value: Any) -> tuple[FrequencySweep, ...]:
+    sweeps = (value,) if isinstance(value, FrequencySweep) else value
+    listed = isinstance(sweeps, (tuple, list)) and all(isinstance(s, FrequencySweep) for s in sweeps)
+    require(listed, "sweeps", "be a FrequencySweep, or a list of them", value)
     require(len(sweeps) > 0, "sweeps", "hold at least one sweep", sweeps)
+    return tuple(sweeps)
+
+
+def _check(sweeps: tuple[FrequencySweep, ...], order: int) -> None:
     numbers = sorted({s.num_oscillators for s in sweeps})
     require(len(numbers) == 1, "sweeps", "be of the same oscillators", f"of {numbers} of them")
     given = {s.sigma is not None for s in sweeps}
     require(len(given) == 1, "sweeps", "all have a sigma, or none", "mixed")
-    require(order in (3, 5, 7), "order", "be 3, 5 or 7", order)
-    as_count(num_harmonics, "num_harmonics")
     points, n = sum(s.omega.size for s in sweeps), numbers[0]
     parameters = n * (3 + order // 2) + 2 * (n - 1)
     require(points * n > parameters, "sweeps", f"have more numbers than {parameters} parameters", f"{points * n}")

@@ -13,10 +13,10 @@ from jaxtyping import Array, Bool, Float
 from diffnr.duffing import OscillatorChain
 from diffnr.frequency_sweep import FrequencySweep
 from diffnr.results import AbstractAnswer
-from optimize.mode_fit.result import ResidualVerdict
 from optimize.sweep_fit.figure import draw
 from optimize.sweep_fit.oscillators import Nearest, SweptOscillators, branch, stable
 from optimize.sweep_fit.table import SweepTable
+from optimize.verdict import ResidualVerdict
 
 
 class Jumps(eqx.Module):

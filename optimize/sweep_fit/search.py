@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from diffnr.checks import require
 from optimize.sweep_fit.oscillators import SweptOscillators
 from optimize.sweep_fit.table import SweepTable
 from optimize.transforms import Parametrisation, parametrise
@@ -26,7 +25,6 @@ def search(
     """The best of many fits of the problem without branches, from oscillators drawn about the measured band."""
     n = table.unit.size
     starts = (16 if n == 1 else 64) if starts is None else starts
-    require(isinstance(starts, int) and starts >= 1, "starts", "be an integer of at least 1", starts)
     low, high = table.omega.min(), table.omega.max()
     span = high - low
     driven = jnp.any(table.level > 0, axis=0)

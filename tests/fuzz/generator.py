@@ -154,7 +154,8 @@ def verdict(entry: Entry, argument: str, bad: Bad, known_finite: bool) -> tuple[
         return "unclear", f"{type(error).__name__}: {str(error)[:300]}"
     if bad.wrong and bad.label not in entry.allow.get(argument, ()):
         return "none", f"returned {_summary(answer)}"
-    if known_finite and not _finite(answer) and not _says_so(answer):
+    good = bad.label in entry.allow.get(argument, ())
+    if known_finite and not good and not _finite(answer) and not _says_so(answer):
         return "none", f"not finite without a word: {_summary(answer)}"
     return "fine", "returned"
 

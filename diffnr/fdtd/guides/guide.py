@@ -132,7 +132,7 @@ class GuideModes(AbstractAnswer):
 
     forward: Waves
     backward: Waves
-    result: Any
+    result: Any = eqx.field(default_factory=lambda: RESULTS.successful)
 
 
 def layered_guide(

@@ -91,12 +91,14 @@ class Simulation(AbstractPortModel):
             require_instance(port, f"ports[{number}]", Port, "be a Port")
         require(len(set(ports)) == len(ports), "ports", "be different from each other", f"{list(ports)}")
         require_known(tolerance, "tolerance")
-        share = float(as_scalar(tolerance, "tolerance"))
+        as_scalar(tolerance, "tolerance")
+        # By numpy: inside of jit what a reader returns is traced.
+        share = float(np.asarray(tolerance))
         require(0 < share < 1, "tolerance", "lie between 0 and 1", share)
         self.scene, self.ports = scene, Ports.of(scene, ports)
         self.step = None if step is None else step_of(scene, step)
         self.steps = None if steps is None else as_count(steps, "steps")
-        self.tolerance, self.longest = float(np.asarray(tolerance)), as_count(longest, "longest")
+        self.tolerance, self.longest = share, as_count(longest, "longest")
 
     @property
     def num_ports(self) -> int:

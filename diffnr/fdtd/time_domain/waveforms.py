@@ -55,8 +55,9 @@ class HermitePulses(eqx.Module):
         """ω in rad/s."""
         return self.pulse.omega
 
-    def __call__(self, t: Float[Array, ""]) -> Float[Array, " term"]:
-        u = (t - self.pulse.centre) / self.pulse.width
+    def __call__(self, t: Numbers) -> Float[Array, " term"]:
+        """s(t) of all terms, at a time in s."""
+        u = (as_real(t, "t") - self.pulse.centre) / self.pulse.width
         polynomials = [jnp.ones_like(u), u]
         for n in range(1, self.terms):
             polynomials.append(u * polynomials[n] - n * polynomials[n - 1])

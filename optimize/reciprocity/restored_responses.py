@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,40 +10,57 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from diffnr import duffing
+from diffnr.checks import Count, Numbers, as_count, as_range, is_concrete, require, require_instance
 from diffnr.duffing import OrbitBranch
-from optimize.reciprocity.restore import Restoration
+from optimize.reciprocity.restoration import Restoration
 
 SETTLING = 60  # periods before those that are shown
 SHOWN = 2  # periods
 SAMPLES = 240  # a period, to draw and to average over
 
 
-class BothWays(NamedTuple):
-    """The responses of one pair driven from either side."""
+class Responses(NamedTuple):
+    """The frequency responses of one pair, driven from either side."""
 
     forward: OrbitBranch
     backward: OrbitBranch
 
 
-def both_ways(restored: Restoration, band: tuple[float, float] | None = None, *, max_points: int = 400) -> BothWays:
+def responses(
+    restored: Restoration, band: tuple[Numbers, Numbers] | None = None, *, max_points: Count = 400
+) -> Responses:
     """The restored pair's responses to the force at which it was restored, forward and backward.
 
-    **Arguments:** `band`: (lowest, highest) frequency, by default from half of the lower natural frequency to a third
-    above the higher one; `max_points`: room for points of each.
+    **Arguments:** `restored`: of `restore_reciprocity`, converged; `band`: (lowest, highest) frequency, by default from
+    half of the lower natural frequency to a third above the higher one; `max_points`: room for points of each.
+
+    **Returns:** two `duffing.OrbitBranch`es without the empty rest of their buffers.
+
+    **Raises:** `ValueError` for a restoration that failed, or a band that does not rise.
+
+        optimize.reciprocity.responses(restored, (0.5, 4.0)).forward.norm
     """
+    _require_restored(restored)
     model, amplitude = restored.model, restored.response.drive.amplitude
     if band is None:
         natural = np.asarray(duffing.linear_frequencies(model))
         band = float(natural[0] / 2), float(4 * max(natural[1], restored.omega) / 3)
+    band, max_points = as_range(band, "band", positive=True), as_count(max_points, "max_points", least=2)
     sweeps = (
         duffing.frequency_response(model, amplitude=amplitude, band=band, port=port, max_points=max_points).trim()
         for port in (0, 1)
     )
-    return BothWays(*sweeps)
+    return Responses(*sweeps)
+
+
+def _require_restored(restored: Any) -> None:
+    require_instance(restored, "restored", Restoration, "be an optimize.Restoration")
+    known = is_concrete(restored)
+    require(known and bool(restored.converged), "restored", "have converged", restored.message if known else restored)
 
 
 class Outputs(NamedTuple):
-    """Both outputs over some periods, integrated in time: `periods` [time], `forward` and `backward` [time]."""
+    """Both outputs over two periods, integrated in time: `periods` [time], `forward` and `backward` [time]."""
 
     periods: Float[Array, " time"]
     forward: Float[Array, " time"]
@@ -59,7 +76,14 @@ def in_time(restored: Restoration) -> Outputs:
     """The outputs at the restored point by direct integration, which knows nothing of harmonics.
 
     It begins on the orbits of the balance and settles for 60 periods, in which an unstable orbit would be left.
+
+    **Arguments:** `restored`: of `restore_reciprocity`, converged.
+
+    **Returns:** `Outputs`, whose `reciprocity_norm` is R, of the samples.
+
+    **Raises:** `ValueError` for a restoration that failed.
     """
+    _require_restored(restored)
     response, omega = restored.response, restored.omega
     x0, v0 = (duffing.time_series(response, jnp.zeros(1), derivative=order)[..., 0] for order in (0, 1))
     periods = jnp.linspace(0.0, SHOWN, SHOWN * SAMPLES + 1)
@@ -67,7 +91,7 @@ def in_time(restored: Restoration) -> Outputs:
     motions = [
         duffing.simulate(restored.model, _Push(push, omega), ts, x0[:, port], v0[:, port])
         for port, push in enumerate(response.drive.amplitude * jnp.eye(2))
-    ]  # as functions of time, so that both ways share one compilation
+    ]  # as functions of time, so that both directions share one compilation
     return Outputs(periods, motions[0].x[1:, 1], motions[1].x[1:, 0])
 
 
