@@ -1,6 +1,6 @@
 """Branches of solutions of F(y, λ) = 0 by pseudo-arclength continuation, in buffers of fixed size.
 
-Real unknowns y and one real parameter λ. The walk does not mind folds, where λ turns back. Its steps follow the
+Real unknowns y and one real parameter λ. Folds are passed, where λ turns back. The steps follow the
 branch's curvature: a point is taken only if Newton's corrections contract fast, are short beside the step, and the
 branch has turned by little, so that it never jumps to another branch in silence.
 """
@@ -42,7 +42,7 @@ TURN = 0.12  # rad, the angle by which the branch should turn from point to poin
 LARGEST_TURN = 0.4  # rad, more is refused
 CONVERGED = 1e-7  # of the scaled unknowns; the correction of this length is applied, and leaves 1e-12
 SHORTEST = 1e-8  # step
-STRETCH = 16  # turns between two visits to the buffers, which in a batch are read and written whole
+STRETCH = 16  # iterations between two visits to the buffers, which in a batch are read and written whole
 
 
 class Branch(AbstractAnswer):
@@ -81,25 +81,25 @@ def course_of(result: Any, parameter: Float[Array, " point"], count: Int[Array, 
 
 
 class _Front(NamedTuple):
-    """What a turn of the walk changes; positions and tangents are scaled, [y, λ]."""
+    """What an iteration changes; positions and tangents are scaled, [y, λ]."""
 
     u: Array  # the last point taken
     tangent: Array  # there
     before: tuple[Array, Array, Array]  # the point before it, its tangent, and their distance
     ds: Array
     trial: Array
-    row: Array  # the corrector's constraint: row · (trial − u) = reach
-    reach: Array
+    row: Array  # the corrector's constraint: row · (trial − u) = advance
+    advance: Array
     limit: Array  # of the next correction's length
     last: Array  # whether the trial is the branch's end, at a bound of λ
     taken: Array
-    turns: Array
+    iterations: Array
     stop: Array
     closed: Array
 
 
 class _Course(eqx.Module):
-    """Where a walk may go, and the turns it takes: each is one correction by Newton, whatever it is for."""
+    """Where the branch may go, and the iterations that follow it: each is one Newton correction, whatever it is for."""
 
     linearise: Linearise
     args: PyTree
@@ -110,12 +110,12 @@ class _Course(eqx.Module):
     longest: float
     max_points: int = eqx.field(static=True)
 
-    def bordered(self, u: Array, row: Array, reach: Array) -> tuple[Array, Array]:
-        """Newton's correction of u towards row · u = reach, and the tangent with row · tangent = 1."""
+    def bordered(self, u: Array, row: Array, advance: Array) -> tuple[Array, Array]:
+        """Newton's correction of u towards row · u = advance, and the tangent with row · tangent = 1."""
         full = u * self.size
         f, jacobian, slope = self.linearise(full[:-1], full[-1], self.args)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1) * self.size, row[None]])
-        right = jnp.stack([jnp.append(-f, reach), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
+        right = jnp.stack([jnp.append(-f, advance), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
         correction, tangent = jnp.linalg.solve(matrix, right).T
         return correction, tangent
 
@@ -135,47 +135,47 @@ class _Course(eqx.Module):
         return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
 
     def begun(self, step: float) -> _Front:
-        """The walk at its first point."""
+        """The state at the first point."""
         u, tangent = self.first
         one = jnp.ones((), u.dtype)
         ds, before = step * one, (u - tangent, tangent, one)  # as if the branch had come straight
-        trial, row, reach, last = self.predicted(u, tangent, before, ds)
+        trial, row, advance, last = self.predicted(u, tangent, before, ds)
         no, count = jnp.zeros((), bool), jnp.ones((), int)
-        return _Front(u, tangent, before, ds, trial, row, reach, 0.5 * ds, last, count, count, no, no)
+        return _Front(u, tangent, before, ds, trial, row, advance, 0.5 * ds, last, count, count, no, no)
 
-    def turn(self, walk: _Front) -> _Front:
-        correction, tangent = self.bordered(walk.trial, walk.row, walk.reach - walk.row @ (walk.trial - walk.u))
-        length, corrected = jnp.linalg.norm(correction), walk.trial + correction
+    def iterate(self, front: _Front) -> _Front:
+        correction, tangent = self.bordered(front.trial, front.row, front.advance - front.row @ (front.trial - front.u))
+        length, corrected = jnp.linalg.norm(correction), front.trial + correction
         tangent = tangent / jnp.linalg.norm(tangent)
-        tangent = jnp.where(tangent @ walk.tangent < 0, -tangent, tangent)
-        angle = jnp.arccos(jnp.clip(tangent @ walk.tangent, -1.0, 1.0))
+        tangent = jnp.where(tangent @ front.tangent < 0, -tangent, tangent)
+        angle = jnp.arccos(jnp.clip(tangent @ front.tangent, -1.0, 1.0))
         finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
         arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
-        refused = ~finite | (~arrived & ~(length <= walk.limit)) | (arrived & (angle > LARGEST_TURN))
+        refused = ~finite | (~arrived & ~(length <= front.limit)) | (arrived & (angle > LARGEST_TURN))
         taken = arrived & ~refused
 
-        u, t = (jnp.where(taken, new, old) for new, old in ((corrected, walk.u), (tangent, walk.tangent)))
-        grown = walk.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
-        ds = jnp.where(taken, jnp.minimum(grown, self.longest), jnp.where(refused, walk.ds / 3, walk.ds))
-        gap = jnp.where(taken, jnp.linalg.norm(corrected - walk.u), walk.before[2])
-        before = jnp.where(taken, walk.u, walk.before[0]), jnp.where(taken, walk.tangent, walk.before[1]), gap
-        trial, row, reach, last = self.predicted(u, t, before, ds)
+        u, t = (jnp.where(taken, new, old) for new, old in ((corrected, front.u), (tangent, front.tangent)))
+        grown = front.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
+        ds = jnp.where(taken, jnp.minimum(grown, self.longest), jnp.where(refused, front.ds / 3, front.ds))
+        gap = jnp.where(taken, jnp.linalg.norm(corrected - front.u), front.before[2])
+        before = jnp.where(taken, front.u, front.before[0]), jnp.where(taken, front.tangent, front.before[1]), gap
+        trial, row, advance, last = self.predicted(u, t, before, ds)
         fresh = taken | refused
-        count = walk.taken + taken
-        closed = taken & self._is_back(u, t, walk.u)
+        count = front.taken + taken
+        closed = taken & self._is_back(u, t, front.u)
         return _Front(
             u=u,
             tangent=t,
             before=before,
             ds=ds,
             trial=jnp.where(fresh, trial, corrected),
-            row=jnp.where(fresh, row, walk.row),
-            reach=jnp.where(fresh, reach, walk.reach),
+            row=jnp.where(fresh, row, front.row),
+            advance=jnp.where(fresh, advance, front.advance),
             limit=jnp.where(fresh, 0.5 * ds, length / 4),
-            last=jnp.where(fresh, last, walk.last),
+            last=jnp.where(fresh, last, front.last),
             taken=count,
-            turns=walk.turns + 1,
-            stop=(taken & walk.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
+            iterations=front.iterations + 1,
+            stop=(taken & front.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
             closed=closed,
         )
 
@@ -219,9 +219,10 @@ def trace(
     y, parameter, bounds = as_real(y, "y"), as_scalar(parameter, "parameter"), as_range(bounds, "bounds")
     require(y.ndim == 1 and y.size > 0, "y", "be a vector", f"of shape {y.shape}")
     require_finite("y", y)
-    pair = isinstance(scale, (tuple, list)) and len(scale) == 2
-    require(pair, "scale", "be two positive numbers, of y and of the parameter", scale)
-    scale = as_positive(scale[0], "scale"), as_positive(scale[1], "scale")
+    sizes: Any = scale
+    pair = isinstance(sizes, (tuple, list)) and len(sizes) == 2
+    require(pair, "scale", "be two positive numbers, of y and of the parameter", sizes)
+    scale = as_positive(sizes[0], "scale"), as_positive(sizes[1], "scale")
     upwards, max_points = as_flag(upwards, "upwards"), as_count(max_points, "max_points", least=2)
     step, longest = as_tolerance(step, "step"), as_tolerance(longest, "longest")
     if is_concrete(y):
@@ -238,29 +239,29 @@ def trace(
     tangent = jnp.where(begun, tangent / jnp.linalg.norm(tangent), along)
     course = eqx.tree_at(lambda course: course.first[1], course, tangent)
 
-    def turn(walk: _Front, _: None) -> tuple[_Front, tuple[Array, Array]]:
-        new = jax.tree_util.tree_map(lambda new, old: jnp.where(walk.stop, old, new), course.turn(walk), walk)
-        place = jnp.where(new.taken > walk.taken, walk.taken, max_points)  # out of bounds: dropped
+    def iterate(front: _Front, _: None) -> tuple[_Front, tuple[Array, Array]]:
+        new = jax.tree_util.tree_map(lambda new, old: jnp.where(front.stop, old, new), course.iterate(front), front)
+        place = jnp.where(new.taken > front.taken, front.taken, max_points)  # out of bounds: dropped
         return new, (place, jnp.append(new.u, new.tangent[-1]))
 
     def stretch(carry: tuple[_Front, Array]) -> tuple[_Front, Array]:
-        walk, found = carry
-        walk, (places, rows) = lax.scan(turn, walk, None, length=STRETCH)
-        return walk, found.at[places].set(rows, mode="drop")
+        front, found = carry
+        front, (places, rows) = lax.scan(iterate, front, None, length=STRETCH)
+        return front, found.at[places].set(rows, mode="drop")
 
-    walk = course.begun(step)._replace(stop=~begun)
+    front = course.begun(step)._replace(stop=~begun)
     found = jnp.full((max_points, u.size + 1), jnp.nan, y.dtype).at[0].set(jnp.append(u, tangent[-1]))
-    walk, found = lax.while_loop(lambda carry: ~carry[0].stop, stretch, (walk, found))
-    result = RESULTS.where(walk.taken >= max_points, RESULTS.out_of_points, RESULTS.stuck)
-    arrived = (walk.taken > 1) & ((walk.u[-1] >= high) | (walk.u[-1] <= low))
+    front, found = lax.while_loop(lambda carry: ~carry[0].stop, stretch, (front, found))
+    result = RESULTS.where(front.taken >= max_points, RESULTS.out_of_points, RESULTS.stuck)
+    arrived = (front.taken > 1) & ((front.u[-1] >= high) | (front.u[-1] <= low))
     result = RESULTS.where(arrived, RESULTS.successful, result)
-    result = RESULTS.where(walk.closed, RESULTS.closed, result)
+    result = RESULTS.where(front.closed, RESULTS.closed, result)
     result = RESULTS.where(begun, result, RESULTS.no_start)
     us = found[:, :-1] * size
-    return Branch(us[:, :-1], us[:, -1], found[:, -1], jnp.where(begun, walk.taken, 0), result, walk.turns)
+    return Branch(us[:, :-1], us[:, -1], found[:, -1], jnp.where(begun, front.taken, 0), result, front.iterations)
 
 
-def _try(linearise: Any, must: str, y: Array, parameter: Array, args: PyTree) -> None:
+def _try(linearise: Any, must: str, y: Any, parameter: Any, args: PyTree) -> None:
     found: Any = eqx.filter_eval_shape(linearise, y, parameter, args)
     n = y.size
     shapes = [getattr(part, "shape", None) for part in found] if isinstance(found, (tuple, list)) else found
@@ -308,8 +309,7 @@ def _null_vectors(jacobian: Array, b: Array, c: Array) -> tuple[Array, Array, Ar
     matrix = jnp.concatenate(
         [jnp.concatenate([jacobian, b[:, None]], axis=1), jnp.append(c, jnp.zeros((), c.dtype))[None]]
     )
-    # One call of LAPACK, not two: two that run at once in a large batch wait for each other's threads for ever
-    # (jaxlib 0.10.2 on two cores).
+    # One call of LAPACK, not two: see "Two LAPACK calls at once" in docs/oscillators.md.
     inverse = jnp.linalg.inv(matrix)
     return inverse[-1, -1], inverse[:-1, -1], inverse[-1, :-1]
 
@@ -327,7 +327,7 @@ def fold(
     """The fold near a guess, by Newton's method on `fold_residual`, and whether it was found.
 
     **Arguments:** `linearise`, `residual`, `args`: of the branch; `guess`: [n + 1], y and λ; `along`: [n], how y
-    changes there; `sought`: False for a lane of a batch that has no fold, which then costs no steps.
+    changes there; `sought`: False for an element of a batch that has no fold, which then costs no steps.
 
     **Returns:** [n + 1], with the derivative of the implicit function theorem; its value is `guess` where not found.
     """
@@ -335,7 +335,7 @@ def fold(
     _, _, b = linearise(guess[:-1], guess[-1], held)
     c = lax.stop_gradient(along / jnp.linalg.norm(along))
 
-    def turn(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def iterate(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         u, _, count = carry
         f, jacobian, slope = linearise(u[:-1], u[-1], held)
         g, v, w = _null_vectors(jacobian, b, c)
@@ -347,7 +347,7 @@ def fold(
     def going(carry: tuple[Array, Array, Array]) -> Array:
         return sought & (carry[1] > 1e-10 * jnp.linalg.norm(carry[0])) & (carry[2] < max_steps)
 
-    u, step, _ = lax.while_loop(going, turn, (guess, jnp.full((), jnp.inf, guess.dtype), jnp.zeros((), int)))
+    u, step, _ = lax.while_loop(going, iterate, (guess, jnp.full((), jnp.inf, guess.dtype), jnp.zeros((), int)))
     found = sought & (step <= 1e-8 * jnp.linalg.norm(u))
     value = jnp.where(found, u, guess)
     return implicit(fold_residual, lax.stop_gradient(value), (residual, args, b, c)), found

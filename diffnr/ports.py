@@ -37,7 +37,7 @@ from diffnr.checks import (
 from diffnr.results import AbstractAnswer, raise_failures
 
 
-def hertz(frequency: Numbers) -> Array:
+def hertz(frequency: Any) -> Array:
     """Angular frequency ω = 2πf in rad/s of a frequency in hertz (any shape).
 
     **Raises:** `ValueError` for what is no real number, or not finite.
@@ -67,7 +67,7 @@ class Drive(eqx.Module):
     omega: Float[Array, "..."]
     amplitude: Inexact[Array, "..."]
 
-    def __init__(self, omega: Numbers, amplitude: Numbers | None = None, *, power: Numbers | None = None):
+    def __init__(self, omega: Any, amplitude: Any = None, *, power: Any = None):
         require(amplitude is None or power is None, "power", "be left out where amplitude is given", power)
         if power is not None:
             power = as_real(power, "power")

@@ -71,8 +71,8 @@ def newton(
       4e-10 in float64) and steps shrink no more, so that the value is as precise as round-off allows.
     - `max_steps`: of the iteration, refused trial steps included.
 
-    **Returns:** a `RootSolution`, whose `value` has the implicit derivative. Under `vmap` each lane has its own
-    `result`; a failed lane's value and derivatives are NaN and the others are untouched.
+    **Returns:** a `RootSolution`, whose `value` has the implicit derivative. Under `vmap` each element of the
+    batch has its own `result`; a failed one's value and derivatives are NaN and the others are untouched.
 
     **Raises:** `ValueError` if `guess` is complex or not one-dimensional.
     """
@@ -96,7 +96,7 @@ def follow(
 
     Tangent predictor, Newton corrector, and a step that is quartered where the corrector has to move far or does not
     contract fast, and doubled where it arrives. The sign of det ∂F/∂y is watched: if it changes, or the step vanishes,
-    the branch has a fold on the way and `result` says so. This is the definition of "the branch continued from the
+    the branch has a fold in between and `result` says so. This is the definition of "the branch continued from the
     linear response".
 
     **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for 0 < t ≤ 1; `guess`: [n], the solution
@@ -164,13 +164,13 @@ def _newton(
     tolerance = _tolerance(guess, rtol)
 
     def direction(y: Array) -> tuple[Array, Array]:
-        # Evaluated once: a residual with a solve inside would else run it twice, at the same time.
+        # Evaluated once: see "Two LAPACK calls at once" in docs/oscillators.md.
         jacobian, f = jax.jacfwd(lambda y: (residual(y, args),) * 2, has_aux=True)(y)
         return f, -jnp.linalg.solve(jacobian, f)
 
-    # One evaluation a turn, whether the trial step is taken or refused: lanes under vmap then stay in step. The first
-    # turn goes nowhere and evaluates at the guess: what is traced once compiles in half of the time.
-    def turn(carry: tuple) -> tuple:
+    # One evaluation an iteration, whether the trial step is taken or refused: a batch then stays in step. The first
+    # iteration goes nowhere and evaluates at the guess: what is traced once compiles in half of the time.
+    def iterate(carry: tuple) -> tuple:
         y, f, d, alpha, n, _ = carry
         first = n < 0
         trial = y + alpha * d
@@ -191,9 +191,9 @@ def _newton(
         _, _, d, alpha, n, done = carry
         return ~done & (n < max_steps) & (alpha > 1e-8) & jnp.all(jnp.isfinite(d))
 
-    still = jnp.zeros_like(guess)
-    start = guess, still, still, jnp.ones((), guess.dtype), -jnp.ones((), int), jnp.zeros((), bool)
-    y, f, d, _, n, done = lax.while_loop(going, turn, start)
+    rest = jnp.zeros_like(guess)
+    start = guess, rest, rest, jnp.ones((), guess.dtype), -jnp.ones((), int), jnp.zeros((), bool)
+    y, f, d, _, n, done = lax.while_loop(going, iterate, start)
     exact = jnp.all(f == 0)
     finite = jnp.all(jnp.isfinite(f)) & jnp.all(jnp.isfinite(d))
     result = RESULTS.where(finite, RESULTS.max_steps_reached, RESULTS.nonfinite)
@@ -201,7 +201,7 @@ def _newton(
 
 
 class _Homotopy(NamedTuple):
-    """The walk along a branch: the last point accepted, and the corrector on its way to the next."""
+    """The state along a branch: the last point accepted, and the corrector on its way to the next."""
 
     y: Array
     t: Array  # 0 as long as no point is accepted
@@ -210,7 +210,7 @@ class _Homotopy(NamedTuple):
     dt: Array
     trial: Array
     limit: Array  # of the next correction's length
-    turns: Array
+    iterations: Array
     folded: Array
 
 
@@ -219,43 +219,43 @@ def _follow(
 ) -> tuple[Array, Any, Array, Array]:
     tolerance = _tolerance(guess, rtol)
     smallest = float(jnp.finfo(guess.dtype).eps) ** 0.45
-    shrink = 4  # a corrector whose steps do not shrink so fast is on its way to another branch
+    shrink = 4  # a corrector whose steps do not shrink so fast is going to another branch
 
-    # One Newton step a turn, whatever it is for: one loop compiles fast, and lanes under vmap stay in step.
-    def turn(walk: _Homotopy) -> _Homotopy:
-        t_new = jnp.minimum(walk.t + walk.dt, 1.0)
-        f, f_t = jax.jvp(lambda t: residual(walk.trial, t, args), (t_new,), (jnp.ones_like(t_new),))
-        jacobian = jax.jacfwd(residual)(walk.trial, t_new, args)
+    # One Newton step an iteration, whatever it is for: one loop compiles fast, and a batch stays in step.
+    def iterate(state: _Homotopy) -> _Homotopy:
+        t_new = jnp.minimum(state.t + state.dt, 1.0)
+        f, f_t = jax.jvp(lambda t: residual(state.trial, t, args), (t_new,), (jnp.ones_like(t_new),))
+        jacobian = jax.jacfwd(residual)(state.trial, t_new, args)
         step, slope = -jnp.linalg.solve(jacobian, jnp.stack([f, f_t], axis=1)).T
         sign = jnp.linalg.slogdet(jacobian)[0]
-        corrected, length = walk.trial + step, jnp.linalg.norm(step)
+        corrected, length = state.trial + step, jnp.linalg.norm(step)
         size = jnp.linalg.norm(corrected)
-        arrived = (length <= tolerance * size) & _settled(length, shrink * walk.limit, size)
+        arrived = (length <= tolerance * size) & _settled(length, shrink * state.limit, size)
         arrived = arrived & jnp.all(jnp.isfinite(slope))
-        refused = ~arrived & ~(length <= walk.limit)
-        new, old = (corrected, t_new, slope, sign), (walk.y, walk.t, walk.slope, walk.sign)
+        refused = ~arrived & ~(length <= state.limit)
+        new, old = (corrected, t_new, slope, sign), (state.y, state.t, state.slope, state.sign)
         y, t, slope, sign = (jnp.where(arrived, n, o) for n, o in zip(new, old, strict=True))
-        dt = jnp.where(arrived, 2 * walk.dt, jnp.where(refused, walk.dt / 4, walk.dt))
+        dt = jnp.where(arrived, 2 * state.dt, jnp.where(refused, state.dt / 4, state.dt))
         change = (jnp.minimum(t + dt, 1.0) - t) * slope
         trial = jnp.where(arrived | refused, y + change, corrected)
         limit = jnp.where(arrived | refused, _near(y, change), length / shrink)
-        folded = arrived & (sign * walk.sign < 0)
-        return _Homotopy(y, t, slope, sign, dt, trial, limit, walk.turns + 1, folded)
+        folded = arrived & (sign * state.sign < 0)
+        return _Homotopy(y, t, slope, sign, dt, trial, limit, state.iterations + 1, folded)
 
-    def going(walk: _Homotopy) -> Bool[Array, ""]:
-        moving = walk.dt > smallest * jnp.maximum(walk.t, 1e-12)
-        return (walk.t < 1.0) & ~walk.folded & moving & (walk.turns < max_steps)
+    def going(state: _Homotopy) -> Bool[Array, ""]:
+        moving = state.dt > smallest * jnp.maximum(state.t, 1e-12)
+        return (state.t < 1.0) & ~state.folded & moving & (state.iterations < max_steps)
 
     zero, rest = jnp.zeros((), guess.dtype), jnp.zeros_like(guess)
     first = _Homotopy(
         guess, zero, rest, zero, zero + start, guess, _near(guess, rest), jnp.zeros((), int), jnp.zeros((), bool)
     )
-    end = lax.while_loop(going, turn, first)
+    end = lax.while_loop(going, iterate, first)
     norm = jnp.linalg.norm(residual(end.y, zero + 1, args))
     lost = RESULTS.where(jnp.isfinite(norm), RESULTS.max_steps_reached, RESULTS.nonfinite)
-    result = RESULTS.where(end.folded | ((end.t > 0) & (end.turns < max_steps)), RESULTS.fold, lost)
+    result = RESULTS.where(end.folded | ((end.t > 0) & (end.iterations < max_steps)), RESULTS.fold, lost)
     result = RESULTS.where((end.t >= 1.0) & ~end.folded, RESULTS.successful, result)
-    return end.y, result, norm, end.turns
+    return end.y, result, norm, end.iterations
 
 
 def _near(y: Array, change: Array) -> Array:

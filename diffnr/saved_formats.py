@@ -122,6 +122,8 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
             "diffnr.fdtd.Resonances",
             "diffnr.fdtd.RingDown",
             "diffnr.fdtd.SteadyField",
+            "diffnr.tcmt.SmallSignal",
+            "diffnr.tcmt.Stability",
             "optimize.EqualNormPoints",
         ),
         _with(result=RESULTS.successful),

@@ -63,7 +63,7 @@ class TestFieldData:
             ({"omega": [3.0, 2.0, 4.0]}, r"omega must increase strictly, but omega\[1\]"),
             ({"omega": [1.0, np.nan, 3.0]}, r"omega must be finite, but omega\[1\] was nan"),
             ({"omega": [[1.0, 2.0, 3.0]]}, "omega must have shape"),
-            ({"omega": [1.0, 2.0]}, r"s must have shape \(2, 2, 2\), but was \(3, 2, 2\)"),
+            ({"omega": [1.0, 2.0]}, r"s must have shape \(2, 2, 2\), .*but was of shape \(3, 2, 2\)"),
             ({"omega": [], "s": np.zeros((0, 2, 2))}, "at least one point"),
             ({"omega": [1j, 2.0, 3.0]}, "omega must be real"),
             ({"s": np.zeros((3, 2, 1))}, "s must have shape"),
@@ -123,7 +123,7 @@ class TestFieldData:
         np.testing.assert_array_equal(part.energy, data.energy[2:6])
         np.testing.assert_array_equal(part.sigma, data.sigma[2:6])
         assert part.name == "x"
-        with pytest.raises(ValueError, match="No point lies in"):
+        with pytest.raises(ValueError, match="Arguments lo and hi must hold points between them"):
             data.band(0.0, 1.0)
 
 
@@ -446,5 +446,5 @@ class TestCsv:
         assert str(path) in str(raised.value)
 
     def test_bad_column(self, tmp_path):
-        with pytest.raises(ValueError, match="Argument column must be 'frequency_hz' or 'omega_rad_s'"):
+        with pytest.raises(ValueError, match="Argument column must be one of 'frequency_hz', 'omega_rad_s'"):
             write_csv(tmp_path / "a.csv", random_data(), column="hertz")

@@ -153,7 +153,7 @@ def test_giving_up_is_an_error_unless_asked_not_to_be() -> None:
     [
         ({"ts": [0.0, 2.0, 1.0]}, "Argument ts must increase, but was"),
         ({"ts": [0.0, np.nan]}, "Argument ts must be finite, but was"),
-        ({"ts": [0.0]}, "Argument ts must be a vector of at least two times, but was of shape"),
+        ({"ts": [0.0]}, "Argument ts must be a vector of at least 2 numbers, but was of shape"),
         ({"force": [1.0]}, r"Argument force must have shape \(2,\) or \(3, 2\), or be a function or a Drive, but was"),
         ({"force": [[0, 0], [np.nan, 0], [0, 0]]}, "Argument force must be finite, but was .* at t = 1"),
         ({"force": lambda t: jnp.ones(3)}, r"Argument force must return an array of shape \(2,\), but was of shape"),

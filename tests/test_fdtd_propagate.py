@@ -122,7 +122,7 @@ def test_places_are_found_inside_of_jit() -> None:
 def test_an_update_of_0_1_steps_but_does_not_know_its_scene() -> None:
     update = nr.load(Path(__file__).parent / "data" / "saved_0_1" / "update.npz")
     assert np.all(np.isfinite(update(update.zero_fields()).hz))
-    with pytest.raises(ValueError, match="^Argument update must know its scene"):
+    with pytest.raises(ValueError, match=r"^Argument update must know its scene"):
         fdtd.propagate(update, 3)
 
 

@@ -183,9 +183,9 @@ def test_a_batch_is_not_taken_for_one_response(metric: str) -> None:
         ([0.0, 1.0], [0.0], {}, r"level must have the shape \(2,\) of omega, but was of shape \(1,\)"),
         (0.0, 0.0, {}, r"omega must be a vector, but was of shape \(\)"),
         ([1.0, 0.0], [0.0, 0.0], {}, r"omega must increase, but was \[1., 0.\]"),
-        ([0.0, 1.0], [0.0, 0.0], {"drop": 0.0}, "drop must be positive, but was 0.0"),
-        ([0.0, 1.0], [0.0, 0.0], {"at": 2}, "at must be an index between 0 and 1, but was 2"),
-        ([0.0, 1.0], [0.0, 0.0], {"at": -1}, "at must be an index between 0 and 1, but was -1"),
+        ([0.0, 1.0], [0.0, 0.0], {"drop": 0.0}, "drop must be positive, but was 0"),
+        ([0.0, 1.0], [0.0, 0.0], {"at": 2}, "at must be a point between 0 and 1, but was 2"),
+        ([0.0, 1.0], [0.0, 0.0], {"at": -1}, "at must be a point between 0 and 1, but was -1"),
         ([0.0, 1.0], [0.0, 1j], {}, "level must be real"),
     ],
 )

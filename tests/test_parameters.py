@@ -236,7 +236,7 @@ def test_fields_know_their_bounds_and_names() -> None:
     assert not Model(2.0).rate.weak_type
     for arguments, sentence in (
         ((-2,), "rate must not be negative, but was -2"),
-        ((1j,), "rate must be real, but was 0.\\+1.j"),
+        ((1j,), "rate must be real, but was 0\\+1.j"),
         ((1.0, [0.0, 2.0]), r"angle must be at most 1, but was \[0., 2.\]"),
         ((1.0, -1.5), "angle must be at least -1, but was -1.5"),
         ((np.inf,), "rate must be finite, but was inf"),

@@ -10,10 +10,14 @@ import diffnr as nr
 from diffnr import duffing
 from diffnr.results import RESULTS
 from optimize.reciprocity.both_ways import PARAMETERS
-from optimize.reciprocity.equal_norm_points import equal_norm_points
+from optimize.reciprocity.equal_norm_points import EqualNormPoints, equal_norm_points
 from optimize.reciprocity.locus_features import _at_zero, peaks
 from optimize.reciprocity.phase_design import design_nonreciprocal_phase
-from optimize.reciprocity.phase_locus import phase_nonreciprocity_locus
+from optimize.reciprocity.phase_locus import (
+    PhaseNonreciprocityLocus,
+    ReciprocalPoints,
+    phase_nonreciprocity_locus,
+)
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, coupling=5.0, cubic=1.0, damping=0.05, num_harmonics=9)
 EQUAL = nr.replace(PAIR, {"mass_ratio": 1.0})
@@ -97,6 +101,23 @@ def test_a_cubic_is_interpolated_exactly() -> None:
     x = jnp.array([-2.0, -0.5, 1.0, 3.0])
     y = jnp.stack([1 + 2 * x - x**3, 4 * x**2 - 3], axis=1)
     np.testing.assert_allclose(_at_zero(x, y), [1, -3], atol=1e-14)
+
+
+def test_one_message_speaks_of_both_ends_of_a_locus() -> None:
+    nothing = jnp.zeros(0)
+
+    def ended(*result) -> PhaseNonreciprocityLocus:
+        points = EqualNormPoints(nothing, jnp.zeros((0, 2, 2, 1), complex), jnp.zeros((0, 2, 4), complex), *count)
+        zeros = ReciprocalPoints(nothing, points, nothing > 0)
+        return PhaseNonreciprocityLocus(nothing, points, nothing > 0, nothing > 0, zeros, result, "damping")
+
+    count = jnp.asarray(0), RESULTS.successful, (1,)
+    good, turned, nowhere = RESULTS.successful, RESULTS.turned, RESULTS.no_point
+    assert ended(good, good).converged
+    assert ended(good, good).message == "The locus reaches both bounds."
+    assert not ended(good, turned).converged
+    assert ended(good, turned).message == f"Downwards: {RESULTS[good]} Upwards: {RESULTS[turned]}"
+    assert ended(nowhere, nowhere).message == RESULTS[nowhere]
 
 
 # --- prescribed phases

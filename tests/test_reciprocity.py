@@ -190,6 +190,9 @@ def test_a_search_that_fails_says_so() -> None:
     assert not bool(r.converged)
     assert "Lower the amplitude" in r.report()
     assert np.isfinite(float(r.guess.ratio))
+    assert np.all(np.isnan([r.ratio, r.omega, r.reciprocity_norm, r.norm_difference, r.nonreciprocal_phase]))
+    with pytest.raises(RuntimeError, match="Lower the amplitude"):
+        restored(nr.replace(PAIR, {"mass_ratio": 40.0}), amplitude=40.0, throw=True)
 
 
 @pytest.mark.parametrize(

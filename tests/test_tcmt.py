@@ -285,7 +285,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "s_plus NaN": (lambda: tcmt.steady_state(pair(), 0.0, [NAN, 0]), "s_plus must be finite"),
     "omega many": (
         lambda: tcmt.steady_state(pair(), np.zeros(2), np.ones(2)),
-        r"omega must be a scalar \(use jax.vmap",
+        r"omega must be a number \(use jax.vmap",
     ),
     "omega drive complex": (lambda: tcmt.steady_state(pair(), 1j, np.ones(2)), "omega must be real, but was 1j"),
     "guess shape": (

@@ -97,4 +97,4 @@ def test_laws_without_a_hamiltonian_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"^Argument model must have laws linear, of one mode or nonlocal, but was Odd"
     ):
-        tcmt.effective_hamiltonian(pair(Odd()), 0.3)
+        tcmt.effective_hamiltonian(pair(terms=Odd()), 0.3)

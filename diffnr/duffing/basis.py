@@ -14,8 +14,8 @@ class Basis(eqx.Module):
     """The real Fourier basis of an orbit: its harmonics, and the transforms to and from instants.
 
     **Fields:** `orders`, the harmonics; `terms` [m], the harmonic of each coefficient; `synthesis` [s, m], coefficients
-    to values at instants; `analysis` [m, s], back; `turn` [m, m], the derivative by τ; `product` [s, m·m], values k of
-    a stiffness at instants to the matrix of y -> analysis (k · synthesis y). All are constants of the code.
+    to values at instants; `analysis` [m, s], back; `derivative` [m, m], by τ; `product` [s, m·m], values k of a
+    stiffness at instants to the matrix of y -> analysis (k · synthesis y). All are constants of the code.
 
     Odd orbits obey x(τ + π) = −x(τ): half of a period tells all. The product of three harmonics up to H reaches 3H, and
     4H + 2 instants a period keep that off the harmonics kept, so that cubic forces are exact.
@@ -54,7 +54,7 @@ class Basis(eqx.Module):
         return _tables(self)[2]
 
     @property
-    def turn(self) -> np.ndarray:
+    def derivative(self) -> np.ndarray:
         return _tables(self)[3]
 
     @property
@@ -86,11 +86,11 @@ def _tables(basis: Basis) -> tuple[np.ndarray, ...]:
     phase = np.arange(basis.instants)[:, None] * period / basis.instants * np.asarray(orders)
     waves = np.stack([np.cos(phase), np.sin(phase)], axis=-1).reshape(basis.instants, -1)
     terms = np.repeat(orders, 2)
-    turn = np.kron(np.diag(orders), np.array([[0.0, 1.0], [-1.0, 0.0]]))
+    derivative = np.kron(np.diag(orders), np.array([[0.0, 1.0], [-1.0, 0.0]]))
     norm = np.full(terms.size, 2.0)
     if not basis.odd:
         waves, terms = np.hstack([np.ones((basis.instants, 1)), waves]), np.append(0, terms)
-        turn, norm = np.pad(turn, ((1, 0), (1, 0))), np.append(1.0, norm)
+        derivative, norm = np.pad(derivative, ((1, 0), (1, 0))), np.append(1.0, norm)
     analysis = norm[:, None] * waves.T / basis.instants
     product = (waves[:, None] * analysis.T[:, :, None]).reshape(basis.instants, -1)
-    return terms, waves, analysis, turn, product
+    return terms, waves, analysis, derivative, product

@@ -60,39 +60,39 @@ class OrbitBranch(AbstractAnswer):
         return course_of(self.result, self.parameter, self.count, self.along)
 
     @property
-    def parameter(self) -> Float[Array, "*lane point"]:
+    def parameter(self) -> Float[Array, "*batch point"]:
         return self.points.parameter
 
     @property
-    def omega(self) -> Float[Array, "*lane point"]:
+    def omega(self) -> Float[Array, "*batch point"]:
         return self.points.omega
 
     @property
-    def b(self) -> Complex[Array, "*lane point oscillator harmonic"]:
+    def b(self) -> Complex[Array, "*batch point oscillator harmonic"]:
         return self.points.b
 
     @property
-    def norm(self) -> Float[Array, "*lane point oscillator"]:
+    def norm(self) -> Float[Array, "*batch point oscillator"]:
         return self.points.norm
 
     @property
-    def phase(self) -> Float[Array, "*lane point oscillator"]:
+    def phase(self) -> Float[Array, "*batch point oscillator"]:
         return self.points.phase
 
     @property
-    def harmonicity(self) -> Float[Array, "*lane point oscillator"]:
+    def harmonicity(self) -> Float[Array, "*batch point oscillator"]:
         return self.points.harmonicity
 
     @property
-    def stable(self) -> Bool[Array, "*lane point"]:
+    def stable(self) -> Bool[Array, "*batch point"]:
         return self.points.stable
 
     @property
-    def multipliers(self) -> Complex[Array, "*lane point state"]:
+    def multipliers(self) -> Complex[Array, "*batch point state"]:
         return self.points.multipliers
 
     @property
-    def count(self) -> Int[Array, "*lane"]:
+    def count(self) -> Int[Array, "*batch"]:
         return self.points.count
 
     @property
@@ -100,7 +100,7 @@ class OrbitBranch(AbstractAnswer):
         return self.driven.model
 
     @property
-    def amplitude(self) -> Float[Array, "*lane"]:
+    def amplitude(self) -> Float[Array, "*batch"]:
         return self.driven.amplitude
 
     @property
@@ -124,7 +124,9 @@ class OrbitBranch(AbstractAnswer):
         return eqx.tree_at(lambda r: (r.points, r.folds), self, (self.points.trim(), self.folds.trim()))
 
     def at(self, value: Numbers, *, most: Count = 7) -> Points:
-        """The orbits at one value of the parameter, one for each sheet, in order along it; with exact derivatives.
+        """The orbits at one value of the parameter, one for each time that the branch passes it, in order.
+
+        Their derivatives are exact.
 
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """

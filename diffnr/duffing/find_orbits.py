@@ -28,7 +28,7 @@ from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit, newton
 
-SAME = 1e-5  # of the size: orbits closer than this are one; two sheets come so close within 1e-10 of a fold
+SAME = 1e-5  # of the size: orbits closer than this are one; two solution branches come so close within 1e-10 of a fold
 ROUNDS = 4  # at most; the search ends with the first that finds nothing new
 
 
@@ -79,7 +79,7 @@ def find_orbits(
     branches (isolas), which `frequency_response` does not meet, are found too. Orbits are of the model's harmonics:
     those that break the symmetry of odd forces are found by `AllHarmonics`.
 
-    Good values: 64 starts find the three sheets of the paper's pairs at P = 1.
+    Good values: 64 starts find the three orbits of the paper's pairs at P = 1.
     """
     require_oscillators(model)
     require_tone(drive, port, model)
@@ -87,7 +87,9 @@ def find_orbits(
     starts, most, throw = as_count(starts, "starts"), as_count(most, "most"), as_flag(throw, "throw")
     if num_harmonics is not None:
         model = with_harmonics(model, num_harmonics)
-    orbits = _find_orbits(model, drive, int(port), starts, most, jax.random.key(0) if key is None else as_key(key))
+    key = as_key(key)
+    key = jax.random.key(0) if key is None else key
+    orbits = _find_orbits(model, drive, int(port), starts, most, key)
     some = RESULTS.where(orbits.result == RESULTS.no_orbit_found, RESULTS.no_orbit_found, RESULTS.successful)
     return raise_failures(orbits, some) if throw else orbits
 
@@ -101,7 +103,7 @@ def _find_orbits(
     y, found, ended = _roots(_starts(*held, port, starts, key), most, held)
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
-    # Beyond the last an orbit that is regular: a lane that is masked afterwards is differentiated all the same.
+    # Beyond the last an orbit that is regular: what is masked afterwards is differentiated all the same.
     y = jax.vmap(lambda y: implicit(residual, y, args))(jnp.where(found[:, None], y, y[0]))
     points = orbits(model, y, jnp.broadcast_to(drive.omega, (most,)), found)
     result = RESULTS.where(ended, RESULTS.successful, RESULTS.more_orbits)
@@ -118,18 +120,18 @@ def _roots(
     unit = jnp.where(unit > 0, unit, 1.0)
 
     def search(state: tuple) -> tuple:
-        known, found, _, turn = state
+        known, found, _, rounds = state
         solve = lambda guess: newton(_deflated, guess, (args, known, found, unit), max_steps=50)  # noqa: E731
         solutions = jax.vmap(solve)(guesses)
         new = solutions.result == RESULTS.successful
         y, new = jnp.concatenate([known, solutions.value]), jnp.concatenate([found, new])
         chosen = jnp.nonzero(_distinct(y, new), size=most, fill_value=-1)[0]
-        return jnp.where((chosen >= 0)[:, None], y[chosen], 0.0), chosen >= 0, jnp.sum(found), turn + 1
+        return jnp.where((chosen >= 0)[:, None], y[chosen], 0.0), chosen >= 0, jnp.sum(found), rounds + 1
 
     def going(state: tuple) -> Bool[Array, ""]:
-        _, found, before, turn = state
+        _, found, before, rounds = state
         count = jnp.sum(found)
-        return (turn < ROUNDS) & (count > before) & (count < most)
+        return (rounds < ROUNDS) & (count > before) & (count < most)
 
     nothing = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
     known, found, before, _ = lax.while_loop(going, search, (*nothing, jnp.asarray(-1), jnp.asarray(0)))
@@ -156,8 +158,8 @@ def _starts(
 ) -> Float[Array, "start n"]:
     """Coefficients to start from: the linear response, multiples of it, and random fundamentals."""
     n, basis, args = model.num_ports, model.basis, (model, omega, force)
-    still = jnp.zeros_like(force)
-    linear = -jnp.linalg.solve(jax.jacfwd(residual)(still, args), residual(still, args))
+    rest = jnp.zeros_like(force)
+    linear = -jnp.linalg.solve(jax.jacfwd(residual)(rest, args), residual(rest, args))
     size, strength = jnp.linalg.norm(linear), jnp.linalg.norm(force)
 
     # A response without friction has no bound; a quality of 1e4 is as good as none.

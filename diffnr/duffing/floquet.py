@@ -128,7 +128,7 @@ def multipliers_of(
 ) -> Complex[Array, "point state"]:
     """Multipliers of orbits with coefficients c at ω, largest modulus first; NaN, and no work, where not `valid`.
 
-    They carry no derivative. Under `vmap` the valid orbits of all lanes are one list, worked off in pieces.
+    They carry no derivative. Under `vmap` the valid orbits of the whole batch are one list, worked off in pieces.
     """
     model, c, omega = frozen((model, c, omega))
     basis = model.basis

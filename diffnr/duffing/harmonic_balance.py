@@ -47,21 +47,23 @@ def linearise(
     basis, mass, friction = model.basis, model.mass, model.friction
     oscillators, m = mass.size, basis.size
     c = y.reshape(oscillators, m)
-    synthesis, analysis, turn = (jnp.asarray(x, y.dtype) for x in (basis.synthesis, basis.analysis, basis.turn))
+    synthesis, analysis, derivative = (
+        jnp.asarray(x, y.dtype) for x in (basis.synthesis, basis.analysis, basis.derivative)
+    )
     x = c @ synthesis.T
     units = jnp.eye(oscillators, dtype=y.dtype)
     g, stiffness = jax.vmap(
         lambda unit: jax.jvp(model.force, (x,), (jnp.broadcast_to(unit[:, None], x.shape),)), out_axes=(None, 0)
     )(units)  # stiffness [by, of, instant]
     squares = jnp.asarray(basis.terms**2, y.dtype)
-    turned = c @ turn.T
+    slopes = c @ derivative.T
     inertia = mass[:, None] * squares * c
-    drag = friction[:, None] * turned
+    drag = friction[:, None] * slopes
     f = g @ analysis.T - omega**2 * inertia + omega * drag - drive.reshape(oscillators, m)
 
     product = jnp.asarray(basis.product, y.dtype)
     coupled = (stiffness.swapaxes(0, 1) @ product).reshape(*units.shape, m, m)  # [of, by, …]
-    own = -(omega**2) * mass[:, None, None] * jnp.diag(squares) + omega * friction[:, None, None] * turn
+    own = -(omega**2) * mass[:, None, None] * jnp.diag(squares) + omega * friction[:, None, None] * derivative
     coupled = coupled + units[:, :, None, None] * own[:, None]
     jacobian = coupled.swapaxes(1, 2).reshape(oscillators * m, oscillators * m)
     return f.ravel(), jacobian, (drag - 2 * omega * inertia).ravel()
@@ -72,9 +74,11 @@ def residual(y: Float[Array, " n"], args: tuple[Balanced, Array, Array]) -> Floa
     model, omega, drive = args
     basis = model.basis
     c = y.reshape(model.mass.size, basis.size)
-    synthesis, analysis, turn = (jnp.asarray(x, y.dtype) for x in (basis.synthesis, basis.analysis, basis.turn))
+    synthesis, analysis, derivative = (
+        jnp.asarray(x, y.dtype) for x in (basis.synthesis, basis.analysis, basis.derivative)
+    )
     inertia = model.mass[:, None] * jnp.asarray(basis.terms**2, y.dtype) * c
-    drag = model.friction[:, None] * (c @ turn.T)
+    drag = model.friction[:, None] * (c @ derivative.T)
     g = model.force(c @ synthesis.T) @ analysis.T
     return (g - omega**2 * inertia + omega * drag).ravel() - drive
 
@@ -99,9 +103,9 @@ def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[A
     size = jnp.linalg.norm(lax.stop_gradient(force))
     unit = jnp.where(size > 0, size, 1.0)
     args = model, drive.omega, force / unit, unit
-    still = jnp.zeros_like(force)
+    rest = jnp.zeros_like(force)
     weak = jnp.full((), 1e-12, force.dtype)
-    linear = -jnp.linalg.solve(jax.jacfwd(_scaled)(still, weak, args), _scaled(still, weak, args))
+    linear = -jnp.linalg.solve(jax.jacfwd(_scaled)(rest, weak, args), _scaled(rest, weak, args))
     solution = follow(_scaled, linear, args)
     return _phasors(model, unit * solution.value), solution.result
 

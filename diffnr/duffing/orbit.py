@@ -39,7 +39,7 @@ from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 
 MAX_STEPS = 4096  # of the integration over a period
-MAX_TURNS = 30  # of Newton's iteration
+MAX_ITERATIONS = 30  # of Newton's iteration
 
 
 class Orbit(AbstractAnswer):
@@ -117,7 +117,7 @@ def time_series(
     ts: Numbers,
     *,
     omega: Numbers | None = None,
-    harmonics: Sequence[Count] | None = None,
+    harmonics: Any = None,
     derivative: Count = 0,
 ) -> Float[Array, "... time"]:
     """Displacements over time of orbits given by harmonics:
@@ -160,7 +160,7 @@ def time_series(
     return jnp.sum(b.real[..., None] * jnp.cos(phase) - b.imag[..., None] * jnp.sin(phase), axis=-2)
 
 
-class _Turn(NamedTuple):
+class _Iteration(NamedTuple):
     """Newton's iteration: a start, the states [instant, 2n] after it, their derivatives, and the step to the next."""
 
     z: Array
@@ -230,7 +230,7 @@ def _shoot(model: AbstractOscillators, drive: Drive, port: int, guess: Array | N
     ts = 2 * np.pi * (np.arange(1, instants + 1) / instants)  # the last exactly 2π
     unit_matrix, fixed, tolerance = jnp.eye(2 * n), lax.stop_gradient(flat), 10 * rtol
 
-    def around(z: Array) -> _Turn:
+    def around(z: Array) -> _Iteration:
         def integrate(z: Array, flat: Array) -> tuple[Array, Array]:
             model, drive = restore(flat)
             zs = _integrate(z, model, drive, unit, port, ts, rtol)
@@ -238,26 +238,26 @@ def _shoot(model: AbstractOscillators, drive: Drive, port: int, guess: Array | N
 
         (by_start, by_leaf), zs = jax.jacfwd(integrate, (0, 1), has_aux=True)(z, fixed)
         step = jnp.linalg.solve(unit_matrix - by_start[-1], zs[-1] - z)
-        return _Turn(z, zs, by_start, by_leaf, step)
+        return _Iteration(z, zs, by_start, by_leaf, step)
 
-    # At least two turns, so that nothing returned is the guess itself.
-    def going(state: tuple[_Turn, Array]) -> Bool[Array, ""]:
-        turn, count = state
-        length = jnp.linalg.norm(turn.step)
-        return (count < 2) | ((length > tolerance) & (count < MAX_TURNS) & jnp.isfinite(length))
+    # At least two iterations, so that nothing returned is the guess itself.
+    def going(state: tuple[_Iteration, Array]) -> Bool[Array, ""]:
+        iteration, count = state
+        length = jnp.linalg.norm(iteration.step)
+        return (count < 2) | ((length > tolerance) & (count < MAX_ITERATIONS) & jnp.isfinite(length))
 
     # One integration in the program, with all derivatives: compiling it is what takes time.
-    first = _Turn(start, *(jnp.zeros_like(x) for x in jax.eval_shape(around, start)[1:]))
+    first = _Iteration(start, *(jnp.zeros_like(x) for x in jax.eval_shape(around, start)[1:]))
     advance = lambda state: (around(state[0].z + state[0].step), state[1] + 1)  # noqa: E731
-    turn, _ = lax.stop_gradient(lax.while_loop(going, advance, (first, jnp.asarray(0))))
-    length = jnp.linalg.norm(turn.step)
+    iteration, _ = lax.stop_gradient(lax.while_loop(going, advance, (first, jnp.asarray(0))))
+    length = jnp.linalg.norm(iteration.step)
     result = RESULTS.where(jnp.isfinite(length), RESULTS.max_steps_reached, RESULTS.nonfinite)
     result = RESULTS.where(length <= tolerance, RESULTS.successful, result)
     failed = result != RESULTS.successful
 
     # z = P(z, θ) ⇒ dz = (1 − ∂P/∂z)⁻¹ ∂P/∂θ dθ. As matrices, so that derivatives of either mode are products with them.
-    _, zs, by_start, by_leaf, _ = turn
-    gap = jnp.linalg.norm(zs[-1] - turn.z)
+    _, zs, by_start, by_leaf, _ = iteration
+    gap = jnp.linalg.norm(zs[-1] - iteration.z)
     of_start = jnp.linalg.solve(unit_matrix - by_start[-1], by_leaf[-1])
     change = jnp.where(failed, jnp.nan, by_start @ of_start + by_leaf) @ (flat - fixed)
     zs = jnp.where(failed, jnp.nan, unit * (zs + change))

@@ -266,7 +266,7 @@ class PolynomialForce(eqx.Module):
     def __check_init__(self) -> None:
         check_fields(self)
         shape = jnp.shape(self.coefficients)
-        filled = len(shape) >= 1 and 0 not in shape
+        filled = len(shape) >= 1 and shape[0] > 0  # there may be no link
         require(filled, "coefficients", "have shape (order,) or (order, n)", f"of shape {shape}")
 
     def __call__(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:

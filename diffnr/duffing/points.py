@@ -30,28 +30,28 @@ class Points(eqx.Module):
     harmonics: tuple[int, ...] = eqx.field(static=True)
 
     @property
-    def valid(self) -> Bool[Array, "*lane point"]:
+    def valid(self) -> Bool[Array, "*batch point"]:
         """Which points there are."""
         return jnp.arange(self.omega.shape[-1]) < self.count[..., None]
 
     @property
-    def norm(self) -> Float[Array, "*lane point oscillator"]:
+    def norm(self) -> Float[Array, "*batch point oscillator"]:
         """N = √(1/T ∫x² dt) of every oscillator."""
         return jnp.sqrt(mean_square(self.b, self.harmonics))
 
     @property
-    def phase(self) -> Float[Array, "*lane point oscillator"]:
+    def phase(self) -> Float[Array, "*batch point oscillator"]:
         """The phase of every fundamental against the force, in (−π, π], rad."""
         return jnp.angle(self.b[..., self.harmonics.index(1)])
 
     @property
-    def harmonicity(self) -> Float[Array, "*lane point oscillator"]:
+    def harmonicity(self) -> Float[Array, "*batch point oscillator"]:
         """|X_1| / √(Σ|X_h|²) of every oscillator: 1 for a pure tone."""
         power = self.b.real**2 + self.b.imag**2
         return jnp.sqrt(power[..., self.harmonics.index(1)] / jnp.sum(power, axis=-1))
 
     @property
-    def stable(self) -> Bool[Array, "*lane point"]:
+    def stable(self) -> Bool[Array, "*batch point"]:
         """Whether all multipliers lie inside of the unit circle."""
         return jnp.abs(self.multipliers[..., 0]) < 1
 

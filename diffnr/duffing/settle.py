@@ -2,7 +2,7 @@
 
 A fixed number of steps a period meets the same instants of the force in every period: it is a table, and no cosine is
 ever computed. The state is one number for each displacement and velocity, so that under `vmap` every operation runs
-along the lanes.
+along the batch.
 
     M x'' + C x' + g(x) = F(t)      =      drift  x' = v, v' = −M⁻¹C v   +   kick  v' = M⁻¹(F(t) − g(x))
 
@@ -171,7 +171,7 @@ def _period(
     # Lists of scalars, [drift][oscillator]: what is indexed in the loop would be gathered there again and again.
     rate, share = ([value[j] for j in oscillators] for value in (model.friction / model.mass, h / model.mass))
     fade = [[jnp.exp(-a * h * rate[j]) for j in oscillators] for a in DRIFTS]
-    reach = [[a * h * _decaying(a * h * rate[j]) for j in oscillators] for a in DRIFTS]
+    glide = [[a * h * _decaying(a * h * rate[j]) for j in oscillators] for a in DRIFTS]
     tau = 2 * np.pi / steps * (np.arange(steps)[:, None] + NODES)
     table = [jnp.asarray(wave(tau), dtype) for wave in (np.cos, np.sin)]
     real, imag = jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
@@ -185,7 +185,7 @@ def _period(
             push = [force - g[j] if j == port else -g[j] for j in oscillators]
             v = [v[j] + kick * share[j] * push[j] for j in oscillators]
             if i < len(DRIFTS):
-                x = [x[j] + reach[i][j] * v[j] for j in oscillators]
+                x = [x[j] + glide[i][j] * v[j] for j in oscillators]
                 v = [fade[i][j] * v[j] for j in oscillators]
         end = [p.astype(dtype) for p in x], [p.astype(dtype) for p in v]
         return end, state

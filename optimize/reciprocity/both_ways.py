@@ -163,5 +163,5 @@ def as_driven(pair: Any, amplitude: Any, num_harmonics: Any = None) -> DrivenPai
         pair = with_harmonics(pair, as_count(num_harmonics, "num_harmonics"))
     require_double("pair", pair.mass)
     amplitude = as_scalar(amplitude, "amplitude")
-    require(not is_concrete(amplitude) or bool(amplitude != 0), "amplitude", "differ from 0", amplitude)
+    require(not is_concrete(amplitude) or np.asarray(amplitude) != 0, "amplitude", "differ from 0", amplitude)
     return DrivenPair(pair, amplitude)

@@ -148,7 +148,8 @@ def design_nonreciprocal_phase(
     driven = as_driven(pair, amplitude, num_harmonics)
     names = _names(free)
     target = as_scalar(phase, "phase")
-    require(not is_concrete(target) or bool((-np.pi < target) & (target <= np.pi)), "phase", "lie in (−π, π]", target)
+    inside = not is_concrete(target) or -np.pi < np.asarray(target) <= np.pi
+    require(inside, "phase", "lie in (−π, π]", target)
     max_steps, throw = as_count(max_steps, "max_steps", least=2), as_flag(throw, "throw")
     u, found = beginning(driven, omega=omega, resonance=resonance, point=point)
     which = jnp.asarray([PARAMETERS.index(name) for name in names])

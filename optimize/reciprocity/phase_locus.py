@@ -177,7 +177,7 @@ def phase_nonreciprocity_locus(
     own = driven.parameters[which]
     if is_concrete(low, high, own):
         _require_allowed(along, low)
-        inside = bool(low <= own <= high)
+        inside = np.asarray(low) <= np.asarray(own) <= np.asarray(high)
         require(inside, "bounds", f"enclose the pair's own {along}, {float(own):g}", f"({low:g}, {high:g})")
     max_points, throw = as_count(max_points, "max_points", least=2), as_flag(throw, "throw")
     u, found = beginning(driven, omega=omega, resonance=resonance, point=point)
@@ -189,9 +189,9 @@ def phase_nonreciprocity_locus(
 def _require_allowed(parameter: str, lowest: Array) -> None:
     """Raise unless a parameter may be as small as that."""
     if parameter in ("mass_ratio", "amplitude"):
-        require(bool(lowest > 0), "bounds", f"be positive for {parameter}", lowest)
+        require(np.asarray(lowest) > 0, "bounds", f"be positive for {parameter}", lowest)
     if parameter == "damping":
-        require(bool(lowest >= 0), "bounds", "not be negative for damping", lowest)
+        require(np.asarray(lowest) >= 0, "bounds", "not be negative for damping", lowest)
 
 
 def beginning(

@@ -229,7 +229,7 @@ def _asked(
     low, high = as_range(bounds, "bounds")
     if is_concrete(low):
         was = f"({float(low):g}, …)"
-        require(along != "mass_ratio" or bool(low > 0), "bounds", "be positive for a mass", was)
+        require(along != "mass_ratio" or np.asarray(low) > 0, "bounds", "be positive for a mass", was)
     resonance = as_count(resonance, "resonance", least=0, most=1)
     if is_concrete(driven):  # What the response does not have it lacks for all ratios.
         closed_form(driven, free, resonance)

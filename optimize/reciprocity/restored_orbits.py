@@ -195,7 +195,7 @@ def with_tangents(v: Float[Array, " k"], free: FreeRatio) -> FreeRatio:
     """The free ratio with its rows along the tangents at v."""
     y, basis = split(v[:-1]).y, free.driven.basis
     # Around a peak an orbit changes by its phase above all, at folds too, where the frequency does not change.
-    turned = (y.reshape(2, 2, -1) @ jnp.asarray(basis.turn, v.dtype).T).reshape(2, -1)
+    turned = (y.reshape(2, 2, -1) @ jnp.asarray(basis.derivative, v.dtype).T).reshape(2, -1)
     _, tangents = _tangents(v, free, jnp.pad(turned, ((0, 0), (0, 1))))
     rows = tangents / jnp.linalg.norm(tangents, axis=1, keepdims=True)
     return eqx.tree_at(lambda free: free.rows, free, lax.stop_gradient(rows))

@@ -40,12 +40,13 @@ def responses(
 
         optimize.reciprocity.responses(restored, (0.5, 4.0)).forward.norm
     """
+    max_points = as_count(max_points, "max_points", least=2)
     _require_restored(restored)
     model, amplitude = restored.model, restored.response.drive.amplitude
     if band is None:
         natural = np.asarray(duffing.linear_frequencies(model))
         band = float(natural[0] / 2), float(4 * max(natural[1], restored.omega) / 3)
-    band, max_points = as_range(band, "band", positive=True), as_count(max_points, "max_points", least=2)
+    band = as_range(band, "band", positive=True)
     sweeps = (
         duffing.frequency_response(model, amplitude=amplitude, band=band, port=port, max_points=max_points).trim()
         for port in (0, 1)

@@ -42,9 +42,9 @@ def fit_oscillators(
         x_j'' + 2δ_j x_j' + ω_j² x_j + γ_j x_j³ + k (x_j − x_{j±1}) = F_j cos ωt
 
     Every measured point is compared with the point of the model's branch nearest to it, in (ω, A_1, …, A_n), so that
-    it stays on its sheet and nothing diverges at folds (see `nearest`); and every jump with the fold in which the
-    sheet it leaves comes to its end. No start values are needed: they come from a search with the stiffness that
-    the measured amplitudes make, where the problem is linear and without branches.
+    it stays on its part of the branch and nothing diverges at folds (see `nearest`); and every jump with the fold in
+    which the part it leaves comes to its end. No start values are needed: they come from a search with the stiffness
+    that the measured amplitudes make, where the problem is linear and without branches.
 
     **Arguments:**
 
@@ -208,7 +208,7 @@ class _Weights(NamedTuple):
     active: Any
 
     def apply(self, look: _Look, table: SweepTable) -> tuple[np.ndarray, np.ndarray]:
-        """All residuals and their Jacobian, of one lane."""
+        """All residuals and their Jacobian, as a batch of one."""
         p = look.fold_by.shape[-1]
         # A jump may have come anywhere between two points: a uniform distribution.
         weight = self.active * 12**0.5 / np.asarray(table.width)

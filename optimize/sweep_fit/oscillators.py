@@ -132,7 +132,7 @@ def nearest(oscillators: SweptOscillators, table: SweepTable, num_harmonics: int
         min over the branch of (ω − ω_d)²/σ_ω² + Σ_j (A_j − a_dj)²/σ_j²,      A_j the amplitude of the fundamental
 
     Seen from the branch a fold is a point like any other: nothing diverges there, nor beyond. What was measured tells
-    the sheet: the projection begins at its amplitudes, with the phases of `linear_response`. The derivative is the
+    the part: the projection begins at its amplitudes, with the phases of `linear_response`. The derivative is the
     implicit one along a fixed normal, with which that of the squared distance is exact.
     """
     model = oscillators.chain(num_harmonics)
@@ -183,7 +183,7 @@ def folds(
 
         def slope(v: Array, tangent: Array) -> tuple[Array, Array, Array]:
             pull = -onwards * tangent[-1]
-            return pull, jnp.abs(pull) / LONGEST, jnp.abs(pull)  # onwards by the longest step, but for a turn in sight
+            return pull, jnp.abs(pull) / LONGEST, jnp.abs(pull)  # onwards by the longest step, but for a fold in sight
 
         v, _, found = _slide(*lax.stop_gradient((guess, (model, drive))), slope)
         v = lax.stop_gradient(v)
@@ -212,11 +212,11 @@ def branch(
     within = jnp.sort(sign * bounds)
     scale = jnp.full((), 0.5), bounds[1] - bounds[0]
     # Short steps: they are for the eye.
-    walk = trace(
+    followed = trace(
         _onwards, start[0], sign * start[1], (within[0], within[1]), args, scale=scale, longest=0.05, max_points=1000
     )
-    omega = sign * walk.parameter
-    return omega, _amplitude(walk.y, oscillators.scales), stable(oscillators, walk.y, omega, num_harmonics)
+    omega = sign * followed.parameter
+    return omega, _amplitude(followed.y, oscillators.scales), stable(oscillators, followed.y, omega, num_harmonics)
 
 
 @eqx.filter_jit
@@ -261,7 +261,7 @@ def _amplitude(y: Array, scales: Array) -> Array:
 class _Step(NamedTuple):
     v: Array
     tangent: Array
-    reach: Array  # the last step along the branch
+    slide: Array  # the last step along the branch
     pull: Array  # the slope before it
     bend: Array  # the second derivative
     size: Array  # of what is left
@@ -278,7 +278,7 @@ def _slide(guess: Array, args: Any, slope: Callable) -> tuple[Array, Array, Arra
     """
     last = jnp.zeros_like(guess).at[-1].set(1.0)
 
-    def turn(step: _Step) -> _Step:
+    def iterate(step: _Step) -> _Step:
         v = step.v
         f, jacobian, border = linearise(v[:-1], v[-1], args)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, border[:, None]], axis=1), step.tangent[None]])
@@ -286,19 +286,19 @@ def _slide(guess: Array, args: Any, slope: Callable) -> tuple[Array, Array, Arra
         tangent = tangent / jnp.linalg.norm(tangent)
         across = across - tangent * (tangent @ across)
         pull, least, left = slope(v, tangent)
-        told = jnp.abs(step.reach) > 10 * ON  # a difference over less would be round-off
-        bend = jnp.where(told, (pull - step.pull) / jnp.where(told, step.reach, 1.0), step.bend)
-        reach = jnp.clip(-pull / jnp.maximum(bend, least), -LONGEST, LONGEST)
+        told = jnp.abs(step.slide) > 10 * ON  # a difference over less would be round-off
+        bend = jnp.where(told, (pull - step.pull) / jnp.where(told, step.slide, 1.0), step.bend)
+        slide = jnp.clip(-pull / jnp.maximum(bend, least), -LONGEST, LONGEST)
         length = jnp.linalg.norm(across)
         on = length < ON  # else first across: off the branch the slope is not the branch's
-        change = across * jnp.minimum(1.0, LONGEST / length) + jnp.where(on, reach, 0.0) * tangent
-        reach, pull, bend = (jnp.where(on, *x) for x in ((reach, step.reach), (pull, step.pull), (bend, step.bend)))
-        return _Step(v + change, tangent, reach, pull, bend, length + left, step.steps + 1)
+        change = across * jnp.minimum(1.0, LONGEST / length) + jnp.where(on, slide, 0.0) * tangent
+        slide, pull, bend = (jnp.where(on, *x) for x in ((slide, step.slide), (pull, step.pull), (bend, step.bend)))
+        return _Step(v + change, tangent, slide, pull, bend, length + left, step.steps + 1)
 
     def going(step: _Step) -> Array:
         return (step.size > CLOSE) & (step.steps < 200)  # NaN ends it
 
     zero = jnp.zeros(())
-    end = lax.while_loop(going, turn, _Step(guess, last, zero, zero, zero, zero + jnp.inf, jnp.zeros((), int)))
+    end = lax.while_loop(going, iterate, _Step(guess, last, zero, zero, zero, zero + jnp.inf, jnp.zeros((), int)))
     found = end.size <= CLOSE
     return jnp.where(found, end.v, guess), end.tangent, found

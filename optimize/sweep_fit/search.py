@@ -84,7 +84,7 @@ def _draw(keys: Array, parametrisation: Parametrisation, table: SweepTable, best
 
 @eqx.filter_jit
 def _linear(u: Array, parametrisation: Parametrisation, table: SweepTable) -> tuple[Array, Array]:
-    """The residuals of amplitudes where the measured ones make the stiffness, and their Jacobian, of many lanes."""
+    """The residuals of amplitudes where the measured ones make the stiffness, and their Jacobian, of a batch."""
     args = parametrisation, table
     return jax.vmap(lambda u: (_linear_residual(u, *args), jax.jacfwd(_linear_residual)(u, *args)))(u)
 
@@ -95,7 +95,7 @@ def _linear_residual(u: Array, parametrisation: Parametrisation, table: SweepTab
 
 
 class Descent(NamedTuple):
-    """Where lanes ended: `u` [lane, p], `cost` [lane], `converged` [lane], and the steps taken by all together."""
+    """Where searches ended: `u` [start, p], `cost` [start], `converged` [start], and the steps all took together."""
 
     u: np.ndarray
     cost: np.ndarray
@@ -104,7 +104,7 @@ class Descent(NamedTuple):
 
 
 def descend(look: Callable[[np.ndarray], tuple[Any, Any]], u: np.ndarray, max_steps: int) -> Descent:
-    """Levenberg–Marquardt of lanes u [lane, p] by `look`: u -> (r [lane, n], ∂r/∂u [lane, n, p]).
+    """Levenberg–Marquardt of a batch u [start, p] by `look`: u -> (r [start, n], ∂r/∂u [start, n, p]).
 
     Its loop is Python's: what is compiled is one residual with its Jacobian, where optimistix's solver holds several,
     and compiling takes a hundred times longer than the fit.

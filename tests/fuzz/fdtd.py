@@ -123,7 +123,7 @@ def runs() -> list[Entry]:
     part = {"component": "hz", "omega": [1.0 * THZ, 1.2 * THZ], "rows": (1, 5), "columns": (0, 3), "stride": 2}
     ring = {"traces": RINGING, "step": 2e-14, "band": (3e12, 5e12), "num_lines": 4, "tolerance": 1e-9, "throw": True}
     profile = {"grid": GRID, "x": 20 * UM, "profile": np.ones(5), "component": "hz"}
-    everywhere = {"rows": ("None",), "columns": ("None",)}
+    everywhere = {"rows": ("None",), "columns": ("None",), "omega": ("one", "three")}
     recorded = _run(sources=[(SOURCE, PULSE)], probes=[PROBE])
     return [
         Entry(

@@ -143,12 +143,17 @@ def _require_few(count: float, name: str) -> None:
     require(count <= MOST_CELLS, "cell", must, f"one that leaves {count:.3g}")
 
 
+def _require_two(lines: np.ndarray, name: str) -> np.ndarray:
+    require(lines.size >= 3, "cell", f"leave at least two cells along {name}", f"one that leaves {lines.size - 1}")
+    return lines
+
+
 def _even(name: str, sides: Any, cell: float) -> np.ndarray:
     require_known(sides, name)
     as_range(sides, name)
     low, high = (float(np.asarray(side)) for side in sides)
     _require_few((high - low) / cell, name)
-    return np.linspace(low, high, int(np.ceil((high - low) / cell * (1 - 1e-9))) + 1)
+    return _require_two(np.linspace(low, high, int(np.ceil((high - low) / cell * (1 - 1e-9))) + 1), name)
 
 
 def _finer(value: Any, name: str, low: float, high: float) -> dict[float, float]:
@@ -183,4 +188,4 @@ def _graded(name: str, stops: Any, cell: float, finer: Any, growth: float) -> np
         cells = max(1, int(np.ceil(count[-1] * (1 - 1e-9))))
         between = np.interp(np.arange(1, cells) / cells * count[-1], count, u)
         lines.append(np.append(between, high))
-    return np.concatenate(lines)
+    return _require_two(np.concatenate(lines), name)
