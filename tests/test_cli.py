@@ -197,8 +197,9 @@ def test_bad_arguments_are_one_line(arguments, sentence, capsys):
 @pytest.mark.parametrize(
     ("band", "sentence"),
     [
-        (("2e9", "1e9"), "Argument --band must be the lowest and the highest frequency, but was 2e+09 1e+09."),
-        (("1", "2"), "Argument --band: No point lies in"),
+        (("5.1e9", "5e9"), "within the 4.8e+09 to 5.2e+09 Hz of the file, but was 5.1e+09 5e+09."),
+        (("1", "2"), "Argument --band must be the lowest and the highest frequency, within the 4.8e+09 to 5.2e+09 Hz"),
+        (("5.0001e9", "5.0002e9"), "Argument --band: "),  # between two points
     ],
 )
 def test_a_band_without_points_is_one_line(one_line, band, sentence, tmp_path, capsys):

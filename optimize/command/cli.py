@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import signal
 import sys
 import threading
@@ -84,14 +85,12 @@ def _fit(arguments: argparse.Namespace) -> str:
 
         from optimize.mode_fit.fit_modes import fit_modes
     matplotlib.use("Agg")
+    with arguments.file.open("rb"):  # what is not there is refused by the shell's name for it
+        pass
     reader = diffnr.read_csv if arguments.file.suffix.lower() == ".csv" else diffnr.read_touchstone
     data = reader(arguments.file)
     if arguments.band:
-        low, high = arguments.band
-        if not low < high:
-            raise ValueError(f"Argument --band must be the lowest and the highest frequency, but was {low:g} {high:g}.")
-        with naming("Argument --band"):
-            data = data.band(*(float(diffnr.hertz(edge)) for edge in arguments.band))
+        data = _within(data, *arguments.band)
     make_folder(arguments.out)
     with phase("compiling and fitting"):
         result = fit_modes(data, arguments.modes, delay=not arguments.no_delay, background=arguments.background)
@@ -101,6 +100,18 @@ def _fit(arguments: argparse.Namespace) -> str:
     (arguments.out / "report.txt").write_text(report + "\n", encoding="utf-8")
     diffnr.save(arguments.out / "model.npz", result.model)
     return f"{report}\n\nWrote report.txt, fit.png and model.npz (for diffnr.load) in {arguments.out}."
+
+
+def _within(data: Any, low: float, high: float) -> Any:
+    """The data between two frequencies in Hz."""
+    first, last = (float(omega) / (2 * math.pi) for omega in (data.omega[0], data.omega[-1]))
+    if not (low < high and low <= last and high >= first):
+        raise ValueError(
+            f"Argument --band must be the lowest and the highest frequency, within the {first:g} to {last:g} Hz of the "
+            f"file, but was {low:g} {high:g}."
+        )
+    with naming("Argument --band"):
+        return data.band(*(float(diffnr.hertz(edge)) for edge in (low, high)))
 
 
 def _isolate(arguments: argparse.Namespace) -> str:
