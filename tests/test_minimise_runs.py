@@ -79,7 +79,7 @@ def test_a_second_interrupt_does_not_wait(presses: int, steps: int) -> None:
 
     def pressed(valley: Valley) -> Array:
         traces.append(None)
-        if len(traces) == 2:  # the first is at the start, this one in the first chunk
+        if len(traces) == 3:  # the first tries it, the second is at the start, this one in the first chunk
             for _ in range(presses):
                 press()
         return height(valley)

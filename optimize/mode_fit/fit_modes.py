@@ -6,7 +6,7 @@ gauge unless stored energies were measured too. Errors are therefore given for t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -99,18 +99,13 @@ def fit_modes(
     # Of σ: residuals settled to this part of their standard deviation change no coefficient by more than that of its
     # error.
     tolerance = jnp.asarray(1e-3 if data.sigma is None else 1e-4)
-    theta, scaled = _start(scaled, modes, order, delay, data.sigma is not None)
+    theta, weighted = _start(scaled, modes, order, delay, data.sigma is not None)
     if passive:
         # Without the constraint the problem is smooth and has no gauge: solve that first, and often it is the answer.
-        theta = _solve(theta, ScaledData(scaled.x, scaled.s, scaled.sigma, None, None), 40, tolerance).u
+        theta = _solve(theta, ScaledData(weighted.x, weighted.s, weighted.sigma, None, None), 40, tolerance).u
         theta = passive_start(theta, data.num_ports + (0 if data.energy is None else modes))
-    # Where σ is not known, an entry that the model misses by more than its noise must not outvote the others.
-    used, solution = scaled, _solve(theta, scaled, max_steps, tolerance)
-    residual, scaled = _reweigh(solution.u, used, data, noise)
-    for _ in range(0 if data.sigma is not None else 2):
-        used, solution = scaled, _solve(solution.u, scaled, max_steps, tolerance)
-        residual, scaled = _reweigh(solution.u, used, data, noise)
-    theta = solution.u
+    fitted = _fitted(theta, weighted, data, noise, max_steps, tolerance)
+    theta, used, residual, solution = fitted.solution.u, fitted.used, fitted.residual, fitted.solution
 
     jacobian, value_jacobian, coefficients = _linearise(theta, used, centre, half)
     covariance, rank = parameter_covariance(np.asarray(jacobian), np.asarray(value_jacobian))
@@ -126,6 +121,28 @@ def fit_modes(
         result=solution.result, steps=solution.steps,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
+
+
+class _Fitted(NamedTuple):
+    """A solution, the data as they were weighed for it, and its residual [f, out, in]."""
+
+    solution: LeastSquares
+    used: ScaledData
+    residual: np.ndarray
+
+
+def _fitted(
+    theta: Response, weighted: ScaledData, data: FieldData, noise: np.ndarray, max_steps: int, tolerance: Array
+) -> _Fitted:
+    """The fit from a start: once where σ is known, else three times, each entry weighed anew by its misfit.
+
+    Where σ is not known, an entry that the model misses by more than its noise must not outvote the others.
+    """
+    for _ in range(2 if data.sigma is None else 0):
+        theta = _solve(theta, weighted, max_steps, tolerance).u
+        _, weighted = _reweigh(theta, weighted, data, noise)
+    solution = _solve(theta, weighted, max_steps, tolerance)
+    return _Fitted(solution, weighted, _reweigh(solution.u, weighted, data, noise)[0])
 
 
 def _require_points(data: FieldData, modes: int, order: int, delay: bool) -> None:
