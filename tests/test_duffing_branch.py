@@ -34,7 +34,7 @@ def over_frequency() -> duffing.OrbitBranch:
 
 
 @pytest.mark.slow
-def test_sheets_over_the_force_are_those_over_the_frequency(
+def test_branches_over_the_force_are_those_over_the_frequency(
     over_amplitude: duffing.OrbitBranch, over_frequency: duffing.OrbitBranch
 ) -> None:
     assert over_amplitude.along == "amplitude"

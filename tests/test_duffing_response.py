@@ -77,7 +77,7 @@ def test_upper_fold_by_the_number_of_harmonics(num_harmonics: int, fold: float) 
 
 
 @pytest.mark.slow
-def test_every_sheet_at_one_frequency() -> None:
+def test_every_branch_at_one_frequency() -> None:
     points = response(num_harmonics=13).at(0.9592978)
     assert points.count == 3
     assert np.asarray(points.stable[:3]).tolist() == [True, False, True]

@@ -69,7 +69,7 @@ def test_one_linear_oscillator_is_exact_with_any_phase_of_the_force() -> None:
     np.testing.assert_allclose(found.b[0, 0], x, rtol=1e-9)
 
 
-def test_the_start_chooses_the_sheet_and_drift_tells_what_has_not_settled() -> None:
+def test_the_start_chooses_the_branch_and_drift_tells_what_has_not_settled() -> None:
     drive = nr.Drive(0.95, 0.15)
     branches = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 1.5)).at(0.95)
     upper, lower = branches.b[0], branches.b[2]

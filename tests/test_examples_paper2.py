@@ -146,7 +146,7 @@ def test_map_is_lowest_at_the_restored_ratio(maps) -> None:
 
 
 @slow
-def test_backward_orbit_stays_on_its_sheet_until_that_ends() -> None:
+def test_backward_orbit_stays_on_its_branch_until_that_ends() -> None:
     module = example("reciprocity_map")
     ratios = jnp.linspace(2.3, 2.9, 61)
     R, norm, omega = (np.asarray(x[:, 0]) for x in module.over_plane(jnp.array([2.0]), ratios, 0))

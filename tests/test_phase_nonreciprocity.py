@@ -260,7 +260,7 @@ def locus_of(pair=PAIR, amplitude=P, **options):
 
 
 @pytest.mark.slow
-def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_sheet() -> None:
+def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_branch() -> None:
     locus = locus_of(along="stiffness_ratio", bounds=(1.0, 13.0), omega=2.9).trim()
     assert all(result == RESULTS.successful for result in locus.result)
     assert not np.any(locus.turned)

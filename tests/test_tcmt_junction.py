@@ -93,14 +93,14 @@ def decay(device: tcmt.AbstractCoupledModes, J: np.ndarray, port: int, phase_out
     return cascade_junction(unmarked, J, port=port, phase_out=phase_out, phase_in=phase_in).matrices().gamma
 
 
-def sheet_cavity() -> tuple[tcmt.CoupledModes, np.ndarray, float, float]:
+def worked_cavity() -> tuple[tcmt.CoupledModes, np.ndarray, float, float]:
     """A cavity beside a guide, C = [[0, 1], [1, 0]], before a junction C_J at k⁺L and −k⁻L of a nonreciprocal guide."""
     device = tcmt.CoupledModes([0.3], [[0.5 + 0.2j], [0.7 - 0.3j]], THROUGH, gamma_i=[0.1])
     return device, unitary(3, 2), 0.9, 2.3
 
 
 def test_closed_form_beside_a_guide() -> None:
-    device, J, phase_out, phase_in = sheet_cavity()
+    device, J, phase_out, phase_in = worked_cavity()
     (d1, d2), (k1, k2) = np.asarray(device.matrices().D)[:, 0], np.asarray(device.matrices().K)[:, 0]
     gamma = complex(device.matrices().gamma[0, 0])
     R = J[0, 0] * np.exp(-1j * (phase_out + phase_in))
@@ -172,7 +172,7 @@ def printed(strength: float, omega: float, gamma_in_use: str) -> tuple[np.ndarra
     Printed, the loop holds S₂₂ = C₂₂ + d₂k₂/(i(ω − ω₀) + γ), and S₂₁, S₁₂ likewise; S26's overall sign, which would
     turn absorption into gain, is put right first.
     """
-    device, J, phase_out, phase_in = sheet_cavity()
+    device, J, phase_out, phase_in = worked_cavity()
     D = np.asarray(device.D) * np.array([[1.0], [strength]])
     device = tcmt.CoupledModes(device.omega, D, THROUGH, gamma_i=device.gamma_i)
     m = device.matrices()
@@ -200,7 +200,7 @@ def test_printed_forms_count_the_resonance_twice(gamma_in_use: str) -> None:
     assert misses[1] < 0.01
     np.testing.assert_allclose(misses[0] / misses[1], small[0][2] / small[1][2], rtol=0.03)
     # Exactly so for S28 and S34 alone, a wave in by one and out by the other: the factor that is one too many.
-    device, J, phase_out, phase_in = sheet_cavity()
+    device, J, phase_out, phase_in = worked_cavity()
     m = device.matrices()
     pole = complex(m.gamma[0, 0]) + 0.2j
     epsilon = complex(m.D[1, 0] * m.K[1, 0]) * J[0, 0] * np.exp(-1j * (phase_out + phase_in))
@@ -221,7 +221,7 @@ def test_printed_s26_would_have_gain() -> None:
 
 def test_printed_coefficients_are_not_those_of_a_lossless_cavity() -> None:
     # 2γ_r = d†d and (5e) are claimed of the printed ones; on resonance they fail, where the dressed ones hold.
-    device, J, phase_out, phase_in = sheet_cavity()
+    device, J, phase_out, phase_in = worked_cavity()
     m = device.matrices()
     S = scattering(device, np.array([0.3]))[0]
     R = J[0, 0] * np.exp(-1j * (phase_out + phase_in))
