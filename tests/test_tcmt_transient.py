@@ -324,3 +324,8 @@ def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) ->
 def test_pulse_refuses_a_width_that_is_none() -> None:
     with pytest.raises(ValueError, match="Argument width must be positive, but was 0"):
         pulse(BACKWARD, 0.0)
+
+
+def test_waves_whose_powers_are_no_numbers_are_a_failure() -> None:
+    with pytest.raises(RuntimeError, match="not finite"):
+        tcmt.simulate(figure_5(), [1e200, 0.0], [0.0, 1.0])

@@ -30,7 +30,7 @@ from diffnr.checks import (
     require_instance,
     require_known,
 )
-from diffnr.results import AbstractAnswer, from_diffrax, raise_failures
+from diffnr.results import RESULTS, AbstractAnswer, from_diffrax, raise_failures
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.modes import AbstractCoupledModes, require_coupled_modes
@@ -301,6 +301,10 @@ def _simulate(
     a = unit * a
     energy_in, energy_out = jnp.split(unit**2 * energies, 2, axis=1)
     s_plus, s_minus = jax.vmap(motion.waves)(ts, a)
+    # Amplitudes may be numbers whose squares are none.
+    finite = jnp.all(jnp.isfinite(energy_in) & jnp.isfinite(energy_out))
+    arrived = solution.result == diffrax.RESULTS.successful
+    result = RESULTS.where(arrived & ~finite, RESULTS.nonfinite, from_diffrax(solution.result))
     return Transient(
         ts=ts,
         omega=omega,
@@ -311,7 +315,7 @@ def _simulate(
         energy_in=energy_in,
         energy_out=energy_out,
         num_steps=solution.stats["num_steps"],
-        result=from_diffrax(solution.result),
+        result=result,
     )
 
 
