@@ -46,15 +46,21 @@ def get(model: Any, path: Any) -> Any:
 
     Example: `nr.get(pair, "loss.gamma_k")`.
     """
-    require(isinstance(path, str), "path", 'be text, such as "loss.gamma_k"', described(path))
+    return _found(model, path, "path")
+
+
+def _found(model: Any, path: Any, argument: str) -> Any:
+    """What stands at `path`, which the user gave as (part of) an argument."""
+    require(isinstance(path, str), argument, 'be text, such as "loss.gamma_k"', described(path))
     node = model
     for token in path.split("."):
         try:
             node = _child(node, token)
         except (AttributeError, KeyError, IndexError, TypeError, ValueError):
             known = ", ".join(repr(name) for name in paths(model))
+            require(known, "model", "have parameters: arrays as its leaves", described(model))
             raise ValueError(
-                f"Argument path must name a parameter of {type(model).__name__} ({known}), but was {path!r}."
+                f"Argument {argument} must name a parameter of {type(model).__name__} ({known}), but was {path!r}."
             ) from None
     return node
 
@@ -77,7 +83,7 @@ def replace(model: Model, values: Mapping[str, Any]) -> Model:
             isinstance(path, str), "values", 'have paths such as "kappa" as its keys', f"one with {described(path)}"
         )
     for path, value in values.items():
-        model = _put(model, path.split("."), _like(path, get(model, path), value))
+        model = _put(model, path.split("."), _like(path, _found(model, path, "values"), value))
     for path in values:
         _check_along(model, path.split("."))
     return model
@@ -133,7 +139,7 @@ def select(model: Any, free: Free) -> Selection:
     require(listed, "free", must, described(free))
     names = (free,) if isinstance(free, str) else tuple(free)
     require(len(names) > 0 and len(set(names)) == len(names), "free", must, repr(free))
-    values = tuple(get(model, name) for name in names)
+    values = tuple(_found(model, name, "free") for name in names)
     for name, value in zip(names, values, strict=True):
         _require_real(name, value)
     return Selection(

@@ -186,7 +186,7 @@ def test_a_second_fit_of_the_same_kind_does_not_retrace(data):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"free": "kapa"}, "Argument path must name a parameter"),
+        ({"free": "kapa"}, "Argument free must name a parameter"),
         ({"free": FREE, "loss": "l7"}, "Argument loss must be one of"),
         ({"free": FREE, "sigma": -1.0}, "Argument sigma must be positive"),
         ({"free": FREE, "starts": 0}, "Argument starts must be a whole number between 1 and 100000"),

@@ -383,7 +383,7 @@ def test_a_step_limit_is_reported():
         ({"omega": np.nan}, "Argument omega must be finite"),
         ({"into": 0}, "Argument into must differ from out, but was 0 like out"),
         ({"out": 2}, "Argument out must be a port between 0 and 1, but was 2"),
-        ({"free": "loss.gamma"}, "Argument path must name a parameter of TwoResonators"),
+        ({"free": "loss.gamma"}, "Argument free must name a parameter of TwoResonators"),
         ({"transforms": {"kappa": Interval(1.0, 2.0)}}, "Argument transforms must name free parameters"),
         ({"max_insertion_loss": -1.0}, "Argument max_insertion_loss must be a number of dB that is finite and not neg"),
         ({"max_insertion_loss": np.nan}, "Argument max_insertion_loss must be a number of dB"),

@@ -53,8 +53,13 @@ def test_get() -> None:
     ],
 )
 def test_unknown_path_is_answered_with_those_there_are(path: str) -> None:
-    sentence = r"^Argument path must name a parameter of TwoResonators \('omega', .*'loss.gamma_k'\), but was '"
-    for ask in (lambda: get(PAIR, path), lambda: replace(PAIR, {path: 1.0}), lambda: bounds(PAIR, path)):
+    asked = {
+        "path": (lambda: get(PAIR, path), lambda: bounds(PAIR, path)),
+        "values": (lambda: replace(PAIR, {path: 1.0}),),
+        "free": (lambda: select(PAIR, path), lambda: select(PAIR, ("kappa", path))),
+    }
+    for name, ask in ((name, ask) for name, asks in asked.items() for ask in asks):
+        sentence = rf"^Argument {name} must name a parameter of TwoResonators \('omega', .*'loss.gamma_k'\), but was '"
         with pytest.raises(ValueError, match=sentence) as error:
             ask()
         assert str(error.value).endswith(f"but was {path!r}.")
