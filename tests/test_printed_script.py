@@ -32,7 +32,7 @@ pair = duffing.DuffingPair(mass_ratio=2., stiffness_ratio=1., cubic_ratio=1., co
 curve = duffing.frequency_response(pair, amplitude=.15, band=(.5, 4.), port=0, num_harmonics=9)
 print(curve.folds.omega[:2])             # .96430619, .91566469   (in order along the branch)
 r = op.restore_reciprocity(pair, amplitude=.15, free="stiffness_ratio", resonance=1, num_harmonics=9)
-print(r.value, r.omega, r.reciprocity_norm, r.stable)      # 12.0238  3.320215  1.065331e-5  [True, True]
+print(r.ratio, r.omega, r.reciprocity_norm, r.stable)      # 12.0238  3.320215  1.065331e-5  [True, True]
 fold = lambda z: duffing.frequency_response(nr.replace(pair, {"damping": z}), amplitude=.15, band=(.5, 4.), port=0, num_harmonics=9).folds.omega[0]
 print(jax.grad(fold)(.05))               # -3.6408
 """  # noqa: E501
