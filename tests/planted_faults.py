@@ -322,9 +322,9 @@ def caught(fault: Fault, workers: int) -> tuple[str, float]:
         for files in (first, []):
             command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-n", str(workers), *files]
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-            failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.M)
+            failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.M)
             if failed:
-                return failed[1].removeprefix("tests/"), time.perf_counter() - began
+                return failed[1].removeprefix("tests/").replace("|", "/"), time.perf_counter() - began
             if done.returncode != 0:
                 raise SystemExit(f"{fault.name}: the tests did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return "", time.perf_counter() - began
