@@ -274,7 +274,7 @@ FAULTS = (
         "diffnr/duffing/floquet.py",
         "twist = (3**0.5 / 12) * h**2 * (k2 - k1)",
         "twist = 0 * (3**0.5 / 12) * h**2 * (k2 - k1)",
-        ("test_duffing_orbit.py", "test_duffing_branch.py"),
+        ("test_duffing_find_orbits.py",),
     ),
     Fault(
         "implicit derivative: its sign",
