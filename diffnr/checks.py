@@ -104,10 +104,10 @@ def require_bounds(name: str, value: Any, lower: float | None = None, upper: flo
             require(np.all(np.asarray(value) <= upper), name, f"be at most {upper:g}", value)
 
 
-def require_shape(value: Array, name: str, *shapes: Shape) -> None:
-    """Raise unless `value` has one of the `shapes`."""
+def require_shape(value: Array, name: str, *shapes: Shape, why: str = "") -> None:
+    """Raise unless `value` has one of the `shapes`, with what they follow from ("as D has ...")."""
     must = "be a number (use jax.vmap for many)" if shapes == ((),) else f"have shape {' or '.join(map(str, shapes))}"
-    require(value.shape in shapes, name, must, f"of shape {value.shape}")
+    require(value.shape in shapes, name, f"{must}, {why}" if why else must, f"of shape {value.shape}")
 
 
 def as_inexact(value: Any, name: str = "value") -> Array:

@@ -118,9 +118,10 @@ class AbstractPortModel(eqx.Module):
         `guess` is a state that an earlier call returned for this port, to start from.
         """
 
-    def scatter(self, omegas: Float[Array, " frequency"]) -> Complex[Array, "frequency out in"]:
+    def scatter(self, omegas: Float[Array, " frequency"], throw: bool = True) -> Complex[Array, "frequency out in"]:
         """What `scattering` returns: frequency by frequency, unless a model knows a shorter way."""
-        return raise_failures(*_scattering(self, omegas))
+        s, result = _scattering(self, omegas)
+        return raise_failures(s, result) if throw else s
 
 
 class PortResponse(AbstractAnswer):
@@ -206,22 +207,24 @@ def _port_response(model: AbstractPortModel, drive: Drive, ports: tuple[int, ...
     return PortResponse(columns, model.harmonics, drive, state, result, model.power_normalised)
 
 
-def scattering(model: AbstractPortModel, omegas: Numbers) -> Complex[Array, "frequency out in"]:
+def scattering(model: AbstractPortModel, omegas: Numbers, *, throw: bool = True) -> Complex[Array, "frequency out in"]:
     """The scattering matrix S(ω) of a linear model: s₋ = S(ω) s₊.
 
-    **Arguments:** `model`: a linear model; `omegas`: [frequency], angular frequencies in the model's rate unit.
+    **Arguments:** `model`: a linear model; `omegas`: [frequency], angular frequencies in the model's rate unit;
+    `throw`: raise where a solve fails; otherwise S is NaN there.
 
     **Returns:** S [frequency, out, in].
 
     **Raises:** `ValueError` for a model that does not obey superposition (use `port_response`), or for frequencies
-    that are not a finite vector; `RuntimeError` where the model has no finite response, at a resonance without loss.
+    that are not a finite vector; `RuntimeError` if `throw` and the model has no finite response, at a resonance without
+    loss, or a run in time does not come to its end.
 
     Example: `nr.scattering(model, jnp.linspace(-1.0, 1.0, 201))[:, 1, 0]`.
     """
     require_port_model(model)
-    omegas = as_vector(omegas, "omegas")
+    omegas, throw = as_vector(omegas, "omegas"), as_flag(throw, "throw")
     require(model.linear, "model", "be linear for an S-matrix to exist (use port_response)", "a nonlinear model")
-    return model.scatter(omegas)
+    return model.scatter(omegas, throw)
 
 
 @eqx.filter_jit

@@ -103,15 +103,15 @@ FAULTS = (
     Fault(
         "guides: k₊ and k₋ exchanged (the sign of k)",
         "diffnr/fdtd/guides/guide.py",
-        "k = 1j * jnp.log(turn) / column.width",
-        "k = -1j * jnp.log(turn) / column.width",
+        "k = 1j * jnp.log(factor) / column.width",
+        "k = -1j * jnp.log(factor) / column.width",
         ("test_fdtd_guide.py",),
     ),
     Fault(
         "guides: the left vector's wave runs the wrong way",
         "diffnr/fdtd/guides/column.py",
-        "-turn * (v @ self.above)[n:]",
-        "turn * (v @ self.above)[n:]",
+        "-factor * (v @ self.above)[n:]",
+        "factor * (v @ self.above)[n:]",
         ("test_fdtd_simulation.py",),
     ),
     Fault(

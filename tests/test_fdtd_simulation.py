@@ -88,6 +88,17 @@ def test_a_uniform_guide_attenuates_as_its_wavenumber_says() -> None:
     assert abs(s[0, 1]) < 0.97 * abs(s[1, 0])
 
 
+def test_a_band_whose_fields_last_longer_than_allowed_has_no_s() -> None:
+    grid = fdtd.Grid.uniform((0, 90 * UM), (0, 9 * UM), 3 * UM)
+    sponge = fdtd.Sponge(12 * UM)
+    scene = fdtd.Scene.of(grid, fdtd.Dielectric(2.25), (), fdtd.Boundaries(left=sponge, right=sponge))
+    ports = [fdtd.Port(36 * UM, "+x"), fdtd.Port(54 * UM, "-x")]
+    short, omegas = fdtd.Simulation(scene, ports, longest=10), np.array([1.6, 2.4]) * THZ
+    with pytest.raises(RuntimeError, match=r"^The fields hold .* after \d+ steps"):
+        nr.scattering(short, omegas)
+    assert np.all(np.isnan(nr.scattering(short, omegas, throw=False)))
+
+
 # --- What physics says of S ----------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Least squares on model leaves: the optimum, its standard errors, robust losses, multistart, other solvers."""
 
 import dataclasses
+import re
 
 import equinox as eqx
 import jax
@@ -64,6 +65,14 @@ def test_a_fit_agrees_with_scipy_in_optimum_and_errors(data, fitted):
     assert bool(fitted.converged)
     assert abs(float(fitted.chi2_reduced) - 1) < 5 * np.sqrt(2 / fitted.degrees_of_freedom)
     assert fitted.degrees_of_freedom == data.s.size * 2 - 4
+
+
+def test_a_fit_cut_short_says_so_and_raises_if_asked(data):
+    short = fit(START, data, free=FREE, max_steps=1)
+    assert not bool(short.converged)
+    assert all(np.all(np.isfinite(value)) for value in short.values.values())  # the best that was met
+    with pytest.raises(RuntimeError, match=f"^{re.escape(str(short.message))}"):
+        fit(START, data, free=FREE, max_steps=1, throw=True)
 
 
 def test_true_values_lie_within_four_standard_errors(fitted):

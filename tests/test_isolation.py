@@ -1,5 +1,6 @@
 """Design for isolation, against closed forms written out from the physics, brute force and scipy."""
 
+import re
 from functools import partial
 
 import equinox as eqx
@@ -315,6 +316,8 @@ def test_failing_candidates_stop_nothing():
     hopeless = maximise_isolation(OneWay(50.0, 7.0, limit=-1.0), **arguments)
     assert (hopeless.feasible, hopeless.converged) == (False, False)
     assert "look at its response at the start" in hopeless.message
+    with pytest.raises(RuntimeError, match=f"^{re.escape(hopeless.message)}$"):
+        maximise_isolation(OneWay(50.0, 7.0, limit=-1.0), **arguments, throw=True)
 
     leaky = minimise_insertion_loss(OneWay(0.5, 3.0, leak=0.1), **arguments, min_isolation=26.0)
     assert (leaky.feasible, leaky.active) == (False, "min_isolation")

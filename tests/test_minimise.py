@@ -167,6 +167,8 @@ def test_steps_run_out_before_the_tolerance() -> None:
     assert not best.converged
     assert "Took all 3 steps" in best.message
     assert "the tolerance is 1e-09" in best.message
+    with pytest.raises(RuntimeError, match=f"^{re.escape(best.message)}$"):
+        minimise(height, Valley(), free=("x", "y"), optimiser=ADAM, steps=3, tolerance=1e-9, throw=True)
 
 
 def test_a_stationary_point_that_is_not_the_best_is_not_called_converged() -> None:

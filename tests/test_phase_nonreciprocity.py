@@ -269,7 +269,7 @@ def test_locus_of_the_second_resonance_goes_straight_on_over_the_other_branch() 
     assert np.all(locus.stable)
     np.testing.assert_allclose(locus.nonreciprocal_phase[0], 0.3068573, atol=1e-6)  # by independent solvers
     power = np.sum(np.abs(np.asarray(locus.points.outputs)) ** 2, axis=-1)
-    np.testing.assert_allclose(power[:, 0], power[:, 1], rtol=1e-10)  # what the walk's corrections leave
+    np.testing.assert_allclose(power[:, 0], power[:, 1], rtol=1e-10)  # what the continuation's corrections leave
 
     # Where the oscillators have the same dynamic stiffness, the closed form's point and R of the full model there.
     zero = locus.reciprocal

@@ -140,6 +140,15 @@ def test_scattering_refuses(model: tcmt.TwoResonators, omegas: object, sentence:
         nr.scattering(model, omegas)
 
 
+def test_scattering_without_throw_is_nan_where_there_is_no_response() -> None:
+    lossless = tcmt.CoupledModes([0.0, 1.0], [[1.0, 0.0]])  # the second mode is dark, and has no loss
+    with pytest.raises(RuntimeError):
+        nr.scattering(lossless, [0.5, 1.0])
+    s = nr.scattering(lossless, [0.5, 1.0], throw=False)
+    assert np.array_equal(np.isnan(s[:, 0, 0]), [False, True])
+    assert abs(s[0, 0, 0]) == pytest.approx(1.0, abs=1e-15)  # round-off of a few operations
+
+
 # Transformations -----------------------------------------------------------------------------------------------------
 
 

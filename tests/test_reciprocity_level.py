@@ -65,7 +65,7 @@ def test_equal_norms_turn_back_at_the_bend() -> None:
     bend = int(through.bend)
     r = np.interp(2.0, through.parameter[:bend], through.ratio[:bend])
     omega = np.interp(2.0, through.parameter[:bend], through.omega[:bend])
-    assert r == pytest.approx(float(turn.ratio), abs=1e-4)  # chords of the walk: steps of 5e-2 that bend by 1e-2 rad
+    assert r == pytest.approx(float(turn.ratio), abs=1e-4)  # chords of the locus: steps of 5e-2 that bend by 1e-2 rad
     assert omega == pytest.approx(float(turn.omega), abs=1e-4)
 
 
@@ -75,13 +75,13 @@ def test_bend_and_anti_resonance_of_resonance_0() -> None:
     for level in (9.14e-3, 7e-3, 5e-3):
         locus = level_set(level)
         assert locus.result == RESULTS.successful
-        # The walk takes a point whose last correction is below 1e-8; what is left is that correction's square, times
-        # curvatures of some 10⁶ beside R²/level² and N².
+        # The continuation takes a point whose last correction is below 1e-8; what is left is that correction's square,
+        # times curvatures of some 10⁶ beside R²/level² and N².
         np.testing.assert_allclose(locus.reciprocity_norm, level, rtol=1e-8)
         np.testing.assert_allclose(locus.norm_difference, 0, atol=1e-10)
         bend = int(locus.bend)
         bends.append([float(x[bend]) for x in (locus.parameter, locus.ratio)])
-        # It is the largest of the resonant part, and no neighbour is as far: refined beyond the walk's points.
+        # It is the largest of the resonant part, and no neighbour is as far: refined beyond the locus's points.
         assert locus.parameter[bend] > max(locus.parameter[bend - 1], locus.parameter[bend + 1])
         # On resonance up to the bend (ω* = 1.149 at one harmonic), then away from it, towards the anti-resonance.
         np.testing.assert_allclose(locus.omega[: bend + 1], 1.149, atol=6e-3)
@@ -117,7 +117,7 @@ def test_resonance_1_loses_stability_at_a_fold() -> None:
     curve = duffing.frequency_response(model, amplitude=1.0, band=(2.8, 4.2), port=0)
     folds = np.asarray(curve.folds.omega)
     folds = folds[np.isfinite(folds)]
-    # Between two points of the walk ω was taken on the chord: off by its sag, from the slopes of the chords around it.
+    # Between two points of the locus ω was taken on the chord: off by its sag, from the slopes of the chords around it.
     slopes = np.diff(locus.omega) / np.diff(locus.parameter)
     sag = abs(slopes[i + 1] - slopes[i - 1]) * float(locus.parameter[i + 1] - locus.parameter[i]) / 8
     assert sag < 2e-4

@@ -65,7 +65,7 @@ def layer_matrix(medium: Any, thickness: Numbers, omega: Numbers, ky: Numbers = 
     """
     _require_one(medium, "medium")
     values = {"thickness": thickness, "omega": omega, "ky": ky}
-    given = _together(**{name: _as_finite(value, name) for name, value in values.items()})
+    given = _together(**values)
     return _finite(_layer_matrix(medium, *given.values()), **given)
 
 
@@ -138,7 +138,7 @@ def guide_dispersion(layers: Any, omega: Numbers, k: Numbers) -> Complex[Array, 
     Source: paper 3 (nonreciprocal cavities, supplement), the dispersion of its guide, as a product of matrices.
     """
     layers = _checked(layers)
-    given = _together(omega=_as_finite(omega, "omega"), k=_as_finite(k, "k"))
+    given = _together(omega=omega, k=k)
     return _finite(_guide_dispersion(layers, *given.values()), **given, layers=layers)
 
 
@@ -181,10 +181,9 @@ def guide_profile(layers: Any, omega: Numbers, k: Numbers, y: Numbers) -> Comple
     **Raises:** `ValueError` for a thickness that is not positive, ω or k that is not one number, y that is not finite.
     """
     layers = _checked(layers)
-    given = {"omega": _as_finite(omega, "omega"), "k": _as_finite(k, "k"), "y": as_real(y, "y")}
+    given = {"omega": _as_finite(omega, "omega"), "k": _as_finite(k, "k"), "y": _as_finite(as_real(y, "y"), "y")}
     for name in ("omega", "k"):
         require_shape(given[name], name, ())
-    require_finite("y", given["y"])
     return _finite(_guide_profile(layers, *given.values()), **given, layers=layers)
 
 
@@ -237,16 +236,15 @@ def _as_finite(value: Any, name: str) -> Array:
     return array
 
 
-def _together(**given: Array) -> dict[str, Array]:
-    """Arrays that can be broadcast with each other."""
+def _together(**values: Numbers) -> dict[str, Array]:
+    """Finite numbers, in arrays that can be broadcast with each other."""
+    given = {name: _as_finite(value, name) for name, value in values.items()}
     first = next(iter(given))
     try:
         jnp.broadcast_shapes(*(value.shape for value in given.values()))
     except ValueError:
         was = " and ".join(str(value.shape) for value in given.values())
         require(False, first, f"go together with {', '.join(list(given)[1:])}", f"of shape {was}")
-    for name, value in given.items():
-        require_finite(name, value)
     return given
 
 

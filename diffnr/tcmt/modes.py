@@ -135,11 +135,12 @@ class CoupledModes(AbstractCoupledModes):
         flat = self.D.ndim == 2 and self.D.size > 0
         require(flat, "D", "have shape (ports, modes)", f"of shape {self.D.shape}")
         ports, modes = self.D.shape
-        self.omega = as_square(omega, "omega", modes)
+        why = f"as D is of shape {self.D.shape}"
+        self.omega = as_square(omega, "omega", modes, why)
         self.C = -jnp.eye(ports, dtype=self.D.dtype) if C is None else as_complex(C, "C")
         self.K = None if K is None else as_complex(K, "K")
         self.gamma_i = (
-            jnp.zeros((modes, modes), self.D.dtype) if gamma_i is None else as_square(gamma_i, "gamma_i", modes)
+            jnp.zeros((modes, modes), self.D.dtype) if gamma_i is None else as_square(gamma_i, "gamma_i", modes, why)
         )
         self.loss, self.terms = loss, terms
         self.lossless = as_flag(lossless, "lossless")
@@ -147,9 +148,9 @@ class CoupledModes(AbstractCoupledModes):
 
     def __check_init__(self) -> None:
         ports, modes = self.D.shape
-        require_shape(self.C, "C", (ports, ports))
+        require_shape(self.C, "C", (ports, ports), why=f"as D is of shape {self.D.shape}")
         if self.K is not None:
-            require_shape(self.K, "K", (ports, modes))
+            require_shape(self.K, "K", (ports, modes), why=f"as D is of shape {self.D.shape}")
         for name in ("omega", "D", "C", "K", "gamma_i"):
             require_finite(name, getattr(self, name) if getattr(self, name) is not None else 0.0)
         require_hermitian(self.omega, "omega")
@@ -227,10 +228,10 @@ def require_coupled_modes(model: Any, name: str = "model") -> None:
     require_instance(model, name, AbstractCoupledModes, "be a coupled-mode model")
 
 
-def as_square(value: Any, name: str, size: int) -> Array:
+def as_square(value: Any, name: str, size: int, why: str = "") -> Array:
     """`value` as a complex matrix [size, size]; a vector is a diagonal."""
     array = as_complex(value, name)
-    require_shape(array, name, (size,), (size, size))
+    require_shape(array, name, (size,), (size, size), why=why)
     return jnp.diag(array) if array.ndim == 1 else array
 
 

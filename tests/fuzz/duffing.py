@@ -106,7 +106,7 @@ def entries() -> list[Entry]:
                 model=PAIR, drive=DRIVE, port=0, periods=150, steps_per_period=12, x0=np.array([0.1, 0.0]),
                 v0=np.zeros(2), throw=True,
             ),
-            allow={"x0": ("None",), "v0": ("None",)},
+            allow={"x0": ("None",), "v0": ("None",), "rtol": ("None",)},
             cost=1,
         ),
         Entry(

@@ -83,14 +83,14 @@ class Column(eqx.Module):
         """ny + 1, the size of Ex's part of u."""
         return self.weights.size + 1
 
-    def magnetic(self, u: Array, turn: Array) -> Array:
+    def magnetic(self, u: Array, factor: Array) -> Array:
         """Hz of a wave at its column."""
-        return self.hz[0] @ u + turn * (self.hz[1] @ u)
+        return self.hz[0] @ u + factor * (self.hz[1] @ u)
 
-    def flux(self, u: Array, turn: Array) -> Float[Array, ""]:
+    def flux(self, u: Array, factor: Array) -> Float[Array, ""]:
         """The power per length along z that a wave carries to +x, W/m, with that of the polarisation: what a source
         that makes it in all columns beyond a line has to give, to round-off if there is no loss."""
-        return self.power(self.weights * self.launch(u, turn).at, u[self.lines :])
+        return self.power(self.weights * self.launch(u, factor).at, u[self.lines :])
 
     def power(self, source: Array, ey: Array) -> Float[Array, ""]:
         """What a source at Ey's edges, in volumes times ε∞, gives to the field there, W/m."""
@@ -106,29 +106,29 @@ class Column(eqx.Module):
         below, above = self.below[n:, n:] - back @ first, self.above[n:, n:] - here @ second
         return (below, self.same[n:, n:] - here @ first - back @ second, above), inverse
 
-    def wave(self, x: Array, turn: Array, inverse: Array) -> Array:
+    def wave(self, x: Array, factor: Array, inverse: Array) -> Array:
         """u from its Ey."""
         n = self.lines
-        return jnp.concatenate([-inverse @ (self.same[:n, n:] @ x + turn * (self.above[:n, n:] @ x)), x])
+        return jnp.concatenate([-inverse @ (self.same[:n, n:] @ x + factor * (self.above[:n, n:] @ x)), x])
 
-    def left(self, y: Array, turn: Array, inverse: Array) -> Array:
+    def left(self, y: Array, factor: Array, inverse: Array) -> Array:
         """The left vector of all of u from that of Ey."""
         n = self.lines
-        return jnp.concatenate([-(y @ self.same[n:, :n] + y @ self.below[n:, :n] / turn) @ inverse, y])
+        return jnp.concatenate([-(y @ self.same[n:, :n] + y @ self.below[n:, :n] / factor) @ inverse, y])
 
-    def slope(self, v: Array, u: Array, turn: Array) -> Complex[Array, ""]:
+    def slope(self, v: Array, u: Array, factor: Array) -> Complex[Array, ""]:
         """vᵀ (M₋₁/λ + M₀ + M₁ λ) u; of changes of the blocks it is −dλ, where yᵀ P′ x = 1."""
-        return v @ (self.below @ u / turn + self.same @ u + self.above @ u * turn)
+        return v @ (self.below @ u / factor + self.same @ u + self.above @ u * factor)
 
-    def launch(self, u: Array, turn: Array) -> Cut:
+    def launch(self, u: Array, factor: Array) -> Cut:
         """What a step has to add so that the wave begins at a line, and nothing is before it."""
         n, ahead = self.lines, self.above @ u
-        return Cut(ahead[:n], ahead[n:], -(self.below @ u)[n:] / turn)
+        return Cut(ahead[:n], ahead[n:], -(self.below @ u)[n:] / factor)
 
-    def read(self, v: Array, turn: Array) -> Cut:
+    def read(self, v: Array, factor: Array) -> Cut:
         """The weights of Q for a left vector v."""
         n, back = self.lines, v @ self.below
-        return Cut(back[:n], back[n:], -turn * (v @ self.above)[n:])
+        return Cut(back[:n], back[n:], -factor * (v @ self.above)[n:])
 
 
 def eigenpairs(parts: tuple[Array, Array, Array]) -> tuple[Complex[Array, " m"], Complex[Array, "y m"]]:
@@ -160,34 +160,34 @@ def _eigenpairs(*parts: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def polished(
-    parts: tuple[Array, Array, Array], turn: Array, x: Array
+    parts: tuple[Array, Array, Array], factor: Array, x: Array
 ) -> tuple[Complex[Array, ""], Complex[Array, " y"], Complex[Array, " y"]]:
     """(λ, x, y) with P(λ) x = 0, yᵀ P(λ) = 0, yᵀ P′(λ) x = 1, from an eigenpair that carries no derivative.
 
     Each Newton step squares the error, and so doubles the order to which derivatives are right: two make three.
     """
     below, same, above = parts
-    turn, x = lax.stop_gradient((turn, x))
+    factor, x = lax.stop_gradient((factor, x))
     fixed = jnp.conj(x) / jnp.sum(jnp.abs(x) ** 2)
 
-    def bordered(turn: Array, x: Array) -> tuple[Array, Array]:
-        matrix = below / turn + same + above * turn
-        slope = (above - below / turn**2) @ x
+    def bordered(factor: Array, x: Array) -> tuple[Array, Array]:
+        matrix = below / factor + same + above * factor
+        slope = (above - below / factor**2) @ x
         rows = jnp.concatenate([matrix, slope[:, None]], axis=1)
         return jnp.concatenate([rows, jnp.append(fixed, 0.0)[None]]), matrix @ x
 
     for _ in range(2):
-        jacobian, rest = bordered(turn, x)
+        jacobian, rest = bordered(factor, x)
         change = jnp.linalg.solve(jacobian, jnp.append(rest, fixed @ x - 1))
-        turn, x = turn - change[-1], x - change[:-1]
-    jacobian, _ = bordered(turn, x)
+        factor, x = factor - change[-1], x - change[:-1]
+    jacobian, _ = bordered(factor, x)
     y = jnp.linalg.solve(jacobian.T, jnp.zeros_like(jacobian[0]).at[-1].set(1.0))[:-1]
-    return turn, x, y
+    return factor, x, y
 
 
-def resolved(column: Column, turn: Array, hz: Array) -> Bool[Array, ""]:
+def resolved(column: Column, factor: Array, hz: Array) -> Bool[Array, ""]:
     """Whether Hz changes by less than a part of itself from cell to cell along x and across, as the lattice's own waves
     do not."""
     size = jnp.sum(jnp.abs(hz) ** 2)
     across = jnp.sum(jnp.abs(jnp.diff(hz)) ** 2)
-    return jnp.abs(jnp.log(turn)) ** 2 * size + across < RESOLVED**2 * size
+    return jnp.abs(jnp.log(factor)) ** 2 * size + across < RESOLVED**2 * size

@@ -245,12 +245,14 @@ def guide_waves(cross_section: CrossSection, omega: Array, num_modes: int, step:
     parts, inverse = column.reduced()
     turns, vectors, directions = _candidates(*frozen((column, parts, inverse)))
 
-    def refined(turn: Array, x: Array, direction: Array, valid: Array) -> Waves:
-        turn, x, y = polished(parts, turn, x)
-        u, v = column.wave(x, turn, inverse), column.left(y, turn, inverse)
+    def refined(factor: Array, x: Array, direction: Array, valid: Array) -> Waves:
+        factor, x, y = polished(parts, factor, x)
+        u, v = column.wave(x, factor, inverse), column.left(y, factor, inverse)
         # k = i ln λ/Δx
-        by_omega_and_width = (-1j * change.slope(v, u, turn) / (turn * column.width) for change in (by_omega, by_width))
-        return _normalised(column, turn, u, v, by_omega_and_width, direction, valid)
+        by_omega_and_width = (
+            -1j * change.slope(v, u, factor) / (factor * column.width) for change in (by_omega, by_width)
+        )
+        return _normalised(column, factor, u, v, by_omega_and_width, direction, valid)
 
     found = []
     for direction in (1.0, -1.0):
@@ -275,36 +277,38 @@ def _candidates(column: Column, parts: Any, inverse: Array) -> tuple[Array, Arra
     """λ and Ey of all waves, and the direction of those that propagate: 1, −1, or 0."""
     turns, vectors = eigenpairs(parts)
 
-    def direction(turn: Array, x: Array) -> Array:
-        u = column.wave(x, turn, inverse)
-        rate = jnp.log(turn)
+    def direction(factor: Array, x: Array) -> Array:
+        u = column.wave(x, factor, inverse)
+        rate = jnp.log(factor)
         lasts = SURVIVES * jnp.abs(rate.real) < jnp.abs(rate.imag)
-        good = jnp.isfinite(turn) & lasts & resolved(column, turn, column.magnetic(u, turn))
-        return jnp.where(good, jnp.sign(column.flux(u, turn)), 0.0)
+        good = jnp.isfinite(factor) & lasts & resolved(column, factor, column.magnetic(u, factor))
+        return jnp.where(good, jnp.sign(column.flux(u, factor)), 0.0)
 
     return turns, vectors, jax.vmap(direction, in_axes=(0, 1))(turns, vectors)
 
 
-def _normalised(column: Column, turn: Array, u: Array, v: Array, slopes: Any, direction: Array, valid: Array) -> Waves:
+def _normalised(
+    column: Column, factor: Array, u: Array, v: Array, slopes: Any, direction: Array, valid: Array
+) -> Waves:
     """A wave of 1 W/m, with what launches and reads it.
 
     Loss leaves open how the product of a wave and its partner in the opposite bias, which alone is fixed, is shared
     between them: both carry the same power, and have half of the product's phase. S(B) = S(−B)ᵀ needs it.
     """
-    k = 1j * jnp.log(turn) / column.width
+    k = 1j * jnp.log(factor) / column.width
     by_omega, by_width = slopes
     valid = valid & (jnp.abs(by_width - k) < LATTICE * jnp.abs(k))
-    hz = column.magnetic(u, turn)
+    hz = column.magnetic(u, factor)
     n, there = column.lines, column.weights > 0
     partner = jnp.where(there, v[n:] / jnp.where(there, column.weights, 1.0), 0.0)
     mine, its = _phase(u[n:]), _phase(partner)
-    own = jnp.abs(column.flux(u, turn))
-    reading = column.read(v, turn)
+    own = jnp.abs(column.flux(u, factor))
+    reading = column.read(v, factor)
     other = jnp.abs(column.power(reading.at, partner))
-    product = direction * column.rate / 4 * jnp.cos(jnp.angle(column.z) / 2) * turn / jnp.sqrt(column.z) * mine * its
+    product = direction * column.rate / 4 * jnp.cos(jnp.angle(column.z) / 2) * factor / jnp.sqrt(column.z) * mine * its
     size = jnp.sqrt(jnp.sqrt(other / own) / jnp.abs(product))
     scale = size * mine * jnp.exp(-0.5j * jnp.angle(product))
-    u, half = scale * u, jnp.sqrt(turn)
+    u, half = scale * u, jnp.sqrt(factor)
     none = lambda value: jnp.where(valid, value, jnp.nan)  # noqa: E731
     return Waves(
         k=none(k.real),
@@ -314,8 +318,8 @@ def _normalised(column: Column, turn: Array, u: Array, v: Array, slopes: Any, di
         ex=none(u[:n] / half),
         ey=none(u[n:]),
         hz=none(scale * hz / half / jnp.sqrt(column.z)),
-        launch=Cut(*(none(direction * part) for part in column.launch(u, turn))),
-        read=Cut(*(none(part / (-turn * scale)) for part in reading)),
+        launch=Cut(*(none(direction * part) for part in column.launch(u, factor))),
+        read=Cut(*(none(part / (-factor * scale)) for part in reading)),
     )
 
 

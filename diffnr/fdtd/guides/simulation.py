@@ -184,7 +184,7 @@ class Simulation(AbstractPortModel):
             require(bool(found.valid), "waveform", must, f"at {float(waveform.omega):.6g} rad/s, where it has none")
         return wave_sources(found.launch, self.ports.source_line(port), update, waveform)
 
-    def scatter(self, omegas: Float[Array, " frequency"]) -> Complex[Array, "frequency out in"]:
+    def scatter(self, omegas: Float[Array, " frequency"], throw: bool = True) -> Complex[Array, "frequency out in"]:
         """S over a band, by one pulse a port."""
         require(not is_concrete(omegas) or bool(jnp.all(omegas > 0)), "omegas", "be positive", omegas)
         require_resolved(self.update, omegas, "omegas")
@@ -198,7 +198,7 @@ class Simulation(AbstractPortModel):
         seen = []
         for number, cuts in enumerate(_launched(self, update.step, pulse, jnp.max(omegas) - jnp.min(omegas))):
             sources = pulse_sources(cuts, self.ports.source_line(number), update, pulse)
-            edges = _pulse_response(self, update, sources, omegas, pulse)
+            edges = _pulse_response(self, update, sources, omegas, pulse, throw)
             seen.append(jax.vmap(lambda waves, edges: self.ports.amplitudes(waves, edges.__getitem__))(at_all, edges))
         incoming, outgoing = (jnp.stack(parts, axis=-1) for parts in zip(*seen, strict=True))
         sends = jnp.stack([wave.valid for wave, _ in at_all], axis=-1)
@@ -303,9 +303,9 @@ def _pulse(omegas: Array) -> Pulse:
 
 
 def _pulse_response(
-    simulation: Simulation, update: Update, sources: list[Source], omegas: Array, pulse: Pulse
+    simulation: Simulation, update: Update, sources: list[Source], omegas: Array, pulse: Pulse, throw: bool
 ) -> dict[int, tuple[Array, Array]]:
-    """Ex and Ey at the ports' lines, [frequency, ...] by line, of a run until nothing is left."""
+    """Ex and Ey at the ports' lines, [frequency, ...] by line, of a run until nothing is left, NaN where it lasts."""
     lines = sorted(set(simulation.ports.lines))
     stride = 1
     if is_concrete(omegas, update.step):
@@ -318,12 +318,12 @@ def _pulse_response(
     if simulation.steps is not None:
         sums = run(simulation.steps).transforms
     else:
-        sums = _rung_down(simulation, run, int(float(pulse.centre) / float(update.step)) + 1)
+        sums = _rung_down(simulation, run, int(float(pulse.centre) / float(update.step)) + 1, throw)
     found = {name: dict(zip(lines, sums[k::2], strict=True)) for k, name in enumerate(("ex", "ey"))}
     return {line: (found["ex"][line][:, 0], found["ey"][line]) for line in lines}
 
 
-def _rung_down(simulation: Simulation, run: Callable[..., Recording], length: int) -> tuple[Array, ...]:
+def _rung_down(simulation: Simulation, run: Callable[..., Recording], length: int, throw: bool) -> tuple[Array, ...]:
     """The transforms of a run in parts, the first of them up to the pulse's centre, until fields have fallen to the
     tolerance."""
     taken, most, fields, sums = 0, 0.0, None, None
@@ -338,6 +338,8 @@ def _rung_down(simulation: Simulation, run: Callable[..., Recording], length: in
         if size <= simulation.tolerance * most:
             return tuple(sums)
         if taken >= simulation.longest:
+            if not throw:
+                return tuple(jnp.full_like(part, jnp.nan) for part in sums)
             raise RuntimeError(
                 f"The fields hold {size / most:.1e} of their largest norm after {taken} steps, and not less than the "
                 f"tolerance of {simulation.tolerance:g}. Ask for more steps (longest), or for single frequencies "
