@@ -201,8 +201,9 @@ def _factors(value: Any, name: str, shape: tuple[int, ...], *, positive: bool = 
         return None
     array = as_real(value, name)
     require_bounds(name, array, lower=None if positive else 0.0)
-    if positive and is_concrete(array):
-        require(bool(jnp.all(array > 0)), name, "be positive", array)
+    if is_concrete(array):
+        every, must = (jnp.all, "be positive") if positive else (jnp.any, "be positive for one point at least")
+        require(bool(every(array > 0)), name, must, array)
     widened = array.shape + (1,) * (len(shape) - array.ndim) if positive and array.ndim else array.shape
     try:
         good = np.broadcast_shapes(widened, shape) == shape

@@ -198,6 +198,7 @@ def test_a_second_fit_of_the_same_kind_does_not_retrace(data):
         ({"free": "kapa"}, "Argument free must name a parameter"),
         ({"free": FREE, "loss": "l7"}, "Argument loss must be one of"),
         ({"free": FREE, "sigma": -1.0}, "Argument sigma must be positive"),
+        ({"free": FREE, "weights": np.zeros(41)[:, None, None]}, "Argument weights must be positive for one point at"),
         ({"free": FREE, "starts": 0}, "Argument starts must be a whole number between 1 and 100000"),
     ],
 )
