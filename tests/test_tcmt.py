@@ -242,15 +242,18 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "saturation negative": (lambda: tcmt.SaturableLoss(1.0, 1, -1.0), "saturation must be positive, but was -1"),
     "D vector": (lambda: modes(D=np.ones(2)), r"D must have shape \(ports, modes\), but was of shape \(2,\)"),
     "D NaN": (lambda: modes(D=np.full((2, 2), NAN)), "D must be finite"),
-    "C shape": (lambda: modes(C=np.eye(3)), r"C must have shape \(2, 2\), but was of shape \(3, 3\)"),
+    "C shape": (
+        lambda: modes(C=np.eye(3)),
+        r"C must have shape \(2, 2\), as D is of shape \(2, 2\), but was of shape \(3, 3\)",
+    ),
     "C not a contraction": (
         lambda: modes(C=1.1 * np.eye(2)),
         "C must have a 2-norm of at most 1 .*, but was of norm 1.1",
     ),
-    "K shape": (lambda: modes(K=np.ones((1, 2))), r"K must have shape \(2, 2\), but was of shape \(1, 2\)"),
+    "K shape": (lambda: modes(K=np.ones((1, 2))), r"K must have shape \(2, 2\), as D is .*, but was of shape \(1, 2\)"),
     "omega shape": (
         lambda: modes(omega=np.zeros(3)),
-        r"omega must have shape \(2,\) or \(2, 2\), but was of shape \(3,\)",
+        r"omega must have shape \(2,\) or \(2, 2\), as D is of shape \(2, 2\), but was of shape \(3,\)",
     ),
     "omega not Hermitian": (lambda: modes(omega=[[0, 1], [-1, 0]]), r"omega must be real \(a vector\) or Hermitian"),
     "omega vector complex": (lambda: modes(omega=[1j, 0]), r"omega must be real \(a vector\) or Hermitian"),

@@ -201,7 +201,10 @@ def test_leaves_that_do_not_fit_are_refused(changed: dict, message: str) -> None
         ({"hidden": 2}, r"hidden must be a whole number between 0 and 1, but was 2"),
         ({"C": np.eye(3)}, r"C must have shape \(2, 2\) or \(2, 2\), but was of shape \(3, 3\)"),
         ({"C": 0.9 * np.eye(2)}, r"C must have orthonormal columns \(C†C = 1\), but was off by 0.19"),
-        ({"omega": [1.0, 2.0]}, r"omega must have shape \(1,\) or \(1, 1\), but was of shape \(2,\)"),
+        (
+            {"omega": [1.0, 2.0]},
+            r"omega must have shape \(1,\) or \(1, 1\), as D is of shape \(2, 1\), but was of shape \(2,\)",
+        ),
         ({"omega": [1j]}, r"omega must be real \(a vector\) or Hermitian \(a matrix\), but was "),
     ],
 )

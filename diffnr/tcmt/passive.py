@@ -88,7 +88,7 @@ class PassiveModes(AbstractCoupledModes):
         ports = rows - as_count(hidden, "hidden", least=0, most=rows - 1)
         V = -jnp.eye(ports, dtype=wires.dtype) if C is None else as_complex(C, "C")
         require_shape(V, "C", (rows, ports), (ports, ports))
-        frequencies = as_square(omega, "omega", modes)
+        frequencies = as_square(omega, "omega", modes, f"as D is of shape {wires.shape}")
         for name, matrix in (("omega", frequencies), ("D", wires), ("C", V)):
             require_finite(name, matrix)
         if is_concrete(V):
