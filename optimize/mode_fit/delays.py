@@ -42,14 +42,13 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
 
 def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> float:
     """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best."""
-    middle, span = _mean_delay(x, entry), 8.0
+    middle, span, sigma = _mean_delay(x, entry), 8.0, np.full(1, max(floor, 1e-300))
 
     def cost(t: float) -> float:
         s = (entry * np.exp(1j * x * t))[:, None]
-        weights = Weights(np.full(1, max(floor, 1e-300)), np.full(1, np.inf))
-        return vector_fit(x, s, modes, order, weights, sweeps=3).cost
+        return vector_fit(x, s, modes, order, Weights(sigma, sigma), sweeps=3).cost
 
-    for width in (1.0, 0.2, 0.04):
+    for width in (1.0, 0.2):
         candidates = middle + width * span * np.linspace(-1, 1, CANDIDATES)
         middle = float(candidates[np.argmin([cost(t) for t in candidates])])
     return middle

@@ -10,19 +10,21 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from diffnr.results import RESULTS
 
 Host = Any
-FIRST, LEAST, MOST = 1e-3, 1e-12, 1e12  # of the damping, as a part of JJᵀ's diagonal
+FIRST, LEAST, MOST = 1e-3, 1e-15, 1e12  # of the damping, as a part of the scaled JJᵀ
+GAUGE = 1e-14  # of the largest eigenvalue of JJᵀ: directions below are without effect
+SHARE = 0.1  # of a step, over which the bend of r is measured
+BEND = 0.4  # of a step: the largest correction by it that is taken
 ROUND_OFF = 1e-13  # of what the data are: a residual below has no digits left
 
 
 class Descent(NamedTuple):
-    """The end: parameters `u` [p], residual `r` [n] and its derivatives `J` [p, n] there, a `RESULTS`, steps taken."""
+    """The end: the point, its residual `r` [n] and derivatives `J` [p, n] there, a `RESULTS`, steps taken."""
 
-    u: Host
+    point: Any
     r: Host
     J: Host
     result: Any
@@ -30,54 +32,59 @@ class Descent(NamedTuple):
 
 
 def descend(
-    residual: Callable[[Host], Host],
-    linearised: Callable[[Host], tuple[Host, Host]],
-    u: Host,
+    point: Any,
+    residual: Callable[[Any], Host],
+    linearised: Callable[[Any], tuple[Host, Host]],
+    move: Callable[[Any, Host], Any],
     *,
     max_steps: int,
     tolerance: float,
     size: float,
 ) -> Descent:
-    """The least squares of r(u) from u on.
+    """The least squares of r from a point on.
 
-    **Arguments:** `residual`: u [p] → r [n]; `linearised`: u → r and J = dr/du [p, n], which may have directions
-    without effect (a gauge); `tolerance`: it has converged where the next step would move no parameter by more than
-    this part of its standard error, as χ² per degree of freedom has it; `size`: the norm of what r compares, so that
-    round-off is known.
+    **Arguments:** `residual`: point → r [n]; `linearised`: point → r and J = dr/du [p, n], which may have directions
+    without effect (a gauge); `move`: point, u [p] → the point that u = 0 would leave where it is; `tolerance`: it has
+    converged where the next step would move no parameter by more than this part of its standard error, as χ² per degree
+    of freedom has it; `size`: the norm of what r compares, so that round-off is known.
 
-    Source: D. Marquardt 1963; the damping of H. Nielsen 1999, the scaling of J. Moré 1978.
+    Source: D. Marquardt 1963, with the scaling of J. Moré 1978 and the second order of M. Transtrum and J. Sethna 2012.
     """
-    r, J = linearised(u)
-    damping, growth, scale = FIRST, 2.0, np.zeros(len(u))
+    r, J = linearised(point)
+    damping, scale = FIRST, np.zeros(len(J))
     for step in range(max_steps):
-        cost, gradient, matrix = r @ r, J @ r, J @ J.T
-        scale = np.maximum(scale, np.diag(matrix))
-        floor = np.maximum(scale, 1e-30 * np.max(scale, initial=1e-300))
+        cost = float(r @ r)
         if cost <= (ROUND_OFF * size) ** 2:
-            return Descent(u, r, J, RESULTS.successful, step)
-        variance = cost / max(len(r) - len(u), 1)
+            return Descent(point, r, J, RESULTS.successful, step)
+        matrix = J @ J.T
+        scale = np.maximum(scale, np.sqrt(np.diag(matrix)))
+        unit = np.maximum(scale, 1e-15 * np.max(scale, initial=1e-300))
+        values, vectors = np.linalg.eigh(matrix / unit / unit[:, None])
+        values = np.where(values > GAUGE * values[-1], values, np.inf)
+        gradient = vectors.T @ ((J @ r) / unit)
+        variance = cost / max(len(r) - int(np.sum(np.isfinite(values))), 1)
+        # The square of the whole step, in standard errors.
+        if np.sum(gradient**2 / values) <= tolerance**2 * variance:
+            return Descent(point, r, J, RESULTS.successful, step)
         while True:
-            try:
-                factor = cho_factor(matrix + np.diag(damping * floor), check_finite=False)
-                change = -cho_solve(factor, gradient, check_finite=False)
-            except np.linalg.LinAlgError:
-                change = np.full(len(u), np.nan)
-            # What the linear model promises; without damping it is the square of the step in standard errors.
-            promised = -(gradient @ change) + damping * (change @ (floor * change))
-            small = promised <= tolerance**2 * variance
-            if small and damping <= FIRST:
-                return Descent(u, r, J, RESULTS.successful, step)
-            new = residual(u + change) if np.all(np.isfinite(change)) else np.full(1, np.nan)
-            gain = (cost - new @ new) / max(promised, 1e-300)
-            if np.isfinite(gain) and gain > 0:
+            moved = -gradient / (values + damping)
+            change = vectors @ moved / unit
+            promised = float(-(gradient @ moved) + damping * (moved @ moved))
+            # How r bends along the step: narrow valleys are curved, and a straight step would soon leave them.
+            bent = 2 / SHARE * ((residual(move(point, SHARE * change)) - r) / SHARE - change @ J)
+            second = vectors @ (-(vectors.T @ ((J @ bent) / unit)) / (values + damping)) / unit / 2
+            if np.linalg.norm(second * unit) <= BEND * np.linalg.norm(change * unit):
+                change = change + second
+            new = residual(move(point, change))
+            gain = (cost - new @ new) / promised
+            if np.isfinite(gain) and gain > 1e-3:
                 break
-            if damping > MOST or promised <= 1e-15 * cost:
+            if promised <= 1e-15 * cost or damping > MOST:
                 # Round-off forbids every further step.
-                return Descent(u, r, J, RESULTS.successful, step)
-            damping, growth = damping * growth, 2 * growth
-        u = u + change
-        r, J = linearised(u)
-        damping, growth = max(damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), LEAST), 2.0
-        if small:  # at a damping that may have kept the step short
-            damping = min(damping, FIRST)
-    return Descent(u, r, J, RESULTS.max_steps_reached, max_steps)
+                done = RESULTS.successful if np.isfinite(gain) else RESULTS.nonfinite
+                return Descent(point, r, J, done, step)
+            damping *= 8
+        point = move(point, change)
+        r, J = linearised(point)
+        damping = max(damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 4.0), LEAST)
+    return Descent(point, r, J, RESULTS.max_steps_reached, max_steps)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import numpy as np
+from scipy.linalg import expm
 
 from optimize.mode_fit.delays import port_delays
 from optimize.mode_fit.descent import Descent, descend
-from optimize.mode_fit.response import AbstractResponse, ActiveResponse, PassiveResponse, active_start, passive_start
+from optimize.mode_fit.response import AbstractResponse, ActiveResponse, active_start, from_pairs, to_pairs
 from optimize.mode_fit.vector_fitting import PoleResidue, Weights, vector_fit
 
 Host = Any
@@ -40,15 +42,15 @@ class Problem(NamedTuple):
 
     def linearised(self, response: AbstractResponse) -> tuple[Host, Host]:
         """The residual [n] and its derivatives [p, n]."""
-        with_energy = self.energy is not None
-        s, a, ds, da = response.linearised(self.x, energy=with_energy)
+        s, a, ds, da = response.linearised(self.x, energy=self.energy is not None)
         r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
-        rows = ds[:, :, self.out, self.into] / self.sigma
-        parts = [rows.real.reshape(len(rows), -1), rows.imag.reshape(len(rows), -1)]
-        if with_energy:
-            de = 2 * np.sum((a.conj() * da).real, axis=2) / self.sigma_energy
-            parts.append(de.reshape(len(rows), -1))
-        return r, np.concatenate(parts, axis=1)
+        return r, self._rows(ds[:, :, self.out, self.into] / self.sigma, a, da)
+
+    def _rows(self, missed: Host, a: Host, da: Host) -> Host:
+        parts = [missed.real, missed.imag]
+        if self.energy is not None:
+            parts.append(2 * np.sum((a.conj() * da).real, axis=2) / self.sigma_energy)
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
     def _together(self, missed: Host, a: Host) -> Host:
         parts = [missed.real.ravel(), missed.imag.ravel()]
@@ -73,16 +75,97 @@ class Problem(NamedTuple):
         self, response: AbstractResponse, max_steps: int, tolerance: float = 1e-3
     ) -> tuple[AbstractResponse, Descent]:
         """The least squares from a start."""
-        size = float(np.linalg.norm(self.s / self.sigma))
+        projected = Projected.of(self, response) if isinstance(response, ActiveResponse) else None
+        form = self if projected is None else projected
         end = descend(
-            lambda u: self.residual(response.at(u)),
-            lambda u: self.linearised(response.at(u)),
-            response.vector,
+            response,
+            form.residual,
+            form.linearised,
+            form.move,
             max_steps=max_steps,
             tolerance=tolerance,
-            size=size,
+            size=float(np.linalg.norm(self.s / self.sigma)),
         )
-        return response.at(end.u), end
+        return (end.point if projected is None else projected.whole(end.point)), end
+
+    def move(self, response: AbstractResponse, change: Host) -> AbstractResponse:
+        """The response with its parameters changed."""
+        return response.at(response.vector() + change)
+
+
+class Projected(NamedTuple):
+    """The problem of an `ActiveResponse` whose background is eliminated: it is linear, so that for every A, D, K and
+    delay the best one is known, and a delay that a curved background could stand for is no long valley.
+
+    **Fields:** `basis` [entry, f, order + 1], orthonormal, of x^k/σ.
+
+    Source: G. Golub and V. Pereyra 1973; L. Kaufman 1975, whose derivative this is.
+    """
+
+    problem: Problem
+    basis: Host
+
+    @classmethod
+    def of(cls, problem: Problem, response: ActiveResponse) -> Projected:
+        powers = problem.x[:, None] ** np.arange(len(response.background))
+        return cls(problem, np.linalg.qr(powers / problem.sigma.T[:, :, None])[0])
+
+    def residual(self, response: ActiveResponse) -> Host:
+        missed, a, _ = self._missed(response)
+        return self.problem._together(self._beyond(missed), a)
+
+    def linearised(self, response: ActiveResponse) -> tuple[Host, Host]:
+        x, out, into = self.problem.x, self.problem.out, self.problem.into
+        missed, a, turned = self._missed(response)
+        _, _, ds, da = response.resonant().linearised(x, energy=self.problem.energy is not None)
+        rows = ds[:, :, out, into] / self.problem.sigma
+        if response.delay is not None:
+            # D and K follow, so that the resonant part stays what it is: e^{−ixδ} d (ix − A)⁻¹ is d e^{−Aδ} (ix − A)⁻¹
+            # but for a smooth part. What a delay then changes is next to nothing where there is a background.
+            ports, A = np.eye(len(response.delay)), from_pairs(response.A)
+            followed = from_pairs(response.D) @ A @ a
+            change = followed[:, out, into] - 1j * x[:, None] * turned
+            shift = (ports[:, None, out] + ports[:, None, into]) * change / self.problem.sigma
+            rows = np.concatenate([rows, shift])
+            if da is not None:
+                da = np.concatenate([da, (A @ a)[None] * ports[:, None, None, :]])
+        return self.problem._together(self._beyond(missed), a), self.problem._rows(self._beyond(rows), a, da)
+
+    def move(self, response: ActiveResponse, change: Host) -> ActiveResponse:
+        moved = response.at(response.vector("background") + change, "background")
+        if response.delay is None:
+            return moved
+        steps = np.asarray(moved.delay) - np.asarray(response.delay)
+        factors = expm(from_pairs(moved.A) * steps[:, None, None])
+        D = np.einsum("om,omn->on", from_pairs(moved.D), factors)
+        K = np.einsum("imn,in->im", factors, from_pairs(moved.K))
+        return eqx.tree_at(lambda form: (form.D, form.K), moved, (to_pairs(D), to_pairs(K)))
+
+    def whole(self, response: ActiveResponse) -> ActiveResponse:
+        """The response with the background that is best for it."""
+        order = len(response.background)
+        missed = self._missed(response)[0]
+        powers = self.problem.x[:, None] ** np.arange(order)
+        system = powers / self.problem.sigma.T[:, :, None]
+        coefficients = np.linalg.pinv(system) @ -missed.T[:, :, None]
+        background = np.zeros((order, *np.shape(response.background)[1:3]), complex)
+        background[:, self.problem.out, self.problem.into] = coefficients[:, :, 0].T
+        return eqx.tree_at(lambda form: form.background, response, to_pairs(background))
+
+    def _missed(self, response: ActiveResponse) -> tuple[Host, Host, Host]:
+        """(D (ix − A)⁻¹ Kᵀ − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
+        problem = self.problem
+        s, a = response.resonant().response(problem.x)
+        turned = problem.s
+        if response.delay is not None:
+            delay = np.asarray(response.delay)
+            turned = turned * np.exp(1j * problem.x[:, None] * (delay[problem.out] + delay[problem.into]))
+        return (s[:, problem.out, problem.into] - turned) / problem.sigma, a, turned
+
+    def _beyond(self, entries: Host) -> Host:
+        """What of [..., f, entry] no background can stand for."""
+        own = np.einsum("efk,...fe->...ek", self.basis.conj(), entries, optimize=True)
+        return entries - np.einsum("efk,...ek->...fe", self.basis, own, optimize=True)
 
 
 def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[ActiveResponse]:

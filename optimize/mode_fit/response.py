@@ -61,7 +61,7 @@ class AbstractResponse(eqx.Module):
         return (modal.C + modal.D @ a) * self._phase(x), a
 
     def linearised(self, x: Host, *, energy: bool = False) -> Linear:
-        """S and a with their derivatives."""
+        """S and a with their derivatives in all of `vector`."""
         modal = self.modal(x)
         inverse = _resolvent(modal.A, x)
         a, y = inverse @ _transposed(modal.K), modal.D @ inverse
@@ -88,22 +88,22 @@ class AbstractResponse(eqx.Module):
             inner.append(np.zeros((len(ports), *a.shape), complex))
         return Linear(s, a, np.concatenate(rows), np.concatenate(inner) if energy else None)
 
-    @property
-    def vector(self) -> Host:
-        """Every parameter, field by field."""
-        return np.concatenate([np.ravel(part) for _, part in self._leaves()])
+    def vector(self, *without: str) -> Host:
+        """Every parameter, field by field, but those of the fields named."""
+        return np.concatenate([np.ravel(part) for _, part in self._fields(without)])
 
-    def at(self, vector: Host) -> Self:
-        """The response with these parameters."""
-        position, new = 0, {name: None for name in self.__dataclass_fields__}
-        for name, part in self._leaves():
+    def at(self, vector: Host, *without: str) -> Self:
+        """The response with these parameters, in the order of `vector`."""
+        position, new = 0, {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name, part in self._fields(without):
             size = np.size(part)
             new[name] = np.reshape(vector[position : position + size], np.shape(part))
             position += size
         return type(self)(**new)
 
-    def _leaves(self) -> list[tuple[str, Host]]:
-        return [(name, getattr(self, name)) for name in self.__dataclass_fields__ if getattr(self, name) is not None]
+    def _fields(self, without: tuple[str, ...]) -> list[tuple[str, Host]]:
+        names = [name for name in self.__dataclass_fields__ if name not in without]
+        return [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
 
     def _phase(self, x: Host) -> Host:
         if self.delay is None:
@@ -210,6 +210,10 @@ class ActiveResponse(AbstractResponse):
     K: Float[Array, "port mode 2"]
     background: Float[Array, "power port port 2"]
     delay: Float[Array, " port"] | None  # pyright: ignore[reportGeneralTypeIssues]
+
+    def resonant(self) -> "ActiveResponse":
+        """D (ix − A)⁻¹ Kᵀ alone, at the planes of the device."""
+        return ActiveResponse(self.A, self.D, self.K, np.asarray(self.background)[:0], None)
 
     def modal(self, x: Host) -> Modal:
         coefficients = from_pairs(self.background)
