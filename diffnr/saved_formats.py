@@ -114,6 +114,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
+    "diffnr.FieldData": _with(resistance=None),
     # These answers had no result: what was not raised had succeeded.
     **dict.fromkeys(
         (
