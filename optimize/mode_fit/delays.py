@@ -9,7 +9,8 @@ import numpy as np
 from optimize.mode_fit.vector_fitting import Weights, vector_fit
 
 Host = Any
-CANDIDATES = 11  # delays tried at each scale
+CANDIDATES = 11  # delays tried around the mean group delay
+MINIMA = 3  # of them that are looked at more closely
 
 
 def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor: Host) -> Host:
@@ -48,10 +49,15 @@ def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> f
         s = (entry * np.exp(1j * x * t))[:, None]
         return vector_fit(x, s, modes, order, Weights(sigma, sigma), sweeps=3).cost
 
-    for width in (1.0, 0.2):
-        candidates = middle + width * span * np.linspace(-1, 1, CANDIDATES)
-        middle = float(candidates[np.argmin([cost(t) for t in candidates])])
-    return middle
+    step = 2 * span / (CANDIDATES - 1)
+    trials = middle + step * np.arange(-(CANDIDATES // 2), CANDIDATES // 2 + 1)
+    costs = np.array([cost(t) for t in trials])
+    # Broad resonances and delays stand for each other in part: several may look good from afar.
+    beside = np.pad(costs, 1, constant_values=np.inf)
+    lowest = trials[(costs <= beside[:-2]) & (costs <= beside[2:])]
+    lowest = lowest[np.argsort(costs[(costs <= beside[:-2]) & (costs <= beside[2:])])][:MINIMA]
+    finer = np.concatenate([t + step * np.linspace(-0.8, 0.8, 9) for t in lowest])
+    return float(finer[np.argmin([cost(t) for t in finer])])
 
 
 def _mean_delay(x: Host, entry: Host) -> float:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import numpy as np
 from scipy.linalg import expm
 
+from diffnr.results import succeeded
 from optimize.mode_fit.delays import port_delays
 from optimize.mode_fit.descent import Descent, descend
-from optimize.mode_fit.response import AbstractResponse, ActiveResponse, active_start, from_pairs, to_pairs
+from optimize.mode_fit.forms import AbstractForm, ActiveForm, active_start, from_pairs, to_pairs
 from optimize.mode_fit.vector_fitting import PoleResidue, Weights, vector_fit
 
 Host = Any
-SHORT = 6  # steps by which starts are compared
+SHORT = 10  # steps by which starts are compared, and after which σ is looked at again
+ROUGH = 0.1  # of standard errors: the tolerance meanwhile
+DEGENERATE = 0.2  # of −2 log likelihood a number and entry: a misfit larger by a tenth
+ROUNDS = 20  # of fits, each with the σ of the one before
+SETTLED = 1e-2  # of σ, by which it may change still: a tenth of what a hundred numbers tell it by
 
 
 class Problem(NamedTuple):
@@ -35,12 +40,12 @@ class Problem(NamedTuple):
     energy: Host
     sigma_energy: Host
 
-    def residual(self, response: AbstractResponse) -> Host:
+    def residual(self, response: AbstractForm) -> Host:
         """(S_fit − S)/σ and what the energies miss, as real numbers [n]."""
         s, a = response.response(self.x)
         return self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
 
-    def linearised(self, response: AbstractResponse) -> tuple[Host, Host]:
+    def linearised(self, response: AbstractForm) -> tuple[Host, Host]:
         """The residual [n] and its derivatives [p, n]."""
         s, a, ds, da = response.linearised(self.x, energy=self.energy is not None)
         r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
@@ -58,12 +63,15 @@ class Problem(NamedTuple):
             parts.append(((np.sum(np.abs(a) ** 2, axis=1) - self.energy) / self.sigma_energy).ravel())
         return np.concatenate(parts)
 
-    def misfit(self, response: AbstractResponse) -> Host:
-        """The rms misfit of real and imaginary parts [entry]."""
-        s = response.response(self.x)[0][:, self.out, self.into]
-        return np.sqrt(np.mean(np.abs(s - self.s) ** 2, axis=0) / 2)
+    def missed(self, response: AbstractForm) -> Host:
+        """S_fit − S [f, entry]."""
+        return response.response(self.x)[0][:, self.out, self.into] - self.s
 
-    def reweighed(self, response: AbstractResponse) -> Problem:
+    def misfit(self, response: AbstractForm) -> Host:
+        """The rms misfit of real and imaginary parts [entry]."""
+        return np.sqrt(np.mean(np.abs(self.missed(response)) ** 2, axis=0) / 2)
+
+    def reweighed(self, response: AbstractForm) -> Problem:
         """The problem with σ as the misfit has it, where it is not known."""
         changed = self
         if not self.known:
@@ -71,11 +79,9 @@ class Problem(NamedTuple):
             changed = changed._replace(sigma=np.broadcast_to(sigma, self.s.shape))
         return changed
 
-    def solved(
-        self, response: AbstractResponse, max_steps: int, tolerance: float = 1e-3
-    ) -> tuple[AbstractResponse, Descent]:
+    def solved(self, response: AbstractForm, max_steps: int, tolerance: float = 1e-3) -> tuple[AbstractForm, Descent]:
         """The least squares from a start."""
-        projected = Projected.of(self, response) if isinstance(response, ActiveResponse) else None
+        projected = Projected.of(self, response) if isinstance(response, ActiveForm) else None
         form = self if projected is None else projected
         end = descend(
             response,
@@ -88,13 +94,13 @@ class Problem(NamedTuple):
         )
         return (end.point if projected is None else projected.whole(end.point)), end
 
-    def move(self, response: AbstractResponse, change: Host) -> AbstractResponse:
+    def move(self, response: AbstractForm, change: Host) -> AbstractForm:
         """The response with its parameters changed."""
         return response.at(response.vector() + change)
 
 
 class Projected(NamedTuple):
-    """The problem of an `ActiveResponse` whose background is eliminated: it is linear, so that for every A, D, K and
+    """The problem of an `ActiveForm` whose background is eliminated: it is linear, so that for every A, D, K and
     delay the best one is known, and a delay that a curved background could stand for is no long valley.
 
     **Fields:** `basis` [entry, f, order + 1], orthonormal, of x^k/σ.
@@ -106,15 +112,15 @@ class Projected(NamedTuple):
     basis: Host
 
     @classmethod
-    def of(cls, problem: Problem, response: ActiveResponse) -> Projected:
+    def of(cls, problem: Problem, response: ActiveForm) -> Projected:
         powers = problem.x[:, None] ** np.arange(len(response.background))
         return cls(problem, np.linalg.qr(powers / problem.sigma.T[:, :, None])[0])
 
-    def residual(self, response: ActiveResponse) -> Host:
+    def residual(self, response: ActiveForm) -> Host:
         missed, a, _ = self._missed(response)
         return self.problem._together(self._beyond(missed), a)
 
-    def linearised(self, response: ActiveResponse) -> tuple[Host, Host]:
+    def linearised(self, response: ActiveForm) -> tuple[Host, Host]:
         x, out, into = self.problem.x, self.problem.out, self.problem.into
         missed, a, turned = self._missed(response)
         _, _, ds, da = response.resonant().linearised(x, energy=self.problem.energy is not None)
@@ -131,7 +137,7 @@ class Projected(NamedTuple):
                 da = np.concatenate([da, (A @ a)[None] * ports[:, None, None, :]])
         return self.problem._together(self._beyond(missed), a), self.problem._rows(self._beyond(rows), a, da)
 
-    def move(self, response: ActiveResponse, change: Host) -> ActiveResponse:
+    def move(self, response: ActiveForm, change: Host) -> ActiveForm:
         moved = response.at(response.vector("background") + change, "background")
         if response.delay is None:
             return moved
@@ -139,9 +145,9 @@ class Projected(NamedTuple):
         factors = expm(from_pairs(moved.A) * steps[:, None, None])
         D = np.einsum("om,omn->on", from_pairs(moved.D), factors)
         K = np.einsum("imn,in->im", factors, from_pairs(moved.K))
-        return eqx.tree_at(lambda form: (form.D, form.K), moved, (to_pairs(D), to_pairs(K)))
+        return replace(moved, D=to_pairs(D), K=to_pairs(K))
 
-    def whole(self, response: ActiveResponse) -> ActiveResponse:
+    def whole(self, response: ActiveForm) -> ActiveForm:
         """The response with the background that is best for it."""
         order = len(response.background)
         missed = self._missed(response)[0]
@@ -150,9 +156,9 @@ class Projected(NamedTuple):
         coefficients = np.linalg.pinv(system) @ -missed.T[:, :, None]
         background = np.zeros((order, *np.shape(response.background)[1:3]), complex)
         background[:, self.problem.out, self.problem.into] = coefficients[:, :, 0].T
-        return eqx.tree_at(lambda form: form.background, response, to_pairs(background))
+        return replace(response, background=to_pairs(background))
 
-    def _missed(self, response: ActiveResponse) -> tuple[Host, Host, Host]:
+    def _missed(self, response: ActiveForm) -> tuple[Host, Host, Host]:
         """(D (ix − A)⁻¹ Kᵀ − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
         problem = self.problem
         s, a = response.resonant().response(problem.x)
@@ -168,8 +174,9 @@ class Projected(NamedTuple):
         return entries - np.einsum("efk,...ek->...fe", self.basis, own, optimize=True)
 
 
-def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[ActiveResponse]:
-    """Responses found from the data alone: with a pole for each mode, and with fewer poles that stand for several."""
+def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> tuple[Problem, list[ActiveForm]]:
+    """Responses found from the data alone: with a pole for each mode, and with fewer poles that stand for several; and
+    the problem, where σ is not known with that which the entries' variation without delays allows."""
     x, s, out, into = problem.x, problem.s, problem.out, problem.into
     tau = None
     if delay:
@@ -178,20 +185,21 @@ def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) ->
         whole[:, out, into], measured[out, into], floor[out, into] = s, True, problem.weights.least
         tau = port_delays(x, whole, measured, modes, order, floor)
         s = s * np.exp(1j * x[:, None] * (tau[out] + tau[into]))
-    weights = problem.weights
     if not problem.known:
-        weights = Weights.unknown(x, s, order, weights.least)
+        problem = problem._replace(weights=Weights.unknown(x, s, order, problem.weights.least))
     rank = min(len(set(out.tolist())), len(set(into.tolist())))
     found = []
     for poles in range(modes, max(1, -(-modes // rank)) - 1, -1):
-        fit = vector_fit(x, s, poles, order, weights)
+        fit = vector_fit(x, s, poles, order, problem.weights)
         whole = np.zeros((poles + order + 1, ports, ports), complex)
         whole[:, out, into] = np.concatenate([fit.residues, fit.background])
-        found.append(_started(fit, whole, modes, rank, tau))
-    return found
+        found.append((fit.cost, _started(fit, whole, modes, rank, tau)))
+    # Of fewer poles only what describes the data as well: modes that are degenerate.
+    least = min(cost for cost, _ in found)
+    return problem, [form for cost, form in found if cost <= least + DEGENERATE * len(out)]
 
 
-def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) -> ActiveResponse:
+def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) -> ActiveForm:
     poles = len(fit.poles)
     residues, background = whole[:poles], whole[poles:]
     singular = np.linalg.svd(residues, compute_uv=False) / -fit.poles.real[:, None]
@@ -202,24 +210,43 @@ def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) ->
     return active_start(fit.poles, residues, background, ranks, tau)
 
 
-def best_fit(problem: Problem, candidates: list[ActiveResponse], max_steps: int) -> tuple[Problem, Any, Descent]:
+class Found(NamedTuple):
+    """A response, the problem with the σ that it was fitted by, and how that ended."""
+
+    problem: Problem
+    response: Any
+    end: Descent
+
+
+def best_fit(problem: Problem, candidates: list[ActiveForm], max_steps: int) -> Found:
     """The most likely of the least squares from several starts, each entry weighed by its misfit where σ is not
     known."""
     tried = []
-    for start in candidates:
+    for start in candidates if len(candidates) > 1 else ():
         weighed = problem.reweighed(start)
-        response, _ = weighed.solved(start, SHORT)
-        tried.append((problem.weights.cost(weighed.misfit(response)) if not problem.known else float(np.sum(weighed.residual(response)**2)), response))
-    response = min(tried, key=lambda pair: pair[0])[1]
-    return settled(problem, response, max_steps)
+        response, end = weighed.solved(start, SHORT)
+        cost = (
+            float(end.r @ end.r) if problem.known else len(problem.x) * problem.weights.cost(problem.misfit(response))
+        )
+        tried.append((cost, response))
+    start = min(tried, key=lambda pair: pair[0])[1] if tried else candidates[0]
+    return settled(problem, start, max_steps)
 
 
-def settled(problem: Problem, response: Any, max_steps: int) -> tuple[Problem, Any, Descent]:
+def settled(problem: Problem, response: Any, max_steps: int) -> Found:
     """The least squares from a response, with σ that are those of its own misfit."""
-    for _ in range(1 if problem.known else 8):
+    for steps in () if problem.known else (SHORT,) * ROUNDS:
         problem = problem.reweighed(response)
-        response, end = problem.solved(response, max_steps)
-        new = problem.reweighed(response)
-        if problem.known or np.allclose(new.sigma[0], problem.sigma[0], rtol=1e-2, atol=0):
+        response, end = problem.solved(response, steps, tolerance=ROUGH)
+        new = problem.reweighed(response).sigma
+        if succeeded(end.result) and np.allclose(new[0], problem.sigma[0], rtol=SETTLED, atol=0):
             break
-    return problem, response, end
+    problem = problem.reweighed(response)
+    return Found(problem, *problem.solved(response, max_steps))
+
+
+def with_energy(problem: Problem, response: ActiveForm) -> ActiveForm:
+    """The same S with amplitudes whose energies are nearest to the data's, by one factor for all modes."""
+    energy = np.sum(np.abs(response.response(problem.x)[1]) ** 2, axis=1)
+    factor = np.sqrt(np.sum(energy * problem.energy) / np.sum(energy**2))
+    return replace(response, D=response.D / factor, K=response.K * factor)

@@ -17,12 +17,14 @@ ComplexArray = Any
 class Realisation(NamedTuple):
     """A passive device a' = (iΩ − ½D_f†D_f) a − D_f†V s₊, s₋ = top rows of V s₊ + D_f a, with V†V = 1.
 
-    `omega` [N, N] Hermitian; `D` [M + q, N]; `V` [M + q, M]. The last q rows are hidden ports.
+    `omega` [N, N] Hermitian; `D` [M + q, N]; `V` [M + q, M]. The last q rows are hidden ports. `scale`: the part of the
+    S asked for that it is, 1 where that is passive.
     """
 
     omega: ComplexArray
     D: ComplexArray
     V: ComplexArray
+    scale: float
 
 
 def passive_realisation(
@@ -55,7 +57,7 @@ def passive_realisation(
     values, vectors = np.linalg.eigh(np.eye(len(D0)) - D0.conj().T @ D0)
     L_s = -(vectors * np.sqrt(values)) @ vectors.conj().T
     L_a = -np.linalg.solve(L_s, B.conj().T + D0.conj().T @ C)
-    return Realisation((A - A.conj().T) / 2j, np.concatenate([C, L_a]), np.concatenate([D0, L_s]))
+    return Realisation((A - A.conj().T) / 2j, np.concatenate([C, L_a]), np.concatenate([D0, L_s]), scale)
 
 
 def _largest_singular_value(A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: ComplexArray) -> float:

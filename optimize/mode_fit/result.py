@@ -12,65 +12,10 @@ from jaxtyping import Array, ArrayLike, Complex, Float, Int
 from diffnr.checks import Numbers, as_vector
 from diffnr.data import FieldData, Passivity, Reciprocity
 from diffnr.results import AbstractAnswer
-from diffnr.tcmt import CoupledModes
+from diffnr.tcmt import CoupledModes, PassiveModes
+from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.response import PassiveResponse, Response
 from optimize.verdict import ResidualVerdict, judge
-
-
-class ModeCoefficients(eqx.Module):
-    """What scattering data identify about N modes and M ports, in the data's rate unit; or the standard errors of it.
-
-    **Fields:** `omega` [N], `gamma` [N]: poles iω_n − γ_n, by rising ω; `residues` complex [N, out, in]: the rank-one
-    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i, where a background varies each at its own
-    resonance; `C` complex [out, in]: the direct path at band centre, at the ports' reference planes; `delay` [M],
-    seconds per port, or None; `outcoupling`, `incoupling` [M, N]: |d|² and |k|² per unit of stored energy, or None
-    without energy data, which alone identify their ratio. In errors a complex number holds those of the real and
-    imaginary part.
-    """
-
-    omega: Float[Array, " mode"]
-    gamma: Float[Array, " mode"]
-    residues: Complex[Array, "mode out in"]
-    C: Complex[Array, "out in"]
-    delay: Float[Array, " port"] | None
-    outcoupling: Float[Array, "port mode"] | None
-    incoupling: Float[Array, "port mode"] | None
-
-    def flatten(self) -> Float[Array, " q"]:
-        """Every real number in one vector, field by field; of a complex array the real parts come first."""
-        return jnp.concatenate([part.ravel() for _, part in self._parts()])
-
-    def unflatten(self, vector: Float[ArrayLike, " q"]) -> ModeCoefficients:
-        """The inverse of `flatten`, for a vector of numbers that belong to these, such as their errors."""
-        vector, position, new = jnp.asarray(vector), 0, {}
-        for field, value in self._fields():
-            pieces = []
-            for _ in range(2 if jnp.iscomplexobj(value) else 1):
-                pieces.append(vector[position : position + value.size].reshape(value.shape))
-                position += value.size
-            new[field] = pieces[0] + 1j * pieces[1] if len(pieces) == 2 else pieces[0]
-        fields: dict[str, Any] = {field: new.get(field) for field in self.__dataclass_fields__}
-        return ModeCoefficients(**fields)
-
-    def rows(self) -> list[tuple[str, float]]:
-        """Every real number with its name, in the order of `flatten`."""
-        names = [
-            f"{name}[{','.join(map(str, index))}]" for name, part in self._parts() for index in np.ndindex(part.shape)
-        ]
-        return list(zip(names, np.asarray(self.flatten()).tolist(), strict=True))
-
-    def _fields(self) -> list[tuple[str, Array]]:
-        return [(field, value) for field in self.__dataclass_fields__ if (value := getattr(self, field)) is not None]
-
-    def _parts(self) -> list[tuple[str, Array]]:
-        parts = []
-        for field, value in self._fields():
-            parts += (
-                [(f"Re {field}", value.real), (f"Im {field}", value.imag)]
-                if jnp.iscomplexobj(value)
-                else [(field, value)]
-            )
-        return parts
 
 
 def judge_residual(
@@ -91,7 +36,9 @@ def judge_residual(
     S; errors are withheld where fewer than three independent numbers are left per parameter.
     """
     residual = np.asarray(residual)
-    noise, sigma = (np.broadcast_to(np.asarray(value), residual.shape) for value in (noise, sigma))
+    measured = ~np.isnan(residual[0])
+    noise = np.broadcast_to(np.asarray(noise), residual.shape)[:, measured]
+    residual = residual[:, measured]
     count = 2 * residual.size
     freedom = max(count - rank, 1)
     unit = residual / np.maximum(np.sqrt(np.mean(np.abs(residual) ** 2, axis=0)), np.finfo(float).tiny)
@@ -126,7 +73,7 @@ class ModeFit(AbstractAnswer):
       `converged` and `message`; `steps`.
     """
 
-    model: CoupledModes
+    model: CoupledModes | PassiveModes
     coefficients: ModeCoefficients
     stderr: ModeCoefficients
     covariance: Float[Array, "q q"]
@@ -151,7 +98,8 @@ class ModeFit(AbstractAnswer):
     def predict(self, omega: Numbers) -> Complex[Array, "f out in"]:
         """The fitted S [f, out, in], with delay and background, at `omega` [f] in the data's unit (best inside the
         band)."""
-        return self.response.response((as_vector(omega, "omega") - self.centre) / self.half_band)[0]
+        x = (np.asarray(as_vector(omega, "omega")) - float(self.centre)) / float(self.half_band)
+        return jnp.asarray(self.response.response(x))
 
     def report(self) -> str:
         """The coefficients ± standard errors and what was found about the data, as text."""

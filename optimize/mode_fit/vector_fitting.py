@@ -20,6 +20,9 @@ RealArray = Any
 
 GIVEN_UP = 0.2  # of an entry's variation: a misfit beyond it weighs ever more, so that no entry is given up
 
+ALONE = 6  # entries whose own poles are tried
+KEPT = 3  # fits that are weighed anew by their misfit
+
 
 class PoleResidue(NamedTuple):
     """Poles [N] (Re < 0) by rising frequency, residues [N, entry], background coefficients [order + 1, entry], the rms
@@ -70,12 +73,19 @@ def vector_fit(
     """
     fits = []
     for poles in _starting_poles(x, s, modes, order, weights):
-        sigma = weights.most
-        for _ in range(1 if weights.least is weights.most else 2):
-            poles = _relocate(x, s, poles, order, sigma, sweeps)
-            fit = _residues(x, s, poles, order, weights)
-            sigma = weights.sigma(fit.misfit)
-        fits.append(fit)
+        fits.append(_residues(x, s, _relocate(x, s, poles, order, weights.most, sweeps), order, weights))
+    if weights.least is not weights.most:
+        # The poles of an entry alone, too: another's structure that is no resonance shall not draw them away.
+        for k in np.argsort(-weights.most)[:ALONE] if s.shape[1] > 1 else ():
+            alone = Weights(*(limit[k : k + 1] for limit in weights))
+            one = s[:, k : k + 1]
+            for poles in _starting_poles(x, one, modes, order, alone)[::2]:
+                fits.append(_residues(x, s, _relocate(x, one, poles, order, alone.most, sweeps), order, weights))
+        fits = sorted(fits, key=lambda fit: fit.cost)[:KEPT]
+        fits += [
+            _residues(x, s, _relocate(x, s, fit.poles, order, weights.sigma(fit.misfit), sweeps), order, weights)
+            for fit in fits
+        ]
     return min(fits, key=lambda fit: fit.cost)
 
 
