@@ -86,8 +86,8 @@ def fit_modes(
     demanded, passive = passive is True, bounded.passive is not False if passive is None else passive
     centre, half = float(data.omega[0] + data.omega[-1]) / 2, float(data.omega[-1] - data.omega[0]) / 2
     noise = _noise(data)
-    problem = _problem(data, centre, half, order)
-    problem, candidates = starts(problem, data.num_ports, modes, order, delay)
+    problem = _problem(data, noise, centre, half)
+    candidates = starts(problem, data.num_ports, modes, order, delay)
     found = best_fit(problem._replace(energy=None), candidates, max_steps)
     if passive:
         found = _passive(found, problem, max_steps, demanded=demanded)
@@ -141,7 +141,7 @@ def _noise(data: FieldData) -> Host:
     return np.broadcast_to(np.fmax(noise, least), data.s.shape)
 
 
-def _problem(data: FieldData, centre: float, half: float, order: int) -> Problem:
+def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
     x, known = (np.asarray(data.omega) - centre) / half, data.deviation is not None
     out, into = np.nonzero(np.asarray(data.entries))
     s = np.asarray(data.s)[:, out, into]
@@ -151,8 +151,8 @@ def _problem(data: FieldData, centre: float, half: float, order: int) -> Problem
         weights = Weights(typical, typical)
     else:
         least = np.maximum(rounding_step(data)[out, into] / np.sqrt(12), DIGITS * np.max(np.abs(s)))
-        weights = Weights(least, np.full_like(least, np.inf))
-        sigma = np.broadcast_to(least, s.shape)
+        weights = Weights.unknown(s, least, noise[0, out, into])
+        sigma = np.broadcast_to(weights.most, s.shape)
     if data.energy is None:
         return Problem(x, s, out, into, sigma, weights, known, None, None)
     energy, given = np.asarray(data.energy), data.deviation_energy

@@ -174,9 +174,8 @@ class Projected(NamedTuple):
         return entries - np.einsum("efk,...ek->...fe", self.basis, own, optimize=True)
 
 
-def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> tuple[Problem, list[ActiveForm]]:
-    """Responses found from the data alone: with a pole for each mode, and with fewer poles that stand for several; and
-    the problem, where σ is not known with that which the entries' variation without delays allows."""
+def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[ActiveForm]:
+    """Responses found from the data alone: with a pole for each mode, and with fewer poles that stand for several."""
     x, s, out, into = problem.x, problem.s, problem.out, problem.into
     tau = None
     if delay:
@@ -185,8 +184,6 @@ def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) ->
         whole[:, out, into], measured[out, into], floor[out, into] = s, True, problem.weights.least
         tau = port_delays(x, whole, measured, modes, order, floor)
         s = s * np.exp(1j * x[:, None] * (tau[out] + tau[into]))
-    if not problem.known:
-        problem = problem._replace(weights=Weights.unknown(x, s, order, problem.weights.least))
     rank = min(len(set(out.tolist())), len(set(into.tolist())))
     found = []
     for poles in range(modes, max(1, -(-modes // rank)) - 1, -1):
@@ -196,7 +193,7 @@ def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) ->
         found.append((fit.cost, _started(fit, whole, modes, rank, tau)))
     # Of fewer poles only what describes the data as well: modes that are degenerate.
     least = min(cost for cost, _ in found)
-    return problem, [form for cost, form in found if cost <= least + DEGENERATE * len(out)]
+    return [form for cost, form in found if cost <= least + DEGENERATE * len(out)]
 
 
 def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) -> ActiveForm:

@@ -18,7 +18,7 @@ import numpy as np
 ComplexArray = Any
 RealArray = Any
 
-GIVEN_UP = 0.2  # of an entry's variation: a misfit beyond it weighs ever more, so that no entry is given up
+GIVEN_UP = 0.03  # of an entry's size: a misfit beyond it, and beyond noise, weighs ever more, so that none is given up
 
 ALONE = 6  # entries whose own poles are tried
 KEPT = 3  # fits that are weighed anew by their misfit
@@ -52,10 +52,12 @@ class Weights(NamedTuple):
         return float(np.sum(2 * np.log(sigma) + (misfit / sigma) ** 2))
 
     @classmethod
-    def unknown(cls, x: RealArray, s: ComplexArray, order: int, floor: RealArray) -> Weights:
-        """σ between a floor [entry] and a part of what entries [f, entry] vary by beyond a polynomial."""
-        variation = np.sqrt(np.mean(np.abs(_without_background(x, s, order)) ** 2, axis=0) / 2)
-        return cls(floor, np.maximum(GIVEN_UP * variation, floor))
+    def unknown(cls, s: ComplexArray, least: RealArray, noise: RealArray) -> Weights:
+        """σ between the least that digits leave and a part of the entry's size, or what its noise [entry] may be; of
+        an entry whose noise is not known (NaN) any."""
+        size = np.sqrt(np.mean(np.abs(s) ** 2, axis=0))
+        most = np.where(np.isnan(noise), size, np.maximum(GIVEN_UP * size, 2 * noise))
+        return cls(least, np.maximum(most, least))
 
 
 def vector_fit(
