@@ -37,7 +37,20 @@ WHOLE = (
     "optimize.constrained",
 )
 # The order in which to read a package; a module that is not named here follows, by its name.
-FIRST = ("ports", "metrics", "parameters", "data", "datafiles", "storage", "plot", "modes", "loss", "steady", "fit")
+FIRST = (
+    "ports",
+    "metrics",
+    "parameters",
+    "data",
+    "touchstone",
+    "csv_files",
+    "storage",
+    "plot",
+    "modes",
+    "loss",
+    "steady",
+    "fit",
+)
 
 
 def packages() -> list[str]:
