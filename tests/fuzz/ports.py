@@ -108,7 +108,8 @@ def entries() -> list[Entry]:
             },
         ),
         Entry("FieldData.band", data.band, {"lo": 1.5, "hi": 2.5}),
-        Entry("data.noise_estimate", nr.data.noise_estimate, {"data": data, "order": 4}),
+        Entry("data.noise_estimate", nr.data.noise_estimate, {"data": data}),
+        Entry("data.rounding_step", nr.data.rounding_step, {"data": data}),
         Entry("data.reciprocity", nr.data.reciprocity, {"data": data, "relative": 0.01, "noise_factor": 1.5}),
         Entry("data.passivity", nr.data.passivity, {"data": data, "multiples": 5.0}),
         Entry(
