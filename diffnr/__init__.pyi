@@ -1,4 +1,5 @@
 # What `diffnr` exports and where it is: read by type checkers, and by `lazy_loader` when a name is first used.
+from . import data as data
 from . import duffing as duffing
 from . import fdtd as fdtd
 from . import metrics as metrics

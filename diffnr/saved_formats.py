@@ -115,6 +115,9 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         _with_terms,
     ),
     "diffnr.FieldData": _with(resistance=None),
+    # Data of then had every entry measured.
+    "diffnr.Passivity": _with(whole=True),
+    "diffnr.Reciprocity": _with(pairs=1, compared=1),
     # These answers had no result: what was not raised had succeeded.
     **dict.fromkeys(
         (

@@ -25,7 +25,6 @@ from docs.docstrings import inline
 WHOLE = (
     "diffnr.metrics",
     "diffnr.parameters",
-    "diffnr.data",
     "diffnr.fdtd.closed_forms",
     "diffnr.results",
     "diffnr.root",
@@ -41,7 +40,7 @@ FIRST = (
     "ports",
     "metrics",
     "parameters",
-    "data",
+    "field_data",
     "touchstone",
     "csv_files",
     "storage",

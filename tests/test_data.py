@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffnr.data import FieldData, noise_estimate, passivity, reciprocity
+from diffnr.data import FieldData, passivity, reciprocity
 from diffnr.touchstone import read_touchstone
 
 MEASURED = Path(__file__).parent / "data" / "measured"
@@ -18,18 +18,6 @@ def random_data(points: int = 7, ports: int = 2, seed: int = 0, **kwargs) -> Fie
     rng = np.random.default_rng(seed)
     s = rng.normal(size=(points, ports, ports)) + 1j * rng.normal(size=(points, ports, ports))
     return FieldData(2 * np.pi * np.cumsum(rng.uniform(1e6, 1e7, points)), s, **kwargs)
-
-
-def resonator(points: int, noise: float = 0.0, *, gain: complex = 1.0, seed: int = 0) -> FieldData:
-    """A reciprocal, passive two-port resonance, 80 points a linewidth, with `gain` on S21 and noise on every part."""
-    rng = np.random.default_rng(seed)
-    omega = np.linspace(-5.0, 5.0, points) * points / 400
-    a = 1 / (1j * omega + 1.0)
-    d = np.sqrt([0.8, 1.0])  # D†D = 1.8 is less than twice the decay rate 1: some is absorbed
-    s = np.outer(d, d) * a[:, None, None] - np.eye(2)
-    s[:, 1, 0] *= gain
-    s = s + noise * (rng.normal(size=s.shape) + 1j * rng.normal(size=s.shape))
-    return FieldData(omega, s)
 
 
 class TestFieldData:
@@ -122,114 +110,6 @@ class TestFieldData:
         assert part.name == "x"
         with pytest.raises(ValueError, match="Arguments lo and hi must hold points between them"):
             data.band(0.0, 1.0)
-
-
-class TestNoiseEstimate:
-    @pytest.mark.parametrize("seed", range(4))
-    @pytest.mark.parametrize("sigma", [1e-4, 1e-2])
-    def test_finds_the_noise_under_a_resonance(self, sigma, seed):
-        estimate = noise_estimate(resonator(3201, sigma, seed=seed))
-        assert estimate.shape == (2, 2)
-        # The estimate's own deviation is 2 % here (measured over 100 seeds; it goes as 1/sqrt(points)): five of them.
-        np.testing.assert_allclose(estimate, sigma, rtol=0.1)
-
-    def test_each_entry_has_its_own(self):
-        rng = np.random.default_rng(0)
-        sigma = np.array([[1e-3, 2e-3], [4e-3, 8e-3]])
-        clean = resonator(3201)
-        noise = sigma * (rng.normal(size=clean.s.shape) + 1j * rng.normal(size=clean.s.shape))
-        np.testing.assert_allclose(noise_estimate(FieldData(clean.omega, clean.s + noise)), sigma, rtol=0.1)  # as above
-
-    def test_uneven_grid(self):
-        rng = np.random.default_rng(0)
-        omega = np.sort(rng.uniform(-5.0, 5.0, 3201))
-        s = 1 / (1j * omega + 1) + 1e-3 * (rng.normal(size=3201) + 1j * rng.normal(size=3201))
-        np.testing.assert_allclose(noise_estimate(FieldData(omega, s)), 1e-3, rtol=0.1)  # as above
-
-    def test_polynomials_below_the_order_are_no_noise(self):
-        omega = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, 40))
-        x = omega / omega[-1]
-        data = FieldData(omega, 1 + x - 2j * x**2 + x**3)
-        assert noise_estimate(data, order=4).max() < 1e-14  # rounding of numbers near 1
-        assert noise_estimate(data, order=3).max() > 1e-7  # x³ shows in third differences
-
-    def test_needs_enough_points(self):
-        with pytest.raises(ValueError, match="Argument data must have at least 5 points, but was of 4"):
-            noise_estimate(random_data(points=4))
-
-
-class TestReciprocity:
-    def test_of_a_reciprocal_device(self):
-        report = reciprocity(resonator(401))
-        assert report.reciprocal
-        assert (report.max_difference, report.relative, report.max_db) == (0.0, 0.0, 0.0)
-
-    @pytest.mark.parametrize(("gain", "verdict"), [(1.005, True), (1.02, False), (1j, False)])
-    def test_of_a_clean_asymmetry(self, gain, verdict):
-        report = reciprocity(resonator(401, gain=gain))
-        assert report.reciprocal is verdict
-        # |g − 1| over the rms of (1, g), which is what the definition says of a common factor g.
-        np.testing.assert_allclose(report.relative, abs(gain - 1) / np.sqrt((1 + abs(gain) ** 2) / 2), rtol=1e-12)
-        np.testing.assert_allclose(report.median_db, abs(20 * np.log10(abs(gain))), atol=1e-12)
-        assert reciprocity(resonator(401, gain=gain), relative=10.0).reciprocal
-
-    def test_noise_is_no_nonreciprocity(self):
-        report = reciprocity(resonator(401, 0.05))
-        assert report.relative > 0.05
-        assert report.reciprocal
-        # The expected asymmetry is what was found: 10 % is the accuracy promised of the noise estimate.
-        np.testing.assert_allclose(report.noise, report.relative, rtol=0.1)
-        assert not reciprocity(resonator(401, 0.05), noise_factor=0.5).reciprocal
-
-    def test_nonreciprocity_is_seen_through_noise(self):
-        assert not reciprocity(resonator(401, 0.05, gain=2.0)).reciprocal
-
-    def test_a_given_sigma_is_believed(self):
-        clean = resonator(401, gain=1.1)
-        assert not reciprocity(clean).reciprocal
-        assert reciprocity(FieldData(clean.omega, clean.s, sigma=0.1)).reciprocal
-
-    def test_special_cases(self):
-        assert reciprocity(FieldData([1.0, 2.0], [0.5, 0.6])).reciprocal
-        assert reciprocity(FieldData([1.0], np.eye(2)[None])).reciprocal
-        isolator = reciprocity(FieldData([1.0], np.array([[[0, 0], [1, 0]]])))
-        assert not isolator.reciprocal
-        assert isolator.median_db == np.inf
-
-
-class TestPassivity:
-    def test_of_a_passive_device(self):
-        data = resonator(401)
-        report = passivity(data)
-        assert report.passive
-        assert report.tolerance < 1e-6  # there is no noise, only what is not a cubic on five neighbouring points
-        # What is orthogonal to the coupling passes by the resonance, so that the largest is 1 to a few roundings.
-        np.testing.assert_allclose(report.largest, 1, rtol=1e-14)
-        np.testing.assert_allclose(passivity(FieldData(data.omega, data.s / 2)).largest, 0.5, rtol=1e-14)
-
-    @pytest.mark.parametrize("noise", [1e-5, 1e-3, 3e-2])
-    def test_a_lossless_device_stays_passive_under_noise(self, noise):
-        rng = np.random.default_rng(0)
-        omega = np.linspace(0.0, 1.0, 2001)
-        c, s = np.cos(omega), np.sin(omega)
-        unitary = np.stack([np.stack([c, 1j * s], -1), np.stack([1j * s, c], -1)], -2)
-        noisy = unitary + noise * (rng.normal(size=unitary.shape) + 1j * rng.normal(size=unitary.shape))
-        report = passivity(FieldData(omega, noisy))
-        assert report.largest > 1
-        assert report.passive
-        assert not passivity(FieldData(omega, noisy), multiples=1.0).passive
-
-    def test_finds_gain_and_where(self):
-        data = resonator(401, 1e-3, gain=3.0)
-        report = passivity(data)
-        assert not report.passive
-        worst = np.argmax(np.linalg.svd(np.asarray(data.s), compute_uv=False)[:, 0])
-        assert report.omega == data.omega[worst]
-        assert abs(report.omega) < 0.5  # in the resonance's half width, 1
-
-    def test_lossless_to_rounding(self):
-        assert passivity(FieldData([1.0], [np.exp(0.3j)])).passive
-        assert not passivity(FieldData([1.0], [1 + 1e-9])).passive
 
 
 class TestMeasurements:
