@@ -188,7 +188,7 @@ def _statements(head: _Head, lines: Sequence[str]) -> list[tuple[int, list[float
             head.reference += _numbers(head, line, text)
         elif text and section not in ("begin information", "noise data", "end"):
             if not head.option:
-                raise refusal(head.path, f"must have an option line (# Hz S RI R 50) before {place(line)}")
+                raise refusal(head.path, f"has no option line (# Hz S RI R 50) before {place(line)}")
             found.append((line, _numbers(head, line, text)))
     if head.version > 1 and section != "end":
         raise refusal(head.path, "was cut: it has no [End]")
