@@ -95,7 +95,8 @@ def read_touchstone(
         s, of_placeholders = without_placeholders(path, s, placeholders)
         said += of_placeholders
     else:
-        entries = [[entry_name(*entry, head.ports) for entry in row] for row in _pairs(head.ports)]
+        ports = range(head.ports)
+        entries = [[entry_name(out, into, head.ports) for into in ports] for out in ports]
         s = np.where(np.isin(entries, missing.split(", ")), np.nan, s)
     resistance, of_impedances = _resistance(head, comments)
     for sentence in said + of_impedances:
@@ -216,7 +217,3 @@ def _resistance(head: Head, comments: Sequence[str]) -> tuple[Any, list[str]]:
         what = "impedances of its ports that are not one real number each" if found else "no real, positive resistance"
         return None, [f"File {str(head.path)!r} has {what}: the resistance to which S refers is left open (None)."]
     return (reference[0] if len(set(reference)) == 1 else reference), []
-
-
-def _pairs(ports: int) -> list[list[tuple[int, int]]]:
-    return [[(out, into) for into in range(ports)] for out in range(ports)]
