@@ -114,6 +114,10 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
+    "diffnr.FieldData": _with(resistance=None),
+    # Data of then had every entry measured.
+    "diffnr.Passivity": _with(whole=True),
+    "diffnr.Reciprocity": _with(pairs=1, compared=1),
     # These answers had no result: what was not raised had succeeded.
     **dict.fromkeys(
         (

@@ -25,7 +25,6 @@ from docs.docstrings import inline
 WHOLE = (
     "diffnr.metrics",
     "diffnr.parameters",
-    "diffnr.data",
     "diffnr.fdtd.closed_forms",
     "diffnr.results",
     "diffnr.root",
@@ -37,7 +36,20 @@ WHOLE = (
     "optimize.constrained",
 )
 # The order in which to read a package; a module that is not named here follows, by its name.
-FIRST = ("ports", "metrics", "parameters", "data", "datafiles", "storage", "plot", "modes", "loss", "steady", "fit")
+FIRST = (
+    "ports",
+    "metrics",
+    "parameters",
+    "field_data",
+    "touchstone",
+    "csv_files",
+    "storage",
+    "plot",
+    "modes",
+    "loss",
+    "steady",
+    "fit",
+)
 
 
 def packages() -> list[str]:

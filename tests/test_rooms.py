@@ -16,12 +16,14 @@ ROOT = Path(__file__).parents[1]
 
 # Modules beside the packages: what all rooms stand on, and optimize's tools, which know no model.
 CHECKS, COMMON, TOOLS = "diffnr.checks", "diffnr/*.py", "optimize/*.py"
+DATA = "diffnr.data"
 SCENE, TIME = "diffnr.fdtd.scene", "diffnr.fdtd.time_domain"
 FREQUENCY, GUIDES = "diffnr.fdtd.frequency_domain", "diffnr.fdtd.guides"
 # An import of a front door may bring all that the package exports: only what stands above all of it may use it.
 ALLOWED: dict[str, set[str]] = {
     CHECKS: set(),
-    COMMON: {CHECKS},
+    DATA: {CHECKS},
+    COMMON: {CHECKS, DATA},
     "diffnr.tcmt": {CHECKS, COMMON},
     "diffnr.duffing": {CHECKS, COMMON},
     SCENE: {CHECKS},
@@ -31,11 +33,11 @@ ALLOWED: dict[str, set[str]] = {
     FREQUENCY: {CHECKS, COMMON, SCENE, "diffnr.fdtd.lines", TIME},
     GUIDES: {CHECKS, COMMON, SCENE, TIME, FREQUENCY},
     "diffnr.fdtd": {"diffnr.fdtd.closed_forms", SCENE, TIME, FREQUENCY, GUIDES},
-    "diffnr.plot": {CHECKS, COMMON, "diffnr.fdtd", SCENE, TIME, GUIDES},
-    "diffnr": {COMMON, "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot"},
+    "diffnr.plot": {CHECKS, DATA, COMMON, "diffnr.fdtd", SCENE, TIME, GUIDES},
+    "diffnr": {DATA, COMMON, "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot"},
     TOOLS: {CHECKS, COMMON},
     "optimize.isolation": {CHECKS, COMMON, TOOLS},
-    "optimize.mode_fit": {CHECKS, COMMON, "diffnr.tcmt", "diffnr.plot", TOOLS},
+    "optimize.mode_fit": {CHECKS, DATA, COMMON, "diffnr.tcmt", "diffnr.plot", TOOLS},
     "optimize.sweep_fit": {CHECKS, COMMON, "diffnr.duffing", "diffnr.plot", TOOLS},
     "optimize.reciprocity": {CHECKS, COMMON, "diffnr.duffing", "diffnr.plot", TOOLS},
     "optimize": {TOOLS, "optimize.isolation", "optimize.mode_fit", "optimize.sweep_fit", "optimize.reciprocity"},

@@ -145,8 +145,8 @@ def _table(name: str, data: FieldData | Numbers, s: Numbers | None) -> tuple[np.
 
 def _entries(entries: Sequence[tuple[int, int]] | None, table: np.ndarray) -> list[tuple[int, int]]:
     outs, intos = table.shape[1:]
-    if entries is None:
-        return [(out, into) for out in range(outs) for into in range(intos)]
+    if entries is None:  # those that were measured
+        return [(out, into) for out, into in np.ndindex(outs, intos) if not np.isnan(table[:, out, into]).all()]
     must = f"hold pairs (out, in) of ports below {outs} and {intos}"
     require(isinstance(entries, (tuple, list)), "entries", must, described(entries))
     for entry in entries:

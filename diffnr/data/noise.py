@@ -1,0 +1,194 @@
+"""The noise of field data, from their own scatter along frequency and from the digits that a file printed."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from diffnr.checks import require, require_instance
+from diffnr.data.field_data import FieldData
+
+MEDIAN = 0.6744897501960817  # of |x| for a normal x of unit variance
+ORDERS = (4, 8)  # of the differences; the lower one alone for fewer points than
+ENOUGH = 32
+TURNS = 32  # 2π times this is the most that the phase may turn over a median step of a grid that is not even
+DIRECTIONS = 24  # delays that are tried within one turn a step
+
+
+def noise_estimate(data: FieldData) -> Float[np.ndarray, "out in"]:
+    """The noise of `data.s` per real and imaginary part, from differences along frequency, without a model.
+
+        sigma = min over τ and order of median |Σ_j w_j e^{iω_j τ} s_j| / 0.6745,   and at least step / √12
+
+    with w ⟂ all polynomials of degree < order over `order + 1` neighbouring points and Σ w_j² = 1: on an even grid
+    (−1)^j binom(order, j)/√(Σ binom²). The delay τ takes out the common ramp of the phase, which may turn by several
+    turns a step; the orders are 4 and 8; `step` is `rounding_step`. The median passes over the few points where a sharp
+    resonance is not smooth on the grid.
+
+    **Arguments:** `data`.
+
+    **Returns:** [out, in], in the unit of s. NaN where an entry was not measured, and where its noise cannot be told,
+    since no delay makes neighbouring points smooth: the grid is too coarse for it (resonances narrower than a step,
+    paths whose delays differ by half a turn a step), or it is noise alone, and more than ten times that of the others.
+
+    **Raises:** `ValueError` for fewer than 5 points.
+
+    Good from some 50 points on: within 20 % (95 % of entries; 101 points: 40 %) for noise of 10⁻⁵ to 10⁻¹ on devices of
+    1 to 4 ports and modes of 2 to 50 points a width, up to 3 turns a step, on even, logarithmic, segmented and random
+    grids (600 devices each). Below 10⁻⁸ sharp resonances may show. Noise correlated between neighbouring points
+    (smoothed traces) is underestimated.
+
+    Example: `nr.data.noise_estimate(nr.read_touchstone("device.s2p"))[1, 0]`, that of S21.
+    """
+    require_instance(data, "data", FieldData, "be a FieldData")
+    require(data.num_points > ORDERS[0], "data", f"have at least {ORDERS[0] + 1} points", f"of {data.num_points}")
+    known = np.asarray(data.entries)
+    s = np.asarray(data.s, dtype=complex)[:, known]
+    sigma, told = scatter(np.asarray(data.omega, dtype=float), s)
+    told |= _like_the_others(s, sigma, told)
+    noise = np.full(known.shape, np.nan)
+    noise[known] = np.where(told, np.maximum(sigma, rounding_step(data)[known] / np.sqrt(12)), np.nan)
+    return noise
+
+
+def _like_the_others(s: np.ndarray, sigma: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """Whether an entry without any structure is a dark one, whose noise is that of the bright ones or negligible."""
+    size = np.sqrt(np.mean(np.abs(s) ** 2, axis=0))
+    return (sigma <= 10 * np.max(sigma[told], initial=0.0)) | (sigma <= 1e-4 * np.max(size))
+
+
+def rounding_step(data: FieldData) -> Float[np.ndarray, "out in"]:
+    """The step of the decimal grid on which the real and imaginary parts lie, as a file printed them; 0 for none.
+
+    Decimals ("%.6f") or significant digits ("%.4e") that all entries have in common; rounding by them is noise of
+    step / √12.
+
+    **Arguments:** `data`.
+
+    **Returns:** [out, in], in the unit of s; where digits are significant ones, the rms step over frequency. 0 for
+    numbers of full precision, for fewer than 30 different numbers, for entries that were not measured, and for
+    magnitudes with phases or dB, whose grid does not show in real and imaginary parts.
+
+    **Raises:** `ValueError` for what is no `FieldData`.
+
+    Example: `nr.data.rounding_step(nr.read_touchstone("device.s2p"))[0, 0]`.
+    """
+    require_instance(data, "data", FieldData, "be a FieldData")
+    s = np.asarray(data.s)
+    known = np.asarray(data.entries)
+    # The shortest grid is that of the magnitude, so that the sign counts for no digit.
+    parts = np.abs(np.stack([np.real(s), np.imag(s)])[:, :, known]).astype(float)
+    units = [_decimals(parts, float(np.finfo(s.dtype).eps)), _significant(parts, float(np.finfo(s.dtype).eps))]
+    steps = [np.sqrt(np.mean(unit**2, axis=(0, 1))) for unit in units if unit is not None]
+    step = np.zeros(known.shape)
+    step[known] = max(steps, key=np.sum, default=0.0)
+    return step
+
+
+def _decimals(parts: np.ndarray, eps: float) -> np.ndarray | None:
+    """10⁻ᵈ in the shape of `parts`, for the least d that all of them have."""
+    most = float(np.max(parts))
+    if not most:
+        return None
+    first = int(np.floor(-np.log10(most)))
+    return next(
+        (
+            np.full(parts.shape, 10.0**-d)
+            for d in range(first, first + 17)
+            if 10.0**-d > 100 * eps * most and _on_grid(parts, 10.0**-d, eps)
+        ),
+        None,
+    )
+
+
+def _significant(parts: np.ndarray, eps: float) -> np.ndarray | None:
+    """The unit of the last of p digits of each of `parts`, for the least p that all of them have."""
+    exponent = np.floor(np.log10(np.where(parts > 0, parts, 1.0)))
+    digits = int(-np.log10(100 * eps))
+    grids = (np.where(parts > 0, 10.0 ** (exponent - p), 0.0) for p in range(digits))
+    return next((unit for unit in grids if _on_grid(parts, np.where(unit > 0, unit, 1.0), eps)), None)
+
+
+def _on_grid(parts: np.ndarray, unit: np.ndarray | float, eps: float) -> bool:
+    """Whether all of `parts` are whole multiples of `unit`, and of so many kinds that this is no property of a few."""
+    multiples = parts / unit
+    whole = np.rint(multiples)
+    if np.any(np.abs(multiples - whole) > 4 * eps * multiples):
+        return False
+    return len(np.unique(parts)) >= 30 and len(np.unique(whole % 10)) >= 6
+
+
+def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The noise of each real and imaginary part of traces `z` [f, n], and whether it can be told (see
+    `noise_estimate`)."""
+    start = _ramps(omega, z)
+    plain = _differences(omega, z, start[None], ORDERS[0])[0]
+    noise, falls = plain, np.zeros(plain.shape, dtype=bool)
+    chance = 1 - 2.5 / np.sqrt(len(omega))
+    for order in ORDERS if len(omega) >= ENOUGH else ORDERS[:1]:
+        least, at = _quietest(omega, z, start, order)
+        # The least of many estimates is too small by chance: it counts where it is so by more than that.
+        noise = np.where(least < chance * plain, np.minimum(noise, least), noise)
+        if order == ORDERS[-1]:
+            # Noise is as large in differences of any order; what falls further with the order is something else.
+            falls = _differences(omega, z, at[None], order + 4)[0] < 0.6 * noise
+    share = _ratio(2 * noise**2, np.mean(np.abs(z) ** 2, axis=0))
+    return noise, (share < 0.25) & ~(falls & (share > 1e-4))
+
+
+def _ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """The delays [n] of the common ramps of the phase: where Σ_k Re z*_k z_{k+1} e^{iτ(ω_{k+1} − ω_k)} is largest.
+
+    On an even grid the sum repeats itself every turn a step, and any of its peaks will do. The delays of all turns are
+    looked at by one Fourier transform, over a histogram of the steps.
+    """
+    step = np.diff(omega)
+    product = z[1:] * z[:-1].conj()
+    bins, unit = 8192, np.max(step) / 1024
+    histogram = np.zeros((bins, z.shape[1]), dtype=complex)
+    np.add.at(histogram, np.rint(step / unit).astype(int), product)
+    delays = 2 * np.pi * np.fft.fftfreq(bins, unit)
+    peaks = np.fft.ifft(histogram, axis=0).real
+    peaks[np.abs(delays) * np.median(step) > 2 * np.pi * TURNS] = -np.inf
+    tau = delays[np.argmax(peaks, axis=0)]
+    weight = np.abs(product) * step[:, None]
+    for _ in range(3):  # to the mean of the phase that is left
+        left = np.angle(product * np.exp(1j * step[:, None] * tau))
+        tau = tau - _ratio(np.sum(weight * left, axis=0), np.sum(weight * step[:, None], axis=0))
+    return tau
+
+
+def _quietest(omega: np.ndarray, z: np.ndarray, start: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """The least noise [n] that differences give within a turn a step around the delays `start`, and its delays."""
+    width = np.pi / np.median(np.diff(omega))
+    offsets = width * np.linspace(-1, 1, DIRECTIONS, endpoint=False)
+    width, at = 2 * width / DIRECTIONS, start
+    noise = np.full(start.shape, np.inf)
+    for _ in range(4):
+        delays = np.concatenate([at[None], at + offsets[:, None]])
+        found = _differences(omega, z, delays, order)
+        best = np.argmin(found, axis=0)[None]
+        noise, at = (np.take_along_axis(values, best, axis=0)[0] for values in (found, delays))
+        offsets, width = width * np.array([-2, -1, 1, 2]) / 3, width / 3
+    return noise, at
+
+
+def _differences(omega: np.ndarray, z: np.ndarray, delays: np.ndarray, order: int) -> np.ndarray:
+    """The noise [c, n] that differences of `order` give of traces `z` [f, n] after the delays [c, n]."""
+    grid = np.lib.stride_tricks.sliding_window_view(omega, order + 1)
+    # Divided differences: w_j = 1/Π_{i≠j} (x_j - x_i), on windows scaled to unit length.
+    grid = (grid - grid[:, :1]) / (grid[:, -1:] - grid[:, :1])
+    weights = 1 / np.prod(grid[:, :, None] - grid[:, None, :] + np.eye(order + 1), axis=2)
+    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    turned = z * np.exp(1j * (omega - np.mean(omega[[0, -1]]))[:, None] * delays[:, None, :])
+    total = np.zeros((len(delays), len(grid), z.shape[1]), dtype=complex)
+    for j in range(order + 1):
+        total += weights[:, j, None] * turned[:, j : j + len(grid)]
+    size = np.abs(np.concatenate([np.real(total), np.imag(total)], axis=1))
+    middle = size.shape[1] // 2
+    return np.partition(size, middle, axis=1)[:, middle] / MEDIAN
+
+
+def _ratio(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """x / scale, and 0 for 0 / 0."""
+    return np.divide(x, scale, out=np.zeros_like(x), where=scale != 0)
