@@ -5,11 +5,9 @@ from . import fdtd as fdtd
 from . import metrics as metrics
 from . import plot as plot
 from . import tcmt as tcmt
+from .csv_files import read_csv as read_csv
+from .csv_files import write_csv as write_csv
 from .data import FieldData as FieldData
-from .datafiles import read_csv as read_csv
-from .datafiles import read_touchstone as read_touchstone
-from .datafiles import write_csv as write_csv
-from .datafiles import write_touchstone as write_touchstone
 from .frequency_sweep import FrequencySweep as FrequencySweep
 from .parameters import get as get
 from .parameters import paths as paths
@@ -23,4 +21,6 @@ from .ports import scattering as scattering
 from .results import RESULTS as RESULTS
 from .storage import load as load
 from .storage import save as save
+from .touchstone import read_touchstone as read_touchstone
+from .touchstone import write_touchstone as write_touchstone
 from .version import __version__ as __version__

@@ -17,9 +17,7 @@ import dataclasses
 import io
 import json
 import math
-import os
 import sys
-import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +32,7 @@ import numpy as np
 from diffnr.checks import is_concrete
 from diffnr.saved_formats import FORMAT, MEMBERS, PACKAGES, public_name, todays_fields, todays_name
 from diffnr.version import __version__
+from diffnr.whole_files import write_whole
 
 PathLike = str | Path
 
@@ -46,7 +45,7 @@ def save(path: PathLike, obj: Any) -> None:
     **Arguments:**
 
     - `path`: the file, under exactly this name; one that is there is replaced, at once and only when the new one is
-      complete.
+      complete. A link stays one, and permissions stay.
     - `obj`: made of `eqx.Module` objects, members of `eqx.Enumeration`s, tuples, lists, dicts with str keys, None,
       bool, int, float, complex, str, and arrays of numbers (JAX or numpy); static fields are kept too.
 
@@ -55,16 +54,7 @@ def save(path: PathLike, obj: Any) -> None:
     arrays: dict[str, np.ndarray] = {}
     header = {"format": FORMAT, "diffnr": __version__, "tree": _encode(obj, "", arrays)}
     text = json.dumps(header, allow_nan=False)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(partial, "xb") as file:
-            _write_archive(file, {_HEADER: np.array(text), **arrays})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, lambda file: _write_archive(file, {_HEADER: np.array(text), **arrays}))
 
 
 def load(path: PathLike, types: Sequence[type] = (), *, check: bool = True) -> Any:

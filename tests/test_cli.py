@@ -1,5 +1,6 @@
 """The command: what it writes, what it says of bad input."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 import diffnr as nr
 from diffnr import tcmt
@@ -207,10 +209,85 @@ def test_a_band_without_points_is_one_line(one_line, band, sentence, tmp_path, c
     assert not (tmp_path / "out").exists()
 
 
-def test_touchstone_without_scikit_rf_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "skrf", None)
-    (tmp_path / "a.s1p").write_text("# Hz S RI R 50\n1 0 0\n")
-    assert "diffnr[rf]" in refusal(capsys, "fit", str(tmp_path / "a.s1p"))
+class Fitted:
+    """What a fit returns, as far as the command looks at it."""
+
+    def __init__(self, data):
+        self.data, self.model = data, np.array(data.num_points)
+
+    def report(self):
+        return f"{self.data.name}: {self.data.num_ports} port(s), {self.data.num_points} points"
+
+    def plot(self):
+        return plt.figure()
+
+
+@pytest.fixture
+def two_files(tmp_path, monkeypatch):
+    """Two Touchstone files of one name in two folders, and a fit that returns at once and keeps what it was given."""
+    given = []
+    fit_modes = importlib.import_module("optimize.mode_fit.fit_modes")
+    monkeypatch.setattr(fit_modes, "fit_modes", lambda data, *args, **kwargs: (given.append(data), Fitted(data))[1])
+    monkeypatch.setitem(sys.modules, "skrf", None)  # files need nothing beside diffnr
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        s = rng.normal(size=(5, 3, 3)) + 0j
+        nr.write_touchstone(tmp_path / name / "x.s3p", nr.FieldData(2 * np.pi * np.arange(1.0, 6.0), s))
+    return [str(tmp_path / name / "x.s3p") for name in ("a", "b")], given
+
+
+def test_several_files_have_a_folder_each(two_files, one_line, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["fit", *two_files[0], str(one_line), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert [str(folder.relative_to(out)) for folder in sorted(out.iterdir())] == ["line", "x-1", "x-2"]
+    for folder in out.iterdir():
+        assert {file.name for file in folder.iterdir()} == {"report.txt", "fit.png", "model.npz"}
+        assert (folder / "report.txt").read_text(encoding="utf-8").strip() in printed
+        assert str(folder) in printed
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (["--entry", "S21"], lambda s: s[:, 1:2, 0:1]),
+        (["--entry", "s3_1"], lambda s: s[:, 2:3, 0:1]),
+        (["--port", "2"], lambda s: s[:, 1:2, 1:2]),
+        (["--port", "3,1"], lambda s: s[:, [2, 0]][:, :, [2, 0]]),
+    ],
+)
+def test_a_part_of_a_file(two_files, chosen, expected, tmp_path):
+    (path, _), given = two_files
+    assert main(["fit", path, *chosen, "--out", str(tmp_path / "out")]) == 0
+    np.testing.assert_array_equal(given[0].s, expected(np.asarray(nr.read_touchstone(path).s)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        (["--entry", "S41"], "Argument --entry must be between the ports 1 to 3 of '"),
+        (["--entry", "21"], "argument --entry: must be an S-parameter such as S21 (or S10_1), but was '21'"),
+        (["--port", "4"], "Argument --port must name some of the ports 1 to 3 of '"),
+        (["--port", "1,1"], "each once, but was 1,1."),
+        (["--port", "0"], "argument --port: must be a port counted from 1, or several as 1,3, but was '0'"),
+        (["--port", "1", "--entry", "S11"], "not allowed with argument"),
+    ],
+)
+def test_a_part_that_there_is_not_is_one_line(two_files, chosen, sentence, tmp_path, capsys):
+    assert sentence in refusal(capsys, "fit", two_files[0][0], *chosen, "--out", str(tmp_path / "out"))
+
+
+def test_an_entry_that_was_not_measured_is_one_line(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("frequency_hz,S21_re,S21_im\n1,2,3\n2,3,4\n")
+    said = refusal(capsys, "fit", str(tmp_path / "a.csv"), "--entry", "S12", "--out", str(tmp_path / "out"))
+    assert "Argument --entry: These data lack S12" in said
+
+
+def test_one_bad_file_of_several_is_refused_before_the_work(two_files, tmp_path, capsys):
+    files, given = two_files
+    assert "There is no file" in refusal(capsys, "fit", *files, str(tmp_path / "missing.s2p"))
+    assert not given
 
 
 @pytest.mark.parametrize("command", ["demo", "fit", "restore"])

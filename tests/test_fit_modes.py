@@ -12,7 +12,7 @@ from scipy.linalg import expm
 import diffnr as nr
 from diffnr import tcmt
 from diffnr.data import FieldData
-from diffnr.datafiles import read_touchstone
+from diffnr.touchstone import read_touchstone
 from optimize.least_squares import least_squares, levenberg_marquardt, parameter_covariance
 from optimize.mode_fit.fit_modes import _coefficients, _linearise, _residual, _scale, fit_modes
 from optimize.mode_fit.response import ActiveResponse

@@ -233,7 +233,7 @@ class FieldData(eqx.Module):
 
         Source: K. Kurokawa, IEEE Trans. Microwave Theory Tech. 13, 194 (1965).
         """
-        new = _real("resistance", resistance)
+        new = as_real(resistance, "resistance")
         _require_shape("resistance", new, (), (self.num_ports,))
         _require_all(lambda x: np.isfinite(x) & (x > 0), "resistance", "be positive and finite", new)
         if self.resistance is None:

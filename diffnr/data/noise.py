@@ -77,7 +77,7 @@ def rounding_step(data: FieldData) -> Float[np.ndarray, "out in"]:
     s = np.asarray(data.s)
     known = np.asarray(data.entries)
     # The shortest grid is that of the magnitude, so that the sign counts for no digit.
-    parts = np.abs(np.stack([s.real, s.imag])[:, :, known]).astype(float)
+    parts = np.abs(np.stack([np.real(s), np.imag(s)])[:, :, known]).astype(float)
     units = [_decimals(parts, float(np.finfo(s.dtype).eps)), _significant(parts, float(np.finfo(s.dtype).eps))]
     steps = [np.sqrt(np.mean(unit**2, axis=(0, 1))) for unit in units if unit is not None]
     step = np.zeros(known.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,13 +70,19 @@ def parser() -> argparse.ArgumentParser:
         "fit",
         help="fit coupled-mode coefficients to a Touchstone or CSV file",
         description="Fits resonances to complex S-parameters without start values, and writes a report, a figure "
-        "and the fitted model. Touchstone files (.s1p, .s2p, …) need the extra 'rf': pip install \"diffnr[rf]\".",
+        "and the fitted model; of several files for each, in a folder of its name.",
     )
     fit.add_argument(
-        "file",
+        "files",
         type=Path,
+        nargs="+",
         metavar="FILE",
-        help="a Touchstone file (.sNp), or a .csv with columns frequency_hz, S11_re, S11_im, …",
+        help="Touchstone files (.sNp), or .csv with columns frequency_hz, S11_re, S11_im, …",
+    )
+    part = fit.add_mutually_exclusive_group()
+    part.add_argument("--entry", type=_entry, metavar="S21", help="fit this entry alone, as a one-port trace")
+    part.add_argument(
+        "--port", type=_ports, metavar="P[,P…]", help="fit the reflection of this port alone, or these ports alone"
     )
     fit.add_argument(
         "--modes", type=_whole(1), default=1, metavar="N", help="how many resonances (default: %(default)s)"
@@ -145,6 +152,20 @@ def _whole(least: int, most: int = 1000) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def _entry(text: str) -> tuple[str, int, int]:
+    """An S-parameter as it was written, and its ports, counted from 1."""
+    found = re.fullmatch(r"S(?:([1-9])([1-9])|([1-9]\d{0,8})_([1-9]\d{0,8}))", text.strip(), re.IGNORECASE)
+    if not found:
+        raise argparse.ArgumentTypeError(f"must be an S-parameter such as S21 (or S10_1), but was {text!r}")
+    return text, int(found[1] or found[3]), int(found[2] or found[4])
+
+
+def _ports(text: str) -> list[int]:
+    if not re.fullmatch(r"\s*[1-9]\d{0,8}(\s*,\s*[1-9]\d{0,8})*\s*", text):
+        raise argparse.ArgumentTypeError(f"must be a port counted from 1, or several as 1,3, but was {text!r}")
+    return [int(port) for port in text.split(",")]
 
 
 def _frequency(text: str) -> float:

@@ -41,6 +41,7 @@ def entries() -> list[Entry]:
     response = nr.port_response(PAIR, nr.Drive(0.1))
     s = np.asarray(nr.scattering(LINEAR, OMEGAS))
     data = nr.FieldData(OMEGAS, s, sigma=1e-3)
+    renormalisable = nr.FieldData(OMEGAS, s, resistance=50.0)
     folder = Path(tempfile.mkdtemp())
     os.chdir(folder)  # names that a file system takes are good ones: they land here
     nr.write_csv(folder / "data.csv", data)
@@ -97,10 +98,12 @@ def entries() -> list[Entry]:
                 "energy": np.ones((25, 2)),
                 "sigma": np.full(25, 1e-3),
                 "sigma_energy": 0.1,
+                "resistance": 50.0,
                 "measured": True,
                 "name": "device",
             },
             allow={
+                "resistance": NONE,
                 "energy": NONE,
                 "sigma": NONE,
                 "sigma_energy": NONE,
@@ -108,6 +111,12 @@ def entries() -> list[Entry]:
             },
         ),
         Entry("FieldData.band", data.band, {"lo": 1.5, "hi": 2.5}),
+<<<<<<< HEAD
+=======
+        Entry("FieldData.entry", data.entry, {"out": 1, "into": 0}),
+        Entry("FieldData.ports", lambda ports: data.ports(ports), {"ports": 1}),
+        Entry("FieldData.renormalised", renormalisable.renormalised, {"resistance": 75.0}),
+>>>>>>> main
         Entry("data.noise_estimate", nr.data.noise_estimate, {"data": data}),
         Entry("data.rounding_step", nr.data.rounding_step, {"data": data}),
         Entry("data.reciprocity", nr.data.reciprocity, {"data": data, "relative": 0.01, "noise_factor": 1.5}),
@@ -115,14 +124,20 @@ def entries() -> list[Entry]:
         Entry(
             "read_csv",
             nr.read_csv,
-            {"path": str(folder / "data.csv"), "measured": True, "name": "device"},
+            {"path": str(folder / "data.csv"), "measured": True, "name": "device", "placeholders": True},
             allow={"name": ("another word", "no word", "None")},
         ),
         Entry(
             "read_touchstone",
             nr.read_touchstone,
-            {"path": str(folder / "data.s2p"), "measured": True, "name": "device"},
-            allow={"name": ("another word", "no word", "None")},
+            {
+                "path": str(folder / "data.s2p"),
+                "measured": True,
+                "name": "device",
+                "placeholders": True,
+                "two_port_order": "21_12",
+            },
+            allow={"name": ("another word", "no word", "None"), "two_port_order": NONE},
         ),
         Entry(
             "write_csv",
@@ -131,7 +146,10 @@ def entries() -> list[Entry]:
             allow=path,
         ),
         Entry(
-            "write_touchstone", nr.write_touchstone, {"path": str(folder / "new.s2p"), "data": data, "resistance": 50.0}
+            "write_touchstone",
+            nr.write_touchstone,
+            {"path": str(folder / "new.s2p"), "data": data, "resistance": 50.0},
+            allow={"resistance": NONE},
         ),
         Entry("get", nr.get, {"model": PAIR, "path": "loss.gamma_k"}, named={"model": ("path",)}),
         Entry(
