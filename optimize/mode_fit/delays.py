@@ -26,7 +26,7 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
     power = np.where(measured, np.mean(np.abs(s) ** 2, axis=0), 0.0)
     pairs = [
         (out, into)
-        for out, into in zip(*np.unravel_index(np.argsort(-power, axis=None), power.shape), strict=True)
+        for out, into in (divmod(k, ports) for k in np.argsort(-power, axis=None).tolist())
         if power[out, into] > max(1e-6 * np.max(power), 4 * floor[out, into] ** 2)
     ]
     chosen, rows = [], np.zeros((0, ports))
@@ -56,8 +56,10 @@ def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> f
     beside = np.pad(costs, 1, constant_values=np.inf)
     lowest = trials[(costs <= beside[:-2]) & (costs <= beside[2:])]
     lowest = lowest[np.argsort(costs[(costs <= beside[:-2]) & (costs <= beside[2:])])][:MINIMA]
-    finer = np.concatenate([t + step * np.linspace(-0.8, 0.8, 9) for t in lowest])
-    return float(finer[np.argmin([cost(t) for t in finer])])
+    for reach in (0.8, 0.16):
+        finer = np.concatenate([t + step * reach * np.linspace(-1, 1, 9) for t in lowest])
+        lowest = finer[np.argmin([cost(t) for t in finer])][None]
+    return float(lowest[0])
 
 
 def _mean_delay(x: Host, entry: Host) -> float:

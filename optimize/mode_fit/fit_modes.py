@@ -21,13 +21,13 @@ from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
 from optimize.mode_fit.forms import Form, PassiveForm, from_pairs, passive_start, realised
 from optimize.mode_fit.passivity import is_passive
-from optimize.mode_fit.problem import Found, Problem, best_fit, settled, starts, with_energy
+from optimize.mode_fit.problem import SHORT, Found, Problem, best_fit, settled, starts, with_energy
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit, judge_residual
 from optimize.mode_fit.vector_fitting import Weights
 
 Host = Any
-DIGITS = 1e-14  # of the largest S: what double precision leaves of it after some arithmetic
+DIGITS = 1e-12  # of the largest S: what double precision leaves of it after some arithmetic
 SCALED = 0.98  # the least part of S that the model at band centre may be, where S over the band is passive
 
 
@@ -100,7 +100,9 @@ def fit_modes(
     covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, half, energy=data.energy is not None))
     residual = np.full(data.s.shape, np.nan, complex)
     residual[:, problem.out, problem.into] = problem.missed(response)
-    verdict = judge_residual(residual, noise, problem.sigma, rank, sigma_known=data.sigma is not None)
+    digits = 3 * DIGITS * float(np.nanmax(np.abs(data.s)))
+    verdict = judge_residual(residual, noise, problem.sigma, rank, sigma_known=problem.known, exact=digits)
+    conjugated = not verdict.noise_like and _conjugate_is_better(found, data, modes, order, delay)
     covariance = covariance * verdict.inflation
     coefficients = coefficients_of(response, centre, half, energy=data.energy is not None)
     fit = ModeFit(
@@ -111,7 +113,7 @@ def fit_modes(
         centre=jnp.asarray(centre), half_band=jnp.asarray(half),
         data=data, residual=jnp.asarray(residual), noise=jnp.asarray(noise),
         verdict=verdict, reciprocity=reciprocal, passivity=bounded,
-        result=end.result, steps=jnp.asarray(end.steps),
+        result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 
@@ -138,7 +140,7 @@ def _noise(data: FieldData) -> Host:
         noise = noise_estimate(data)
     else:
         noise = np.full(least.shape, np.nan)
-    return np.broadcast_to(np.fmax(noise, least), data.s.shape)
+    return np.broadcast_to(np.maximum(noise, least), data.s.shape)
 
 
 def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
@@ -153,11 +155,12 @@ def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Proble
         least = np.maximum(rounding_step(data)[out, into] / np.sqrt(12), DIGITS * np.max(np.abs(s)))
         weights = Weights.unknown(s, least, noise[0, out, into])
         sigma = np.broadcast_to(weights.most, s.shape)
+    level = np.sqrt(np.mean(noise[:, out, into] ** 2, axis=0))
     if data.energy is None:
-        return Problem(x, s, out, into, sigma, weights, known, None, None)
+        return Problem(x, s, out, into, sigma, weights, level, known, None, None)
     energy, given = np.asarray(data.energy), data.deviation_energy
     deviation = np.full_like(energy, 0.01 * np.max(energy)) if given is None else np.asarray(given)
-    return Problem(x, s, out, into, sigma, weights, known, energy * half, deviation * half)
+    return Problem(x, s, out, into, sigma, weights, level, known, energy * half, deviation * half)
 
 
 def _passive(found: Found, problem: Problem, max_steps: int, *, demanded: bool) -> Found:
@@ -174,6 +177,14 @@ def _passive(found: Found, problem: Problem, max_steps: int, *, demanded: bool) 
     ports = len(device.V[0])
     hidden = ports + (0 if problem.energy is None else len(device.omega))
     return settled(found.problem._replace(energy=problem.energy), passive_start(active, device, hidden), max_steps)
+
+
+def _conjugate_is_better(found: Found, data: FieldData, modes: int, order: int, delay: bool) -> bool:
+    """Whether conj(S) leaves less than a third of the misfit, as the geometric mean over entries."""
+    mirrored = found.problem._replace(s=found.problem.s.conj(), energy=None)
+    other = best_fit(mirrored, starts(mirrored, data.num_ports, modes, order, delay), SHORT)
+    theirs, ours = (np.maximum(part.problem.misfit(part.response), mirrored.weights.least) for part in (other, found))
+    return bool(np.mean(np.log(theirs / ours)) < np.log(1 / 3))
 
 
 def _model(response: Form, centre: float, half: float, *, passive: bool) -> CoupledModes | PassiveModes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,7 +93,7 @@ class AbstractForm(abc.ABC):
         """Every parameter, field by field, but those of the fields named."""
         return np.concatenate([np.ravel(part) for _, part in self._fields(without)])
 
-    def at(self, vector: Host, *without: str) -> Self:
+    def at(self, vector: Host, *without: str) -> Any:
         """The response with these parameters, in the order of `vector`."""
         position, new = 0, {}
         for name, part in self._fields(without):

@@ -18,6 +18,8 @@ Host = Any
 SHORT = 10  # steps by which starts are compared, and after which σ is looked at again
 ROUGH = 0.1  # of standard errors: the tolerance meanwhile
 DEGENERATE = 0.2  # of −2 log likelihood a number and entry: a misfit larger by a tenth
+RESTARTS, ASTRAY = 6, 0.7  # starts with other delays, and by how much, in rad over half the band
+MISSED = 1.5  # of the noise: a misfit beyond it
 ROUNDS = 20  # of fits, each with the σ of the one before
 SETTLED = 1e-2  # of σ, by which it may change still: a tenth of what a hundred numbers tell it by
 
@@ -27,7 +29,7 @@ class Problem(NamedTuple):
 
     **Fields:** `x` [f]; `s` [f, entry]; `out`, `into` [entry], which entries of S they are; `sigma` [f, entry], the
     standard deviation of real and imaginary parts that they are weighted by; `weights`, what it may be where it is not
-    known; `energy`, `sigma_energy` [f, in] or None; `size`, the norm of what is compared, in σ.
+    known; `noise` [entry], NaN where it is not known; `energy`, `sigma_energy` [f, in] or None.
     """
 
     x: Host
@@ -36,6 +38,7 @@ class Problem(NamedTuple):
     into: Host
     sigma: Host
     weights: Weights
+    noise: Host
     known: bool
     energy: Host
     sigma_energy: Host
@@ -79,7 +82,7 @@ class Problem(NamedTuple):
             changed = changed._replace(sigma=np.broadcast_to(sigma, self.s.shape))
         return changed
 
-    def solved(self, response: AbstractForm, max_steps: int, tolerance: float = 1e-3) -> tuple[AbstractForm, Descent]:
+    def solved(self, response: Any, max_steps: int, tolerance: float = 1e-3) -> tuple[Any, Descent]:
         """The least squares from a start."""
         projected = Projected.of(self, response) if isinstance(response, ActiveForm) else None
         form = self if projected is None else projected
@@ -217,17 +220,28 @@ class Found(NamedTuple):
 
 def best_fit(problem: Problem, candidates: list[ActiveForm], max_steps: int) -> Found:
     """The most likely of the least squares from several starts, each entry weighed by its misfit where σ is not
-    known."""
-    tried = []
-    for start in candidates if len(candidates) > 1 else ():
-        weighed = problem.reweighed(start)
-        response, end = weighed.solved(start, SHORT)
-        cost = (
-            float(end.r @ end.r) if problem.known else len(problem.x) * problem.weights.cost(problem.misfit(response))
-        )
-        tried.append((cost, response))
-    start = min(tried, key=lambda pair: pair[0])[1] if tried else candidates[0]
-    return settled(problem, start, max_steps)
+    known. Where the best misses the data by more than their noise, more starts with other delays are tried."""
+    tried = [_tried(problem, start) for start in candidates]
+    delay = candidates[0].delay
+    if delay is not None and min(tried, key=_cost)[2]:
+        rng = np.random.default_rng(0)
+        for _ in range(RESTARTS):
+            moved = delay + rng.normal(size=len(delay)) * ASTRAY
+            tried.append(_tried(problem, replace(candidates[0], delay=moved)))
+    return settled(problem, min(tried, key=_cost)[1], max_steps)
+
+
+def _tried(problem: Problem, start: ActiveForm) -> tuple[float, ActiveForm, bool]:
+    """What some steps from a start lead to: −2 log likelihood, the response, whether it misses the data by more than
+    their noise."""
+    weighed = problem.reweighed(start)
+    response, _ = weighed.solved(start, SHORT, tolerance=ROUGH)
+    misfit = problem.misfit(response)
+    return problem.weights.cost(misfit), response, bool(np.any(misfit > MISSED * problem.noise))
+
+
+def _cost(tried: tuple[float, ActiveForm, bool]) -> float:
+    return tried[0]
 
 
 def settled(problem: Problem, response: Any, max_steps: int) -> Found:

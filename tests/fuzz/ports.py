@@ -111,12 +111,9 @@ def entries() -> list[Entry]:
             },
         ),
         Entry("FieldData.band", data.band, {"lo": 1.5, "hi": 2.5}),
-<<<<<<< HEAD
-=======
         Entry("FieldData.entry", data.entry, {"out": 1, "into": 0}),
         Entry("FieldData.ports", lambda ports: data.ports(ports), {"ports": 1}),
         Entry("FieldData.renormalised", renormalisable.renormalised, {"resistance": 75.0}),
->>>>>>> main
         Entry("data.noise_estimate", nr.data.noise_estimate, {"data": data}),
         Entry("data.rounding_step", nr.data.rounding_step, {"data": data}),
         Entry("data.reciprocity", nr.data.reciprocity, {"data": data, "relative": 0.01, "noise_factor": 1.5}),
