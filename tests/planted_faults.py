@@ -286,9 +286,9 @@ FAULTS = (
     # Fits and designs
     Fault(
         "passive fit: K without the conjugate",
-        "optimize/mode_fit/response.py",
-        "return Modal(A, V[:ports], D[:ports], -(D.conj().T @ V).T)",
-        "return Modal(A, V[:ports], D[:ports], -(D.T @ V).T)",
+        "optimize/mode_fit/forms.py",
+        "return Modal(A, V[:, :ports], D[:ports], -_transposed(D.conj().T @ V))",
+        "return Modal(A, V[:, :ports], D[:ports], -_transposed(D.T @ V))",
         ("test_fit_modes.py",),
     ),
     Fault(

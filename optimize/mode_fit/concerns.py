@@ -50,7 +50,7 @@ def _missed_entries(fit: ModeFit) -> list[str]:
     size = np.sqrt(np.mean(np.abs(s) ** 2, axis=0) / 2)
     level = np.sqrt(np.mean(noise**2, axis=0))
     missed = []
-    for out, into in np.argwhere(misfit > MISSED * level):
+    for out, into in np.argwhere(misfit > MISSED * level).tolist():
         here = out, into
         share = f"{100 * misfit[here] / size[here]:.2g} % of it, " if size[here] > 0 else ""
         name, times = entry_name(out, into, fit.data.num_ports), misfit[here] / level[here]

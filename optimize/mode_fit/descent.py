@@ -18,6 +18,7 @@ FIRST, LEAST, MOST = 1e-3, 1e-15, 1e12  # of the damping, as a part of the scale
 GAUGE = 1e-14  # of the largest eigenvalue of JJᵀ: directions below are without effect
 SHARE = 0.1  # of a step, over which the bend of r is measured
 BEND = 0.4  # of a step: the largest correction by it that is taken
+STALL = 5  # steps that together lower χ² by no more than the tolerance: what moves still has no effect
 ROUND_OFF = 1e-13  # of what the data are: a residual below has no digits left
 
 
@@ -46,12 +47,12 @@ def descend(
     **Arguments:** `residual`: point → r [n]; `linearised`: point → r and J = dr/du [p, n], which may have directions
     without effect (a gauge); `move`: point, u [p] → the point that u = 0 would leave where it is; `tolerance`: it has
     converged where the next step would move no parameter by more than this part of its standard error, as χ² per degree
-    of freedom has it; `size`: the norm of what r compares, so that round-off is known.
+    of freedom has it, or where steps have no effect on χ² any more; `size`: the norm of what r compares, so that round-off is known.
 
     Source: D. Marquardt 1963, with the scaling of J. Moré 1978 and the second order of M. Transtrum and J. Sethna 2012.
     """
     r, J = linearised(point)
-    damping, scale = FIRST, np.zeros(len(J))
+    damping, scale, costs = FIRST, np.zeros(len(J)), []
     for step in range(max_steps):
         cost = float(r @ r)
         if cost <= (ROUND_OFF * size) ** 2:
@@ -64,7 +65,9 @@ def descend(
         gradient = vectors.T @ ((J @ r) / unit)
         variance = cost / max(len(r) - int(np.sum(np.isfinite(values))), 1)
         # The square of the whole step, in standard errors.
-        if np.sum(gradient**2 / values) <= tolerance**2 * variance:
+        costs.append(cost)
+        stalled = step >= STALL and costs[step - STALL] - cost <= tolerance * variance
+        if stalled or np.sum(gradient**2 / values) <= tolerance**2 * variance:
             return Descent(point, r, J, RESULTS.successful, step)
         while True:
             moved = -gradient / (values + damping)
