@@ -282,6 +282,7 @@ def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(res
     assert np.sqrt(np.mean(np.abs(np.asarray(resonator.residual)[:, 1, 0]) ** 2)) < 1e-4
 
 
+@pytest.mark.slow
 def test_the_measured_transmitter_is_flagged_and_not_forced():
     pytest.importorskip("skrf")
     fit = fit_modes(read_touchstone(MEASURED / "skrf_190ghz_tx_measured.S2P"), 3)

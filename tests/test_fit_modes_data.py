@@ -1,4 +1,4 @@
-"""`fit_modes` on data as they come: matched ports, dark paths, zeros, printed digits, degenerate modes, wrong phasors."""
+"""`fit_modes` on data as they come: matched ports, dark paths, zeros, printed digits, degenerate modes, phasors."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +43,9 @@ def test_delays_are_found_where_nothing_is_reflected(delays: tuple[float, float]
     assert right(fit)
     assert fit.verdict.noise_like
     assert fit.concerns == []
-    assert np.sum(fit.coefficients.delay) == pytest.approx(1e-9 * sum(delays), abs=5e-11)  # ten errors of this fit
+    off = np.abs(np.asarray(fit.coefficients.delay) - 1e-9 * np.array(delays))
+    assert np.all(off < 5 * np.asarray(fit.stderr.delay))
+    assert np.all(np.asarray(fit.stderr.delay) < 4e-9)  # .25 rad over half the band, beside a background of order 2
 
 
 def test_a_matched_isolator_is_fitted_though_three_entries_are_dark() -> None:

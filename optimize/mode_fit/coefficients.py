@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float
 
-from optimize.mode_fit.forms import AbstractForm, Modal
+from optimize.mode_fit.form import Form
 
 Host = Any
 
@@ -70,33 +70,30 @@ class ModeCoefficients(eqx.Module):
         return parts
 
 
-def coefficients_of(response: AbstractForm, centre: float, half: float, *, energy: bool) -> ModeCoefficients:
+def coefficients_of(form: Form, centre: float, half: float, *, energy: bool) -> ModeCoefficients:
     """The coefficients of a response, in the unit of `half`, half of the band."""
-    poles, d, k = _modes(response)
+    poles, d, k = _modes(form)
     return ModeCoefficients(
         omega=jnp.asarray(centre + half * poles.imag),
         gamma=jnp.asarray(-half * poles.real),
         residues=jnp.asarray(half * np.einsum("on,ni->noi", d, k)),
-        C=jnp.asarray(response.modal(np.zeros(1)).C[0]),
-        delay=None if response.delay is None else jnp.asarray(np.asarray(response.delay) / half),
+        C=jnp.asarray(form.modal(np.zeros(1)).C[0]),
+        delay=None if form.delay is None else jnp.asarray(np.asarray(form.delay) / half),
         outcoupling=jnp.asarray(half * np.abs(d) ** 2) if energy else None,
         incoupling=jnp.asarray(half * np.abs(k.T) ** 2) if energy else None,
     )
 
 
-def coefficient_slopes(response: AbstractForm, half: float, *, energy: bool) -> Host:
-    """Their derivatives in the parameters of the response, [q, p]: first order in the change of A's eigenvectors."""
-    modal = response.modal(np.zeros(1))
+def coefficient_slopes(form: Form, half: float, *, energy: bool) -> Host:
+    """Their derivatives in the parameters of the form, [q, p]: first order in the change of A's eigenvectors."""
+    modal = form.modal(np.zeros(1))
     poles, right, left = _eigen(modal.A)
-    d, k = modal.D @ right, _modes(response)[2]
-    x = poles.imag
-    K, step = response.modal(x).K, 1e-6
-    bent = (response.modal(x + step).K - response.modal(x - step).K) / (2 * step)
+    d, k = modal.D @ right, left @ modal.K.T
     gaps = poles - poles[:, None]
     np.fill_diagonal(gaps, 1.0)
     columns: list[list[Host]] = [[] for _ in range(6)]
-    for block, at_poles in zip(response.directions(np.zeros(1)), response.directions(x), strict=True):
-        count = _count(block, at_poles)
+    for block in form.directions(np.zeros(1)):
+        count = next(len(part) for part in block if part is not None)
         zero = np.zeros((count, len(poles), len(poles)), complex)
         inner = zero if block.A is None else left @ block.A @ right
         dp = np.einsum("pnn->pn", inner)
@@ -107,8 +104,7 @@ def coefficient_slopes(response: AbstractForm, half: float, *, energy: bool) -> 
         along = np.einsum("mn,pmn->pn", right.conj(), right @ mixed)
         np.einsum("pnn->pn", mixed)[...] = -along.real
         dd = d @ mixed + (0 if block.D is None else block.D @ right)
-        dK = dp.imag[:, :, None, None] * bent + (0 if at_poles.K is None else at_poles.K)
-        dk = np.einsum("nm,pnim->pni", left, dK) - np.einsum("pnm,ml,nil->pni", mixed, left, K)
+        dk = -(mixed @ k) + (0 if block.K is None else np.einsum("nm,pim->pni", left, block.K))
         dR = np.einsum("pon,ni->pnoi", dd, k) + np.einsum("on,pni->pnoi", d, dk)
         dC = np.zeros((count, *modal.C.shape[1:]), complex) if block.C is None else block.C[:, 0]
         out = 2 * half * (d.conj() * dd).real
@@ -118,8 +114,8 @@ def coefficient_slopes(response: AbstractForm, half: float, *, energy: bool) -> 
             column.append(part.reshape(count, -1))
     slopes: list[Host] = [np.concatenate(column).T for column in columns]
     rows = [*slopes[:2], slopes[2].real, slopes[2].imag, slopes[3].real, slopes[3].imag]
-    if response.delay is not None:
-        ports = len(response.delay)
+    if form.delay is not None:
+        ports = len(form.delay)
         rows = [np.pad(part, ((0, 0), (0, ports))) for part in rows]
         rows.append(np.eye(rows[0].shape[1])[-ports:] / half)
     if energy:
@@ -128,13 +124,12 @@ def coefficient_slopes(response: AbstractForm, half: float, *, energy: bool) -> 
     return np.concatenate(rows)
 
 
-def _modes(response: AbstractForm) -> tuple[Host, Host, Host]:
-    """Poles [N] by rising frequency, d [M, N] and k [N, M], each k that at its own resonance. Right vectors have unit
-    norm, hence unit energy; the residues do not care."""
-    A, _, D, _ = response.modal(np.zeros(1))
+def _modes(form: Form) -> tuple[Host, Host, Host]:
+    """Poles [N] by rising frequency, d [M, N] and k [N, M]. Right vectors have unit norm, hence unit energy; the
+    residues do not care."""
+    A, _, D, K = form.modal(np.zeros(1))
     poles, right, left = _eigen(A)
-    K = response.modal(poles.imag).K
-    return poles, D @ right, np.einsum("nm,nim->ni", left, K)
+    return poles, D @ right, left @ K.T
 
 
 def _eigen(A: Host) -> tuple[Host, Host, Host]:
@@ -144,7 +139,3 @@ def _eigen(A: Host) -> tuple[Host, Host, Host]:
     order = np.argsort(poles.imag)
     poles, right = poles[order], right[:, order]
     return poles, right, np.linalg.inv(right)
-
-
-def _count(*blocks: Modal) -> int:
-    return next(len(part) for block in blocks for part in block if part is not None)

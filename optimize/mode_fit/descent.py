@@ -47,7 +47,8 @@ def descend(
     **Arguments:** `residual`: point → r [n]; `linearised`: point → r and J = dr/du [p, n], which may have directions
     without effect (a gauge); `move`: point, u [p] → the point that u = 0 would leave where it is; `tolerance`: it has
     converged where the next step would move no parameter by more than this part of its standard error, as χ² per degree
-    of freedom has it, or where steps have no effect on χ² any more; `size`: the norm of what r compares, so that round-off is known.
+    of freedom has it, or where steps have no effect on χ² any more; `size`: the norm of what r compares, so that
+    round-off is known.
 
     Source: D. Marquardt 1963, with the scaling of J. Moré 1978 and the second order of M. Transtrum and J. Sethna 2012.
     """

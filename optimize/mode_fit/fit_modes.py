@@ -8,6 +8,7 @@ The work is done on the host in numpy: problems are small and dense, their shape
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,16 +20,14 @@ from diffnr.results import raise_failures
 from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
-from optimize.mode_fit.forms import Form, PassiveForm, from_pairs, passive_start, realised
-from optimize.mode_fit.passivity import is_passive
-from optimize.mode_fit.problem import SHORT, Found, Problem, best_fit, settled, starts, with_energy
+from optimize.mode_fit.form import Form, from_pairs, realised
+from optimize.mode_fit.problem import SHORT, Found, Problem, best_fit, made_passive, settled, starts, with_energy
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit, judge_residual
 from optimize.mode_fit.vector_fitting import Weights
 
 Host = Any
 DIGITS = 1e-12  # of the largest S: what double precision leaves of it after some arithmetic
-SCALED = 0.98  # the least part of S that the model at band centre may be, where S over the band is passive
 
 
 def fit_modes(
@@ -83,17 +82,17 @@ def fit_modes(
     _require_points(data, modes, order, delay)
 
     reciprocal, bounded = reciprocity(data), passivity(data)
-    demanded, passive = passive is True, bounded.passive is not False if passive is None else passive
+    passive = bounded.passive is not False if passive is None else passive
     centre, half = float(data.omega[0] + data.omega[-1]) / 2, float(data.omega[-1] - data.omega[0]) / 2
     noise = _noise(data)
     problem = _problem(data, noise, centre, half)
     candidates = starts(problem, data.num_ports, modes, order, delay)
     found = best_fit(problem._replace(energy=None), candidates, max_steps)
-    if passive:
-        found = _passive(found, problem, max_steps, demanded=demanded)
-    elif data.energy is not None:
+    if data.energy is not None:
         problem = found.problem._replace(energy=problem.energy)
         found = settled(problem, with_energy(problem, found.response), max_steps)
+    if passive:
+        found = made_passive(found, max_steps)
 
     problem, response, end = found
     _, J = problem.linearised(response)
@@ -102,7 +101,8 @@ def fit_modes(
     residual[:, problem.out, problem.into] = problem.missed(response)
     digits = 3 * DIGITS * float(np.nanmax(np.abs(data.s)))
     verdict = judge_residual(residual, noise, problem.sigma, rank, sigma_known=problem.known, exact=digits)
-    conjugated = not verdict.noise_like and _conjugate_is_better(found, data, modes, order, delay)
+    doubtful = not verdict.noise_like or _grows(response)
+    conjugated = doubtful and _conjugate_is_better(found, data, modes, order, delay)
     covariance = covariance * verdict.inflation
     coefficients = coefficients_of(response, centre, half, energy=data.energy is not None)
     fit = ModeFit(
@@ -157,48 +157,34 @@ def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Proble
         sigma = np.broadcast_to(weights.most, s.shape)
     level = np.sqrt(np.mean(noise[:, out, into] ** 2, axis=0))
     if data.energy is None:
-        return Problem(x, s, out, into, sigma, weights, level, known, None, None)
+        return Problem(x, s, out, into, sigma, weights, level, known)
     energy, given = np.asarray(data.energy), data.deviation_energy
     deviation = np.full_like(energy, 0.01 * np.max(energy)) if given is None else np.asarray(given)
     return Problem(x, s, out, into, sigma, weights, level, known, energy * half, deviation * half)
 
 
-def _passive(found: Found, problem: Problem, max_steps: int, *, demanded: bool) -> Found:
-    """The least squares among passive responses; that without the constraint, where it is passive."""
-    active = found.response
-    try:
-        device = realised(active)
-    except ValueError:
-        if demanded:
-            raise
-        return found
-    if problem.energy is None and device.scale >= SCALED and is_passive(active):
-        return found
-    ports = len(device.V[0])
-    hidden = ports + (0 if problem.energy is None else len(device.omega))
-    return settled(found.problem._replace(energy=problem.energy), passive_start(active, device, hidden), max_steps)
+def _grows(form: Form) -> bool:
+    return bool(np.any(np.linalg.eigvals(from_pairs(form.A)).real > 0))
 
 
 def _conjugate_is_better(found: Found, data: FieldData, modes: int, order: int, delay: bool) -> bool:
-    """Whether conj(S) leaves less than a third of the misfit, as the geometric mean over entries."""
+    """Whether conj(S) leaves less than a third of the misfit (the geometric mean over entries), or as little by modes
+    that do not grow where those of S do."""
     mirrored = found.problem._replace(s=found.problem.s.conj(), energy=None)
     other = best_fit(mirrored, starts(mirrored, data.num_ports, modes, order, delay), SHORT)
     theirs, ours = (np.maximum(part.problem.misfit(part.response), mirrored.weights.least) for part in (other, found))
-    return bool(np.mean(np.log(theirs / ours)) < np.log(1 / 3))
+    change = float(np.exp(np.mean(np.log(theirs / ours))))
+    return change < 1 / 3 or (change < 1.5 and _grows(found.response) and not _grows(other.response))
 
 
-def _model(response: Form, centre: float, half: float, *, passive: bool) -> CoupledModes | PassiveModes:
+def _model(form: Form, centre: float, half: float, *, passive: bool) -> CoupledModes | PassiveModes:
     """The device at band centre, at the ports' reference planes."""
-    root = np.sqrt(half)
-    shift = centre * np.eye(response.modal(np.zeros(1)).A.shape[0])
-    if isinstance(response, PassiveForm):
-        V, D = response.isometry(np.zeros(1))[0][0], from_pairs(response.D)
-        return PassiveModes(shift + half * response.hermitian, root * D, V, hidden=len(D) - V.shape[1])
-    if passive:
-        omega, D, V, _ = realised(response)
-        return PassiveModes(shift + half * omega, root * D, V, hidden=len(D) - V.shape[1])
-    A, C, D, K = response.modal(np.zeros(1))
+    root, A = np.sqrt(half), from_pairs(form.A)
+    shift = centre * np.eye(len(A))
+    with contextlib.suppress(ValueError):  # where nothing passive is near: a pole that grows, say
+        if passive:
+            omega, D, V, _ = realised(form)
+            return PassiveModes(shift + half * omega, root * D, V, hidden=len(D) - V.shape[1])
+    _, C, D, K = form.modal(np.zeros(1))
     absorption = -(A + A.conj().T) / 2 - D.conj().T @ D / 2
-    return CoupledModes(
-        shift + half * (A - A.conj().T) / 2j, root * D, C[0], root * K[0], half * absorption, active=True
-    )
+    return CoupledModes(shift + half * (A - A.conj().T) / 2j, root * D, C[0], root * K, half * absorption, active=True)

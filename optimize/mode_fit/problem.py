@@ -11,7 +11,8 @@ from scipy.linalg import expm
 from diffnr.results import succeeded
 from optimize.mode_fit.delays import port_delays
 from optimize.mode_fit.descent import Descent, descend
-from optimize.mode_fit.forms import AbstractForm, ActiveForm, active_start, from_pairs, to_pairs
+from optimize.mode_fit.form import Form, from_pairs, started, to_pairs
+from optimize.mode_fit.passivity import ALLOWED, excess, largest_gain
 from optimize.mode_fit.vector_fitting import PoleResidue, Weights, vector_fit
 
 Host = Any
@@ -29,7 +30,8 @@ class Problem(NamedTuple):
 
     **Fields:** `x` [f]; `s` [f, entry]; `out`, `into` [entry], which entries of S they are; `sigma` [f, entry], the
     standard deviation of real and imaginary parts that they are weighted by; `weights`, what it may be where it is not
-    known; `noise` [entry], NaN where it is not known; `energy`, `sigma_energy` [f, in] or None.
+    known; `noise` [entry], NaN where it is not known; `energy`, `sigma_energy` [f, in] or None; `bounded`,
+    frequencies [g] at which singular values above 1 count, by `stiffness` times their excess.
     """
 
     x: Host
@@ -40,19 +42,26 @@ class Problem(NamedTuple):
     weights: Weights
     noise: Host
     known: bool
-    energy: Host
-    sigma_energy: Host
+    energy: Host = None
+    sigma_energy: Host = None
+    bounded: Host = None
+    stiffness: float = 0.0
 
-    def residual(self, response: AbstractForm) -> Host:
+    def residual(self, response: Form) -> Host:
         """(S_fit − S)/σ and what the energies miss, as real numbers [n]."""
         s, a = response.response(self.x)
-        return self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
+        r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
+        return r if self.bounded is None else np.concatenate([r, self.stiffness * excess(response, self.bounded)[0]])
 
-    def linearised(self, response: AbstractForm) -> tuple[Host, Host]:
+    def linearised(self, response: Form) -> tuple[Host, Host]:
         """The residual [n] and its derivatives [p, n]."""
         s, a, ds, da = response.linearised(self.x, energy=self.energy is not None)
         r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
-        return r, self._rows(ds[:, :, self.out, self.into] / self.sigma, a, da)
+        J = self._rows(ds[:, :, self.out, self.into] / self.sigma, a, da)
+        if self.bounded is None:
+            return r, J
+        above, rows = excess(response, self.bounded)
+        return np.concatenate([r, self.stiffness * above]), np.concatenate([J, self.stiffness * rows], axis=1)
 
     def _rows(self, missed: Host, a: Host, da: Host) -> Host:
         parts = [missed.real, missed.imag]
@@ -66,15 +75,15 @@ class Problem(NamedTuple):
             parts.append(((np.sum(np.abs(a) ** 2, axis=1) - self.energy) / self.sigma_energy).ravel())
         return np.concatenate(parts)
 
-    def missed(self, response: AbstractForm) -> Host:
+    def missed(self, response: Form) -> Host:
         """S_fit − S [f, entry]."""
         return response.response(self.x)[0][:, self.out, self.into] - self.s
 
-    def misfit(self, response: AbstractForm) -> Host:
+    def misfit(self, response: Form) -> Host:
         """The rms misfit of real and imaginary parts [entry]."""
         return np.sqrt(np.mean(np.abs(self.missed(response)) ** 2, axis=0) / 2)
 
-    def reweighed(self, response: AbstractForm) -> Problem:
+    def reweighed(self, response: Form) -> Problem:
         """The problem with σ as the misfit has it, where it is not known."""
         changed = self
         if not self.known:
@@ -82,28 +91,28 @@ class Problem(NamedTuple):
             changed = changed._replace(sigma=np.broadcast_to(sigma, self.s.shape))
         return changed
 
-    def solved(self, response: Any, max_steps: int, tolerance: float = 1e-3) -> tuple[Any, Descent]:
+    def solved(self, form: Form, max_steps: int, tolerance: float = 1e-3) -> tuple[Form, Descent]:
         """The least squares from a start."""
-        projected = Projected.of(self, response) if isinstance(response, ActiveForm) else None
-        form = self if projected is None else projected
+        projected = Projected.of(self, form) if self.bounded is None else None
+        kind = self if projected is None else projected
         end = descend(
-            response,
-            form.residual,
-            form.linearised,
-            form.move,
+            form,
+            kind.residual,
+            kind.linearised,
+            kind.move,
             max_steps=max_steps,
             tolerance=tolerance,
             size=float(np.linalg.norm(self.s / self.sigma)),
         )
         return (end.point if projected is None else projected.whole(end.point)), end
 
-    def move(self, response: AbstractForm, change: Host) -> AbstractForm:
+    def move(self, form: Form, change: Host) -> Form:
         """The response with its parameters changed."""
-        return response.at(response.vector() + change)
+        return form.at(form.vector() + change)
 
 
 class Projected(NamedTuple):
-    """The problem of an `ActiveForm` whose background is eliminated: it is linear, so that for every A, D, K and
+    """The problem of an form whose background is eliminated: it is linear, so that for every A, D, K and
     delay the best one is known, and a delay that a curved background could stand for is no long valley.
 
     **Fields:** `basis` [entry, f, order + 1], orthonormal, of x^k/σ.
@@ -115,15 +124,15 @@ class Projected(NamedTuple):
     basis: Host
 
     @classmethod
-    def of(cls, problem: Problem, response: ActiveForm) -> Projected:
+    def of(cls, problem: Problem, response: Form) -> Projected:
         powers = problem.x[:, None] ** np.arange(len(response.background))
         return cls(problem, np.linalg.qr(powers / problem.sigma.T[:, :, None])[0])
 
-    def residual(self, response: ActiveForm) -> Host:
+    def residual(self, response: Form) -> Host:
         missed, a, _ = self._missed(response)
         return self.problem._together(self._beyond(missed), a)
 
-    def linearised(self, response: ActiveForm) -> tuple[Host, Host]:
+    def linearised(self, response: Form) -> tuple[Host, Host]:
         x, out, into = self.problem.x, self.problem.out, self.problem.into
         missed, a, turned = self._missed(response)
         _, _, ds, da = response.resonant().linearised(x, energy=self.problem.energy is not None)
@@ -140,7 +149,7 @@ class Projected(NamedTuple):
                 da = np.concatenate([da, (A @ a)[None] * ports[:, None, None, :]])
         return self.problem._together(self._beyond(missed), a), self.problem._rows(self._beyond(rows), a, da)
 
-    def move(self, response: ActiveForm, change: Host) -> ActiveForm:
+    def move(self, response: Form, change: Host) -> Form:
         moved = response.at(response.vector("background") + change, "background")
         if response.delay is None:
             return moved
@@ -150,7 +159,7 @@ class Projected(NamedTuple):
         K = np.einsum("imn,in->im", factors, from_pairs(moved.K))
         return replace(moved, D=to_pairs(D), K=to_pairs(K))
 
-    def whole(self, response: ActiveForm) -> ActiveForm:
+    def whole(self, response: Form) -> Form:
         """The response with the background that is best for it."""
         order = len(response.background)
         missed = self._missed(response)[0]
@@ -161,7 +170,7 @@ class Projected(NamedTuple):
         background[:, self.problem.out, self.problem.into] = coefficients[:, :, 0].T
         return replace(response, background=to_pairs(background))
 
-    def _missed(self, response: ActiveForm) -> tuple[Host, Host, Host]:
+    def _missed(self, response: Form) -> tuple[Host, Host, Host]:
         """(D (ix − A)⁻¹ Kᵀ − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
         problem = self.problem
         s, a = response.resonant().response(problem.x)
@@ -177,7 +186,7 @@ class Projected(NamedTuple):
         return entries - np.einsum("efk,...ek->...fe", self.basis, own, optimize=True)
 
 
-def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[ActiveForm]:
+def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[Form]:
     """Responses found from the data alone: with a pole for each mode, and with fewer poles that stand for several."""
     x, s, out, into = problem.x, problem.s, problem.out, problem.into
     tau = None
@@ -199,7 +208,7 @@ def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) ->
     return [form for cost, form in found if cost <= least + DEGENERATE * len(out)]
 
 
-def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) -> ActiveForm:
+def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) -> Form:
     poles = len(fit.poles)
     residues, background = whole[:poles], whole[poles:]
     singular = np.linalg.svd(residues, compute_uv=False) / -fit.poles.real[:, None]
@@ -207,7 +216,7 @@ def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) ->
     for _ in range(modes - poles):
         nexts = [singular[n, r] if r < rank else -1.0 for n, r in enumerate(ranks)]
         ranks[int(np.argmax(nexts))] += 1
-    return active_start(fit.poles, residues, background, ranks, tau)
+    return started(fit.poles, residues, background, ranks, tau)
 
 
 class Found(NamedTuple):
@@ -218,7 +227,7 @@ class Found(NamedTuple):
     end: Descent
 
 
-def best_fit(problem: Problem, candidates: list[ActiveForm], max_steps: int) -> Found:
+def best_fit(problem: Problem, candidates: list[Form], max_steps: int) -> Found:
     """The most likely of the least squares from several starts, each entry weighed by its misfit where σ is not
     known. Where the best misses the data by more than their noise, more starts with other delays are tried."""
     tried = [_tried(problem, start) for start in candidates]
@@ -231,7 +240,7 @@ def best_fit(problem: Problem, candidates: list[ActiveForm], max_steps: int) -> 
     return settled(problem, min(tried, key=_cost)[1], max_steps)
 
 
-def _tried(problem: Problem, start: ActiveForm) -> tuple[float, ActiveForm, bool]:
+def _tried(problem: Problem, start: Form) -> tuple[float, Form, bool]:
     """What some steps from a start lead to: −2 log likelihood, the response, whether it misses the data by more than
     their noise."""
     weighed = problem.reweighed(start)
@@ -240,7 +249,7 @@ def _tried(problem: Problem, start: ActiveForm) -> tuple[float, ActiveForm, bool
     return problem.weights.cost(misfit), response, bool(np.any(misfit > MISSED * problem.noise))
 
 
-def _cost(tried: tuple[float, ActiveForm, bool]) -> float:
+def _cost(tried: tuple[float, Form, bool]) -> float:
     return tried[0]
 
 
@@ -256,8 +265,34 @@ def settled(problem: Problem, response: Any, max_steps: int) -> Found:
     return Found(problem, *problem.solved(response, max_steps))
 
 
-def with_energy(problem: Problem, response: ActiveForm) -> ActiveForm:
+def with_energy(problem: Problem, response: Form) -> Form:
     """The same S with amplitudes whose energies are nearest to the data's, by one factor for all modes."""
     energy = np.sum(np.abs(response.response(problem.x)[1]) ** 2, axis=1)
     factor = np.sqrt(np.sum(energy * problem.energy) / np.sum(energy**2))
     return replace(response, D=response.D / factor, K=response.K * factor)
+
+
+def made_passive(found: Found, max_steps: int) -> Found:
+    """The least squares among responses that are passive everywhere in the band.
+
+    Singular values above 1 count as residuals, at the samples, between them and around the poles, ever more until none
+    is above 1 by more than a hundredth of the noise; then S is scaled by what is left.
+    """
+    problem, form, end = found
+    gain = largest_gain(form)
+    typical = float(np.median(problem.sigma))
+    stiffness = 10 / typical
+    while gain > 1 + ALLOWED and stiffness < 1e7 / typical:
+        poles = np.linalg.eigvals(form.modal(np.zeros(1)).A)
+        around = (poles.imag[:, None] + np.abs(poles.real)[:, None] * np.linspace(-3, 3, 25)).ravel()
+        x = np.sort(np.concatenate([problem.x, (problem.x[1:] + problem.x[:-1]) / 2, around[np.abs(around) <= 1]]))
+        form, end = problem._replace(bounded=x, stiffness=stiffness).solved(form, max_steps)
+        gain = largest_gain(form)
+        if gain <= 1 + max(ALLOWED, typical / 100):
+            break
+        stiffness *= 10
+    if gain > 1 + ALLOWED:
+        scale = 1 / gain
+        root = np.sqrt(scale)
+        form = replace(form, D=form.D * root, K=form.K * root, background=form.background * scale)
+    return Found(problem, form, end)

@@ -27,13 +27,13 @@ class Realisation(NamedTuple):
     scale: float
 
 
-def passive_realisation(
-    A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: ComplexArray, margin: float = 1e-3
-) -> Realisation:
+MARGINS = np.geomspace(1e-6, 0.9, 40)
+
+
+def passive_realisation(A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: ComplexArray) -> Realisation:
     """A passive device with S = D0 + C (ix − A)⁻¹ B: exactly where that is passive, else with S scaled until it is.
 
-    **Arguments:** `A` [N, N] diagonal; `B` [N, M]; `C` [M, N]; `D0` [M, M]; `margin`: how far below 1 a largest
-    singular value above 1 is brought.
+    **Arguments:** `A` [N, N] diagonal; `B` [N, M]; `C` [M, N]; `D0` [M, M].
 
     **Returns:** a `Realisation` with q = M hidden ports, which suffice for any passive S-matrix.
 
@@ -41,15 +41,14 @@ def passive_realisation(
     """
     # Poles that sit on the axis leave no room for passivity.
     A = A - np.diag(np.maximum(0.0, 1e-4 + A.diagonal().real))
-    largest = _largest_singular_value(A, B, C, D0)
-    scale = 1.0 if largest < 1 else (1 - margin) / largest
-    for _ in range(60):
+    largest = max(1.0, _largest_singular_value(A, B, C, D0))
+    for margin in (0.0, *MARGINS):
+        scale = (1 - margin) / largest
         P = _storage(A, np.sqrt(scale) * B, np.sqrt(scale) * C, scale * D0)
         if P is not None:
             break
-        scale *= 0.97
     else:
-        raise ValueError("Argument data must be close enough to passive for a passive fit; pass passive=False.")
+        raise ValueError("Argument data must be close enough to passive for a passive model; pass passive=False.")
     B, C, D0 = np.sqrt(scale) * B, np.sqrt(scale) * C, scale * D0
     T = np.linalg.cholesky(P).conj().T
     T_inverse = np.linalg.inv(T)

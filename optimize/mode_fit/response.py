@@ -1,4 +1,4 @@
-"""The fitted forms as pytrees of arrays, which `ModeFit` holds and `diffnr.save` writes."""
+"""Fitted responses as pytrees of arrays, which `ModeFit` holds and `diffnr.save` writes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from optimize.mode_fit.forms import ActiveForm, Form, PassiveForm
-
-
-class PassiveResponse(eqx.Module):
-    """A response that is passive whatever its parameters are: see `PassiveForm`, whose fields it has."""
-
-    omega: Float[Array, "mode mode"]
-    D: Float[Array, "wire mode 2"]
-    direct: Float[Array, "wire port 2"]
-    background: Float[Array, "power port port 2"]
-    delay: Float[Array, " port"] | None
-
-    def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
-        """S at scaled frequencies x [f]."""
-        return PassiveForm(**_fields(self)).response(x)[0]
+from diffnr.tcmt.passive import from_pairs, hermitian, isometry
+from optimize.mode_fit.form import Form
 
 
 class ActiveResponse(eqx.Module):
-    """A response without any bound: see `ActiveForm`, whose fields it has."""
+    """A response without any bound of its own: see `Form`, whose fields it has."""
 
     A: Float[Array, "mode mode 2"]
     D: Float[Array, "port mode 2"]
@@ -37,18 +24,42 @@ class ActiveResponse(eqx.Module):
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
-        return ActiveForm(**_fields(self)).response(x)[0]
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        form = Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})
+        return form.response(x)[0]
 
 
-Response = PassiveResponse | ActiveResponse
+class PassiveResponse(eqx.Module):
+    """A response of fits of version 0.1, kept for files that hold one:
+
+        A = iΩ − ½D_f†D_f,   C and D the top M rows of V(x) and D_f,   K(x) = −(D_f†V(x))ᵀ,   V†V = 1
+
+    with V(x) the isometry made of a polynomial W(x).
+    """
+
+    omega: Float[Array, "mode mode"]
+    D: Float[Array, "wire mode 2"]
+    direct: Float[Array, "wire port 2"]
+    background: Float[Array, "power port port 2"]
+    delay: Float[Array, " port"] | None
+
+    def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
+        """S at scaled frequencies x [f]."""
+        x, D, W = jnp.asarray(x), from_pairs(self.D), from_pairs(self.direct)
+        ports = W.shape[1]
+        powers = x[:, None] ** jnp.arange(1, len(self.background) + 1)
+        visible = jnp.tensordot(powers, from_pairs(self.background), 1)
+        V = isometry(W + jnp.pad(visible, ((0, 0), (0, len(W) - ports), (0, 0))))
+        A = 1j * hermitian(self.omega) - D.conj().T @ D / 2
+        a = -jnp.linalg.solve(1j * x[:, None, None] * jnp.eye(len(A)) - A, D.conj().T @ V)
+        delay = jnp.zeros(ports) if self.delay is None else self.delay
+        return np.asarray((V + D @ a)[:, :ports] * jnp.exp(-1j * x[:, None, None] * (delay[:, None] + delay)))
 
 
-def as_response(form: Form) -> Response:
+Response = ActiveResponse | PassiveResponse
+
+
+def as_response(form: Form) -> ActiveResponse:
     """The form as a pytree."""
-    kind: Any = PassiveResponse if isinstance(form, PassiveForm) else ActiveResponse
+    kind: Any = ActiveResponse
     return kind(**{name: None if part is None else jnp.asarray(part) for name, part in vars(form).items()})
-
-
-def _fields(response: Any) -> dict[str, Any]:
-    parts = {name: getattr(response, name) for name in response.__dataclass_fields__}
-    return {name: None if part is None else np.asarray(part) for name, part in parts.items()}

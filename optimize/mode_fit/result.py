@@ -16,11 +16,12 @@ from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import doubtful_modes, incomplete
 from optimize.mode_fit.resonance import Resonance
-from optimize.mode_fit.response import PassiveResponse, Response
+from optimize.mode_fit.response import Response
 from optimize.verdict import ResidualVerdict, judge
 
 CONJUGATED = (
-    "conj(S) is described far better than S: the data seem to be of phasors e^{−iωt}. Fit data.conjugated() instead."
+    "conj(S) is described far better than S, or by modes that decay where those of S grow: the data seem to be of "
+    "phasors e^{−iωt}. Fit data.conjugated() instead."
 )
 
 
@@ -164,8 +165,6 @@ class ModeFit(AbstractAnswer):
 
     @property
     def _constraint(self) -> str:
-        if isinstance(self.response, PassiveResponse):
-            return "The response is passive by construction."
         if isinstance(self.model, PassiveModes):
             return "The response is passive everywhere in the band."
         return "The response is not constrained to be passive."
