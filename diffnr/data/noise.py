@@ -121,7 +121,7 @@ def _on_grid(parts: np.ndarray, unit: np.ndarray | float, eps: float) -> bool:
 def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The noise of each real and imaginary part of traces `z` [f, n], and whether it can be told (see
     `noise_estimate`)."""
-    start = _ramps(omega, z)
+    start = ramps(omega, z)
     plain = _differences(omega, z, start[None], ORDERS[0])[0]
     noise, falls = plain, np.zeros(plain.shape, dtype=bool)
     chance = 1 - 2.5 / np.sqrt(len(omega))
@@ -136,7 +136,7 @@ def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return noise, (share < 0.25) & ~(falls & (share > 1e-4))
 
 
-def _ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
+def ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
     """The delays [n] of the common ramps of the phase: where Σ_k Re z*_k z_{k+1} e^{iτ(ω_{k+1} − ω_k)} is largest.
 
     On an even grid the sum repeats itself every turn a step, and any of its peaks will do. The delays of all turns are
