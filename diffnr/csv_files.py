@@ -57,8 +57,8 @@ _WORDS = {
 }
 _KINDS = {words: kind for kind, forms in _WORDS.items() for words in forms}
 _RESISTANCE = re.compile(r"\s*[#!]\s*resistance_ohm\s*=\s*(.*)")
-# Of the last two, some instruments' first and last lines.
-_COMMENT = re.compile(r"\s*(#|!|$|BEGIN\b|END\b)")
+# Of the last three, the first and last lines that some instruments and spreadsheets write.
+_COMMENT = re.compile(r"\s*(#|!|$|BEGIN\b|END\b|sep=)")
 
 Columns = dict[str, np.ndarray]
 

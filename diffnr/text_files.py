@@ -128,29 +128,25 @@ def require_rising(path: Path, lines: Sequence[int], hertz: np.ndarray) -> None:
 def not_measured(s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which entries of S [f, out, in] can only be placeholders, and which may be: two masks [out, in].
 
-    An entry is blank if it is exactly 0 or exactly 1 at all frequencies. A port all of whose entries are blank is
-    connected to nothing; a port that, driven, gives blanks alone was not driven if those that were have no blanks: so
-    one-path instruments fill a file. Where these too have blanks, as in "0 S21 0 0", an ideal isolator would look the
-    same: such entries only may be placeholders.
+    An entry is blank if it is exactly 0 or exactly 1 at all frequencies (or NaN, and then no placeholder). A port all
+    of whose entries are blank is connected to nothing; a port that, driven, gives blanks alone was not driven if those
+    that were have no blanks: so one-path instruments fill a file. Where these too have blanks, as in "0 S21 0 0", an
+    ideal isolator would look the same: such entries only may be placeholders.
     """
-    first = s[:1]
-    blank = (s == first).all(axis=0) & ((first == 0) | (first == 1))[0]
+    first = s[0]
+    blank = (s == first).all(axis=0) & ((first == 0) | (first == 1))
+    filler = blank | np.isnan(first)
     none = np.zeros_like(blank)
-    if len(s) < 2 or blank.all():
+    if len(s) < 2 or filler.all():
         return none, none
-    ports = np.arange(s.shape[1])
-    dead = blank.all(axis=0) & blank.all(axis=1)
+    dead = filler.all(axis=0) & filler.all(axis=1)
     absent = dead[:, None] | dead[None, :]
-    alive = ports[~dead]
-    undriven = [into for into in alive if blank[:, into].all()]
-    driven = [into for into in alive if into not in undriven]
-    doubtful = none.copy()
-    if undriven:
-        certain = not blank[np.ix_(alive, driven)].any()
-        (absent if certain else doubtful)[np.ix_(alive, undriven)] = True
-        if not certain:
-            doubtful |= blank
-    return absent, doubtful & ~absent
+    undriven = filler.all(axis=0) & ~dead
+    if not blank[:, undriven].any():
+        return blank & absent, none
+    if (blank & ~absent)[:, ~undriven].any():
+        return blank & absent, blank & ~absent
+    return blank & (absent | undriven[None, :]), none
 
 
 def without_placeholders(path: Path, s: np.ndarray, read: bool) -> tuple[np.ndarray, list[str]]:

@@ -9,8 +9,6 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +18,9 @@ from diffnr.data import FieldData, entry_name
 from diffnr.text_files import (
     PathLike,
     field_data,
-    has_decimal_commas,
     mark,
     names,
     number,
-    place,
     read_arguments,
     read_lines,
     refusal,
@@ -32,10 +28,9 @@ from diffnr.text_files import (
     require_whole,
     without_placeholders,
 )
+from diffnr.touchstone_lines import ORDERS, Head, frequencies, statements
 from diffnr.whole_files import write_whole
 
-_UNITS = {"hz": 1.0, "khz": 1e3, "mhz": 1e6, "ghz": 1e9, "thz": 1e12}
-_ORDERS = ("21_12", "12_21")
 _S_NAME = re.compile(r"s[\[(_]?([12])[,_]?([12])(?!\d)[\])]?", re.IGNORECASE)
 _HEADING = frozenset(
     "freq frequency f hz khz mhz ghz thz re im real imag mag magnitude ang angle phase db deg lin log".split()  # noqa: SIM905
@@ -78,14 +73,14 @@ def read_touchstone(
     Example: `nr.read_touchstone("device.s2p").resistance`.
     """
     path, measured, name, placeholders = read_arguments(path, measured, name, placeholders)
-    two_port_order = as_choice(two_port_order, "two_port_order", (None, *_ORDERS))
+    two_port_order = as_choice(two_port_order, "two_port_order", (None, *ORDERS))
     suffix = re.fullmatch(r"\.(?:s(\d+)p|ts)", path.suffix.lower())
     if suffix is None:
         raise refusal(path, "must end as Touchstone files of S-parameters do (.s1p, .s2p, ..., or .ts)")
     lines = read_lines(path)
-    head = _Head(path, ports=int(suffix[1] or 0))
-    data = _statements(head, lines)
-    groups = _frequencies(head, data)
+    head = Head(path, ports=int(suffix[1] or 0))
+    data = statements(head, lines)
+    groups = frequencies(head, data)
     require_whole(path, lines, len(groups))
     if head.points not in (None, len(groups)):
         raise refusal(path, f"must have {head.points} frequencies, as it says, but has {len(groups)}: was it cut?")
@@ -100,7 +95,8 @@ def read_touchstone(
         s, of_placeholders = without_placeholders(path, s, placeholders)
         said += of_placeholders
     else:
-        entries = [[entry_name(*entry, head.ports) for entry in row] for row in _pairs(head.ports)]
+        ports = range(head.ports)
+        entries = [[entry_name(out, into, head.ports) for into in ports] for out in ports]
         s = np.where(np.isin(entries, missing.split(", ")), np.nan, s)
     resistance, of_impedances = _resistance(head, comments)
     for sentence in said + of_impedances:
@@ -152,153 +148,7 @@ def write_touchstone(path: PathLike, data: FieldData, *, resistance: Any = None)
     write_whole(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))
 
 
-@dataclass
-class _Head:
-    """What a file says before its numbers."""
-
-    path: Path
-    ports: int
-    version: int = 1
-    option: bool = False
-    unit: float = 1e9
-    form: str = "ma"
-    reference: list[float] = field(default_factory=lambda: [50.0])
-    order: str | None = None
-    matrix: str = "full"
-    points: int | None = None
-
-    @property
-    def count(self) -> int:
-        """How many numbers stand at one frequency, itself among them."""
-        return 1 + (2 * self.ports**2 if self.matrix == "full" else self.ports * (self.ports + 1))
-
-
-def _statements(head: _Head, lines: Sequence[str]) -> list[tuple[int, list[float]]]:
-    """The lines of numbers that are network data, each with where it stands; all else goes into `head`."""
-    found: list[tuple[int, list[float]]] = []
-    section = ""
-    for line, text in enumerate((line.partition("!")[0].strip() for line in lines), 1):
-        if text.startswith("["):
-            section, _, value = text[1:].partition("]")
-            section = section.strip().lower()
-            _keyword(head, line, section, value.split())
-        elif text.startswith("#"):
-            _option_line(head, line, text[1:].lower().split())
-        elif text and section == "reference" and len(head.reference) < head.ports:
-            head.reference += _numbers(head, line, text)
-        elif text and section not in ("begin information", "noise data", "end"):
-            if not head.option:
-                raise refusal(head.path, f"must have an option line (# Hz S RI R 50) before {place(line)}")
-            found.append((line, _numbers(head, line, text)))
-    if head.version > 1 and section != "end":
-        raise refusal(head.path, "was cut: it has no [End]")
-    if not head.option:
-        raise refusal(head.path, "must be a Touchstone file, but has no option line (# Hz S RI R 50)")
-    if not found:
-        raise refusal(head.path, "must hold at least one frequency, but holds none")
-    if not head.ports:
-        raise refusal(head.path, "must say its [Number of Ports], or end in .s2p for two ports and so on")
-    return found
-
-
-def _keyword(head: _Head, line: int, keyword: str, values: list[str]) -> None:
-    """What a keyword of version 2 sets."""
-    value = values[0].lower() if values else ""
-    match keyword:
-        case "version":
-            head.version = 2 if value.startswith("2") else 1
-        case "number of ports" | "number of frequencies":
-            if not value.isdecimal() or int(value) == 0:
-                raise refusal(head.path, f"must have a whole number as [{keyword}] in line {line}, but has {value!r}")
-            if keyword == "number of ports":
-                head.ports = int(value)
-            else:
-                head.points = int(value)
-        case "two-port data order":
-            head.order = value if value in _ORDERS else None
-        case "matrix format":
-            head.matrix = value if value in ("lower", "upper") else "full"
-        case "reference":
-            head.reference = _numbers(head, line, " ".join(values)) if values else []
-        case "mixed-mode order":
-            raise refusal(head.path, "must have single-ended ports, but has a [Mixed-Mode Order]: convert it first")
-
-
-def _option_line(head: _Head, line: int, words: list[str]) -> None:
-    """`# Hz S RI R 50`, in any order; what is left out is GHz, S, MA, R 50. Only the first of several counts."""
-    if head.option:
-        return
-    head.option = True
-    known = {*_UNITS, "ri", "ma", "db", "s", "y", "z", "g", "h"}
-    if "r" in words:
-        first = words.index("r")
-        last = next((k for k in range(first + 1, len(words)) if words[k] in known), len(words))
-        head.reference = [number(word) for word in words[first + 1 : last]]
-        words = words[:first] + words[last:]
-    for word in words:
-        if word in _UNITS:
-            head.unit = _UNITS[word]
-        elif word in ("ri", "ma", "db"):
-            head.form = word
-        elif word in ("y", "z", "g", "h"):
-            raise refusal(head.path, f"must hold S-parameters, but holds {word}-parameters: convert them first")
-        elif word != "s":
-            raise refusal(head.path, f"must have an option line such as # Hz S RI R 50, but line {line} has {word!r}")
-
-
-def _numbers(head: _Head, line: int, text: str) -> list[float]:
-    """The numbers of a line, in the file's unit and form."""
-    cells = text.split()
-    if has_decimal_commas(cells):
-        raise refusal(head.path, f"must have decimal points, but line {line} has a decimal comma in {cells[0]!r}")
-    cells = text.replace(",", " ").split()
-    values = [number(cell) for cell in cells]
-    for cell, value in zip(cells, values, strict=True):
-        # −∞ dB is the modulus 0.
-        if not math.isfinite(value) and not (head.form == "db" and value == -math.inf):
-            hertz = head.unit * values[0] if len(cells) % 2 and math.isfinite(values[0]) else None
-            raise refusal(head.path, f"must hold finite numbers, but {place(line, hertz)} holds {cell!r}")
-    return values
-
-
-def _frequencies(head: _Head, data: list[tuple[int, list[float]]]) -> list[tuple[int, list[float]]]:
-    """The numbers at each frequency, itself first, and the line in which they begin.
-
-    A frequency and pairs are an odd number, so that a line of an even number goes on with the one before.
-    """
-    groups: list[tuple[int, list[float]]] = []
-    for line, numbers in data:
-        if len(numbers) % 2:
-            groups.append((line, list(numbers)))
-        elif groups:
-            groups[-1][1].extend(numbers)
-        else:
-            raise refusal(head.path, f"must begin with a frequency and pairs, but line {line} has {len(numbers)} cells")
-    if head.version == 1 and head.ports == 2:
-        groups = _before_noise(groups)
-    of = f"{head.count} numbers a frequency for {head.ports} port{'s' * (head.ports > 1)}"
-    for k, (line, numbers) in enumerate(groups):
-        if len(numbers) == head.count:
-            continue
-        here, ports = place(line, head.unit * numbers[0]), math.isqrt(len(numbers) // 2)
-        fits = ports > 0 and 1 + 2 * ports**2 == len(numbers)
-        if k == len(groups) - 1 and len(numbers) < head.count and (k > 0 or not fits):
-            raise refusal(head.path, f"was cut: it must have {of}, but ends after {len(numbers)} at {here}")
-        which = f", those of {ports} port{'s' * (ports > 1)} (.s{ports}p)" if fits else ""
-        raise refusal(head.path, f"must have {of}, but at {here} has {len(numbers)}{which}")
-    return groups
-
-
-def _before_noise(groups: list[tuple[int, list[float]]]) -> list[tuple[int, list[float]]]:
-    """The groups before the noise parameters: five numbers a line, from a frequency on that is not above the last."""
-    for k in range(1, len(groups)):
-        later = [numbers for _, numbers in groups[k:]]
-        if later[0][0] <= groups[k - 1][1][0] and all(len(numbers) == 5 for numbers in later):
-            return groups[:k]
-    return groups
-
-
-def _two_port_order(head: _Head, comments: Sequence[str], given: str | None) -> tuple[str, list[str]]:
+def _two_port_order(head: Head, comments: Sequence[str], given: str | None) -> tuple[str, list[str]]:
     """In which order S21 and S12 stand, and what there is to say of it."""
     headings = [names for comment in comments if head.ports == 2 and (names := _heading(comment))]
     heading = headings[0] if headings else None
@@ -324,7 +174,7 @@ def _heading(comment: str) -> str | None:
     return "21_12" if entries.index("21") < entries.index("12") else "12_21"
 
 
-def _matrices(head: _Head, numbers: np.ndarray, order: str) -> np.ndarray:
+def _matrices(head: Head, numbers: np.ndarray, order: str) -> np.ndarray:
     """S [f, out, in] from the pairs at each frequency."""
     first, second = numbers[:, 0::2], numbers[:, 1::2]
     if head.form == "ri":
@@ -341,7 +191,7 @@ def _matrices(head: _Head, numbers: np.ndarray, order: str) -> np.ndarray:
     return s.transpose(0, 2, 1) if ports == 2 and order == "21_12" else s
 
 
-def _resistance(head: _Head, comments: Sequence[str]) -> tuple[Any, list[str]]:
+def _resistance(head: Head, comments: Sequence[str]) -> tuple[Any, list[str]]:
     """The reference resistance, one or one a port, or None where it is no real number; and what to say then.
 
     HFSS writes the impedances of the ports, to which S refers, as comments at each frequency.
@@ -367,7 +217,3 @@ def _resistance(head: _Head, comments: Sequence[str]) -> tuple[Any, list[str]]:
         what = "impedances of its ports that are not one real number each" if found else "no real, positive resistance"
         return None, [f"File {str(head.path)!r} has {what}: the resistance to which S refers is left open (None)."]
     return (reference[0] if len(set(reference)) == 1 else reference), []
-
-
-def _pairs(ports: int) -> list[list[tuple[int, int]]]:
-    return [[(out, into) for into in range(ports)] for out in range(ports)]

@@ -23,6 +23,11 @@ class ReadingOrder:
 def place_elsewhere(gallery_conf: dict[str, Any], path: str) -> None:
     """Before an example runs: let it save its figure in a scratch folder, since it saves beside `__file__`.
 
-    sphinx-gallery gives examples no `__file__`, so Python looks among the builtins.
+    sphinx-gallery gives examples no `__file__`, so Python looks among the builtins. Beside the folder of examples stand
+    the measured files of the tests, as in the repository.
     """
-    builtins.__file__ = str(Path(_SCRATCH.name, Path(path).name))
+    examples, tests = Path(_SCRATCH.name, "examples"), Path(_SCRATCH.name, "tests")
+    if not tests.exists():
+        examples.mkdir()
+        tests.symlink_to(Path(__file__).resolve().parents[1] / "tests")
+    builtins.__file__ = str(examples / Path(path).name)

@@ -122,7 +122,7 @@ def fit(
     - `residual`: `(model, data) -> array`, real or complex (its real and imaginary parts then count as two numbers).
     - `sigma`: standard deviation of each real number of the residual, of a shape that broadcasts to it; default
       `data.sigma` where there is one. Without any, errors are scaled by the residual's own size.
-    - `weights`: further factors w, ≥ 0, e.g. 0 for points to leave out.
+    - `weights`: further factors w, ≥ 0, e.g. 0 for points to leave out. Entries not measured have none.
     - `loss`: `"linear"`, or against outliers `"soft_l1"`, `"huber"`, `"cauchy"`, with σ as the scale beyond which a
       residual counts less.
     - `transforms`: `{path: transform}`, instead of those that follow from the leaf's physical bounds.
@@ -149,8 +149,15 @@ def fit(
     parametrisation = parametrise(model, free, transforms)
     shape = _residual_shape(residual, model, data)
     given = "sigma" if sigma is not None else "data.sigma"
-    sigma = _factors(getattr(data, "sigma", None) if sigma is None else sigma, given, shape, positive=True)
+    sigma = getattr(data, "sigma", None) if sigma is None else sigma
+    measured = getattr(data, "entries", None) if residual is scattering_difference else None
+    measured = measured if is_concrete(measured) else None
+    if measured is not None and getattr(sigma, "shape", ()) == shape:
+        sigma = jnp.where(measured, as_real(sigma, given), 1.0)
+    sigma = _factors(sigma, given, shape, positive=True)
     weights = _factors(weights, "weights", shape)
+    if measured is not None and not measured.all():
+        weights = measured * (jnp.ones(shape) if weights is None else weights)
     problem = _Problem(residual, loss)
     args = (parametrisation, data, sigma, weights)
     u0 = parametrisation.start

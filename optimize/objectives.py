@@ -119,7 +119,8 @@ def scattering_difference(model: Any, data: Any) -> Complex[Array, "frequency ou
     **Arguments:** `model`: a model with as many ports as the data, which may be nonlinear; `data`: a
     `diffnr.FieldData`, or anything with `omega` [f] and `s` [f, out, in].
 
-    **Returns:** complex [f, out, in]; NaN where a nonlinear model's solve fails.
+    **Returns:** complex [f, out, in]; 0 where the data are NaN (entries not measured), NaN where a nonlinear model's
+    solve fails.
 
     **Raises:** `ValueError` for ports that do not agree.
     """
@@ -129,7 +130,8 @@ def scattering_difference(model: Any, data: Any) -> Complex[Array, "frequency ou
     require(
         data.s.shape[1:] == (ports, ports), "data", f"have {ports} ports like the model", f"of shape {data.s.shape}"
     )
-    return jax.vmap(lambda omega: port_response(model, Drive(omega), throw=False).s)(data.omega) - data.s
+    s = jax.vmap(lambda omega: port_response(model, Drive(omega), throw=False).s)(data.omega)
+    return jnp.where(jnp.isnan(data.s), 0.0, s - data.s)
 
 
 def scattering_residual(model: Any, data: Any, sigma: Any = None) -> Float[Array, " residual"]:
@@ -149,6 +151,7 @@ def scattering_residual(model: Any, data: Any, sigma: Any = None) -> Float[Array
     shape = data.s.shape
     sigma = getattr(data, "sigma", None) if sigma is None else sigma
     sigma = jnp.ones((), data.s.real.dtype) if sigma is None else as_real(sigma, "sigma")
+    sigma = jnp.where(jnp.isnan(data.s), 1.0, sigma) if sigma.shape == shape else sigma
     allowed = ((), shape[:1], shape)
     require(sigma.shape in allowed, "sigma", f"have shape (), {shape[:1]} or {shape}", f"of shape {sigma.shape}")
     require_finite("sigma", sigma)

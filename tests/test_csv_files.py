@@ -125,7 +125,7 @@ class TestReading:
     def test_headers_of_instruments(self, tmp_path, header, hertz, s21):
         separator = next((mark for mark in ";\t" if mark in header), ",")
         end = separator * header.endswith(separator)
-        text = f"!Vendor,Model\nBEGIN CH1_DATA\n{header}\n" + "".join(
+        text = f"sep=;\n!Vendor,Model\nBEGIN CH1_DATA\n{header}\n" + "".join(
             f"{separator.join([str(k), '2', '90'])}{end}\n" for k in (1, 2)
         )
         data = read(tmp_path, text + "END\n")
@@ -154,6 +154,11 @@ class TestReading:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert read(tmp_path, text, placeholders=False).entries.all()
+
+    def test_placeholders_beside_entries_without_columns(self, tmp_path):
+        with pytest.warns(UserWarning, match="has S12 at 0 or 1 at all frequencies: taken as not measured"):
+            data = read(tmp_path, "frequency_hz,S21_re,S21_im,S12_re,S12_im\n1,.1,.2,0,0\n2,.2,.2,0,0\n")
+        np.testing.assert_array_equal(data.entries, [[False, False], [True, False]])
 
     def test_sigma_of_what_was_measured(self, tmp_path):
         data = read(tmp_path, "frequency_hz,S21_re,S21_im,S21_sigma\n1,2,3,.1\n2,3,4,.2\n")

@@ -16,7 +16,7 @@ import diffnr as nr
 from diffnr import tcmt
 from diffnr.data import FieldData
 from optimize.least_squares import fit, least_squares, levenberg_marquardt, parameter_covariance
-from optimize.objectives import scattering_difference
+from optimize.objectives import scattering_difference, scattering_residual
 
 OMEGA = jnp.linspace(-3.0, 3.0, 41)
 TRUE = tcmt.TwoResonators(
@@ -126,6 +126,22 @@ def test_zero_weights_leave_points_out(data, fitted):
     z = (float(spoilt.values["kappa"]) - float(fitted.values["kappa"])) / float(fitted.stderr["kappa"])
     assert abs(z) < 1  # one point in 41 carries a sixth of a standard error or so
     assert spoilt.degrees_of_freedom == fitted.degrees_of_freedom - 8
+
+
+def test_entries_not_measured_do_not_count(data):
+    s, sigma = np.array(data.s), np.broadcast_to(np.asarray(data.deviation), data.s.shape).copy()
+    weights = np.ones(data.s.shape)
+    s[:, :, 1] = sigma[:, :, 1] = np.nan
+    weights[:, :, 1] = 0.0
+    start = nr.replace(TRUE, {"kappa": 1.1})
+    gaps = fit(start, FieldData(data.omega, s, sigma=sigma), free=("kappa",))
+    left_out = fit(start, data, free=("kappa",), weights=weights)
+    # Both solve one problem: the optimum to the solver's tolerance, relative to an error of some 1e-3.
+    np.testing.assert_allclose(gaps.model.kappa, left_out.model.kappa, rtol=1e-8)
+    np.testing.assert_allclose(gaps.chi2, left_out.chi2, rtol=1e-8)
+    assert gaps.degrees_of_freedom == left_out.degrees_of_freedom
+    misfit = scattering_residual(gaps.model, FieldData(data.omega, s, sigma=sigma))
+    np.testing.assert_allclose(jnp.sum(misfit**2), gaps.chi2, rtol=1e-12)  # roundings
 
 
 @pytest.mark.slow

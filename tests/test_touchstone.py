@@ -397,7 +397,7 @@ ZEROS = 8 * " 0"
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.s2p", "What is this?\nNot a Touchstone file.\n", "must have an option line .* before line 1"),
+        ("a.s2p", "What is this?\nNot a Touchstone file.\n", "has no option line .* before line 1"),
         ("a.s2p", "! nothing\n", "has no option line"),
         ("a.s1p", OPTION, "must hold at least one frequency"),
         ("a.s2p", OPTION + "frequency S11 S12\n1 2 3\n", "must hold finite numbers, but line 2 holds 'frequency'"),
