@@ -47,6 +47,13 @@ class TestCausality:
             assert report.causal is None
             assert "cannot be told" in report.message
 
+    def test_noise_alone_gives_no_verdict(self):
+        rng = np.random.default_rng(0)
+        for _ in range(60):  # of few bins, so that one side has most of the energy by chance
+            noise = rng.normal(size=20) + 1j * rng.normal(size=20)
+            for s in (noise, 10 + noise):
+                assert causality(FieldData(np.arange(20), s, sigma=1.0)).causal is None
+
     def test_a_phase_that_advances(self):
         omega = GRIDS["even"]
         delay = 5 * 2 * np.pi / 9.0  # five turns over the band
