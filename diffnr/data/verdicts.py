@@ -36,9 +36,9 @@ class Reciprocity(eqx.Module):
         if self.compared == 0:
             return "Whether the device is reciprocal was not measured: no pair of ports was measured both ways."
         where = "" if self.compared == self.pairs else f" in the {self.compared} of {self.pairs} pairs measured"
-        size = (
-            f"rms |S − Sᵀ| is {100 * self.relative:.3g} % of S between ports, max |S − Sᵀ| = {self.max_difference:.2g}"
-        )
+        noise = f" ({100 * self.noise:.2g} % from noise)" if self.noise > 0 else ""
+        share = f"rms |S − Sᵀ| is {100 * self.relative:.3g} % of S between ports{noise}"
+        size = f"{share}, max |S − Sᵀ| = {self.max_difference:.2g}"
         if self.reciprocal is None:
             return f"Whether the data are reciprocal{where} cannot be told: {size}, {UNTOLD}."
         verdict = "reciprocal" if self.reciprocal else "NOT reciprocal"
