@@ -34,9 +34,9 @@ def noise_estimate(data: FieldData) -> Float[np.ndarray, "out in"]:
     **Raises:** `ValueError` for fewer than 5 points.
 
     Good from some 50 points on: of 240 random devices for each number of points (1 to 4 ports and modes, 2 to 50 points
-    a width, noise 10⁻⁵ to 10⁻¹, up to 20 turns a step, on even, logarithmic, segmented and random grids) 97 % of entries
-    are within 20 % with 401 points, 94 % within 40 % with 101, 97 % within a factor of 2 with 51. Below 10⁻⁸ sharp
-    resonances may show. Noise correlated between neighbouring points (smoothed traces) is underestimated.
+    a width, noise 10⁻⁵ to 10⁻¹, up to 20 turns a step, on even, logarithmic, segmented and random grids) 97 % of
+    entries are within 20 % with 401 points, 94 % within 40 % with 101, 97 % within a factor of 2 with 51. Below 10⁻⁸
+    sharp resonances may show. Noise correlated between neighbouring points (smoothed traces) is underestimated.
 
     Example: `nr.data.noise_estimate(nr.read_touchstone("device.s2p"))[1, 0]`, that of S21.
     """
