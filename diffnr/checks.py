@@ -93,6 +93,13 @@ def require_finite(name: str, value: Any) -> None:
         require(np.all(np.isfinite(np.asarray(value))), name, "be finite", value)
 
 
+def require_double(name: str, value: Array) -> None:
+    """Raise unless `value`, which an argument holds, has 64 bits to a real number."""
+    bits = jnp.finfo(value.dtype).bits
+    was = f'in float{bits}: call jax.config.update("jax_enable_x64", True) first, and make it anew'
+    require(bits == 64, name, "be in float64", was)
+
+
 def require_bounds(name: str, value: Any, lower: float | None = None, upper: float | None = None) -> None:
     """Raise unless every entry of `value` is finite and lies in [lower, upper] (tracers pass)."""
     require_finite(name, value)

@@ -3,7 +3,19 @@
 from diffnr.data.field_data import FieldData as FieldData
 from diffnr.data.field_data import entry_name as entry_name
 from diffnr.data.noise import noise_estimate, rounding_step
+from diffnr.data.plausibility import Causality, causality, real_valued, suspicions
 from diffnr.data.verdicts import Passivity, Reciprocity, passivity, reciprocity
 
 # `FieldData` is here too, but a user has it from `diffnr`.
-__all__ = ["Passivity", "Reciprocity", "noise_estimate", "passivity", "reciprocity", "rounding_step"]
+__all__ = [
+    "Causality",
+    "Passivity",
+    "Reciprocity",
+    "causality",
+    "noise_estimate",
+    "passivity",
+    "real_valued",
+    "reciprocity",
+    "rounding_step",
+    "suspicions",
+]

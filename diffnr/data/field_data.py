@@ -131,7 +131,9 @@ class FieldData(eqx.Module):
     @property
     def entries(self) -> Bool[Array, "out in"]:
         """Which entries were measured: the others are NaN in `s`."""
-        return ~jnp.isnan(self.s[0])
+        if not is_concrete(self.s):
+            return ~jnp.isnan(self.s[0])
+        return jnp.asarray(~np.isnan(np.asarray(self.s)[0]))  # by numpy: nothing is compiled for each shape
 
     @property
     def deviation(self) -> Float[Array, "f out in"] | None:

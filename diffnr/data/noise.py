@@ -33,10 +33,10 @@ def noise_estimate(data: FieldData) -> Float[np.ndarray, "out in"]:
 
     **Raises:** `ValueError` for fewer than 5 points.
 
-    Good from some 50 points on: within 20 % (95 % of entries; 101 points: 40 %) for noise of 10⁻⁵ to 10⁻¹ on devices of
-    1 to 4 ports and modes of 2 to 50 points a width, up to 3 turns a step, on even, logarithmic, segmented and random
-    grids (600 devices each). Below 10⁻⁸ sharp resonances may show. Noise correlated between neighbouring points
-    (smoothed traces) is underestimated.
+    Good from some 50 points on: of 240 random devices for each number of points (1 to 4 ports and modes, 2 to 50 points
+    a width, noise 10⁻⁵ to 10⁻¹, up to 20 turns a step, on even, logarithmic, segmented and random grids) 97 % of
+    entries are within 20 % with 401 points, 94 % within 40 % with 101, 97 % within a factor of 2 with 51. Below 10⁻⁸
+    sharp resonances may show. Noise correlated between neighbouring points (smoothed traces) is underestimated.
 
     Example: `nr.data.noise_estimate(nr.read_touchstone("device.s2p"))[1, 0]`, that of S21.
     """
@@ -121,7 +121,7 @@ def _on_grid(parts: np.ndarray, unit: np.ndarray | float, eps: float) -> bool:
 def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The noise of each real and imaginary part of traces `z` [f, n], and whether it can be told (see
     `noise_estimate`)."""
-    start = _ramps(omega, z)
+    start = ramps(omega, z)
     plain = _differences(omega, z, start[None], ORDERS[0])[0]
     noise, falls = plain, np.zeros(plain.shape, dtype=bool)
     chance = 1 - 2.5 / np.sqrt(len(omega))
@@ -136,10 +136,10 @@ def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return noise, (share < 0.25) & ~(falls & (share > 1e-4))
 
 
-def _ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
+def ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
     """The delays [n] of the common ramps of the phase: where Σ_k Re z*_k z_{k+1} e^{iτ(ω_{k+1} − ω_k)} is largest.
 
-    On an even grid the sum repeats itself every turn a step, and any of its peaks will do. The delays of all turns are
+    On an even grid the sum repeats itself every turn a step, and any of its peaks would do. The delays of all turns are
     looked at by one Fourier transform, over a histogram of the steps.
     """
     step = np.diff(omega)
@@ -150,7 +150,9 @@ def _ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
     delays = 2 * np.pi * np.fft.fftfreq(bins, unit)
     peaks = np.fft.ifft(histogram, axis=0).real
     peaks[np.abs(delays) * np.median(step) > 2 * np.pi * TURNS] = -np.inf
-    tau = delays[np.argmax(peaks, axis=0)]
+    # Of peaks that are nearly equal, as on a grid that is nearly even, the shortest delay.
+    highest = peaks >= 0.98 * np.max(peaks, axis=0)
+    tau = delays[np.argmin(np.where(highest, np.abs(delays)[:, None], np.inf), axis=0)]
     weight = np.abs(product) * step[:, None]
     for _ in range(3):  # to the mean of the phase that is left
         left = np.angle(product * np.exp(1j * step[:, None] * tau))

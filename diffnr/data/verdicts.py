@@ -36,9 +36,9 @@ class Reciprocity(eqx.Module):
         if self.compared == 0:
             return "Whether the device is reciprocal was not measured: no pair of ports was measured both ways."
         where = "" if self.compared == self.pairs else f" in the {self.compared} of {self.pairs} pairs measured"
-        size = (
-            f"rms |S − Sᵀ| is {100 * self.relative:.3g} % of S between ports, max |S − Sᵀ| = {self.max_difference:.2g}"
-        )
+        noise = f" ({100 * self.noise:.2g} % from noise)" if self.noise > 0 else ""
+        share = f"rms |S − Sᵀ| is {100 * self.relative:.3g} % of S between ports{noise}"
+        size = f"{share}, max |S − Sᵀ| = {self.max_difference:.2g}"
         if self.reciprocal is None:
             return f"Whether the data are reciprocal{where} cannot be told: {size}, {UNTOLD}."
         verdict = "reciprocal" if self.reciprocal else "NOT reciprocal"
@@ -107,7 +107,7 @@ def reciprocity(data: FieldData, relative: Any = 0.02, noise_factor: Any = 1.5) 
     excused = noise_factor * chance * noise
     reciprocal: bool | None = bool(asymmetry <= max(relative, excused))
     # What looks like noise, or nearly so, is noise only where that of the entries can be told.
-    if relative < asymmetry <= 2 * excused and not np.isfinite(_noise(data)[[out, into], [into, out]]).all():
+    if relative < asymmetry <= 2 * excused and not np.isfinite(noise_of(data)[[out, into], [into, out]]).all():
         reciprocal = None
     seen = (there != 0) & (back != 0)
     db = np.abs(20 * np.log10(np.abs(there[seen]) / np.abs(back[seen])))
@@ -146,7 +146,7 @@ def passivity(data: FieldData, multiples: Any = 5.0) -> Passivity:
     """
     require_instance(data, "data", FieldData, "be a FieldData")
     multiples = float(as_scalar(_known(multiples, "multiples"), "multiples", lower=0.0))
-    s, known, noise = np.asarray(data.s), np.asarray(data.entries), _noise(data)
+    s, known, noise = np.asarray(data.s), np.asarray(data.entries), noise_of(data)
     largest = np.max([np.linalg.norm(s[:, rows][:, :, columns], 2, (1, 2)) for rows, columns in _blocks(known)], axis=0)
     worst = int(np.argmax(largest))
     told = known & np.isfinite(noise)
@@ -179,7 +179,7 @@ def _ratio(x: float, scale: float) -> float:
     return float(x / scale) if scale else (0.0 if x == 0 else np.inf)
 
 
-def _noise(data: FieldData) -> np.ndarray:
+def noise_of(data: FieldData) -> np.ndarray:
     """The noise of S [out, in] on which the checks rest: as given, else estimated, else (few points) 0."""
     if data.deviation is not None:
         return np.sqrt(np.mean(np.asarray(data.deviation) ** 2, axis=0))
@@ -189,7 +189,7 @@ def _noise(data: FieldData) -> np.ndarray:
 def _variance_of_difference(data: FieldData, out: np.ndarray, into: np.ndarray) -> np.ndarray:
     """The variance of the real and imaginary part of S_ij − S_ji that is noise, for the pairs (i, j)."""
     if data.deviation is not None or data.num_points < FEWEST:
-        noise = _noise(data)
+        noise = noise_of(data)
         return noise[out, into] ** 2 + noise[into, out] ** 2
     # What both directions have in common, however sharp, is no difference: that tells more than the entries do.
     s, step = np.asarray(data.s, dtype=complex), rounding_step(data)

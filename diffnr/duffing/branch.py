@@ -20,6 +20,7 @@ from diffnr.checks import (
     as_scalar,
     described,
     require,
+    require_double,
 )
 from diffnr.continuation import course_of, trace
 from diffnr.duffing import special_points
@@ -30,7 +31,6 @@ from diffnr.duffing.oscillators import (
     AbstractOscillators,
     as_orbit,
     linear_frequencies,
-    require_double,
     require_oscillators,
     with_harmonics,
 )

@@ -19,9 +19,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from diffnr.checks import Count, as_count, as_flag, as_key
+from diffnr.checks import Count, as_count, as_flag, as_key, require_double
 from diffnr.duffing.harmonic_balance import forcing, residual
-from diffnr.duffing.oscillators import AbstractOscillators, require_double, require_oscillators, with_harmonics
+from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, with_harmonics
 from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive

@@ -29,10 +29,11 @@ from diffnr.checks import (
     as_tolerance,
     as_vector,
     require,
+    require_double,
     require_finite,
 )
 from diffnr.duffing.harmonic_balance import continued_orbit
-from diffnr.duffing.oscillators import AbstractOscillators, as_orbit, require_double, require_oscillators
+from diffnr.duffing.oscillators import AbstractOscillators, as_orbit, require_oscillators
 from diffnr.duffing.settle import fourier
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive

@@ -338,12 +338,3 @@ def with_harmonics(model: AbstractOscillators, num_harmonics: Count) -> Abstract
         value = num_harmonics if field.name == "num_harmonics" else getattr(model, field.name)
         object.__setattr__(new, field.name, value)
     return new
-
-
-def require_double(name: str, value: Array) -> None:
-    """Raise unless `value` has 64 bits."""
-    if value.dtype != jnp.float64:
-        raise ValueError(
-            f"Argument {name} must be in float64, but was in {value.dtype}: call "
-            'jax.config.update("jax_enable_x64", True) before the model is built, and build it again.'
-        )

@@ -16,11 +16,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from diffnr.checks import as_count, as_scalar, is_concrete, require, require_instance
+from diffnr.checks import as_count, as_scalar, is_concrete, require, require_double, require_instance
 from diffnr.duffing.basis import Basis
 from diffnr.duffing.harmonic_balance import forcing, linearise, residual
 from diffnr.duffing.one_harmonic import RATIOS
-from diffnr.duffing.oscillators import DuffingPair, require_double, with_harmonics
+from diffnr.duffing.oscillators import DuffingPair, with_harmonics
 from diffnr.duffing.points import Points, orbits
 
 PARAMETERS = (*RATIOS, "coupling", "cubic", "damping", "amplitude")

@@ -12,8 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from diffnr.checks import Count, as_count, as_flag, as_key, require
-from diffnr.duffing.oscillators import require_double
+from diffnr.checks import Count, as_count, as_flag, as_key, require, require_double
 from diffnr.frequency_sweep import FrequencySweep
 from diffnr.results import RESULTS, raise_failures
 from optimize.least_squares import parameter_covariance
