@@ -139,8 +139,11 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         _with(result=RESULTS.successful),
     ),
     **dict.fromkeys(
-        ("optimize.Fit", "optimize.ModeFit", "optimize.OscillatorFit"),
+        ("optimize.Fit", "optimize.OscillatorFit"),
         _with_result(lambda fields: fields.pop("converged"), RESULTS.max_steps_reached),
+    ),
+    "optimize.ModeFit": lambda fields: _with_result(lambda f: f.pop("converged"), RESULTS.max_steps_reached)(
+        {**fields, "conjugated": False}
     ),
     "diffnr.duffing.OneHarmonicRestoration": _with_result(
         lambda fields: jnp.isfinite(fields["ratio"]), RESULTS.no_ratio

@@ -146,7 +146,7 @@ def test_a_fitted_model_is_designable_as_it_is() -> None:
 
 def test_numbers_of_single_precision_are_refused() -> None:
     data = FieldData(jnp.asarray(OMEGA / CENTRE, jnp.float32), jnp.asarray(hanger(), jnp.complex64))
-    with pytest.raises(ValueError, match=r"^Argument data must hold 64-bit numbers"):
+    with pytest.raises(ValueError, match=r"^Argument data must be in float64, but was in float32"):
         fit_modes(data, 1)
 
 

@@ -1,27 +1,24 @@
-"""What speaks against a fit: entries that it misses, symmetry that it breaks, modes that the data do not show."""
+"""What speaks against a `ModeFit`: entries that it misses, symmetry that it breaks, modes that the data do not show."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from diffnr.data import entry_name
-
-if TYPE_CHECKING:
-    from optimize.mode_fit.result import ModeFit
 
 Host = Any
 MISSED = 5.0  # times its noise: an entry is missed
 UNSEEN = 3.0  # times its error: a residue below is not seen
 
 
-def incomplete(fit: ModeFit) -> list[str]:
+def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
     return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
 
 
-def doubtful_modes(fit: ModeFit) -> list[str]:
+def doubtful_modes(fit: Any) -> list[str]:
     """Sentences on modes that the data do not show, or that are none."""
     found, omega = [], np.asarray(fit.data.omega)
     gamma, residues = np.asarray(fit.coefficients.gamma), np.asarray(fit.coefficients.residues)
@@ -44,7 +41,7 @@ def doubtful_modes(fit: ModeFit) -> list[str]:
     return found
 
 
-def _missed_entries(fit: ModeFit) -> list[str]:
+def _missed_entries(fit: Any) -> list[str]:
     s, residual, noise = (np.asarray(part) for part in (fit.data.s, fit.residual, fit.noise))
     misfit = np.sqrt(np.mean(np.abs(residual) ** 2, axis=0) / 2)
     size = np.sqrt(np.mean(np.abs(s) ** 2, axis=0) / 2)
@@ -58,7 +55,7 @@ def _missed_entries(fit: ModeFit) -> list[str]:
     return [f"The model misses {', '.join(missed)}."] if missed else []
 
 
-def _broken_symmetry(fit: ModeFit) -> list[str]:
+def _broken_symmetry(fit: Any) -> list[str]:
     if not fit.reciprocity.reciprocal or fit.data.num_ports == 1:
         return []
     s, model = np.asarray(fit.data.s), np.asarray(fit.data.s) + np.asarray(fit.residual)

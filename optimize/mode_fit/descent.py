@@ -22,7 +22,7 @@ STALL = 5  # steps that together lower χ² by no more than the tolerance: what 
 ROUND_OFF = 1e-13  # of what the data are: a residual below has no digits left
 
 
-class Descent(NamedTuple):
+class DescentEnd(NamedTuple):
     """The end: the point, its residual `r` [n] and derivatives `J` [p, n] there, a `RESULTS`, steps taken."""
 
     point: Any
@@ -41,7 +41,7 @@ def descend(
     max_steps: int,
     tolerance: float,
     size: float,
-) -> Descent:
+) -> DescentEnd:
     """The least squares of r from a point on.
 
     **Arguments:** `residual`: point → r [n]; `linearised`: point → r and J = dr/du [p, n], which may have directions
@@ -57,7 +57,7 @@ def descend(
     for step in range(max_steps):
         cost = float(r @ r)
         if cost <= (ROUND_OFF * size) ** 2:
-            return Descent(point, r, J, RESULTS.successful, step)
+            return DescentEnd(point, r, J, RESULTS.successful, step)
         matrix = J @ J.T
         scale = np.maximum(scale, np.sqrt(np.diag(matrix)))
         unit = np.maximum(scale, 1e-15 * np.max(scale, initial=1e-300))
@@ -69,7 +69,7 @@ def descend(
         costs.append(cost)
         stalled = step >= STALL and costs[step - STALL] - cost <= tolerance * variance
         if stalled or np.sum(gradient**2 / values) <= tolerance**2 * variance:
-            return Descent(point, r, J, RESULTS.successful, step)
+            return DescentEnd(point, r, J, RESULTS.successful, step)
         while True:
             moved = -gradient / (values + damping)
             change = vectors @ moved / unit
@@ -86,9 +86,9 @@ def descend(
             if promised <= 1e-15 * cost or damping > MOST:
                 # Round-off forbids every further step.
                 done = RESULTS.successful if np.isfinite(gain) else RESULTS.nonfinite
-                return Descent(point, r, J, done, step)
+                return DescentEnd(point, r, J, done, step)
             damping *= 8
         point = move(point, change)
         r, J = linearised(point)
         damping = max(damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 4.0), LEAST)
-    return Descent(point, r, J, RESULTS.max_steps_reached, max_steps)
+    return DescentEnd(point, r, J, RESULTS.max_steps_reached, max_steps)

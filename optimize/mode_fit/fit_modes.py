@@ -14,14 +14,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from diffnr.checks import as_count, as_flag, require, require_instance, require_known
+from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
 from diffnr.data import FieldData, noise_estimate, passivity, reciprocity, rounding_step
 from diffnr.results import raise_failures
 from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs, realised
-from optimize.mode_fit.problem import SHORT, Found, Problem, best_fit, made_passive, settled, starts, with_energy
+from optimize.mode_fit.problem import SHORT, FittedForm, Problem, best_fit, made_passive, settled, starts, with_energy
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit, judge_residual
 from optimize.mode_fit.vector_fitting import Weights
@@ -72,9 +72,8 @@ def fit_modes(
     """
     require_instance(data, "data", FieldData, "be a diffnr.FieldData")
     require_known(data, "data", "hold numbers")
-    double = data.s.dtype == jnp.complex128 and data.omega.dtype == jnp.float64
-    must = 'hold 64-bit numbers, made after jax.config.update("jax_enable_x64", True)'
-    require(double, "data", must, f"of {data.omega.dtype} and {data.s.dtype}")
+    require_double("data", data.s)
+    require_double("data", data.omega)
     modes, max_steps, throw = as_count(modes, "modes"), as_count(max_steps, "max_steps"), as_flag(throw, "throw")
     delay = data.measured if delay is None else as_flag(delay, "delay")
     order = 2 * int(data.measured) if background is None else as_count(background, "background", least=0)
@@ -167,7 +166,7 @@ def _grows(form: Form) -> bool:
     return bool(np.any(np.linalg.eigvals(from_pairs(form.A)).real > 0))
 
 
-def _conjugate_is_better(found: Found, data: FieldData, modes: int, order: int, delay: bool) -> bool:
+def _conjugate_is_better(found: FittedForm, data: FieldData, modes: int, order: int, delay: bool) -> bool:
     """Whether conj(S) leaves less than a third of the misfit (the geometric mean over entries), or as little by modes
     that do not grow where those of S do."""
     mirrored = found.problem._replace(s=found.problem.s.conj(), energy=None)

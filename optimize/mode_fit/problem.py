@@ -10,7 +10,7 @@ from scipy.linalg import expm
 
 from diffnr.results import succeeded
 from optimize.mode_fit.delays import port_delays
-from optimize.mode_fit.descent import Descent, descend
+from optimize.mode_fit.descent import DescentEnd, descend
 from optimize.mode_fit.form import Form, from_pairs, started, to_pairs
 from optimize.mode_fit.passivity import ALLOWED, excess, largest_gain
 from optimize.mode_fit.vector_fitting import PoleResidue, Weights, vector_fit
@@ -91,7 +91,7 @@ class Problem(NamedTuple):
             changed = changed._replace(sigma=np.broadcast_to(sigma, self.s.shape))
         return changed
 
-    def solved(self, form: Form, max_steps: int, tolerance: float = 1e-3) -> tuple[Form, Descent]:
+    def solved(self, form: Form, max_steps: int, tolerance: float = 1e-3) -> tuple[Form, DescentEnd]:
         """The least squares from a start."""
         projected = Projected.of(self, form) if self.bounded is None else None
         kind = self if projected is None else projected
@@ -219,15 +219,15 @@ def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) ->
     return started(fit.poles, residues, background, ranks, tau)
 
 
-class Found(NamedTuple):
+class FittedForm(NamedTuple):
     """A response, the problem with the σ that it was fitted by, and how that ended."""
 
     problem: Problem
     response: Any
-    end: Descent
+    end: DescentEnd
 
 
-def best_fit(problem: Problem, candidates: list[Form], max_steps: int) -> Found:
+def best_fit(problem: Problem, candidates: list[Form], max_steps: int) -> FittedForm:
     """The most likely of the least squares from several starts, each entry weighed by its misfit where σ is not
     known. Where the best misses the data by more than their noise, more starts with other delays are tried."""
     tried = [_tried(problem, start) for start in candidates]
@@ -253,7 +253,7 @@ def _cost(tried: tuple[float, Form, bool]) -> float:
     return tried[0]
 
 
-def settled(problem: Problem, response: Any, max_steps: int) -> Found:
+def settled(problem: Problem, response: Any, max_steps: int) -> FittedForm:
     """The least squares from a response, with σ that are those of its own misfit."""
     for steps in () if problem.known else (SHORT,) * ROUNDS:
         problem = problem.reweighed(response)
@@ -262,7 +262,7 @@ def settled(problem: Problem, response: Any, max_steps: int) -> Found:
         if succeeded(end.result) and np.allclose(new[0], problem.sigma[0], rtol=SETTLED, atol=0):
             break
     problem = problem.reweighed(response)
-    return Found(problem, *problem.solved(response, max_steps))
+    return FittedForm(problem, *problem.solved(response, max_steps))
 
 
 def with_energy(problem: Problem, response: Form) -> Form:
@@ -272,7 +272,7 @@ def with_energy(problem: Problem, response: Form) -> Form:
     return replace(response, D=response.D / factor, K=response.K * factor)
 
 
-def made_passive(found: Found, max_steps: int) -> Found:
+def made_passive(found: FittedForm, max_steps: int) -> FittedForm:
     """The least squares among responses that are passive everywhere in the band.
 
     Singular values above 1 count as residuals, at the samples, between them and around the poles, ever more until none
@@ -295,4 +295,4 @@ def made_passive(found: Found, max_steps: int) -> Found:
         scale = 1 / gain
         root = np.sqrt(scale)
         form = replace(form, D=form.D * root, K=form.K * root, background=form.background * scale)
-    return Found(problem, form, end)
+    return FittedForm(problem, form, end)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from optimize.mode_fit.result import ModeFit
 
 PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 
@@ -56,7 +53,7 @@ class Resonance(NamedTuple):
     q_loaded: Value
 
     @classmethod
-    def of(cls, fit: ModeFit, mode: int) -> Resonance:
+    def of(cls, fit: Any, mode: int) -> Resonance:
         """That of one mode of a fit."""
         names = [name for name, _ in fit.coefficients.rows()]
         chosen = [names.index(f"omega[{mode}]"), names.index(f"gamma[{mode}]")]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
 from diffnr.checks import Numbers, as_vector
-from diffnr.data import FieldData, Passivity, Reciprocity
+from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.mode_fit.coefficients import ModeCoefficients
@@ -122,7 +122,8 @@ class ModeFit(AbstractAnswer):
     @property
     def concerns(self) -> list[str]:
         """What speaks against the fit, in sentences."""
-        return [*([CONJUGATED] if self.conjugated else []), *self.lacks, *doubtful_modes(self)]
+        own = [CONJUGATED] if self.conjugated else self.lacks
+        return [*own, *doubtful_modes(self), *suspicions(self.data)]
 
     @property
     def resonances(self) -> tuple[Resonance, ...]:
