@@ -104,6 +104,12 @@ def _of_standard_deviation(fields: Fields) -> Fields:
     return {**fields, "width": fields["width"] / 2**0.5}
 
 
+def _state_space(fields: Fields) -> Fields:
+    """A response whose A was diagonal, and kept by its diagonal."""
+    poles = fields.pop("poles")
+    return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None]}
+
+
 def _history_of_objectives(fields: Fields) -> Fields:
     history = {"objective" if name == "value" else name: rows for name, rows in fields["history"].items()}
     return {**fields, "history": history}
@@ -133,8 +139,11 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         _with(result=RESULTS.successful),
     ),
     **dict.fromkeys(
-        ("optimize.Fit", "optimize.ModeFit", "optimize.OscillatorFit"),
+        ("optimize.Fit", "optimize.OscillatorFit"),
         _with_result(lambda fields: fields.pop("converged"), RESULTS.max_steps_reached),
+    ),
+    "optimize.ModeFit": lambda fields: _with_result(lambda f: f.pop("converged"), RESULTS.max_steps_reached)(
+        {**fields, "conjugated": False}
     ),
     "diffnr.duffing.OneHarmonicRestoration": _with_result(
         lambda fields: jnp.isfinite(fields["ratio"]), RESULTS.no_ratio
@@ -143,6 +152,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Update": _with(scene=None),
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
+    "optimize.ActiveResponse": _state_space,
     "optimize.Minimum": _history_of_objectives,
     "optimize.Parametrisation": lambda fields: {name: value for name, value in fields.items() if name != "free"},
     # The name of what went along was not kept.

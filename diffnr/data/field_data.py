@@ -166,6 +166,13 @@ class FieldData(eqx.Module):
         parts: list[Any] = [x if x is None or x.ndim == 0 else x[keep] for x in arrays]
         return FieldData(*parts, resistance=self.resistance, measured=self.measured, name=self.name)
 
+    def conjugated(self) -> FieldData:
+        """The same device in the other convention for phasors, e^{−iωt} for e^{iωt}: conj(S).
+
+        Example: `data.conjugated()` of what Lumerical, Tidy3D or Meep export.
+        """
+        return eqx.tree_at(lambda data: data.s, self, self.s.conj())
+
     def entry(self, *, out: Any, into: Any) -> FieldData:
         """One entry alone, as a one-port trace: S21 is `entry(out=1, into=0)`.
 

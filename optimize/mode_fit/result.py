@@ -10,67 +10,19 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
 from diffnr.checks import Numbers, as_vector
-from diffnr.data import FieldData, Passivity, Reciprocity
+from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
 from diffnr.results import AbstractAnswer
-from diffnr.tcmt import CoupledModes
-from optimize.mode_fit.response import PassiveResponse, Response
+from diffnr.tcmt import CoupledModes, PassiveModes
+from optimize.mode_fit.coefficients import ModeCoefficients
+from optimize.mode_fit.concerns import doubtful_modes, incomplete
+from optimize.mode_fit.resonance import Resonance
+from optimize.mode_fit.response import Response
 from optimize.verdict import ResidualVerdict, judge
 
-
-class ModeCoefficients(eqx.Module):
-    """What scattering data identify about N modes and M ports, in the data's rate unit; or the standard errors of it.
-
-    **Fields:** `omega` [N], `gamma` [N]: poles iω_n − γ_n, by rising ω; `residues` complex [N, out, in]: the rank-one
-    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i, where a background varies each at its own
-    resonance; `C` complex [out, in]: the direct path at band centre, at the ports' reference planes; `delay` [M],
-    seconds per port, or None; `outcoupling`, `incoupling` [M, N]: |d|² and |k|² per unit of stored energy, or None
-    without energy data, which alone identify their ratio. In errors a complex number holds those of the real and
-    imaginary part.
-    """
-
-    omega: Float[Array, " mode"]
-    gamma: Float[Array, " mode"]
-    residues: Complex[Array, "mode out in"]
-    C: Complex[Array, "out in"]
-    delay: Float[Array, " port"] | None
-    outcoupling: Float[Array, "port mode"] | None
-    incoupling: Float[Array, "port mode"] | None
-
-    def flatten(self) -> Float[Array, " q"]:
-        """Every real number in one vector, field by field; of a complex array the real parts come first."""
-        return jnp.concatenate([part.ravel() for _, part in self._parts()])
-
-    def unflatten(self, vector: Float[ArrayLike, " q"]) -> ModeCoefficients:
-        """The inverse of `flatten`, for a vector of numbers that belong to these, such as their errors."""
-        vector, position, new = jnp.asarray(vector), 0, {}
-        for field, value in self._fields():
-            pieces = []
-            for _ in range(2 if jnp.iscomplexobj(value) else 1):
-                pieces.append(vector[position : position + value.size].reshape(value.shape))
-                position += value.size
-            new[field] = pieces[0] + 1j * pieces[1] if len(pieces) == 2 else pieces[0]
-        fields: dict[str, Any] = {field: new.get(field) for field in self.__dataclass_fields__}
-        return ModeCoefficients(**fields)
-
-    def rows(self) -> list[tuple[str, float]]:
-        """Every real number with its name, in the order of `flatten`."""
-        names = [
-            f"{name}[{','.join(map(str, index))}]" for name, part in self._parts() for index in np.ndindex(part.shape)
-        ]
-        return list(zip(names, np.asarray(self.flatten()).tolist(), strict=True))
-
-    def _fields(self) -> list[tuple[str, Array]]:
-        return [(field, value) for field in self.__dataclass_fields__ if (value := getattr(self, field)) is not None]
-
-    def _parts(self) -> list[tuple[str, Array]]:
-        parts = []
-        for field, value in self._fields():
-            parts += (
-                [(f"Re {field}", value.real), (f"Im {field}", value.imag)]
-                if jnp.iscomplexobj(value)
-                else [(field, value)]
-            )
-        return parts
+CONJUGATED = (
+    "conj(S) is described far better than S, or by modes that decay where those of S grow: the data seem to be of "
+    "phasors e^{−iωt}. Fit data.conjugated() instead."
+)
 
 
 def judge_residual(
@@ -80,27 +32,38 @@ def judge_residual(
     rank: int,
     *,
     sigma_known: bool,
+    exact: float = 0.0,
 ) -> ResidualVerdict:
     """Compare a fit's residual with noise, and say what its standard errors are worth.
 
-    **Arguments:** `residual`: [f, out, in]; `noise`: the standard deviation each real number of it should have,
-    broadcastable to it; `sigma`: the one that the fit weighted by; `rank`: how many parameters were identified;
-    `sigma_known`: whether `noise` was given rather than estimated.
+    **Arguments:** `residual`: [f, out, in], NaN where nothing was measured; `noise`: the standard deviation each real
+    number of it should have, broadcastable to it, NaN where it is not known; `sigma`: the one that the fit weighted by,
+    [f, entry measured]; `rank`: how many parameters were identified;
+    `sigma_known`: whether `noise` was given rather than estimated; `exact`: the rms that digits of the data leave.
 
     **Returns:** a `ResidualVerdict`, by `optimize.verdict.judge` from the mean lag-1 autocorrelation of the entries of
     S; errors are withheld where fewer than three independent numbers are left per parameter.
     """
     residual = np.asarray(residual)
-    noise, sigma = (np.broadcast_to(np.asarray(value), residual.shape) for value in (noise, sigma))
+    measured = ~np.isnan(residual[0])
+    noise = np.broadcast_to(np.asarray(noise), residual.shape)[:, measured]
+    residual, sigma = residual[:, measured], np.asarray(sigma)
     count = 2 * residual.size
     freedom = max(count - rank, 1)
     unit = residual / np.maximum(np.sqrt(np.mean(np.abs(residual) ** 2, axis=0)), np.finfo(float).tiny)
+    told = ~np.isnan(noise[0])
+    chi2 = np.nan
+    if np.any(told):
+        chi2 = float(np.sum(np.abs(residual[:, told] / noise[:, told]) ** 2)) / freedom * told.size / np.sum(told)
+    if not sigma_known and np.all(np.sqrt(np.mean(np.abs(residual) ** 2, axis=0)) <= exact):
+        facts = "The residual is what the digits of the data leave."
+        return ResidualVerdict(chi2, 0.0, True, "as computed", 1.0, facts)
     return judge(
-        float(np.sum(np.abs(residual / noise) ** 2)) / freedom,
+        chi2,
         float(np.mean(np.real(unit[1:] * unit[:-1].conj()))),
         count,
         rank,
-        noise="given" if sigma_known else "estimated",
+        noise="given" if sigma_known else "estimated" if np.any(told) else "unknown",
         weighted=float(np.sum(np.abs(residual / sigma) ** 2)) / freedom,
         taken_out=2 * rank / count,
         counted=0.999999,
@@ -114,19 +77,21 @@ class ModeFit(AbstractAnswer):
 
     **Fields:**
 
-    - `model`: a `CoupledModes` at band centre, at the ports' reference planes (without delay and the background's
-      slope). Its D and K stand in the gauge in which the energy is |a|² and, without energy data, in one of the gauges
-      that fit equally well.
+    - `model`: the device at band centre, at the ports' reference planes (without delay and the background's slope): a
+      `tcmt.PassiveModes`, whose leaves are real and free of bounds, to design with; a `tcmt.CoupledModes` where the
+      data have gain. Its D and K stand in the gauge in which the energy is |a|² and, without energy data, in one of the
+      gauges that fit equally well.
     - `coefficients`, `stderr`: `ModeCoefficients`; an error is NaN where the data do not identify the number, or where
       errors are withheld.
     - `covariance` [q, q]: of the numbers of `coefficients.rows()`; `rank`: how many parameters the data identify.
     - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to.
     - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
     - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
-      `converged` and `message`; `steps`.
+      `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better.
+    - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
-    model: CoupledModes
+    model: CoupledModes | PassiveModes
     coefficients: ModeCoefficients
     stderr: ModeCoefficients
     covariance: Float[Array, "q q"]
@@ -142,6 +107,28 @@ class ModeFit(AbstractAnswer):
     passivity: Passivity
     result: Any
     steps: Int[Array, ""]
+    conjugated: bool = eqx.field(static=True, default=False)
+
+    @property
+    def lacks(self) -> list[str]:
+        """What the model lacks, in sentences: entries that it misses, a symmetry that it breaks."""
+        return [] if self.conjugated else incomplete(self)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing says that the model lacks something."""
+        return not (self.conjugated or self.lacks)
+
+    @property
+    def concerns(self) -> list[str]:
+        """What speaks against the fit, in sentences."""
+        own = [CONJUGATED] if self.conjugated else self.lacks
+        return [*own, *doubtful_modes(self), *suspicions(self.data)]
+
+    @property
+    def resonances(self) -> tuple[Resonance, ...]:
+        """What a laboratory calls them, mode by mode, each number ± its error."""
+        return tuple(Resonance.of(self, n) for n in range(len(self.coefficients.omega)))
 
     @property
     def chi2_reduced(self) -> float:
@@ -151,26 +138,37 @@ class ModeFit(AbstractAnswer):
     def predict(self, omega: Numbers) -> Complex[Array, "f out in"]:
         """The fitted S [f, out, in], with delay and background, at `omega` [f] in the data's unit (best inside the
         band)."""
-        return self.response.response((as_vector(omega, "omega") - self.centre) / self.half_band)[0]
+        x = (np.asarray(as_vector(omega, "omega")) - float(self.centre)) / float(self.half_band)
+        return jnp.asarray(self.response.response(x))
 
     def report(self) -> str:
         """The coefficients ± standard errors and what was found about the data, as text."""
-        hertz = " (rad/s; in Hz divide by 2π)" if self.data.measured else ""
         size = f"{self.data.num_points} points, {self.data.num_ports} ports"
-        lines = [f"{len(self.coefficients.omega)} modes fitted to {self.data.name or 'data'}: {size}{hertz}"]
+        lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.concerns)]
+        lines.append(f"{len(self.coefficients.omega)} modes fitted to {self.data.name or 'data'}: {size}")
         withheld = self.verdict.errors == "withheld"
+        if self.data.measured:
+            lines += [f"  mode {n}: {resonance}" for n, resonance in enumerate(self.resonances)]
+            lines.append("in rad/s (in Hz divide by 2π):")
         for (name, value), (_, error) in zip(self.coefficients.rows(), self.stderr.rows(), strict=True):
             shown = "withheld" if withheld else f"± {error:.2g}" if np.isfinite(error) else "not identified"
             lines.append(f"  {name:<24}{value:>18.9g}  {shown}")
         lines.append(self.verdict.sentence)
         noise = "given" if self.data.sigma is not None else "estimated from the data's own scatter"
-        least, most = float(np.min(self.noise)), float(np.max(self.noise))
-        lines.append(f"noise {noise}: {least:.2g} to {most:.2g}; {self.rank} parameters identified")
-        lines.append(_reciprocity_sentence(self.reciprocity, self.data.num_ports))
-        lines.append(_passivity_sentence(self.passivity, isinstance(self.response, PassiveResponse)))
+        known = np.asarray(self.noise)[~np.isnan(self.noise)]
+        level = f"{np.min(known):.2g} to {np.max(known):.2g}" if known.size else "not known"
+        lines.append(f"noise {noise}: {level}; {self.rank} parameters identified")
+        lines += [self.reciprocity.message, f"{self.passivity.message} {self._constraint}"]
+        lines += self.concerns if self.complete else []
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
         return "\n".join(lines)
+
+    @property
+    def _constraint(self) -> str:
+        if isinstance(self.model, PassiveModes):
+            return "The response is passive everywhere in the band."
+        return "The response is not constrained to be passive."
 
     def plot(self) -> Any:
         """A matplotlib `Figure`: data and fit above, the residual in units of the noise below."""
@@ -184,17 +182,3 @@ class ModeFit(AbstractAnswer):
         plot.s_parameters(self.data.omega, self.data.s, model_s=self.predict(self.data.omega), unit=unit, ax=upper)
         plot.fit_residual(self.data.omega, self.residual, self.noise, unit=unit, ax=lower)
         return figure
-
-
-def _reciprocity_sentence(found: Reciprocity, ports: int) -> str:
-    if ports == 1:
-        return "A one-port is reciprocal."
-    verdict = "reciprocal" if found.reciprocal else "NOT reciprocal"
-    size = f"max |S − Sᵀ| = {found.max_difference:.2g}, median difference {found.median_db:.2g} dB"
-    return f"The data are {verdict}: {size}."
-
-
-def _passivity_sentence(found: Passivity, constrained: bool) -> str:
-    verdict = "passive" if found.passive else "NOT passive"
-    model = "passive by construction" if constrained else "not constrained to be passive"
-    return f"The data are {verdict}: largest singular value {found.largest:.6g}; the model is {model}."

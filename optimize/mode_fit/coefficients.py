@@ -1,0 +1,141 @@
+"""What scattering data identify about coupled modes, and how errors of a response carry over to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Complex, Float
+
+from optimize.mode_fit.form import Form
+
+Host = Any
+
+
+class ModeCoefficients(eqx.Module):
+    """What scattering data identify about N modes and M ports, in the data's rate unit; or the standard errors of it.
+
+    **Fields:** `omega` [N], `gamma` [N]: poles iω_n − γ_n, by rising ω; `residues` complex [N, out, in]: the rank-one
+    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i, where a background varies each at its own
+    resonance; `C` complex [out, in]: the direct path at band centre, at the ports' reference planes; `delay` [M],
+    seconds per port, or None; `outcoupling`, `incoupling` [M, N]: |d|² and |k|² per unit of stored energy, or None
+    without energy data, which alone identify their ratio. In errors a complex number holds those of the real and
+    imaginary part.
+    """
+
+    omega: Float[Array, " mode"]
+    gamma: Float[Array, " mode"]
+    residues: Complex[Array, "mode out in"]
+    C: Complex[Array, "out in"]
+    delay: Float[Array, " port"] | None
+    outcoupling: Float[Array, "port mode"] | None
+    incoupling: Float[Array, "port mode"] | None
+
+    def flatten(self) -> Float[Array, " q"]:
+        """Every real number in one vector, field by field; of a complex array the real parts come first."""
+        return jnp.concatenate([part.ravel() for _, part in self._parts()])
+
+    def unflatten(self, vector: Float[ArrayLike, " q"]) -> ModeCoefficients:
+        """The inverse of `flatten`, for a vector of numbers that belong to these, such as their errors."""
+        vector, position, new = jnp.asarray(vector), 0, {}
+        for field, value in self._fields():
+            pieces = []
+            for _ in range(2 if jnp.iscomplexobj(value) else 1):
+                pieces.append(vector[position : position + value.size].reshape(value.shape))
+                position += value.size
+            new[field] = pieces[0] + 1j * pieces[1] if len(pieces) == 2 else pieces[0]
+        fields: dict[str, Any] = {field: new.get(field) for field in self.__dataclass_fields__}
+        return ModeCoefficients(**fields)
+
+    def rows(self) -> list[tuple[str, float]]:
+        """Every real number with its name, in the order of `flatten`."""
+        names = [
+            f"{name}[{','.join(map(str, index))}]" for name, part in self._parts() for index in np.ndindex(part.shape)
+        ]
+        return list(zip(names, np.asarray(self.flatten()).tolist(), strict=True))
+
+    def _fields(self) -> list[tuple[str, Array]]:
+        return [(field, value) for field in self.__dataclass_fields__ if (value := getattr(self, field)) is not None]
+
+    def _parts(self) -> list[tuple[str, Array]]:
+        parts = []
+        for field, value in self._fields():
+            parts += (
+                [(f"Re {field}", value.real), (f"Im {field}", value.imag)]
+                if jnp.iscomplexobj(value)
+                else [(field, value)]
+            )
+        return parts
+
+
+def coefficients_of(form: Form, centre: float, half: float, *, energy: bool) -> ModeCoefficients:
+    """The coefficients of a response, in the unit of `half`, half of the band."""
+    poles, d, k = _modes(form)
+    return ModeCoefficients(
+        omega=jnp.asarray(centre + half * poles.imag),
+        gamma=jnp.asarray(-half * poles.real),
+        residues=jnp.asarray(half * np.einsum("on,ni->noi", d, k)),
+        C=jnp.asarray(form.modal(np.zeros(1)).C[0]),
+        delay=None if form.delay is None else jnp.asarray(np.asarray(form.delay) / half),
+        outcoupling=jnp.asarray(half * np.abs(d) ** 2) if energy else None,
+        incoupling=jnp.asarray(half * np.abs(k.T) ** 2) if energy else None,
+    )
+
+
+def coefficient_slopes(form: Form, half: float, *, energy: bool) -> Host:
+    """Their derivatives in the parameters of the form, [q, p]: first order in the change of A's eigenvectors."""
+    modal = form.modal(np.zeros(1))
+    poles, right, left = _eigen(modal.A)
+    d, k = modal.D @ right, left @ modal.K.T
+    gaps = poles - poles[:, None]
+    np.fill_diagonal(gaps, 1.0)
+    columns: list[list[Host]] = [[] for _ in range(6)]
+    for block in form.directions(np.zeros(1)):
+        count = next(len(part) for part in block if part is not None)
+        zero = np.zeros((count, len(poles), len(poles)), complex)
+        inner = zero if block.A is None else left @ block.A @ right
+        dp = np.einsum("pnn->pn", inner)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mixed = np.where(inner == 0, 0.0, inner / gaps)  # not finite where poles are equal: not identified
+        np.einsum("pnn->pn", mixed)[...] = 0
+        # Right vectors keep their unit norm.
+        along = np.einsum("mn,pmn->pn", right.conj(), right @ mixed)
+        np.einsum("pnn->pn", mixed)[...] = -along.real
+        dd = d @ mixed + (0 if block.D is None else block.D @ right)
+        dk = -(mixed @ k) + (0 if block.K is None else np.einsum("nm,pim->pni", left, block.K))
+        dR = np.einsum("pon,ni->pnoi", dd, k) + np.einsum("on,pni->pnoi", d, dk)
+        dC = np.zeros((count, *modal.C.shape[1:]), complex) if block.C is None else block.C[:, 0]
+        out = 2 * half * (d.conj() * dd).real
+        into = 2 * half * (k.conj() * dk).real.swapaxes(1, 2)
+        parts = (half * dp.imag, -half * dp.real, half * dR, dC, out, into)
+        for column, part in zip(columns, parts, strict=True):
+            column.append(part.reshape(count, -1))
+    slopes: list[Host] = [np.concatenate(column).T for column in columns]
+    rows = [*slopes[:2], slopes[2].real, slopes[2].imag, slopes[3].real, slopes[3].imag]
+    if form.delay is not None:
+        ports = len(form.delay)
+        rows = [np.pad(part, ((0, 0), (0, ports))) for part in rows]
+        rows.append(np.eye(rows[0].shape[1])[-ports:] / half)
+    if energy:
+        width = rows[0].shape[1]
+        rows += [np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in slopes[4:]]
+    return np.concatenate(rows)
+
+
+def _modes(form: Form) -> tuple[Host, Host, Host]:
+    """Poles [N] by rising frequency, d [M, N] and k [N, M]. Right vectors have unit norm, hence unit energy; the
+    residues do not care."""
+    A, _, D, K = form.modal(np.zeros(1))
+    poles, right, left = _eigen(A)
+    return poles, D @ right, left @ K.T
+
+
+def _eigen(A: Host) -> tuple[Host, Host, Host]:
+    poles: Host
+    right: Host
+    poles, right = np.linalg.eig(A)
+    order = np.argsort(poles.imag)
+    poles, right = poles[order], right[:, order]
+    return poles, right, np.linalg.inv(right)

@@ -1,0 +1,66 @@
+"""What speaks against a `ModeFit`: entries that it misses, symmetry that it breaks, modes that the data do not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from diffnr.data import entry_name
+
+Host = Any
+MISSED = 5.0  # times its noise: an entry is missed
+UNSEEN = 3.0  # times its error: a residue below is not seen
+
+
+def incomplete(fit: Any) -> list[str]:
+    """Sentences on what the model lacks; none where it describes the data."""
+    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
+
+
+def doubtful_modes(fit: Any) -> list[str]:
+    """Sentences on modes that the data do not show, or that are none."""
+    found, omega = [], np.asarray(fit.data.omega)
+    gamma, residues = np.asarray(fit.coefficients.gamma), np.asarray(fit.coefficients.residues)
+    error = np.asarray(fit.stderr.residues)
+    band, step = omega[-1] - omega[0], float(np.median(np.diff(omega)))
+    for n, width in enumerate(gamma):
+        size = np.sqrt(residues[n].real ** 2 + residues[n].imag ** 2)
+        own = np.sqrt(error[n].real ** 2 + error[n].imag ** 2)
+        why = ""
+        if width < 0:
+            why = "it grows in time (γ < 0), which needs gain"
+        elif 2 * width > 2 * band:
+            why = "its width is more than twice the band"
+        elif 2 * width < step / 2:
+            why = "its width is less than half a step of the frequency"
+        elif np.all(np.isfinite(own)) and np.all(size < UNSEEN * own):
+            why = "its residue is within its error"
+        if why:
+            found.append(f"Mode {n} may be none of the device: {why}.")
+    return found
+
+
+def _missed_entries(fit: Any) -> list[str]:
+    s, residual, noise = (np.asarray(part) for part in (fit.data.s, fit.residual, fit.noise))
+    misfit = np.sqrt(np.mean(np.abs(residual) ** 2, axis=0) / 2)
+    size = np.sqrt(np.mean(np.abs(s) ** 2, axis=0) / 2)
+    level = np.sqrt(np.mean(noise**2, axis=0))
+    missed = []
+    for out, into in np.argwhere(misfit > MISSED * level).tolist():
+        here = out, into
+        share = f"{100 * misfit[here] / size[here]:.2g} % of it, " if size[here] > 0 else ""
+        name, times = entry_name(out, into, fit.data.num_ports), misfit[here] / level[here]
+        missed.append(f"{name} ({share}{times:.2g} times its noise)")
+    return [f"The model misses {', '.join(missed)}."] if missed else []
+
+
+def _broken_symmetry(fit: Any) -> list[str]:
+    if not fit.reciprocity.reciprocal or fit.data.num_ports == 1:
+        return []
+    s, model = np.asarray(fit.data.s), np.asarray(fit.data.s) + np.asarray(fit.residual)
+    apart = [float(np.sqrt(np.nanmean(np.abs(part - part.swapaxes(1, 2)) ** 2))) for part in (model, s)]
+    between = np.sqrt(np.nanmean(np.abs(s[:, ~np.eye(s.shape[1], dtype=bool)]) ** 2))
+    if apart[0] < max(5 * apart[1], 0.05 * between):
+        return []
+    return [f"The data are reciprocal and the model is not: its rms |S − Sᵀ| is {apart[0]:.2g}, theirs {apart[1]:.2g}."]

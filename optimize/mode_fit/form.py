@@ -1,0 +1,174 @@
+"""The response that `fit_modes` fits, and its derivatives, on the host in numpy.
+
+x is frequency from the band's centre in units of half the band; a trailing axis of 2 holds (Re, Im).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from optimize.mode_fit.realisation import Realisation, passive_realisation
+
+Host = Any  # numpy arrays, of which its type stubs know too little
+
+
+class Modal(NamedTuple):
+    """a' = A a + Kᵀ s₊, s₋ = C s₊ + D a at frequencies x: `A` [N, N], `C` [f, M, M], `D` [M, N], `K` [M, N]. As the
+    derivatives in p parameters each has an axis [p, ...] in front, or is None where it is 0."""
+
+    A: Host
+    C: Host
+    D: Host
+    K: Host
+
+
+class Linear(NamedTuple):
+    """S [f, out, in] and the amplitudes a [f, mode, in] for unit power at each port alone, with their derivatives in
+    the p real parameters: `ds` [p, f, out, in], `da` [p, f, mode, in] (None unless asked for)."""
+
+    s: Host
+    a: Host
+    ds: Host
+    da: Host
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """A state space with delays and a polynomial direct path, free of bounds:
+
+        S(x) = P(x) [Σ_k C_k x^k + D (ix − A)⁻¹ Kᵀ] P(x),      P = diag e^{−ixτ}
+
+    **Fields:** `A` [N, N, 2]; `D`, `K` [M, N, 2]; `background` [order + 1, M, M, 2]; `delay` [M] or None. It is the
+    same response for A → T⁻¹AT, D → DT, Kᵀ → T⁻¹Kᵀ; A is kept whole, since a basis of modes turns singular where two
+    of them become one.
+    """
+
+    A: Host
+    D: Host
+    K: Host
+    background: Host
+    delay: Host
+
+    def response(self, x: Host) -> tuple[Host, Host]:
+        """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
+        x = np.asarray(x)
+        modal = self.modal(x)
+        a = _resolvent(modal.A, x) @ modal.K.T
+        return (modal.C + modal.D @ a) * self._phase(x), a
+
+    def linearised(self, x: Host, *, energy: bool = False) -> Linear:
+        """S and a with their derivatives in all of `vector`."""
+        modal = self.modal(x)
+        inverse = _resolvent(modal.A, x)
+        a, y = inverse @ modal.K.T, modal.D @ inverse
+        s, phase = modal.C + modal.D @ a, self._phase(x)
+        rows, inner = [], []
+        for block in self.directions(x):
+            ds: Host = 0.0
+            da: Host = 0.0
+            if block.A is not None:
+                ds = np.einsum("pmn,fom,fni->pfoi", block.A, y, a, optimize=True)
+                da = np.einsum("pmn,fkm,fni->pfki", block.A, inverse, a, optimize=True) if energy else 0.0
+            if block.C is not None:
+                ds = ds + block.C
+            if block.D is not None:
+                ds = ds + np.einsum("pon,fni->pfoi", block.D, a, optimize=True)
+            if block.K is not None:
+                ds = ds + np.einsum("fom,pim->pfoi", y, block.K, optimize=True)
+                da = da + np.einsum("fnm,pim->pfni", inverse, block.K, optimize=True) if energy else 0.0
+            rows.append(ds * phase)
+            inner.append(np.broadcast_to(da, (*ds.shape[:2], *a.shape[1:])) if energy else None)
+        s = s * phase
+        if self.delay is not None:
+            ports = np.eye(s.shape[1])
+            rows.append(-1j * x[:, None, None] * (ports[:, None, :, None] + ports[:, None, None, :]) * s)
+            inner.append(np.zeros((len(ports), *a.shape), complex))
+        return Linear(s, a, np.concatenate(rows), np.concatenate(inner) if energy else None)
+
+    def vector(self, *without: str) -> Host:
+        """Every parameter, field by field, but those of the fields named."""
+        return np.concatenate([np.ravel(part) for _, part in self._fields(without)])
+
+    def at(self, vector: Host, *without: str) -> Any:
+        """The response with these parameters, in the order of `vector`."""
+        position, new = 0, {}
+        for name, part in self._fields(without):
+            size = np.size(part)
+            new[name] = np.reshape(vector[position : position + size], np.shape(part))
+            position += size
+        return dataclasses.replace(self, **new)  # pyright: ignore[reportArgumentType]
+
+    def _fields(self, without: tuple[str, ...]) -> list[tuple[str, Host]]:
+        names = [field.name for field in dataclasses.fields(self) if field.name not in without]  # pyright: ignore[reportArgumentType]
+        return [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+
+    def _phase(self, x: Host) -> Host:
+        if self.delay is None:
+            return 1.0
+        delay = np.asarray(self.delay)
+        return np.exp(-1j * x[:, None, None] * (delay[:, None] + delay))
+
+    def resonant(self) -> Form:
+        """D (ix − A)⁻¹ Kᵀ alone, at the planes of the device."""
+        return Form(A=self.A, D=self.D, K=self.K, background=np.asarray(self.background)[:0], delay=None)
+
+    def modal(self, x: Host) -> Modal:
+        coefficients = from_pairs(self.background)
+        C = np.tensordot(x[:, None] ** np.arange(len(coefficients)), coefficients, 1)
+        return Modal(from_pairs(self.A), C, from_pairs(self.D), from_pairs(self.K))
+
+    def directions(self, x: Host) -> list[Modal]:
+        ports, modes = np.shape(self.D)[:2]
+        one, port = np.eye(modes), np.eye(ports)
+        between = _both(np.einsum("im,jn->ijmn", one, one)).reshape(-1, modes, modes)
+        coupled = _both(np.einsum("po,jn->pjon", port, one)).reshape(-1, ports, modes)
+        path = _both(np.einsum("po,qi->pqoi", port, port)).reshape(-1, 1, ports, ports)
+        powers = [path * (x**k)[:, None, None] for k in range(len(self.background))]
+        return [
+            Modal(between, None, None, None),
+            Modal(None, None, coupled, None),
+            Modal(None, None, None, coupled),
+            *(Modal(None, C, None, None) for C in powers),
+        ]
+
+
+def started(poles: Host, residues: Host, background: Host, ranks: Host, delay: Host) -> Form:
+    """The form of poles [n], residues [n, out, in] and a background; pole n stands for `ranks[n]` modes, the
+    largest singular pairs of its residue."""
+    u, s, vh = np.linalg.svd(residues)
+    pairs = [(n, k) for n, rank in enumerate(ranks) for k in range(rank)]
+    D = np.stack([u[n, :, k] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
+    K = np.stack([vh[n, k, :] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
+    A = np.diag([poles[n] for n, _ in pairs])
+    parts = {name: to_pairs(part) for name, part in {"A": A, "D": D, "K": K, "background": background}.items()}
+    return Form(**parts, delay=delay)
+
+
+def realised(form: Form) -> Realisation:
+    """The passive device at band centre, whose direct path is that at band centre everywhere."""
+    A, C, D, K = form.modal(np.zeros(1))
+    poles, right = np.linalg.eig(A)
+    return passive_realisation(np.diag(poles), np.linalg.solve(right, K.T), D @ right, C[0])
+
+
+def from_pairs(pairs: Host) -> Host:
+    """Complex numbers from their (Re, Im) along the last axis."""
+    pairs = np.asarray(pairs)
+    return pairs[..., 0] + 1j * pairs[..., 1]
+
+
+def to_pairs(values: Host) -> Host:
+    """(Re, Im) of numbers, along a new last axis."""
+    return np.stack([np.real(values), np.imag(values)], axis=-1)
+
+
+def _resolvent(A: Host, x: Host) -> Host:
+    return np.linalg.inv(1j * x[:, None, None] * np.eye(len(A)) - A)
+
+
+def _both(units: Host) -> Host:
+    """Changes of a complex number by 1 and by i, for changes by 1 [i, j, ...] → [i, j, 2, ...]."""
+    return np.stack([units + 0j, 1j * units], axis=2)

@@ -1,0 +1,298 @@
+"""Data as a fit sees them, start values from them alone, and the least-squares response from there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import expm
+
+from diffnr.results import succeeded
+from optimize.mode_fit.delays import port_delays
+from optimize.mode_fit.descent import DescentEnd, descend
+from optimize.mode_fit.form import Form, from_pairs, started, to_pairs
+from optimize.mode_fit.passivity import ALLOWED, excess, largest_gain
+from optimize.mode_fit.vector_fitting import PoleResidue, Weights, vector_fit
+
+Host = Any
+SHORT = 10  # steps by which starts are compared, and after which σ is looked at again
+ROUGH = 0.1  # of standard errors: the tolerance meanwhile
+DEGENERATE = 0.2  # of −2 log likelihood a number and entry: a misfit larger by a tenth
+RESTARTS, ASTRAY = 6, 0.7  # starts with other delays, and by how much, in rad over half the band
+MISSED = 1.5  # of the noise: a misfit beyond it
+ROUNDS = 20  # of fits, each with the σ of the one before
+SETTLED = 1e-2  # of σ, by which it may change still: a tenth of what a hundred numbers tell it by
+
+
+class Problem(NamedTuple):
+    """Data over the scaled frequency x, entry by entry of those that were measured.
+
+    **Fields:** `x` [f]; `s` [f, entry]; `out`, `into` [entry], which entries of S they are; `sigma` [f, entry], the
+    standard deviation of real and imaginary parts that they are weighted by; `weights`, what it may be where it is not
+    known; `noise` [entry], NaN where it is not known; `energy`, `sigma_energy` [f, in] or None; `bounded`,
+    frequencies [g] at which singular values above 1 count, by `stiffness` times their excess.
+    """
+
+    x: Host
+    s: Host
+    out: Host
+    into: Host
+    sigma: Host
+    weights: Weights
+    noise: Host
+    known: bool
+    energy: Host = None
+    sigma_energy: Host = None
+    bounded: Host = None
+    stiffness: float = 0.0
+
+    def residual(self, response: Form) -> Host:
+        """(S_fit − S)/σ and what the energies miss, as real numbers [n]."""
+        s, a = response.response(self.x)
+        r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
+        return r if self.bounded is None else np.concatenate([r, self.stiffness * excess(response, self.bounded)[0]])
+
+    def linearised(self, response: Form) -> tuple[Host, Host]:
+        """The residual [n] and its derivatives [p, n]."""
+        s, a, ds, da = response.linearised(self.x, energy=self.energy is not None)
+        r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
+        J = self._rows(ds[:, :, self.out, self.into] / self.sigma, a, da)
+        if self.bounded is None:
+            return r, J
+        above, rows = excess(response, self.bounded)
+        return np.concatenate([r, self.stiffness * above]), np.concatenate([J, self.stiffness * rows], axis=1)
+
+    def _rows(self, missed: Host, a: Host, da: Host) -> Host:
+        parts = [missed.real, missed.imag]
+        if self.energy is not None:
+            parts.append(2 * np.sum((a.conj() * da).real, axis=2) / self.sigma_energy)
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+    def _together(self, missed: Host, a: Host) -> Host:
+        parts = [missed.real.ravel(), missed.imag.ravel()]
+        if self.energy is not None:
+            parts.append(((np.sum(np.abs(a) ** 2, axis=1) - self.energy) / self.sigma_energy).ravel())
+        return np.concatenate(parts)
+
+    def missed(self, response: Form) -> Host:
+        """S_fit − S [f, entry]."""
+        return response.response(self.x)[0][:, self.out, self.into] - self.s
+
+    def misfit(self, response: Form) -> Host:
+        """The rms misfit of real and imaginary parts [entry]."""
+        return np.sqrt(np.mean(np.abs(self.missed(response)) ** 2, axis=0) / 2)
+
+    def reweighed(self, response: Form) -> Problem:
+        """The problem with σ as the misfit has it, where it is not known."""
+        changed = self
+        if not self.known:
+            sigma = self.weights.sigma(self.misfit(response))
+            changed = changed._replace(sigma=np.broadcast_to(sigma, self.s.shape))
+        return changed
+
+    def solved(self, form: Form, max_steps: int, tolerance: float = 1e-3) -> tuple[Form, DescentEnd]:
+        """The least squares from a start."""
+        projected = Projected.of(self, form) if self.bounded is None else None
+        kind = self if projected is None else projected
+        end = descend(
+            form,
+            kind.residual,
+            kind.linearised,
+            kind.move,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            size=float(np.linalg.norm(self.s / self.sigma)),
+        )
+        return (end.point if projected is None else projected.whole(end.point)), end
+
+    def move(self, form: Form, change: Host) -> Form:
+        """The response with its parameters changed."""
+        return form.at(form.vector() + change)
+
+
+class Projected(NamedTuple):
+    """The problem of an form whose background is eliminated: it is linear, so that for every A, D, K and
+    delay the best one is known, and a delay that a curved background could stand for is no long valley.
+
+    **Fields:** `basis` [entry, f, order + 1], orthonormal, of x^k/σ.
+
+    Source: G. Golub and V. Pereyra 1973; L. Kaufman 1975, whose derivative this is.
+    """
+
+    problem: Problem
+    basis: Host
+
+    @classmethod
+    def of(cls, problem: Problem, response: Form) -> Projected:
+        powers = problem.x[:, None] ** np.arange(len(response.background))
+        return cls(problem, np.linalg.qr(powers / problem.sigma.T[:, :, None])[0])
+
+    def residual(self, response: Form) -> Host:
+        missed, a, _ = self._missed(response)
+        return self.problem._together(self._beyond(missed), a)
+
+    def linearised(self, response: Form) -> tuple[Host, Host]:
+        x, out, into = self.problem.x, self.problem.out, self.problem.into
+        missed, a, turned = self._missed(response)
+        _, _, ds, da = response.resonant().linearised(x, energy=self.problem.energy is not None)
+        rows = ds[:, :, out, into] / self.problem.sigma
+        if response.delay is not None:
+            # D and K follow, so that the resonant part stays what it is: e^{−ixδ} d (ix − A)⁻¹ is d e^{−Aδ} (ix − A)⁻¹
+            # but for a smooth part. What a delay then changes is next to nothing where there is a background.
+            ports, A = np.eye(len(response.delay)), from_pairs(response.A)
+            followed = from_pairs(response.D) @ A @ a
+            change = followed[:, out, into] - 1j * x[:, None] * turned
+            shift = (ports[:, None, out] + ports[:, None, into]) * change / self.problem.sigma
+            rows = np.concatenate([rows, shift])
+            if da is not None:
+                da = np.concatenate([da, (A @ a)[None] * ports[:, None, None, :]])
+        return self.problem._together(self._beyond(missed), a), self.problem._rows(self._beyond(rows), a, da)
+
+    def move(self, response: Form, change: Host) -> Form:
+        moved = response.at(response.vector("background") + change, "background")
+        if response.delay is None:
+            return moved
+        steps = np.asarray(moved.delay) - np.asarray(response.delay)
+        factors = expm(from_pairs(moved.A) * steps[:, None, None])
+        D = np.einsum("om,omn->on", from_pairs(moved.D), factors)
+        K = np.einsum("imn,in->im", factors, from_pairs(moved.K))
+        return replace(moved, D=to_pairs(D), K=to_pairs(K))
+
+    def whole(self, response: Form) -> Form:
+        """The response with the background that is best for it."""
+        order = len(response.background)
+        missed = self._missed(response)[0]
+        powers = self.problem.x[:, None] ** np.arange(order)
+        system = powers / self.problem.sigma.T[:, :, None]
+        coefficients = np.linalg.pinv(system) @ -missed.T[:, :, None]
+        background = np.zeros((order, *np.shape(response.background)[1:3]), complex)
+        background[:, self.problem.out, self.problem.into] = coefficients[:, :, 0].T
+        return replace(response, background=to_pairs(background))
+
+    def _missed(self, response: Form) -> tuple[Host, Host, Host]:
+        """(D (ix − A)⁻¹ Kᵀ − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
+        problem = self.problem
+        s, a = response.resonant().response(problem.x)
+        turned = problem.s
+        if response.delay is not None:
+            delay = np.asarray(response.delay)
+            turned = turned * np.exp(1j * problem.x[:, None] * (delay[problem.out] + delay[problem.into]))
+        return (s[:, problem.out, problem.into] - turned) / problem.sigma, a, turned
+
+    def _beyond(self, entries: Host) -> Host:
+        """What of [..., f, entry] no background can stand for."""
+        own = np.einsum("efk,...fe->...ek", self.basis.conj(), entries, optimize=True)
+        return entries - np.einsum("efk,...ek->...fe", self.basis, own, optimize=True)
+
+
+def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[Form]:
+    """Responses found from the data alone: with a pole for each mode, and with fewer poles that stand for several."""
+    x, s, out, into = problem.x, problem.s, problem.out, problem.into
+    tau = None
+    if delay:
+        whole, measured = np.zeros((len(x), ports, ports), complex), np.zeros((ports, ports), bool)
+        floor = np.zeros((ports, ports))
+        whole[:, out, into], measured[out, into], floor[out, into] = s, True, problem.weights.least
+        tau = port_delays(x, whole, measured, modes, order, floor)
+        s = s * np.exp(1j * x[:, None] * (tau[out] + tau[into]))
+    rank = min(len(set(out.tolist())), len(set(into.tolist())))
+    found = []
+    for poles in range(modes, max(1, -(-modes // rank)) - 1, -1):
+        fit = vector_fit(x, s, poles, order, problem.weights)
+        whole = np.zeros((poles + order + 1, ports, ports), complex)
+        whole[:, out, into] = np.concatenate([fit.residues, fit.background])
+        found.append((fit.cost, _started(fit, whole, modes, rank, tau)))
+    # Of fewer poles only what describes the data as well: modes that are degenerate.
+    least = min(cost for cost, _ in found)
+    return [form for cost, form in found if cost <= least + DEGENERATE * len(out)]
+
+
+def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) -> Form:
+    poles = len(fit.poles)
+    residues, background = whole[:poles], whole[poles:]
+    singular = np.linalg.svd(residues, compute_uv=False) / -fit.poles.real[:, None]
+    ranks = np.ones(poles, int)
+    for _ in range(modes - poles):
+        nexts = [singular[n, r] if r < rank else -1.0 for n, r in enumerate(ranks)]
+        ranks[int(np.argmax(nexts))] += 1
+    return started(fit.poles, residues, background, ranks, tau)
+
+
+class FittedForm(NamedTuple):
+    """A response, the problem with the σ that it was fitted by, and how that ended."""
+
+    problem: Problem
+    response: Any
+    end: DescentEnd
+
+
+def best_fit(problem: Problem, candidates: list[Form], max_steps: int) -> FittedForm:
+    """The most likely of the least squares from several starts, each entry weighed by its misfit where σ is not
+    known. Where the best misses the data by more than their noise, more starts with other delays are tried."""
+    tried = [_tried(problem, start) for start in candidates]
+    delay = candidates[0].delay
+    if delay is not None and min(tried, key=_cost)[2]:
+        rng = np.random.default_rng(0)
+        for _ in range(RESTARTS):
+            moved = delay + rng.normal(size=len(delay)) * ASTRAY
+            tried.append(_tried(problem, replace(candidates[0], delay=moved)))
+    return settled(problem, min(tried, key=_cost)[1], max_steps)
+
+
+def _tried(problem: Problem, start: Form) -> tuple[float, Form, bool]:
+    """What some steps from a start lead to: −2 log likelihood, the response, whether it misses the data by more than
+    their noise."""
+    weighed = problem.reweighed(start)
+    response, _ = weighed.solved(start, SHORT, tolerance=ROUGH)
+    misfit = problem.misfit(response)
+    return problem.weights.cost(misfit), response, bool(np.any(misfit > MISSED * problem.noise))
+
+
+def _cost(tried: tuple[float, Form, bool]) -> float:
+    return tried[0]
+
+
+def settled(problem: Problem, response: Any, max_steps: int) -> FittedForm:
+    """The least squares from a response, with σ that are those of its own misfit."""
+    for steps in () if problem.known else (SHORT,) * ROUNDS:
+        problem = problem.reweighed(response)
+        response, end = problem.solved(response, steps, tolerance=ROUGH)
+        new = problem.reweighed(response).sigma
+        if succeeded(end.result) and np.allclose(new[0], problem.sigma[0], rtol=SETTLED, atol=0):
+            break
+    problem = problem.reweighed(response)
+    return FittedForm(problem, *problem.solved(response, max_steps))
+
+
+def with_energy(problem: Problem, response: Form) -> Form:
+    """The same S with amplitudes whose energies are nearest to the data's, by one factor for all modes."""
+    energy = np.sum(np.abs(response.response(problem.x)[1]) ** 2, axis=1)
+    factor = np.sqrt(np.sum(energy * problem.energy) / np.sum(energy**2))
+    return replace(response, D=response.D / factor, K=response.K * factor)
+
+
+def made_passive(found: FittedForm, max_steps: int) -> FittedForm:
+    """The least squares among responses that are passive everywhere in the band.
+
+    Singular values above 1 count as residuals, at the samples, between them and around the poles, ever more until none
+    is above 1 by more than a hundredth of the noise; then S is scaled by what is left.
+    """
+    problem, form, end = found
+    gain = largest_gain(form)
+    typical = float(np.median(problem.sigma))
+    stiffness = 10 / typical
+    while gain > 1 + ALLOWED and stiffness < 1e7 / typical:
+        poles = np.linalg.eigvals(form.modal(np.zeros(1)).A)
+        around = (poles.imag[:, None] + np.abs(poles.real)[:, None] * np.linspace(-3, 3, 25)).ravel()
+        x = np.sort(np.concatenate([problem.x, (problem.x[1:] + problem.x[:-1]) / 2, around[np.abs(around) <= 1]]))
+        form, end = problem._replace(bounded=x, stiffness=stiffness).solved(form, max_steps)
+        gain = largest_gain(form)
+        if gain <= 1 + max(ALLOWED, typical / 100):
+            break
+        stiffness *= 10
+    if gain > 1 + ALLOWED:
+        scale = 1 / gain
+        root = np.sqrt(scale)
+        form = replace(form, D=form.D * root, K=form.K * root, background=form.background * scale)
+    return FittedForm(problem, form, end)

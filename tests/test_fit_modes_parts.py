@@ -1,0 +1,114 @@
+"""What a fit of modes is made of: derivatives against differences, the descent, passivity between samples."""
+
+import numpy as np
+import pytest
+
+from diffnr.results import RESULTS
+from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
+from optimize.mode_fit.delays import port_delays
+from optimize.mode_fit.descent import descend
+from optimize.mode_fit.form import Form
+from optimize.mode_fit.passivity import ALLOWED, excess, largest_gain
+from optimize.mode_fit.problem import Problem, Projected
+from optimize.mode_fit.vector_fitting import Weights
+
+X = np.linspace(-1, 1, 9)
+
+
+def forms() -> list[Form]:
+    """Of two ports and three modes, with and without delays and backgrounds."""
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: rng.normal(size=shape)  # noqa: E731
+    return [
+        Form(A=draw(3, 3, 2), D=draw(2, 3, 2), K=draw(2, 3, 2), background=draw(3, 2, 2, 2), delay=draw(2)),
+        Form(A=draw(3, 3, 2), D=draw(2, 3, 2), K=draw(2, 3, 2), background=draw(1, 2, 2, 2), delay=None),
+    ]
+
+
+@pytest.mark.parametrize("form", forms(), ids=["with delays", "plain"])
+def test_derivatives_are_those_of_central_differences(form: Form) -> None:
+    linear, slopes = form.linearised(X, energy=True), coefficient_slopes(form, 2.0, energy=True)
+    above, rows = excess(form, X)
+    assert np.count_nonzero(above) > 0
+    u = form.vector()
+    for k, unit in enumerate(1e-6 * np.eye(u.size)):
+        ends = [form.at(u + unit), form.at(u - unit)]
+        (s1, a1), (s0, a0) = (end.response(X) for end in ends)
+        # Truncation 1e-12 and round-off 1e-10, of numbers and third derivatives that reach some tens.
+        np.testing.assert_allclose(linear.ds[k], (s1 - s0) / 2e-6, atol=1e-7)
+        np.testing.assert_allclose(linear.da[k], (a1 - a0) / 2e-6, atol=1e-7)
+        np.testing.assert_allclose(rows[k], (excess(ends[0], X)[0] - excess(ends[1], X)[0]) / 2e-6, atol=1e-6)
+        q1, q0 = (np.asarray(coefficients_of(end, 10.0, 2.0, energy=True).flatten()) for end in ends)
+        np.testing.assert_allclose(slopes[:, k], (q1 - q0) / 2e-6, atol=1e-6)
+
+
+def problem(form: Form, sigma: float = 1.0) -> Problem:
+    out, into = np.indices((2, 2)).reshape(2, -1)
+    s, least = form.response(X)[0][:, out, into], np.full(4, sigma)
+    spread = np.broadcast_to(least, s.shape)
+    return Problem(X, s, out, into, spread, Weights(least, least), least, True)
+
+
+def test_the_projected_problem_has_the_residual_of_the_best_background() -> None:
+    form = forms()[0]
+    rng = np.random.default_rng(1)
+    asked = problem(form)._replace(s=rng.normal(size=(9, 4)) + 1j * rng.normal(size=(9, 4)))
+    projected = Projected.of(asked, form)
+    r, J = projected.linearised(form)
+    whole = projected.whole(form)
+    assert np.linalg.norm(asked.residual(whole)) == pytest.approx(np.linalg.norm(r), rel=1e-12)  # round-off
+    assert np.linalg.norm(asked.residual(form)) > 1.1 * np.linalg.norm(r)
+    for k, unit in enumerate(1e-6 * np.eye(len(J))):
+        ends = [projected.residual(projected.move(form, step)) for step in (unit, -unit)]
+        np.testing.assert_allclose(J[k], (ends[0] - ends[1]) / 2e-6, atol=1e-7)  # as above
+
+
+def test_a_fit_finds_its_way_back_to_an_exact_response() -> None:
+    form = forms()[0]
+    moved = form.at(form.vector() + 1e-2 * np.random.default_rng(2).normal(size=form.vector().size))
+    response, end = problem(form).solved(moved, 50)
+    assert end.result == RESULTS.successful
+    np.testing.assert_allclose(response.response(X)[0], form.response(X)[0], atol=1e-10)  # of numbers of some tens
+
+
+def test_descent_follows_a_curved_valley_and_says_when_steps_run_out() -> None:
+    """Rosenbrock's valley, from its usual start."""
+
+    def linearised(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([10 * (u[1] - u[0] ** 2), 1 - u[0]]), np.array([[-20 * u[0], -1.0], [10.0, 0.0]])
+
+    arguments = {"tolerance": 1e-8, "size": 1.0}
+    parts = (lambda u: linearised(u)[0], linearised, lambda u, change: u + change)
+    end = descend(np.array([-1.2, 1.0]), *parts, max_steps=50, **arguments)
+    assert end.result == RESULTS.successful
+    np.testing.assert_allclose(end.point, 1.0, atol=1e-10)  # quadratic convergence, beyond the tolerance
+    short = descend(np.array([-1.2, 1.0]), *parts, max_steps=2, **arguments)
+    assert short.result == RESULTS.max_steps_reached
+
+
+@pytest.mark.parametrize("height", [0.999, 1.0, 1.001])
+def test_passivity_is_judged_between_the_samples_too(height: float) -> None:
+    """A line of the width 1e-4 between two of the samples, at which |S| reaches its height, and is 1 elsewhere."""
+    width = 1e-4
+    root = np.sqrt((height + 1) * width)
+    pair = lambda value: np.array([[[complex(value).real, complex(value).imag]]])  # noqa: E731
+    # S = −1 + (1 + height) γ/(i(x − x₀) + γ)
+    line = Form(A=pair(0.0125j - width), D=pair(root), K=pair(root), background=pair(-1.0)[None], delay=None)
+    assert np.max(np.abs(line.response(np.linspace(-1, 1, 401))[0])) < 1 + 2e-6
+    assert largest_gain(line) == pytest.approx(max(height, 1.0), abs=ALLOWED)
+
+
+@pytest.mark.parametrize("turns", [0.0, 0.2, 2.3])
+def test_delays_of_ports_agree_with_every_entry(turns: float) -> None:
+    """Up to some turns of the phase a step, where an even grid knows delays but for whole turns."""
+    x = np.linspace(-1, 1, 201)
+    rng = np.random.default_rng(3)
+    tau = turns * 2 * np.pi / 0.01 * np.array([0.2, 0.5, 0.3])
+    s = np.broadcast_to(rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)), (201, 3, 3)).copy()
+    s[:, 0, 0] = 0.0
+    s += 0.3 * np.einsum("f,o,i->foi", 0.05 / (1j * (x - 0.1) + 0.05), [1.0, -1.0, 1j], [1.0, 1.0, -1j])
+    s *= np.exp(-1j * x[:, None, None] * (tau[:, None] + tau))
+    found = port_delays(x, s, np.ones((3, 3), bool), 1, 0, np.full((3, 3), 1e-9))
+    # What is left of the phase turns by less than what a fit finds its way from.
+    left = np.exp(1j * (x[1] - x[0]) * ((found - tau)[:, None] + found - tau))
+    assert np.max(np.abs(np.angle(left))) * 200 < 2.0
