@@ -21,7 +21,7 @@ from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs, realised
-from optimize.mode_fit.problem import SHORT, FittedForm, Problem, best_fit, made_passive, settled, starts, with_energy
+from optimize.mode_fit.problem import FittedForm, Problem, best_fit, made_passive, settled, starts, tried, with_energy
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit, judge_residual
 from optimize.mode_fit.vector_fitting import Weights
@@ -170,10 +170,13 @@ def _conjugate_is_better(found: FittedForm, data: FieldData, modes: int, order: 
     """Whether conj(S) leaves less than a third of the misfit (the geometric mean over entries), or as little by modes
     that do not grow where those of S do."""
     mirrored = found.problem._replace(s=found.problem.s.conj(), energy=None)
-    other = best_fit(mirrored, starts(mirrored, data.num_ports, modes, order, delay), SHORT)
-    theirs, ours = (np.maximum(part.problem.misfit(part.response), mirrored.weights.least) for part in (other, found))
+    other = tried(mirrored, starts(mirrored, data.num_ports, modes, order, delay)[0])[1]
+    theirs, ours = (
+        np.maximum(problem.misfit(form), problem.weights.least)
+        for problem, form in ((mirrored, other), (found.problem, found.response))
+    )
     change = float(np.exp(np.mean(np.log(theirs / ours))))
-    return change < 1 / 3 or (change < 1.5 and _grows(found.response) and not _grows(other.response))
+    return change < 1 / 3 or (change < 1.5 and _grows(found.response) and not _grows(other))
 
 
 def _model(form: Form, centre: float, half: float, *, passive: bool) -> CoupledModes | PassiveModes:

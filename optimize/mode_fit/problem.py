@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import expm
 
 from diffnr.results import succeeded
 from optimize.mode_fit.delays import port_delays
@@ -154,7 +153,10 @@ class Projected(NamedTuple):
         if response.delay is None:
             return moved
         steps = np.asarray(moved.delay) - np.asarray(response.delay)
-        factors = expm(from_pairs(moved.A) * steps[:, None, None])
+        # Exponentials as their Padé approximants: exact enough for short steps, and any rule serves long ones.
+        change = from_pairs(moved.A) * steps[:, None, None]
+        even, odd = np.eye(len(moved.A)) + change @ change / 12, change / 2
+        factors = np.linalg.solve(even - odd, even + odd)
         D = np.einsum("om,omn->on", from_pairs(moved.D), factors)
         K = np.einsum("imn,in->im", factors, from_pairs(moved.K))
         return replace(moved, D=to_pairs(D), K=to_pairs(K))
@@ -230,17 +232,17 @@ class FittedForm(NamedTuple):
 def best_fit(problem: Problem, candidates: list[Form], max_steps: int) -> FittedForm:
     """The most likely of the least squares from several starts, each entry weighed by its misfit where σ is not
     known. Where the best misses the data by more than their noise, more starts with other delays are tried."""
-    tried = [_tried(problem, start) for start in candidates]
+    ends = [tried(problem, start) for start in candidates]
     delay = candidates[0].delay
-    if delay is not None and min(tried, key=_cost)[2]:
+    if delay is not None and min(ends, key=_cost)[2]:
         rng = np.random.default_rng(0)
         for _ in range(RESTARTS):
             moved = delay + rng.normal(size=len(delay)) * ASTRAY
-            tried.append(_tried(problem, replace(candidates[0], delay=moved)))
-    return settled(problem, min(tried, key=_cost)[1], max_steps)
+            ends.append(tried(problem, replace(candidates[0], delay=moved)))
+    return settled(problem, min(ends, key=_cost)[1], max_steps)
 
 
-def _tried(problem: Problem, start: Form) -> tuple[float, Form, bool]:
+def tried(problem: Problem, start: Form) -> tuple[float, Form, bool]:
     """What some steps from a start lead to: −2 log likelihood, the response, whether it misses the data by more than
     their noise."""
     weighed = problem.reweighed(start)
@@ -249,8 +251,8 @@ def _tried(problem: Problem, start: Form) -> tuple[float, Form, bool]:
     return problem.weights.cost(misfit), response, bool(np.any(misfit > MISSED * problem.noise))
 
 
-def _cost(tried: tuple[float, Form, bool]) -> float:
-    return tried[0]
+def _cost(end: tuple[float, Form, bool]) -> float:
+    return end[0]
 
 
 def settled(problem: Problem, response: Any, max_steps: int) -> FittedForm:
