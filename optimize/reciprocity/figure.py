@@ -100,13 +100,15 @@ def draw_locus(ax: Axes, restored: Restoration, locus: ReciprocityLocus) -> None
     stable = np.all(np.asarray(found.stable), axis=1)
     lines(ax, np.asarray(found.parameter), np.asarray(found.ratio), stable, "locus", color="black")
     ax.plot(float(getattr(restored.model, locus.along)), float(restored.ratio), "o", color="black", ms=3.5)
-    ax.set(xlabel=f"${NAMES[locus.along]}$", ylabel=f"${NAMES[restored.free]}$", title="locus")
+    ax.set(xlabel=f"${NAMES[locus.along]}$", ylabel=f"${NAMES[restored.free]}$")
+    ax.set_title("locus" if stable.size else "locus: no point found")
 
 
 def lines(ax: Axes, x: np.ndarray, y: np.ndarray, stable: np.ndarray, label: str, **look: Any) -> None:
     """A curve in pieces of one stability, each to the first point of the next: solid where stable, else dashed."""
     changes = np.flatnonzero(np.diff(stable.astype(int))) + 1
-    for first, last in zip([0, *changes], [*changes, x.size], strict=True):
+    ends = zip([0, *changes], [*changes, x.size], strict=True) if x.size else ()
+    for first, last in ends:
         piece = slice(first, min(last + 1, x.size))
         style = "-" if stable[first] else "--"
         ax.plot(x[piece], y[piece], style, label=label if first == 0 else None, **look)
