@@ -33,19 +33,19 @@ class ModeCoefficients(eqx.Module):
     outcoupling: Float[Array, "port mode"] | None
     incoupling: Float[Array, "port mode"] | None
 
-    def flatten(self) -> Float[Array, " q"]:
+    def flatten(self) -> Float[np.ndarray, " q"]:
         """Every real number in one vector, field by field; of a complex array the real parts come first."""
-        return jnp.concatenate([part.ravel() for _, part in self._parts()])
+        return np.concatenate([part.ravel() for _, part in self._parts()])
 
     def unflatten(self, vector: Float[ArrayLike, " q"]) -> ModeCoefficients:
         """The inverse of `flatten`, for a vector of numbers that belong to these, such as their errors."""
-        vector, position, new = jnp.asarray(vector), 0, {}
+        numbers, position, new = np.asarray(vector), 0, {}
         for field, value in self._fields():
             pieces = []
-            for _ in range(2 if jnp.iscomplexobj(value) else 1):
-                pieces.append(vector[position : position + value.size].reshape(value.shape))
+            for _ in range(2 if np.iscomplexobj(value) else 1):
+                pieces.append(numbers[position : position + value.size].reshape(value.shape))
                 position += value.size
-            new[field] = pieces[0] + 1j * pieces[1] if len(pieces) == 2 else pieces[0]
+            new[field] = jnp.asarray(pieces[0] + 1j * pieces[1] if len(pieces) == 2 else pieces[0])
         fields: dict[str, Any] = {field: new.get(field) for field in self.__dataclass_fields__}
         return ModeCoefficients(**fields)
 
@@ -54,19 +54,18 @@ class ModeCoefficients(eqx.Module):
         names = [
             f"{name}[{','.join(map(str, index))}]" for name, part in self._parts() for index in np.ndindex(part.shape)
         ]
-        return list(zip(names, np.asarray(self.flatten()).tolist(), strict=True))
+        return list(zip(names, self.flatten().tolist(), strict=True))
 
-    def _fields(self) -> list[tuple[str, Array]]:
-        return [(field, value) for field in self.__dataclass_fields__ if (value := getattr(self, field)) is not None]
+    # In numpy: every shape would have programs of its own.
+    def _fields(self) -> list[tuple[str, Host]]:
+        values = {field: getattr(self, field) for field in self.__dataclass_fields__}
+        return [(field, np.asarray(value)) for field, value in values.items() if value is not None]
 
-    def _parts(self) -> list[tuple[str, Array]]:
+    def _parts(self) -> list[tuple[str, Host]]:
         parts = []
         for field, value in self._fields():
-            parts += (
-                [(f"Re {field}", value.real), (f"Im {field}", value.imag)]
-                if jnp.iscomplexobj(value)
-                else [(field, value)]
-            )
+            whole = np.iscomplexobj(value)
+            parts += [(f"Re {field}", value.real), (f"Im {field}", value.imag)] if whole else [(field, value)]
         return parts
 
 

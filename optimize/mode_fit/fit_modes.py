@@ -82,7 +82,8 @@ def fit_modes(
 
     reciprocal, bounded = reciprocity(data), passivity(data)
     passive = bounded.passive is not False if passive is None else passive
-    centre, half = float(data.omega[0] + data.omega[-1]) / 2, float(data.omega[-1] - data.omega[0]) / 2
+    ends = np.asarray(data.omega)[[0, -1]]
+    centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
     noise = _noise(data)
     problem = _problem(data, noise, centre, half)
     candidates = starts(problem, data.num_ports, modes, order, delay)
