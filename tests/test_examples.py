@@ -10,7 +10,12 @@ from example_scripts import EXAMPLES, close_figures, drawn_values, example  # no
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 # They compile for ten seconds and more each.
-SLOW = {name for name in NAMES if name.startswith("paper2_")} | {
+SLOW = {
+    "own_loss_law",
+    "own_medium",
+    "own_port_model",
+    "paper2_",
+} | {
     "circulator",
     "guide_dispersion",
     "hatano_nelson",

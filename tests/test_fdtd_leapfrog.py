@@ -55,13 +55,13 @@ def kicked(scene: fdtd.Scene, update: fdtd.Update) -> fdtd.Fields:
     return fields._replace(hz=jnp.where(scene.metal, 0.0, noise))
 
 
-@pytest.mark.parametrize("bias", slow_except([-0.25, 0.0], 0))
-def test_a_closed_box_conserves_energy_to_round_off(bias: float) -> None:
+@pytest.mark.parametrize(("bias", "steps"), slow_except([(-0.25, 10_000), (-0.25, 100_000), (0.0, 100_000)], 0))
+def test_a_closed_box_conserves_energy_to_round_off(bias: float, steps: int) -> None:
     scene = guide(bias)
     update = fdtd.Update.of(scene)
     fields = kicked(scene, update)
     before = fdtd.energy(update, fields)
-    after = fdtd.energy(update, run(update, fields, 100_000))
+    after = fdtd.energy(update, run(update, fields, steps))
     assert before > 0
     assert float(after) == pytest.approx(float(before), rel=1e-12)  # the bound; round-off walks to 3e-14
 

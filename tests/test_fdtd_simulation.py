@@ -88,6 +88,7 @@ def test_a_uniform_guide_attenuates_as_its_wavenumber_says() -> None:
     assert abs(s[0, 1]) < 0.97 * abs(s[1, 0])
 
 
+@pytest.mark.slow
 def test_a_band_whose_fields_last_longer_than_allowed_has_no_s() -> None:
     grid = fdtd.Grid.uniform((0, 90 * UM), (0, 9 * UM), 3 * UM)
     sponge = fdtd.Sponge(12 * UM)
