@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _STATUS = Path("/proc/self/statm")  # Linux only
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_MUCH = 1.8e9  # bytes
+_MUCH = 1.5e9  # bytes
 _least = {"resident": 0.0}
 
 

@@ -114,6 +114,7 @@ def test_the_longest_step_is_sharp_on_a_uniform_grid(share: float) -> None:
     assert (np.max(np.abs(grown.hz)) < 1e3) == (share < 1)
 
 
+@pytest.mark.slow
 def test_fields_stay_bounded_with_plasma_at_the_default_step() -> None:
     scene = guide()
     update = fdtd.Update.of(scene)

@@ -90,6 +90,7 @@ def plasma_box(bias: float, nu: float = 0.0) -> fdtd.Scene:
     return fdtd.Scene.of(fdtd.Grid.uniform((0.0, 75 * UM), (0.0, 30 * UM), UM), SILICON, [below])
 
 
+@pytest.mark.slow
 def test_among_the_lattices_own_plasmons_are_the_standing_waves_of_the_guide() -> None:
     """Plasmons of the lattice are as many as cells of plasma, 1,350; k of a wave that stands is mπ/L on it too."""
     scene = plasma_box(0.0)

@@ -69,6 +69,7 @@ def z_scores(fit, truth: dict[str, np.ndarray]) -> np.ndarray:
 OMEGA3 = jnp.linspace(8.0, 12.0, 201)
 
 
+@pytest.mark.slow
 def test_three_modes_three_ports_recovers_every_identifiable_number():
     device = hidden_port_device(3, 3, 3, seed=0)
     data = FieldData(OMEGA3, noisy(seen(device, OMEGA3), 1e-3, seed=0), sigma=1e-3)
@@ -148,6 +149,7 @@ def test_unknown_noise_is_found_from_the_data():
     assert abs(float(unknown.coefficients.gamma[0] - known.coefficients.gamma[0])) < 0.2 * float(known.stderr.gamma[0])
 
 
+@pytest.mark.slow
 def test_stored_energy_identifies_the_scale_of_d_and_k():
     device = hidden_port_device(1, 2, 1, seed=8)
     model, ports = device
@@ -171,6 +173,7 @@ def test_stored_energy_identifies_the_scale_of_d_and_k():
     assert fit_modes(FieldData(w, data.s, sigma=1e-3), 1).coefficients.outcoupling is None
 
 
+@pytest.mark.slow
 def test_delay_and_background_are_recovered():
     device = hidden_port_device(1, 2, 2, seed=3)
     omega = jnp.linspace(9.0, 11.0, 201)
@@ -222,6 +225,7 @@ def test_gain_is_reported_and_not_forced_away():
     np.testing.assert_allclose(nr.scattering(fit.model, omega), fit.predict(omega), atol=1e-11)  # round-off
 
 
+@pytest.mark.slow
 def test_errors_are_inflated_for_correlated_noise_and_withheld_for_a_wrong_model():
     device = hidden_port_device(2, 1, 1, seed=5)
     omega = jnp.linspace(8.0, 12.0, 401)
@@ -262,6 +266,7 @@ def resonator():
     return fit_modes(read_touchstone(MEASURED / "skrf_resonator_36mm.s2p"), 2)
 
 
+@pytest.mark.slow
 def test_the_measured_resonator_has_both_lines_and_is_reciprocal_and_passive(resonator):
     pytest.importorskip("skrf")
     lines = np.asarray(resonator.coefficients.omega) / (2 * np.pi * 1e9)
