@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _STATUS = Path("/proc/self/statm")  # Linux only
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_MUCH = 1.5e9  # bytes
+_MUCH, _TOO_MUCH = 1.8e9, 2.1e9  # bytes, where a file ends and at any test
 _least = {"resident": 0.0}
 
 
@@ -88,10 +88,11 @@ _tests_run = itertools.count(1)
 def pytest_runtest_teardown(nextitem: pytest.Item | None, item: pytest.Item) -> None:
     # Programs stay in memory, and each holds several memory maps: a worker that has met its limit of these dies in the
     # compiler. Counting them takes tens of milliseconds, a test makes a thousand at most. What is dropped is compiled
-    # anew when it is wanted again, so memory is looked at where a file ends, and only when it has grown since.
+    # anew when it is wanted again, so that happens where a file ends, if it can, and only when memory has grown since.
     many = next(_tests_run) % 4 == 0 and _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY
     file_ends = nextitem is None or nextitem.path != item.path
-    if many or (file_ends and _resident() > max(_MUCH, _least["resident"] + 0.3e9)):
+    allowed = _MUCH if file_ends else _TOO_MUCH
+    if many or _resident() > max(allowed, _least["resident"] + 0.3e9):
         jax.clear_caches()
         gc.collect()
         _give_back()

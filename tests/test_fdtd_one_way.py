@@ -90,6 +90,7 @@ def test_no_wave_goes_back() -> None:
         assert np.all(np.abs(at(lines.power, 1, -distance)) < leaks * at(lines.power, 1, distance))
 
 
+@pytest.mark.slow
 def test_what_is_behind_decays_as_in_closed_form() -> None:
     lines = launched(-0.25)
     # One less: the cell at −x mirrors that at x.
