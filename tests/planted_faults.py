@@ -289,7 +289,7 @@ FAULTS = (
         "optimize/mode_fit/passivity.py",
         "u.conj(), ds, vh.conj()",
         "u, ds, vh.conj()",
-        ("test_fit_modes.py",),
+        ("test_fit_modes_parts.py",),
     ),
     Fault(
         "objectives: residual of reciprocity without the factor of Parseval",
