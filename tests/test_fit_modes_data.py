@@ -142,6 +142,8 @@ def test_a_fitted_model_is_designable_as_it_is() -> None:
     s[:, 1, 0], s[:, 0, 1], s[:, 0, 0] = 0.9 - 0.8 * LOSS * LINE, 0.6 - 0.2 * LOSS * LINE, 0.1
     fit = fit_modes(FieldData((OMEGA - CENTRE) / LOSS, noisy(s, 1e-3)), 1)
     assert isinstance(fit.model, tcmt.PassiveModes)
+    assert fit.bounded
+    assert fit.model_scale == pytest.approx(1.0, abs=1e-3)
     design = maximise_isolation(fit.model, omega=0.0, free=("omega", "D"), out=1, into=0, max_insertion_loss=6.0)
     assert design.isolation > 1.0
     assert float(tcmt.passivity_margin(design.model)) > -1e-9  # by construction, to round-off

@@ -41,6 +41,16 @@ def doubtful_modes(fit: Any) -> list[str]:
     return found
 
 
+def smaller_model(fit: Any) -> list[str]:
+    """A sentence where the model at band centre is smaller than the response it stands for."""
+    if fit.model_scale >= 0.999:
+        return []
+    return [
+        f"The model is {fit.model_scale:.3g} times the fitted S at band centre: with its direct path the same at every "
+        "frequency, more of it would not be passive."
+    ]
+
+
 def _missed_entries(fit: Any) -> list[str]:
     s, residual, noise = (np.asarray(part) for part in (fit.data.s, fit.residual, fit.noise))
     misfit = np.sqrt(np.mean(np.abs(residual) ** 2, axis=0) / 2)

@@ -21,6 +21,7 @@ from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs, realised
+from optimize.mode_fit.passivity import ALLOWED, largest_gain
 from optimize.mode_fit.problem import FittedForm, Problem, best_fit, made_passive, settled, starts, tried, with_energy
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit, judge_residual
@@ -60,8 +61,8 @@ def fit_modes(
     **Returns:** a `ModeFit`: `.model`, `.coefficients` and `.stderr`, `.covariance`, `.report()`, `.plot()`,
     `.predict(omega)`, and in `.concerns` what speaks against it.
 
-    **Raises:** `ValueError` for too few points, numbers of single precision, or data so far from passive that
-    `passive=True` cannot be met; `RuntimeError` with the message if `throw` and the fit did not converge.
+    **Raises:** `ValueError` for too few points or numbers of single precision;
+    `RuntimeError` with the message if `throw` and the fit did not converge.
 
     Usage: `fit_modes(read_touchstone("device.s2p"), modes=2).report()`.
 
@@ -95,6 +96,8 @@ def fit_modes(
         found = made_passive(found, max_steps)
 
     problem, response, end = found
+    bounded_response = passive and largest_gain(response) <= 1 + 2 * ALLOWED
+    model, scale = _model(response, centre, half, passive=bounded_response and data.energy is None)
     _, J = problem.linearised(response)
     covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, half, energy=data.energy is not None))
     residual = np.full(data.s.shape, np.nan, complex)
@@ -106,7 +109,7 @@ def fit_modes(
     covariance = covariance * verdict.inflation
     coefficients = coefficients_of(response, centre, half, energy=data.energy is not None)
     fit = ModeFit(
-        model=_model(response, centre, half, passive=passive),
+        model=model,
         coefficients=coefficients, stderr=coefficients.unflatten(np.sqrt(np.diagonal(covariance))),
         covariance=jnp.asarray(covariance), rank=rank,
         response=as_response(response),
@@ -114,6 +117,7 @@ def fit_modes(
         data=data, residual=jnp.asarray(residual), noise=jnp.asarray(noise),
         verdict=verdict, reciprocity=reciprocal, passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
+        bounded=bounded_response, model_scale=scale,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 
@@ -133,7 +137,7 @@ def _require_points(data: FieldData, modes: int, order: int, delay: bool) -> Non
 def _noise(data: FieldData) -> Host:
     """The standard deviation [f, out, in] of real and imaginary parts: as given, else estimated, and at least what the
     digits of the numbers leave; NaN where it is not known."""
-    least = np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(data.s))))
+    least = _digits(data)
     if data.deviation is not None:
         noise = np.asarray(data.deviation)
     elif data.num_points > 16:
@@ -141,6 +145,11 @@ def _noise(data: FieldData) -> Host:
     else:
         noise = np.full(least.shape, np.nan)
     return np.broadcast_to(np.maximum(noise, least), data.s.shape)
+
+
+def _digits(data: FieldData) -> Host:
+    """What the digits of the numbers leave [out, in], as a standard deviation."""
+    return np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(data.s))))
 
 
 def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
@@ -152,7 +161,7 @@ def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Proble
         typical = np.sqrt(np.mean(sigma**2, axis=0))
         weights = Weights(typical, typical)
     else:
-        least = np.maximum(rounding_step(data)[out, into] / np.sqrt(12), DIGITS * np.max(np.abs(s)))
+        least = _digits(data)[out, into]
         weights = Weights.unknown(s, least, noise[0, out, into])
         sigma = np.broadcast_to(weights.most, s.shape)
     level = np.sqrt(np.mean(noise[:, out, into] ** 2, axis=0))
@@ -180,14 +189,15 @@ def _conjugate_is_better(found: FittedForm, data: FieldData, modes: int, order: 
     return change < 1 / 3 or (change < 1.5 and _grows(found.response) and not _grows(other))
 
 
-def _model(form: Form, centre: float, half: float, *, passive: bool) -> CoupledModes | PassiveModes:
-    """The device at band centre, at the ports' reference planes."""
+def _model(form: Form, centre: float, half: float, *, passive: bool) -> tuple[CoupledModes | PassiveModes, float]:
+    """The device at band centre, at the ports' reference planes, and the part of the fitted S that it is."""
     root, A = np.sqrt(half), from_pairs(form.A)
     shift = centre * np.eye(len(A))
     with contextlib.suppress(ValueError):  # where nothing passive is near: a pole that grows, say
         if passive:
-            omega, D, V, _ = realised(form)
-            return PassiveModes(shift + half * omega, root * D, V, hidden=len(D) - V.shape[1])
+            omega, D, V, scale = realised(form)
+            return PassiveModes(shift + half * omega, root * D, V, hidden=len(D) - V.shape[1]), scale
     _, C, D, K = form.modal(np.zeros(1))
     absorption = -(A + A.conj().T) / 2 - D.conj().T @ D / 2
-    return CoupledModes(shift + half * (A - A.conj().T) / 2j, root * D, C[0], root * K, half * absorption, active=True)
+    omega = shift + half * (A - A.conj().T) / 2j
+    return CoupledModes(omega, root * D, C[0], root * K, half * absorption, active=True), 1.0

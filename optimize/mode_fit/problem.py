@@ -111,7 +111,7 @@ class Problem(NamedTuple):
 
 
 class Projected(NamedTuple):
-    """The problem of an form whose background is eliminated: it is linear, so that for every A, D, K and
+    """The problem of a form whose background is eliminated: it is linear, so that for every A, D, K and
     delay the best one is known, and a delay that a curved background could stand for is no long valley.
 
     **Fields:** `basis` [entry, f, order + 1], orthonormal, of x^k/σ.
@@ -278,7 +278,8 @@ def made_passive(found: FittedForm, max_steps: int) -> FittedForm:
     """The least squares among responses that are passive everywhere in the band.
 
     Singular values above 1 count as residuals, at the samples, between them and around the poles, ever more until none
-    is above 1 by more than a hundredth of the noise; then S is scaled by what is left.
+    is above 1 by more than a hundredth of the noise; then S is scaled by what is left. Where that
+    cannot be shown the response stays as it is, and is not called passive.
     """
     problem, form, end = found
     gain = largest_gain(form)
@@ -293,7 +294,7 @@ def made_passive(found: FittedForm, max_steps: int) -> FittedForm:
         if gain <= 1 + max(ALLOWED, typical / 100):
             break
         stiffness *= 10
-    if gain > 1 + ALLOWED:
+    if 1 + ALLOWED < gain < np.inf:
         scale = 1 / gain
         root = np.sqrt(scale)
         form = replace(form, D=form.D * root, K=form.K * root, background=form.background * scale)

@@ -61,5 +61,5 @@ Response = ActiveResponse | PassiveResponse
 
 def as_response(form: Form) -> ActiveResponse:
     """The form as a pytree."""
-    kind: Any = ActiveResponse
-    return kind(**{name: None if part is None else jnp.asarray(part) for name, part in vars(form).items()})
+    parts: dict[str, Any] = {name: None if part is None else jnp.asarray(part) for name, part in vars(form).items()}
+    return ActiveResponse(**parts)

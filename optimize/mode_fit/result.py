@@ -14,7 +14,7 @@ from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.mode_fit.coefficients import ModeCoefficients
-from optimize.mode_fit.concerns import doubtful_modes, incomplete
+from optimize.mode_fit.concerns import doubtful_modes, incomplete, smaller_model
 from optimize.mode_fit.resonance import Resonance
 from optimize.mode_fit.response import Response
 from optimize.verdict import ResidualVerdict, judge
@@ -78,16 +78,17 @@ class ModeFit(AbstractAnswer):
     **Fields:**
 
     - `model`: the device at band centre, at the ports' reference planes (without delay and the background's slope): a
-      `tcmt.PassiveModes`, whose leaves are real and free of bounds, to design with; a `tcmt.CoupledModes` where the
-      data have gain. Its D and K stand in the gauge in which the energy is |a|² and, without energy data, in one of the
-      gauges that fit equally well.
+      `tcmt.PassiveModes`, whose leaves are real and free of bounds, to design with. It is a `tcmt.CoupledModes` where
+      the data have gain, or stored energies: its D and K then stand in the gauge in which the energy is |a|². Without
+      energies that gauge is one of many that fit equally well.
     - `coefficients`, `stderr`: `ModeCoefficients`; an error is NaN where the data do not identify the number, or where
       errors are withheld.
     - `covariance` [q, q]: of the numbers of `coefficients.rows()`; `rank`: how many parameters the data identify.
     - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to.
     - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
     - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
-      `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better.
+      `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
+      whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is.
     - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
@@ -108,6 +109,8 @@ class ModeFit(AbstractAnswer):
     result: Any
     steps: Int[Array, ""]
     conjugated: bool = eqx.field(static=True, default=False)
+    bounded: bool = eqx.field(static=True, default=False)
+    model_scale: float = eqx.field(static=True, default=1.0)
 
     @property
     def lacks(self) -> list[str]:
@@ -123,7 +126,7 @@ class ModeFit(AbstractAnswer):
     def concerns(self) -> list[str]:
         """What speaks against the fit, in sentences."""
         own = [CONJUGATED] if self.conjugated else self.lacks
-        return [*own, *doubtful_modes(self), *suspicions(self.data)]
+        return [*own, *doubtful_modes(self), *smaller_model(self), *suspicions(self.data)]
 
     @property
     def resonances(self) -> tuple[Resonance, ...]:
@@ -166,7 +169,7 @@ class ModeFit(AbstractAnswer):
 
     @property
     def _constraint(self) -> str:
-        if isinstance(self.model, PassiveModes):
+        if self.bounded:
             return "The response is passive everywhere in the band."
         return "The response is not constrained to be passive."
 
