@@ -3,8 +3,9 @@
 from diffnr.fdtd import closed_forms
 from diffnr.fdtd.frequency_domain.frequency import SteadyField, frequency
 from diffnr.fdtd.frequency_domain.resonance import Resonances, resonances
+from diffnr.fdtd.guides.cross_section import CrossSection, layered_guide
 from diffnr.fdtd.guides.dispersion import Dispersion, dispersion
-from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_modes, layered_guide
+from diffnr.fdtd.guides.guide import GuideModes, Waves, guide_modes
 from diffnr.fdtd.guides.port import Port
 from diffnr.fdtd.guides.simulation import Simulation
 from diffnr.fdtd.scene.boundaries import AbstractBoundary, Bloch, Boundaries, MatchedLayer, Sponge
