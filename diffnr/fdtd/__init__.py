@@ -19,8 +19,9 @@ from diffnr.fdtd.scene.media import (
     SurfaceImpedance,
 )
 from diffnr.fdtd.scene.scene import AbstractShape, Rectangle, Region, Scene
+from diffnr.fdtd.time_domain.field_energy import energy
 from diffnr.fdtd.time_domain.functional import Functional
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, energy
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 from diffnr.fdtd.time_domain.propagate import Recording, propagate
 from diffnr.fdtd.time_domain.ring_down import RingDown, ring_down
 from diffnr.fdtd.time_domain.solver import Leapfrog
