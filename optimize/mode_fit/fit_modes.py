@@ -196,7 +196,7 @@ def _model(form: Form, centre: float, half: float, *, passive: bool) -> tuple[Co
     with contextlib.suppress(ValueError):  # where nothing passive is near: a pole that grows, say
         if passive:
             omega, D, V, scale = realised(form)
-            return PassiveModes(shift + half * omega, root * D, V, hidden=len(D) - V.shape[1]), scale
+            return PassiveModes(shift + half * omega, root * D, V, hidden=len(D) - V.shape[1]), float(scale)
     _, C, D, K = form.modal(np.zeros(1))
     absorption = -(A + A.conj().T) / 2 - D.conj().T @ D / 2
     omega = shift + half * (A - A.conj().T) / 2j
