@@ -90,7 +90,7 @@ def test_a_fit_brings_its_uncertainty_to_a_design(fit) -> None:
 def test_a_fit_without_errors_brings_none(fit) -> None:
     withheld = fit_modes(measured(0), 1)  # of two modes
     assert withheld.verdict.errors == "withheld"
-    with pytest.raises(ValueError, match=r"^Argument tolerances must be given: this fit has no standard errorshheld"):
+    with pytest.raises(ValueError, match=r"^Argument tolerances must be given: this fit has no standard errors"):
         op.assess(withheld, omega=0.0, out=1, into=0)
     with pytest.raises(ValueError, match=r"^Argument draws must be .* but was 0"):
         fit.scenarios(0)

@@ -153,7 +153,8 @@ class ModeFit(AbstractAnswer):
         `maximise_isolation(fit, …)` takes them by default. A further draw is worse than the worst of n with the
         probability 1/(n + 1).
 
-        **Raises:** `ValueError` where standard errors are withheld (or not known, of files of 0.1), or where no passive model is near a draw.
+        **Raises:** `ValueError` where standard errors are withheld (or not known, of files of 0.1), or where no passive
+        model is near a draw.
         """
         draws = as_count(draws, "draws")
         if self.spread is None or self.verdict.errors == "withheld":
