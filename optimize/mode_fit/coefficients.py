@@ -96,15 +96,15 @@ def coefficient_slopes(form: Form, half: float, *, energy: bool) -> Host:
         zero = np.zeros((count, len(poles), len(poles)), complex)
         inner = zero if block.A is None else left @ block.A @ right
         dp = np.einsum("pnn->pn", inner)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mixed = np.where(inner == 0, 0.0, inner / gaps)  # not finite where poles are equal: not identified
-        np.einsum("pnn->pn", mixed)[...] = 0
-        # Right vectors keep their unit norm.
-        along = np.einsum("mn,pmn->pn", right.conj(), right @ mixed)
-        np.einsum("pnn->pn", mixed)[...] = -along.real
-        dd = d @ mixed + (0 if block.D is None else block.D @ right)
-        dk = -(mixed @ k) + (0 if block.K is None else np.einsum("nm,pim->pni", left, block.K))
-        dR = np.einsum("pon,ni->pnoi", dd, k) + np.einsum("on,pni->pnoi", d, dk)
+        with np.errstate(divide="ignore", invalid="ignore"):  # not finite where poles are equal: not identified
+            mixed = np.where(inner == 0, 0.0, inner / gaps)
+            np.einsum("pnn->pn", mixed)[...] = 0
+            # Right vectors keep their unit norm.
+            along = np.einsum("mn,pmn->pn", right.conj(), right @ mixed)
+            np.einsum("pnn->pn", mixed)[...] = -along.real
+            dd = d @ mixed + (0 if block.D is None else block.D @ right)
+            dk = -(mixed @ k) + (0 if block.K is None else np.einsum("nm,pim->pni", left, block.K))
+            dR = np.einsum("pon,ni->pnoi", dd, k) + np.einsum("on,pni->pnoi", d, dk)
         dC = np.zeros((count, *modal.C.shape[1:]), complex) if block.C is None else block.C[:, 0]
         out = 2 * half * (d.conj() * dd).real
         into = 2 * half * (k.conj() * dk).real.swapaxes(1, 2)
