@@ -57,8 +57,8 @@ def _growth(fit: Any) -> list[str]:
     if fit.passivity.passive is not True or np.all(gamma > -UNSEEN * error):
         return []
     return [
-        "The data have no gain, and the model needs a mode that grows in time: they may be of phasors e^{−iωt} (then fit "
-        "data.conjugated()), or more than the modes asked for."
+        "The data have no gain, and the model needs a mode that grows in time: they may be of phasors e^{−iωt} (then "
+        "fit data.conjugated()), or of more than the modes asked for."
     ]
 
 
