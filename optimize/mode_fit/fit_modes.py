@@ -85,8 +85,8 @@ def fit_modes(
     passive = bounded.passive is not False if passive is None else passive
     ends = np.asarray(data.omega)[[0, -1]]
     centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
-    noise = _noise(data)
-    problem = _problem(data, noise, centre, half)
+    noise = noise_of(data)
+    problem = problem_of(data, noise, centre, half)
     candidates = starts(problem, data.num_ports, modes, order, delay)
     found = best_fit(problem._replace(energy=None), candidates, max_steps)
     if data.energy is not None:
@@ -97,7 +97,7 @@ def fit_modes(
 
     problem, response, end = found
     bounded_response = passive and largest_gain(response) <= 1 + 2 * ALLOWED
-    model, scale = _model(response, centre, half, passive=bounded_response and data.energy is None)
+    model, scale = model_of(response, centre, half, passive=bounded_response and data.energy is None)
     _, J = problem.linearised(response)
     covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, half, energy=data.energy is not None))
     residual = np.full(data.s.shape, np.nan, complex)
@@ -134,7 +134,7 @@ def _require_points(data: FieldData, modes: int, order: int, delay: bool) -> Non
     )
 
 
-def _noise(data: FieldData) -> Host:
+def noise_of(data: FieldData) -> Host:
     """The standard deviation [f, out, in] of real and imaginary parts: as given, else estimated, and at least what the
     digits of the numbers leave; NaN where it is not known."""
     least = _digits(data)
@@ -152,7 +152,7 @@ def _digits(data: FieldData) -> Host:
     return np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(data.s))))
 
 
-def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
+def problem_of(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
     x, known = (np.asarray(data.omega) - centre) / half, data.deviation is not None
     out, into = np.nonzero(np.asarray(data.entries))
     s = np.asarray(data.s)[:, out, into]
@@ -189,7 +189,7 @@ def _conjugate_is_better(found: FittedForm, data: FieldData, modes: int, order: 
     return change < 1 / 3 or (change < 1.5 and _grows(found.response) and not _grows(other))
 
 
-def _model(form: Form, centre: float, half: float, *, passive: bool) -> tuple[CoupledModes | PassiveModes, float]:
+def model_of(form: Form, centre: float, half: float, *, passive: bool) -> tuple[CoupledModes | PassiveModes, float]:
     """The device at band centre, at the ports' reference planes, and the part of the fitted S that it is."""
     root, A = np.sqrt(half), from_pairs(form.A)
     shift = centre * np.eye(len(A))

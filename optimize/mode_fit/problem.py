@@ -92,7 +92,7 @@ class Problem(NamedTuple):
 
     def solved(self, form: Form, max_steps: int, tolerance: float = 1e-3) -> tuple[Form, DescentEnd]:
         """The least squares from a start."""
-        projected = Projected.of(self, form) if self.bounded is None else None
+        projected = Projected.of(self, form) if self.bounded is None and isinstance(form, Form) else None
         kind = self if projected is None else projected
         end = descend(
             form,

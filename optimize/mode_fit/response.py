@@ -24,9 +24,7 @@ class ActiveResponse(eqx.Module):
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        form = Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})
-        return form.response(x)[0]
+        return form_of(self).response(x)[0]
 
 
 class PassiveResponse(eqx.Module):
@@ -63,3 +61,9 @@ def as_response(form: Form) -> ActiveResponse:
     """The form as a pytree."""
     parts: dict[str, Any] = {name: None if part is None else jnp.asarray(part) for name, part in vars(form).items()}
     return ActiveResponse(**parts)
+
+
+def form_of(response: Any) -> Form:
+    """The form that an `ActiveResponse` holds."""
+    parts = {name: getattr(response, name) for name in ActiveResponse.__dataclass_fields__}
+    return Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})
