@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from optimize.mode_fit.vector_fitting import Weights, vector_fit
+from optimize.mode_fit.vector_fitting import misfits, relocated, starting_poles
 
 Host = Any
-CANDIDATES = 11  # delays tried around the mean group delay
+SPAN, CANDIDATES = 8.0, 11  # delays tried around the mean group delay, and how far from it
 MINIMA = 3  # of them that are looked at more closely
+SWEEPS = 3  # relocations of poles for each
 
 
 def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor: Host) -> Host:
@@ -43,41 +44,56 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
 
 def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> float:
     """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best."""
-    middle, span, sigma = _mean_delay(x, entry), 8.0, np.full(1, max(floor, 1e-300))
-
-    def cost(t: float) -> float:
-        s = (entry * np.exp(1j * x * t))[:, None]
-        return vector_fit(x, s, modes, order, Weights(sigma, sigma), sweeps=3).cost
-
-    step = 2 * span / (CANDIDATES - 1)
-    trials = middle + step * np.arange(-(CANDIDATES // 2), CANDIDATES // 2 + 1)
-    costs = np.array([cost(t) for t in trials])
+    step = 2 * SPAN / (CANDIDATES - 1)
+    trials = _mean_delay(x, entry) + step * np.arange(-(CANDIDATES // 2), CANDIDATES // 2 + 1)
+    turned = entry[:, None] * np.exp(1j * x[:, None] * trials)
+    starts = np.stack([starting_poles(x, s[:, None], modes, order, np.ones(1)) for s in turned.T])
+    costs, poles = _described(x, entry, trials, starts, order, floor)
     # Broad resonances and delays stand for each other in part: several may look good from afar.
     beside = np.pad(costs, 1, constant_values=np.inf)
-    lowest = trials[(costs <= beside[:-2]) & (costs <= beside[2:])]
-    lowest = lowest[np.argsort(costs[(costs <= beside[:-2]) & (costs <= beside[2:])])][:MINIMA]
+    lowest = np.flatnonzero((costs <= beside[:-2]) & (costs <= beside[2:]))
+    lowest = lowest[np.argsort(costs[lowest])][:MINIMA]
     for reach in (0.8, 0.16):
-        finer = np.concatenate([t + step * reach * np.linspace(-1, 1, 9) for t in lowest])
-        lowest = finer[np.argmin([cost(t) for t in finer])][None]
-    return float(lowest[0])
+        finer = (trials[lowest, None] + step * reach * np.linspace(-1, 1, 9)).ravel()
+        costs, poles = _described(x, entry, finer, np.repeat(poles[lowest, None], 9, axis=0), order, floor)
+        trials, lowest = finer, np.argmin(costs, keepdims=True)
+    return float(trials[lowest[0]])
+
+
+def _described(x: Host, entry: Host, delays: Host, poles: Host, order: int, floor: float) -> tuple[Host, Host]:
+    """How well an entry is described with each delay, from sets of poles [delay, set, n]: ln of its misfit, at least
+    `floor`, and the poles [delay, n] that are best."""
+    sets, modes = poles.shape[1:]
+    turned = (entry * np.exp(1j * x * np.repeat(delays, sets)[:, None]))[:, :, None]
+    moved = relocated(x, turned, poles.reshape(-1, modes), order, np.ones(1), SWEEPS)
+    misfit = misfits(x, turned, moved, order)[1].reshape(-1, sets)
+    best = np.argmin(misfit, axis=1)
+    costs = np.log(np.maximum(misfit[np.arange(len(delays)), best], max(floor, 1e-300)))
+    return costs, moved.reshape(-1, sets, modes)[np.arange(len(delays)), best]
 
 
 def _mean_delay(x: Host, entry: Host) -> float:
     """The t that turns the steps of an entry [f] by e^{ixt} most nearly into positive numbers."""
     steps, turned = np.diff(x), entry[1:] * entry[:-1].conj()
-    longest = np.pi / np.median(steps)
-    trials = np.linspace(-longest, longest, 8 * len(x) + 1)
     # The median of steps, as it were: a resonance's few steps of large phase shall not count by their number of turns.
     turned = turned / np.maximum(np.abs(turned), 1e-300) * np.sqrt(np.abs(turned))
+    if _even(x):  # every step turns alike
+        return -float(np.angle(np.sum(turned))) / float(np.mean(steps))
+    longest = np.pi / np.median(steps)
+    trials = np.linspace(-longest, longest, 8 * len(x) + 1)
     return float(trials[np.argmax(np.real(np.exp(1j * trials[:, None] * steps) @ turned))])
+
+
+def _even(x: Host) -> bool:
+    steps = np.diff(x)
+    return bool(np.ptp(steps) < 1e-6 * np.max(steps))
 
 
 def _agreed(x: Host, s: Host, pairs: list[tuple[int, int]], power: Host, rows: Host, totals: Host) -> Host:
     """τ of ports from as many entries' delays as are independent; those of even grids may lack whole turns a step."""
     steps = np.diff(x)
     turn = 2 * np.pi / float(np.median(steps))
-    even = np.ptp(steps) < 1e-6 * np.max(steps)
-    shifts = np.array(np.meshgrid(*[(0, 1) if even else (0,)] * len(totals))).reshape(len(totals), -1).T
+    shifts = np.array(np.meshgrid(*[(0, 1) if _even(x) else (0,)] * len(totals))).reshape(len(totals), -1).T
 
     def agreement(tau: Host) -> float:
         total = 0.0

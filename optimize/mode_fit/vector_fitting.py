@@ -73,83 +73,99 @@ def vector_fit(
 
     **Returns:** a `PoleResidue`.
     """
-    fits = []
-    for poles in _starting_poles(x, s, modes, order, weights):
-        fits.append(_residues(x, s, _relocate(x, s, poles, order, weights.most, sweeps), order, weights))
+    poles = relocated(x, s, starting_poles(x, s, modes, order, weights.most), order, weights.most, sweeps)
     if weights.least is not weights.most:
         # The poles of an entry alone, too: another's structure that is no resonance shall not draw them away.
-        for k in np.argsort(-weights.most)[:ALONE] if s.shape[1] > 1 else ():
-            alone = Weights(*(limit[k : k + 1] for limit in weights))
-            one = s[:, k : k + 1]
-            for poles in _starting_poles(x, one, modes, order, alone)[::2]:
-                fits.append(_residues(x, s, _relocate(x, one, poles, order, alone.most, sweeps), order, weights))
-        fits = sorted(fits, key=lambda fit: fit.cost)[:KEPT]
-        fits += [
-            _residues(x, s, _relocate(x, s, fit.poles, order, weights.sigma(fit.misfit), sweeps), order, weights)
-            for fit in fits
-        ]
+        alone = np.argsort(-weights.most)[:ALONE, None] if s.shape[1] > 1 else np.zeros((0, 1), int)
+        own = [starting_poles(x, s[:, k], modes, order, weights.most[k])[::2] for k in alone]
+        if own:
+            each = np.repeat(alone, len(own[0]), axis=0)
+            single = relocated(x, s.T[each].swapaxes(1, 2), np.concatenate(own), order, weights.most[each], sweeps)
+            poles = np.concatenate([poles, single])
+        fits = sorted(_fits(x, s, poles, order, weights), key=lambda fit: fit.cost)[:KEPT]
+        sigma = np.stack([weights.sigma(fit.misfit) for fit in fits])
+        again = relocated(x, s, np.stack([fit.poles for fit in fits]), order, sigma, sweeps)
+        fits += _fits(x, s, again, order, weights)
+    else:
+        fits = _fits(x, s, poles, order, weights)
     return min(fits, key=lambda fit: fit.cost)
 
 
-def _starting_poles(x: RealArray, s: ComplexArray, modes: int, order: int, weights: Weights) -> list[ComplexArray]:
+def starting_poles(x: RealArray, s: ComplexArray, modes: int, order: int, sigma: RealArray) -> ComplexArray:
+    """Sets of poles [4, modes] to start from: where S [f, entry] turns fastest, and evenly over the band, with two
+    widths."""
     spread = np.linspace(x[0], x[-1], modes + 2)[1:-1]
-    shape = _without_background(x, s, order) / weights.most
+    powers = np.linalg.qr(x[:, None] ** np.arange(order + 1))[0]
+    shape = (s - powers @ (powers.T @ s)) / sigma
     middles = (x[1:] + x[:-1]) / 2
     change = np.linalg.norm(np.diff(shape, axis=0), axis=1) / np.diff(x)
     starts = []
     for width in (0.02, 0.2):
-        # The places where S turns fastest, each kept clear of the others by about a linewidth.
+        # Each place is kept clear of the others by about a linewidth.
         free, peaks = change.copy(), []
         for _ in range(modes):
             peak = middles[np.argmax(free)]
             peaks.append(peak)
             free[np.abs(middles - peak) < 2 * width * (x[-1] - x[0]) / modes] = 0
         starts += [1j * np.asarray(peaks) - width, 1j * spread - width]
-    return starts
+    return np.stack(starts)
 
 
-def _without_background(x: RealArray, s: ComplexArray, order: int) -> ComplexArray:
-    powers = x[:, None] ** np.arange(order + 1)
-    return s - powers @ np.linalg.lstsq(powers, s, rcond=None)[0]
-
-
-def _basis(x: RealArray, poles: ComplexArray, order: int) -> ComplexArray:
-    return np.concatenate([1 / (1j * x[:, None] - poles), x[:, None] ** np.arange(order + 1)], axis=1)
-
-
-def _relocate(
+def relocated(
     x: RealArray, s: ComplexArray, poles: ComplexArray, order: int, sigma: RealArray, sweeps: int
 ) -> ComplexArray:
-    modes = len(poles)
+    """Where vector fitting moves sets of poles [set, n], each by itself: `s` [f, entry], and `sigma` [entry], may have
+    a leading axis [set] too."""
+    modes = poles.shape[1]
+    size = modes + order + 1
+    weighted = np.broadcast_to(s / sigma[..., None, :], (len(poles), *s.shape[-2:])).swapaxes(1, 2)[..., None]
+    poles, going = poles.copy(), np.arange(len(poles))
     for _ in range(sweeps):
-        basis = _basis(x, poles, order)
-        partial = np.concatenate([basis[:, :modes], np.ones((len(x), 1))], axis=1)
+        basis = _basis(x, poles[going], order)
+        partial = np.concatenate([basis[..., :modes], np.ones((*basis.shape[:2], 1))], axis=2)
         # Only the common unknowns (of the weight function) are wanted of each entry: a QR leaves the rows that hold
         # them, of the part that the entry's own basis does not reach.
-        own = np.linalg.qr(basis)[0]
-        systems = s.T[:, :, None] * partial / sigma[:, None, None]
-        systems = systems - own @ (own.conj().T @ systems)
-        rows = np.linalg.qr(systems, mode="r")
-        scale = np.sqrt(np.mean(np.linalg.norm(rows, axis=(1, 2)) ** 2))
-        relaxation = scale * np.mean(partial, axis=0, keepdims=True)
-        system = np.concatenate([*rows, relaxation])
-        right = np.zeros(len(system), complex)
-        right[-1] = scale
-        c = np.linalg.lstsq(system, right, rcond=None)[0]
-        if abs(c[-1]) < 1e-8:
-            return poles
-        new = np.linalg.eigvals(np.diag(poles) - np.outer(np.ones(modes), c[:-1] / c[-1]))
+        systems = weighted[going] * partial[:, None]
+        own = np.broadcast_to(basis[:, None], (*systems.shape[:2], *basis.shape[1:]))
+        triangles: ComplexArray = np.linalg.qr(np.concatenate([own, systems], axis=3), mode="r")
+        rows = triangles[..., size:, size:]
+        scale = np.sqrt(np.mean(np.linalg.norm(rows, axis=(2, 3)) ** 2, axis=1))[:, None, None]
+        rows = rows.reshape(len(going), -1, modes + 1)
+        relaxation = scale * np.mean(partial, axis=1, keepdims=True)
+        c = scale[..., 0] * np.linalg.pinv(np.concatenate([rows, relaxation], axis=1))[..., -1]
+        found = np.abs(c[:, -1]) >= 1e-8
+        going, c = going[found], c[found]
+        old = poles[going]
+        matrices = old[:, None, :] * np.eye(modes) - (c[:, :-1] / c[:, -1:])[:, None, :]
+        new = np.linalg.eigvals(matrices)
         new = -np.maximum(np.abs(new.real), 1e-9) + 1j * new.imag
-        moved = np.max(np.abs(np.sort_complex(new) - np.sort_complex(poles)))
-        poles = new
-        if moved < 1e-8:
+        poles[going] = new
+        going = going[np.max(np.abs(np.sort_complex(new) - np.sort_complex(old)), axis=1) >= 1e-8]
+        if not len(going):
             break
     return poles
 
 
-def _residues(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int, weights: Weights) -> PoleResidue:
-    poles = poles[np.argsort(poles.imag)]
-    basis = _basis(x, poles, order)
-    coefficients = np.linalg.lstsq(basis, s, rcond=None)[0]
-    misfit = np.sqrt(np.mean(np.abs(basis @ coefficients - s) ** 2, axis=0) / 2)
-    return PoleResidue(poles, coefficients[: len(poles)], coefficients[len(poles) :], misfit, weights.cost(misfit))
+def misfits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int) -> tuple[ComplexArray, RealArray]:
+    """The coefficients [set, n + order + 1, entry] that sets of poles [set, n] leave free, and the rms misfit
+    [set, entry] of real and imaginary parts; `s` [f, entry] may have a leading axis [set] too."""
+    basis, reduced = np.linalg.qr(_basis(x, poles, order))
+    coefficients = basis.conj().swapaxes(1, 2) @ s
+    misfit = np.sqrt(np.mean(np.abs(basis @ coefficients - s) ** 2, axis=-2) / 2)
+    return np.linalg.pinv(reduced, rcond=len(x) * np.finfo(float).eps) @ coefficients, misfit
+
+
+def _fits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int, weights: Weights) -> list[PoleResidue]:
+    poles = np.take_along_axis(poles, np.argsort(poles.imag, axis=1), axis=1)
+    coefficients, misfit = misfits(x, s, poles, order)
+    modes = poles.shape[1]
+    return [
+        PoleResidue(p, c[:modes], c[modes:], m, weights.cost(m))
+        for p, c, m in zip(poles, coefficients, misfit, strict=True)
+    ]
+
+
+def _basis(x: RealArray, poles: ComplexArray, order: int) -> ComplexArray:
+    resonant = 1 / (1j * x[:, None] - poles[:, None, :])
+    powers = np.broadcast_to(x[:, None] ** np.arange(order + 1), (len(poles), len(x), order + 1))
+    return np.concatenate([resonant, powers], axis=2)
