@@ -27,6 +27,7 @@ from .reciprocity.restore import restore_reciprocity as restore_reciprocity
 from .reciprocity.restored_locus import ReciprocityLocus as ReciprocityLocus
 from .reciprocity.restored_locus import reciprocity_level as reciprocity_level
 from .reciprocity.restored_locus import reciprocity_locus as reciprocity_locus
+from .scenarios import Scenarios as Scenarios
 from .series_fit.fit_series import fit_series as fit_series
 from .series_fit.result import SeriesFit as SeriesFit
 from .sweep_fit.fit_oscillators import fit_oscillators as fit_oscillators

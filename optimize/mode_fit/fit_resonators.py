@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,15 +12,16 @@ from diffnr.checks import as_count, require, require_instance
 from diffnr.data import FieldData, entry_name
 from diffnr.results import raise_failures
 from optimize.least_squares import parameter_covariance
-from optimize.mode_fit.fit_modes import DIGITS, fit_modes, model_of, problem_of
-from optimize.mode_fit.form import Form
-from optimize.mode_fit.problem import SHORT, FittedForm, settled
+from optimize.mode_fit.device import device_of
+from optimize.mode_fit.fit_modes import DIGITS, fit_modes, problem_of
+from optimize.mode_fit.problem import SHORT, FittedForm, Problem, settled
 from optimize.mode_fit.resonator_fit import ResonatorFit
 from optimize.mode_fit.resonator_form import ResonatorForm
 from optimize.mode_fit.response import as_response, form_of
 from optimize.mode_fit.result import ModeFit, judge_residual
 
 Host = Any
+MOST = 2  # the highest order of a background that is looked for
 ASTRAY = 0.8  # of the misfit: where another start leaves less, the one with a background of lower order was no good
 NUISANCE = 1e-10  # of the largest singular value: directions of the rest below are without effect
 
@@ -36,8 +37,9 @@ def fit_two_resonators(
     and a delay at each port, as `fit_modes` has it. Of `tcmt.TwoResonators` (C = −1, ψ = 0) the coefficients are these,
     with κ₁₂ = κ₂₁ = κ. κ₁₂ is the rate from resonator 2 into 1, and shows in S12; κ₁₂ = κ₂₁* is coherent coupling.
 
-    **Arguments:** `data`: a `FieldData` of two ports, with S11, S22 and S12 or S21; `delay`, `background`, `max_steps`,
-    `throw`: as of `fit_modes`, whose fit the start values are taken from.
+    **Arguments:** `data`: a `FieldData` of two ports, with S11, S22 and S12 or S21; `delay`, `max_steps`,
+    `throw`: as of `fit_modes`, whose fit the start values are taken from; `background`: the order of the direct path's
+    polynomial. Default: for measurements 0, 1 or 2 by Akaike's criterion, else 0.
 
     **Returns:** a `ResonatorFit`: `.omega`, `.gamma`, `.gamma_0`, `.kappa12`, `.kappa21`, `.quantity("coupling_phase")`
     and others ± errors in Hz, `.report()`, `.predict(omega)`, `.concerns`.
@@ -48,8 +50,8 @@ def fit_two_resonators(
     Usage: `fit_two_resonators(read_touchstone("device.s2p")).quantity("kappa")`.
 
     **Notes:** S identifies |κ₁₂κ₂₁| and arg κ₁₂κ₂₁: 0 of coherent, π of dissipative coupling. κ₂₁/κ₁₂, its modulus and
-    phase, is that of S21/S12 if what joins ports and resonators is reciprocal; if not, S cannot tell one from the other.
-    The common sign of both is not identified (a → −a of one resonator), and chosen. γ_j is measured against the
+    phase, is that of S21/S12 if what joins ports and resonators is reciprocal; if not, S cannot tell one from the
+    other. The common sign of both is not identified (a → −a of one resonator), and chosen. γ_j is measured against the
     reflection of port j beside the resonance, so that lossy lines in front of the ports count for nothing; no stored
     energies are used.
 
@@ -60,21 +62,26 @@ def fit_two_resonators(
     measured = np.asarray(data.entries)
     lacking = [entry_name(j, j, 2) for j in range(2) if not measured[j, j]]
     lacking = lacking or ([] if measured[0, 1] or measured[1, 0] else ["S12 and S21"])
-    require(not lacking, "data", "hold S11, S22 and S12 or S21 (else κ is not identified)", f"without {lacking[:1]}")
-    if background is None:
-        orders = (0, 1, 2) if data.measured else (0,)
-    else:  # the frame of a background that varies is that of one that does not
-        orders = tuple(sorted({0, as_count(background, "background", least=0)}))
-    options = {"delay": delay, "passive": False, "max_steps": max_steps, "throw": throw}
-    best, last = None, None
-    for order in orders:
-        trial = _Trial.of(data, fit_modes(data, 2, background=order, **options), last, int(max_steps))
-        last = trial.found.response
-        if best is not None and background is None and trial.criterion >= best.criterion:
+    was = f"without {' and '.join(lacking)}"
+    require(not lacking, "data", "hold S11, S22 and S12 or S21 (else κ is not identified)", was)
+    order = None if background is None else as_count(background, "background", least=0)
+    options = {"delay": delay, "passive": False, "max_steps": max_steps}
+    free = fit_modes(data, 2, background=0, **options)
+    if order != 0 and data.measured and not free.complete:
+        free = fit_modes(data, 2, background=order, **options)
+    noise, centre, half = np.asarray(free.noise), float(free.centre), float(free.half_band)
+    problem = problem_of(data, noise, centre, half)._replace(energy=None, sigma_energy=None)
+    found = settled(problem, ResonatorForm.of(form_of(free.response), measured).straight(), int(max_steps))
+    # The frame of a background that varies is that of one that does not.
+    for more in () if order == 0 or not (order or data.measured) else (order,) if order else range(1, MOST + 1):
+        curved = settled(problem, found.response.curved(more), int(max_steps))
+        if order is None and _criterion(curved) >= _criterion(found):
             break
-        best = trial
-    assert best is not None
-    free, (problem, response, end) = best.free, best.found
+        found = curved
+    if found.response.framed:
+        free = fit_modes(data, 2, background=len(found.response.background) - 1, **options)
+        found = _nearer(problem, found, ResonatorForm.of(form_of(free.response), measured), int(max_steps))
+    problem, response, end = found
     response = response.signed()
 
     _, J = problem.linearised(response)
@@ -82,7 +89,6 @@ def fit_two_resonators(
     residual = np.full(data.s.shape, np.nan, complex)
     residual[:, problem.out, problem.into] = problem.missed(response)
     digits = 3 * DIGITS * float(np.nanmax(np.abs(data.s)))
-    noise, centre, half = np.asarray(free.noise), float(free.centre), float(free.half_band)
     verdict = judge_residual(residual, noise, problem.sigma, rank, sigma_known=problem.known, exact=digits)
     form = response.form()
     fit = ResonatorFit(
@@ -90,8 +96,8 @@ def fit_two_resonators(
         information=jnp.asarray(np.nan_to_num(_information(J, half) / np.sqrt(verdict.inflation))),
         skew=jnp.asarray(np.angle(np.exp(1j * response.skew))),
         rank=rank,
-        contradiction=_contradiction(best, rank),
-        model=model_of(form, centre, half, passive=False)[0],
+        contradiction=_contradiction(found, free, rank, digits),
+        model=device_of(form, centre, half, passive=False)[0],
         response=as_response(form),
         modes=free,
         residual=jnp.asarray(residual),
@@ -103,37 +109,23 @@ def fit_two_resonators(
     return raise_failures(fit, fit.result) if throw else fit
 
 
-class _Trial(NamedTuple):
-    """A fit with one order of the background, and the two modes that it was started from."""
+def _criterion(found: FittedForm) -> float:
+    """Akaike's: −2 log likelihood and twice the number of parameters of the background."""
+    problem, response, _ = found
+    if problem.known:
+        cost = float(np.sum(problem.residual(response) ** 2))
+    else:
+        cost = problem.weights.cost(problem.misfit(response)) * 2 * len(problem.x)
+    return cost + 4 * len(response.background) * len(problem.out)
 
-    free: ModeFit
-    unbound: Form
-    found: FittedForm
 
-    @classmethod
-    def of(cls, data: FieldData, free: ModeFit, last: ResonatorForm | None, max_steps: int) -> _Trial:
-        problem = problem_of(data, np.asarray(free.noise), float(free.centre), float(free.half_band))
-        problem, unbound = problem._replace(energy=None, sigma_energy=None), form_of(free.response)
-        start = ResonatorForm.of(unbound, np.asarray(data.entries))
-        if last is not None:
-            order = len(unbound.background) - 1
-            found = settled(problem, last.curved(order), max_steps)
-            afar = settled(problem, start.curved(order), SHORT)
-            better = problem.misfit(afar.response) / problem.misfit(found.response)
-            if np.exp(np.mean(np.log(better))) > ASTRAY:
-                return cls(free, unbound, found)
-            start = afar.response
-        return cls(free, unbound, settled(problem, start, max_steps))
-
-    @property
-    def criterion(self) -> float:
-        """Akaike's: −2 log likelihood and twice the number of parameters."""
-        problem, response, _ = self.found
-        if problem.known:
-            cost = float(np.sum(problem.residual(response) ** 2))
-        else:
-            cost = problem.weights.cost(problem.misfit(response)) * 2 * len(problem.x)
-        return cost + 4 * len(response.background) * len(problem.out)
+def _nearer(problem: Problem, found: FittedForm, start: ResonatorForm, max_steps: int) -> FittedForm:
+    """What is found from another start, in a frame of its own, if that is far better."""
+    other = settled(problem, start.curved(len(start.background) - 1), SHORT)
+    better = problem.misfit(other.response) / problem.misfit(found.response)
+    if np.exp(np.mean(np.log(better))) > ASTRAY:
+        return found
+    return settled(problem, other.response, max_steps)
 
 
 def _coefficients(response: ResonatorForm, centre: float, half: float) -> Host:
@@ -153,13 +145,13 @@ def _information(J: Host, half: float) -> Host:
     return np.linalg.qr(own - basis @ (basis.T @ own), mode="r")
 
 
-def _contradiction(trial: _Trial, rank: int) -> float:
-    """How probable it is that noise alone makes two modes, of 4 numbers more, describe the data so much better."""
-    problem, response, _ = trial.found
-    better, worse = (float(np.sum(problem.residual(form) ** 2)) for form in (trial.unbound, response))
-    verdict = trial.free.verdict
-    inflation = 1.0 if verdict.noise_like else verdict.inflation
+def _contradiction(found: FittedForm, free: ModeFit, rank: int, digits: float) -> float:
+    """How probable it is that noise alone makes two modes, of some numbers more, describe the data so much better."""
+    problem, response, _ = found
+    if np.all(problem.misfit(response) <= digits):
+        return 1.0
+    better, worse = (float(np.sum(problem.residual(form) ** 2)) for form in (form_of(free.response), response))
+    verdict = free.verdict
+    inflation = 1.0 if verdict.noise_like else float(np.nan_to_num(verdict.inflation, nan=np.inf))
     scale = 1.0 if problem.known else better / max(2 * problem.s.size - rank, 1)
-    # The delays too, where they are a frame.
-    more = 6 if response.framed and response.delay is not None else 4
-    return float(stats.chi2.sf((worse - better) / (scale * max(inflation, 1.0)), more))
+    return float(stats.chi2.sf((worse - better) / (scale * max(inflation, 1.0)), max(free.rank - rank, 1)))

@@ -35,7 +35,7 @@ class Leaves(NamedTuple):
     quantities: dict[str, Quantity]
 
     def chosen(self, names: tuple[str, ...]) -> list[str] | None:
-        """The coefficients that are named, each alone ("omega[0]") or all of a kind ("omega"); None for a strange name."""
+        """The coefficients named, each alone ("omega[0]") or all of a kind ("omega"); None for a strange name."""
         found: list[str] = []
         for name in names:
             own = [group for group in self.groups if name in (group, group.partition("[")[0])]

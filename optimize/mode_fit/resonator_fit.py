@@ -12,7 +12,7 @@ from jaxtyping import Array, Complex, Float, Int
 from diffnr.checks import Numbers, as_choice, as_vector
 from diffnr.data import FieldData, Reciprocity, suspicions
 from diffnr.results import AbstractAnswer
-from diffnr.tcmt import CoupledModes, PassiveModes
+from diffnr.tcmt import ActiveModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.concerns import incomplete
 from optimize.mode_fit.quantities import KAPPA12, KAPPA21, PAIR, Told
@@ -35,9 +35,9 @@ class ResonatorFit(AbstractAnswer):
     - `coefficients` [10]: ω, γ (into the ports) and γ₀ (intrinsic) of both resonators, (Re, Im) of κ12 and of κ21, in
       the data's rate unit; `information` [10, 10]: R, with RᵀR the inverse of their covariance (0 for what is not
       identified, or all of it where errors are withheld).
-    - `skew` [2]: ψ, by how far each resonance's circle stands askew, in rad; `rank`: how many numbers the data identify.
+    - `skew` [2]: ψ, by how far each resonance's circle stands askew, in rad; `rank`: how many numbers the data tell.
     - `contradiction`: how probable it is that noise alone makes two modes without these ports describe the data better.
-    - `model`: the device at band centre, a `tcmt.CoupledModes` in the gauge D = K; `response`: the fitted form.
+    - `model`: the device at band centre, a `tcmt.ActiveModes` in the gauge D = K; `response`: the fitted form.
     - `modes`: the `ModeFit` it was started from; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in];
       `verdict`, a `ResidualVerdict`; `result`, a `RESULTS`, with `converged` and `message`; `steps`.
     """
@@ -47,7 +47,7 @@ class ResonatorFit(AbstractAnswer):
     skew: Float[Array, "2"]
     rank: int = eqx.field(static=True)
     contradiction: float
-    model: CoupledModes | PassiveModes
+    model: PassiveModes | ActiveModes
     response: Response
     modes: ModeFit
     residual: Complex[Array, "f 2 2"]

@@ -27,9 +27,10 @@ class ResonatorForm:
     resonance's circle stands askew, 0 of a port that nothing is in front of.
 
     **Fields:** `omega`, `decay`, `gamma`, `skew` [2]: ω, Γ, γ and ψ; `kappa` [2, 2]: (Re, Im) of κ12 and κ21;
-    `background` and `delay`: as of `Form`; `turn` [2]: near which −C_jj(ω_j) has its argument, so that d stays smooth; `framed`: whether
-    the delay is a frame that stays as it is. Beside a background that varies a delay is hardly identified, and to be
-    wrong in it by half a turn over the band costs little χ²: far beyond what errors of first order can tell.
+    `background` and `delay`: as of `Form`; `turn` [2]: near which −C_jj(ω_j) has its argument, so that d stays
+    smooth; `framed`: whether the delay is a frame that stays as it is. Beside a background that varies a delay is
+    hardly identified: to be wrong in it by half a turn over the band costs little χ² and moves all else by far more
+    than errors of first order can tell.
     """
 
     omega: Host
@@ -74,6 +75,10 @@ class ResonatorForm:
         if larger[0] > 0 or (larger[0] == 0 and larger[1] >= 0):
             return self
         return dataclasses.replace(self, kappa=-self.kappa, skew=self.skew + np.array([2 * np.pi, 0.0]))
+
+    def straight(self) -> ResonatorForm:
+        """The same with a background that is what it is at the band's centre, everywhere."""
+        return dataclasses.replace(self, background=self.background[:1])
 
     def curved(self, order: int) -> ResonatorForm:
         """The same response with a background of a higher order, in the frame of its delay."""

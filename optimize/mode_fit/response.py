@@ -64,6 +64,6 @@ def as_response(form: Form) -> ActiveResponse:
 
 
 def form_of(response: Any) -> Form:
-    """The form that an `ActiveResponse` holds."""
+    """The form of an `ActiveResponse`."""
     parts = {name: getattr(response, name) for name in ActiveResponse.__dataclass_fields__}
     return Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})

@@ -51,7 +51,7 @@ def fit_series(
     - `shared`: coefficients that do not depend on the parameter: any of "omega", "gamma", "gamma_0", "kappa12",
       "kappa21", or one of several such as "gamma[0]". Default: none; `report()` says which vary beyond their errors.
     - `name`: of the parameter, for tables and axes.
-    - `delay`, `background`, `max_steps`, `throw`: as of `fit_modes`.
+    - `delay`, `background`, `max_steps`, `throw`: as of the fit of each set.
 
     **Returns:** a `SeriesFit`: `.coefficient("kappa")`, `.table()`, `.plot()`, `.report()`, `.covariance`.
 

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.quantities import KAPPA12, KAPPA21, Leaves
-from optimize.mode_fit.resonator_fit import ResonatorFit
 
 Host = Any
 KAPPAS = [*KAPPA12, *KAPPA21]

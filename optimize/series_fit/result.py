@@ -158,9 +158,7 @@ class SeriesFit(AbstractAnswer):
         """What the model lacks, in sentences: of each set, and in what the sets are said to share."""
         found = [f"At {self._at(i)}: {text}" for i, fit in enumerate(self.fits) for text in fit.lacks]
         if self.contradiction < LEAST:
-            found.append(
-                f"The data contradict that {', '.join(self.shared)} are shared (p = {self.contradiction:.1g})."
-            )
+            found.append(f"The data contradict that {', '.join(self.shared)} are shared ({_p(self.contradiction)}).")
         return found
 
     @property
@@ -199,17 +197,17 @@ class SeriesFit(AbstractAnswer):
         lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.lacks)]
         lines += [f"{what} fitted to {len(self.fits)} data sets over {self.name}", self.table()]
         told = self.constancy()
-        varying = [f"{name} (p = {p:.1g})" for name, p in told.items() if p < VARIES and name not in self.shared]
+        varying = [f"{name} ({_p(p)})" for name, p in told.items() if p < VARIES and name not in self.shared]
         constant = [name for name, p in told.items() if p >= VARIES and name not in self.shared]
         if varying:
             lines.append(f"Beyond their errors vary: {', '.join(varying)}.")
         if constant:
             lines.append(f"Constant within their errors: {', '.join(constant)}; pass shared= to fit one value of each.")
         if self.shared:
-            lines.append(f"Shared: {', '.join(self.shared)} (p = {self.contradiction:.2g}).")
+            lines.append(f"Shared: {', '.join(self.shared)} ({_p(self.contradiction)}).")
         if self.reversal is not None:
             holds = "holds" if self.reversal >= VARIES else "does NOT hold"
-            lines.append(f"κ12(−B) = κ21(B), all else even, {holds} within the errors (p = {self.reversal:.2g}).")
+            lines.append(f"κ12(−B) = κ21(B), all else even, {holds} within the errors ({_p(self.reversal)}).")
         if self.modes is None:
             lines.append(GAUGE)
         lines += [text for text in self.concerns if self.complete or text not in self.lacks]
@@ -248,3 +246,7 @@ class SeriesFit(AbstractAnswer):
 
     def _at(self, i: int) -> str:
         return f"{self.name} {float(self.parameter[i]):.6g}"
+
+
+def _p(probability: float) -> str:
+    return f"p = {probability:.2g}" if probability > 1e-12 else "p < 1e-12"
