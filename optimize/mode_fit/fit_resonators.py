@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from diffnr.checks import as_count, require, require_instance
+from diffnr.checks import as_count, as_flag, require, require_instance, require_known
 from diffnr.data import FieldData, entry_name
 from diffnr.results import raise_failures
 from optimize.least_squares import parameter_covariance
@@ -58,6 +58,8 @@ def fit_two_resonators(
     Source: paper 1, equation 1; paper 3, equations 1–5 and section 5.
     """
     require_instance(data, "data", FieldData, "be a diffnr.FieldData")
+    require_known(data, "data", "hold numbers")
+    max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
     require(data.num_ports == 2, "data", "be of two ports, one a resonator", f"of {data.num_ports}")
     measured = np.asarray(data.entries)
     lacking = [entry_name(j, j, 2) for j in range(2) if not measured[j, j]]
@@ -71,16 +73,16 @@ def fit_two_resonators(
         free = fit_modes(data, 2, background=order, **options)
     noise, centre, half = np.asarray(free.noise), float(free.centre), float(free.half_band)
     problem = problem_of(data, noise, centre, half)._replace(energy=None, sigma_energy=None)
-    found = settled(problem, ResonatorForm.of(form_of(free.response), measured).straight(), int(max_steps))
+    found = settled(problem, ResonatorForm.of(form_of(free.response), measured).straight(), max_steps)
     # The frame of a background that varies is that of one that does not.
     for more in () if order == 0 or not (order or data.measured) else (order,) if order else range(1, MOST + 1):
-        curved = settled(problem, found.response.curved(more), int(max_steps))
+        curved = settled(problem, found.response.curved(more), max_steps)
         if order is None and _criterion(curved) >= _criterion(found):
             break
         found = curved
     if found.response.framed:
         free = fit_modes(data, 2, background=len(found.response.background) - 1, **options)
-        found = _nearer(problem, found, ResonatorForm.of(form_of(free.response), measured), int(max_steps))
+        found = _nearer(problem, found, ResonatorForm.of(form_of(free.response), measured), max_steps)
     problem, response, end = found
     response = response.signed()
 

@@ -30,7 +30,8 @@ def draw(quantities: dict[str, tuple[str, Any]], name: str, shared: tuple[str, .
     for title, kinds in zip(TITLES, PANELS, strict=True):
         own = [key for key in quantities if key.partition("[")[0] in kinds]
         if own:
-            panels.append((title, own))
+            external = title == "Rate" and "gamma_0[0]" in quantities
+            panels.append(("External rate" if external else title, own))
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     with plot.style():
@@ -56,20 +57,24 @@ def _panel(ax: Any, title: str, lines: list[tuple[str, str, Any]], shared: tuple
         origin = step * round(float(np.mean(values)) / step)
         size = float(np.max(np.abs(values - origin)))
     scale, shown = _scaled(unit, size)
+    handles = []
     for k, (key, symbol, line) in enumerate(lines):
         colour, order = plot.COLOURS[k % len(plot.COLOURS)], np.argsort(line.parameter)
         x, y, error = line.parameter[order], ((line.value - origin) / scale)[order], (line.error / scale)[order]
         if key in shared:
             ax.fill_between(x, y - error, y + error, color=colour, alpha=0.25, lw=0)
-            ax.plot(x, y, color=colour, label=symbol)
+            handles += ax.plot(x, y, color=colour, label=symbol)
         else:
-            ax.errorbar(x, y, error, fmt=MARKS[k % len(MARKS)], color=colour, ms=3.2, lw=0.8, capsize=1.8, label=symbol)
+            mark, look = MARKS[k % len(MARKS)], {"color": colour, "ms": 3.2, "lw": 0.8, "capsize": 1.8}
+            handles.append(ax.errorbar(x, y, error, fmt=mark, label=symbol, **look))
     if unit in ("rad", "dB"):
         ax.axhline(0, color=plot.GREY, lw=0.6, zorder=0)
     offset = f" − {_scaled_text(origin)}" if origin else ""
     ax.set_ylabel(f"{title}{offset} ({shown})")
     ax.margins(x=0.08, y=0.12)
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, ncols=2, handletextpad=0.3)
+    ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, ncols=2, handletextpad=0.3
+    )
 
 
 def _scaled(unit: str, size: float) -> tuple[float, str]:
