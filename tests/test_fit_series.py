@@ -174,7 +174,7 @@ def test_the_sets_are_combined_as_least_squares_of_all_would_have_it() -> None:
 def test_signs_of_couplings_follow_along_the_series_and_pairs_are_found() -> None:
     vectors, roots = np.ones((3, 10)), np.stack([np.eye(10)] * 3)
     vectors[1, 6:] *= -1
-    turned, turned_roots = aligned(vectors, roots)
+    turned, turned_roots = aligned(np.array([0.0, 2.0, 1.0]), vectors, roots)
     np.testing.assert_array_equal(turned, 1.0)
     np.testing.assert_array_equal(np.diagonal(turned_roots[1])[6:], -1.0)
     assert reversed_pairs(np.array([2.0, -1.0, 0.0, 1.0, -2.0, 3.0])) == ([(4, 0), (1, 3)], [2])

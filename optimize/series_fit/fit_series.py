@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from diffnr.checks import as_count, as_flag, as_vector, described, require, require_instance
 from diffnr.data import FieldData
@@ -81,7 +82,9 @@ def fit_series(
     fits = tuple(
         fit_two_resonators(data, **options) if modes is None else fit_modes(data, modes, **options) for data in datas
     )
-    alone, roots = aligned(*told_alone(fits, modes)) if modes is None else told_alone(fits, modes)
+    alone, roots = told_alone(fits, modes)
+    if modes is None:
+        alone, roots = aligned(np.asarray(values), alone, roots)
     together = combined(alone, roots, placed(len(fits), leaves, tuple(chosen or ())))
     result = next((fit.result for fit in fits if not succeeded(fit.result)), RESULTS.successful)
     series = SeriesFit(

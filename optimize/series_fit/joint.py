@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,11 +42,12 @@ def told_alone(fits: tuple[Any, ...], modes: int | None) -> tuple[Host, Host]:
     return np.stack(vectors), np.stack(roots)
 
 
-def aligned(vectors: Host, roots: Host) -> tuple[Host, Host]:
+def aligned(parameter: Host, vectors: Host, roots: Host) -> tuple[Host, Host]:
     """The same for a pair, κ12 and κ21 of each set with the common sign that brings them nearest to the set before."""
     vectors, roots = vectors.copy(), roots.copy()
-    for i in range(1, len(vectors)):
-        if vectors[i, KAPPAS] @ vectors[i - 1, KAPPAS] < 0:
+    order = np.argsort(parameter)
+    for before, i in itertools.pairwise(order.tolist()):
+        if vectors[i, KAPPAS] @ vectors[before, KAPPAS] < 0:
             vectors[i, KAPPAS] *= -1
             roots[i][:, KAPPAS] *= -1
     return vectors, roots

@@ -99,9 +99,11 @@ class SeriesFit(AbstractAnswer):
         told = self._told()
         quantity = self._leaves.quantities[as_choice(name, "name", told.names)]
         k = told.names.index(name)
-        value = np.unwrap(told.values[k]) if quantity.angle else told.values[k]
-        order = np.asarray(self.parameter)
-        return SeriesCoefficient(order, value, told.errors[k], told.covariance[k, :, k], quantity.unit)
+        parameter, value = np.asarray(self.parameter), told.values[k].copy()
+        if quantity.angle:
+            order = np.argsort(parameter)
+            value[order] = np.unwrap(value[order])
+        return SeriesCoefficient(parameter, value, told.errors[k], told.covariance[k, :, k], quantity.unit)
 
     def odd_even(self, name: Any) -> OddEven:
         """The odd and the even part of a quantity, where sets were taken at opposite values: bias reversed.
@@ -156,7 +158,7 @@ class SeriesFit(AbstractAnswer):
     @property
     def lacks(self) -> list[str]:
         """What the model lacks, in sentences: of each set, and in what the sets are said to share."""
-        found = [f"At {self._at(i)}: {text}" for i, fit in enumerate(self.fits) for text in fit.lacks]
+        found = [f"At {self._at(i)}: {text}" for i, fit in enumerate(self.fits) for text in _lacks(fit)]
         if self.contradiction < LEAST:
             found.append(f"The data contradict that {', '.join(self.shared)} are shared ({_p(self.contradiction)}).")
         return found
@@ -179,14 +181,13 @@ class SeriesFit(AbstractAnswer):
 
     def table(self) -> str:
         """A Markdown table: a row for each quantity, a column for each value of the parameter, all ± their errors."""
-        told = self._told()
         head = [self.name, *(f"{value:.6g}" for value in np.asarray(self.parameter))]
         rows = [head, ["---"] * len(head)]
-        for k, name in enumerate(told.names):
-            unit = self._leaves.quantities[name].unit
-            pairs = zip(told.values[k].tolist(), told.errors[k].tolist(), strict=True)
+        for name in self._leaves.quantities:
+            told = self.coefficient(name)
+            pairs = zip(told.value.tolist(), told.error.tolist(), strict=True)
             shared = " (shared)" if name in self.shared else ""
-            rows.append([f"{name}{shared}", *(str(Value(value, error, unit)) for value, error in pairs)])
+            rows.append([f"{name}{shared}", *(str(Value(value, error, told.unit)) for value, error in pairs)])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
         return "\n".join(f"| {' | '.join(row)} |" for row in padded)
@@ -246,6 +247,11 @@ class SeriesFit(AbstractAnswer):
 
     def _at(self, i: int) -> str:
         return f"{self.name} {float(self.parameter[i]):.6g}"
+
+
+def _lacks(fit: ResonatorFit | ModeFit) -> list[str]:
+    """What a set's model lacks; at least that its residual is no noise, where it is not."""
+    return fit.lacks or ([] if fit.verdict.noise_like else [fit.verdict.sentence])
 
 
 def _p(probability: float) -> str:
