@@ -15,6 +15,7 @@ from optimize.mode_fit.passivity import ALLOWED, excess, excess_slopes, largest_
 from optimize.mode_fit.vector_fitting import PoleResidue, Weights, vector_fit
 
 Host = Any
+FormLike = Any  # a Form, or a chart of some, that gives `response`, `linearised`, `vector` and `at`
 SHORT = 10  # steps by which starts are compared, and after which σ is looked at again
 ROUGH = 0.1  # of standard errors: the tolerance meanwhile
 STARTS, WORSE = 3, 3.0  # starts that are tried: how many, and how much worse by −2 log likelihood a number and entry
@@ -46,13 +47,13 @@ class Problem(NamedTuple):
     bounded: Host = None
     stiffness: float = 0.0
 
-    def residual(self, response: Form) -> Host:
+    def residual(self, response: FormLike) -> Host:
         """(S_fit − S)/σ and what the energies miss, as real numbers [n]."""
         s, a = response.response(self.x)
         r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
         return r if self.bounded is None else np.concatenate([r, self.stiffness * excess(response, self.bounded)])
 
-    def linearised(self, response: Form) -> tuple[Host, Host]:
+    def linearised(self, response: FormLike) -> tuple[Host, Host]:
         """The residual [n] and its derivatives [p, n]."""
         s, a, ds, da = response.linearised(self.x, energy=self.energy is not None)
         r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
@@ -74,15 +75,15 @@ class Problem(NamedTuple):
             parts.append(((np.sum(np.abs(a) ** 2, axis=1) - self.energy) / self.sigma_energy).ravel())
         return np.concatenate(parts)
 
-    def missed(self, response: Form) -> Host:
+    def missed(self, response: FormLike) -> Host:
         """S_fit − S [f, entry]."""
         return response.response(self.x)[0][:, self.out, self.into] - self.s
 
-    def misfit(self, response: Form) -> Host:
+    def misfit(self, response: FormLike) -> Host:
         """The rms misfit of real and imaginary parts [entry]."""
         return np.sqrt(np.mean(np.abs(self.missed(response)) ** 2, axis=0) / 2)
 
-    def reweighed(self, response: Form) -> Problem:
+    def reweighed(self, response: FormLike) -> Problem:
         """The problem with σ as the misfit has it, where it is not known."""
         changed = self
         if not self.known:
@@ -90,9 +91,9 @@ class Problem(NamedTuple):
             changed = changed._replace(sigma=np.broadcast_to(sigma, self.s.shape))
         return changed
 
-    def solved(self, form: Form, max_steps: int, tolerance: float = 1e-3) -> tuple[Form, DescentEnd]:
+    def solved(self, form: FormLike, max_steps: int, tolerance: float = 1e-3) -> tuple[Any, DescentEnd]:
         """The least squares from a start."""
-        projected = Projected.of(self, form) if self.bounded is None else None
+        projected = Projected.of(self, form) if self.bounded is None and isinstance(form, Form) else None
         kind = self if projected is None else projected
         end = descend(
             form,
@@ -105,7 +106,7 @@ class Problem(NamedTuple):
         )
         return (end.point if projected is None else projected.whole(end.point)), end
 
-    def move(self, form: Form, change: Host) -> Form:
+    def move(self, form: FormLike, change: Host) -> Any:
         """The response with its parameters changed."""
         return form.at(form.vector() + change)
 
