@@ -120,7 +120,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
-    "diffnr.FieldData": _with(resistance=None),
+    "diffnr.FieldData": _with(resistance=None, transmission=False),
     # Data of then had every entry measured.
     "diffnr.Passivity": _with(whole=True),
     "diffnr.Reciprocity": _with(pairs=1, compared=1),

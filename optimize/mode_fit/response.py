@@ -24,9 +24,15 @@ class ActiveResponse(eqx.Module):
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
+        return self._form().response(x)[0]
+
+    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
+        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
+        return self._form().modal(np.asarray(x)).C
+
+    def _form(self) -> Form:
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        form = Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})
-        return form.response(x)[0]
+        return Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})
 
 
 class PassiveResponse(eqx.Module):
@@ -45,15 +51,23 @@ class PassiveResponse(eqx.Module):
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
-        x, D, W = jnp.asarray(x), from_pairs(self.D), from_pairs(self.direct)
-        ports = W.shape[1]
-        powers = x[:, None] ** jnp.arange(1, len(self.background) + 1)
-        visible = jnp.tensordot(powers, from_pairs(self.background), 1)
-        V = isometry(W + jnp.pad(visible, ((0, 0), (0, len(W) - ports), (0, 0))))
+        x, D, V = jnp.asarray(x), from_pairs(self.D), self._isometry(x)
+        ports = V.shape[2]
         A = 1j * hermitian(self.omega) - D.conj().T @ D / 2
         a = -jnp.linalg.solve(1j * x[:, None, None] * jnp.eye(len(A)) - A, D.conj().T @ V)
         delay = jnp.zeros(ports) if self.delay is None else self.delay
         return np.asarray((V + D @ a)[:, :ports] * jnp.exp(-1j * x[:, None, None] * (delay[:, None] + delay)))
+
+    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
+        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
+        V = self._isometry(x)
+        return np.asarray(V[:, : V.shape[2]])
+
+    def _isometry(self, x: Any) -> Complex[Array, "f wire port"]:
+        W = from_pairs(self.direct)
+        powers = jnp.asarray(x)[:, None] ** jnp.arange(1, len(self.background) + 1)
+        visible = jnp.tensordot(powers, from_pairs(self.background), 1)
+        return isometry(W + jnp.pad(visible, ((0, 0), (0, len(W) - W.shape[1]), (0, 0))))
 
 
 Response = ActiveResponse | PassiveResponse

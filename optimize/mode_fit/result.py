@@ -15,7 +15,7 @@ from diffnr.results import AbstractAnswer
 from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import doubtful_modes, incomplete, smaller_model
-from optimize.mode_fit.resonance import Resonance
+from optimize.mode_fit.resonance import Resonance, rounded
 from optimize.mode_fit.response import Response
 from optimize.verdict import ResidualVerdict, judge
 
@@ -150,12 +150,13 @@ class ModeFit(AbstractAnswer):
         lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.concerns)]
         lines.append(f"{len(self.coefficients.omega)} modes fitted to {self.data.name or 'data'}: {size}")
         withheld = self.verdict.errors == "withheld"
-        if self.data.measured:
-            lines += [f"  mode {n}: {resonance}" for n, resonance in enumerate(self.resonances)]
-            lines.append("in rad/s (in Hz divide by 2π):")
+        lines += self._in_laboratory_words()
         for (name, value), (_, error) in zip(self.coefficients.rows(), self.stderr.rows(), strict=True):
-            shown = "withheld" if withheld else f"± {error:.2g}" if np.isfinite(error) else "not identified"
-            lines.append(f"  {name:<24}{value:>18.9g}  {shown}")
+            known = withheld or np.isfinite(error)
+            shown = (
+                f"{value:.6g} (error withheld)" if withheld else rounded(value, error) if known else "not identified"
+            )
+            lines.append(f"  {name:<24}{shown}")
         lines.append(self.verdict.sentence)
         noise = "given" if self.data.sigma is not None else "estimated from the data's own scatter"
         known = np.asarray(self.noise)[~np.isnan(self.noise)]
@@ -166,6 +167,16 @@ class ModeFit(AbstractAnswer):
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
         return "\n".join(lines)
+
+    def _in_laboratory_words(self) -> list[str]:
+        resonances, lines = self.resonances, []
+        for n, resonance in enumerate(resonances):
+            line, ports = resonance.lines
+            lines += [f"  mode {n}: {line}", *([f"    {ports}"] if ports else [])]
+        lines += dict.fromkeys(f"  {note}" for resonance in resonances for note in resonance.notes)
+        hertz = bool(resonances[0].f0.unit)
+        lines.append("in rad/s (in Hz divide by 2π):" if hertz else "in the data's rate unit (above: over 2π):")
+        return lines
 
     @property
     def _constraint(self) -> str:
