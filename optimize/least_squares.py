@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,7 +12,7 @@ import lineax as lx
 import numpy as np
 import optax
 import optimistix as optx
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from diffnr.checks import (
     as_choice,
@@ -30,17 +29,10 @@ from diffnr.checks import (
     require_instance,
     require_known,
 )
-from diffnr.results import RESULTS, AbstractAnswer, raise_failures, succeeded
+from diffnr.results import AbstractAnswer, raise_failures
+from optimize.least_squares_solve import ROBUST, Optimum, WeightedResidual, optimum
 from optimize.objectives import scattering_difference
-from optimize.transforms import parametrise
-
-# ρ(z) of z = r², as in Triggs et al. 2000: the cost is ½ Σ ρ(r²), and ρ(z) ≈ z for small z.
-ROBUST: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda z: z,
-    "soft_l1": lambda z: 2 * (jnp.sqrt(1 + z) - 1),
-    "huber": lambda z: jnp.where(z <= 1, z, 2 * jnp.sqrt(jnp.maximum(z, 1.0)) - 1),
-    "cauchy": jnp.log1p,
-}
+from optimize.transforms import Parametrisation, parametrise
 
 
 class Fit(AbstractAnswer):
@@ -148,47 +140,43 @@ def fit(
     solver, max_steps = _solver(solver, max_steps)
     parametrisation = parametrise(model, free, transforms)
     shape = _residual_shape(residual, model, data)
-    given = "sigma" if sigma is not None else "data.sigma"
-    sigma = getattr(data, "sigma", None) if sigma is None else sigma
-    measured = getattr(data, "entries", None) if residual is scattering_difference else None
-    measured = measured if is_concrete(measured) else None
-    if measured is not None and getattr(sigma, "shape", ()) == shape:
-        sigma = jnp.where(measured, as_real(sigma, given), 1.0)
-    sigma = _factors(sigma, given, shape, positive=True)
-    weights = _factors(weights, "weights", shape)
-    if measured is not None and not measured.all():
-        weights = measured * (jnp.ones(shape) if weights is None else weights)
-    problem = _Problem(residual, loss)
+    sigma, weights = _scales(residual, data, sigma, weights, shape)
+    require_known((model, data, sigma, weights), "model", "hold numbers")
     args = (parametrisation, data, sigma, weights)
     u0 = parametrisation.start
-    require_known((model, data, sigma, weights), "model", "hold numbers")
     if starts > 1:
         key = jax.random.key(0) if key is None else key
         u0 = u0 + spread * jax.random.normal(key, (starts, u0.size), u0.dtype).at[0].set(0.0)
-    end = _fit(problem, u0, args, solver, max_steps)
+    end = optimum(WeightedResidual(residual, loss), u0, args, solver, max_steps)
     if not end.start_is_finite:
         raise ValueError(
             "Argument model must give a finite residual to start from, but it has NaN or infinite entries."
         )
-    u, residual_vector = end.u, end.residual
-    count = residual_vector.size if weights is None else int(np.sum(np.asarray(problem.counted(u, args))))
-    arrays = jax.tree_util.tree_map(np.asarray, (end.jacobian, end.value_jacobian, end.influence, end.slope))
-    covariance, rank = parameter_covariance(*arrays)
+    counted = math.prod(shape) if weights is None else np.count_nonzero(np.broadcast_to(weights, shape))
+    count = end.residual.size // math.prod(shape) * int(counted)
+    fitted = _fit_at(end, parametrisation, count, sigma is not None, loss)
+    return raise_failures(fitted, fitted.result) if throw else fitted
+
+
+def _fit_at(end: Optimum, parametrisation: Parametrisation, count: int, sigma_known: bool, loss: str) -> Fit:
+    """The optimum in the model's parameters, with its errors; `count`: the real numbers that have a weight."""
+    covariance, rank = parameter_covariance(
+        *jax.tree_util.tree_map(np.asarray, (end.jacobian, end.value_jacobian, end.influence, end.slope))
+    )
     freedom = count - rank
-    chi2 = jnp.sum(residual_vector**2)
-    if sigma is None and loss == "linear":
+    chi2 = jnp.sum(end.residual**2)
+    if not sigma_known and loss == "linear":
         covariance = covariance * float(chi2) / max(freedom, 1)
-    values = parametrisation.values(u)
+    values = parametrisation.values(end.u)
     errors = np.sqrt(np.diagonal(covariance))
     stderr, position = {}, 0
     for name, value in values.items():
         stderr[name] = jnp.asarray(errors[position : position + value.size].reshape(value.shape))
         position += value.size
-    fitted = Fit(
-        parametrisation.build(u), values, stderr, jnp.asarray(covariance), residual_vector, chi2,
-        freedom, sigma is not None, loss, end.result, end.steps,
+    return Fit(
+        parametrisation.build(end.u), values, stderr, jnp.asarray(covariance), end.residual, chi2,
+        freedom, sigma_known, loss, end.result, end.steps,
     )  # fmt: skip
-    return raise_failures(fitted, fitted.result) if throw else fitted
 
 
 def _residual_shape(residual: Any, model: Any, data: Any) -> tuple[int, ...]:
@@ -202,8 +190,25 @@ def _residual_shape(residual: Any, model: Any, data: Any) -> tuple[int, ...]:
     return found[0].shape
 
 
+def _scales(
+    residual: Any, data: Any, sigma: Any, weights: Any, shape: tuple[int, ...]
+) -> tuple[Array | None, Array | None]:
+    """σ and weights that go with the residual; entries that were not measured have the weight 0."""
+    given = "sigma" if sigma is not None else "data.sigma"
+    sigma = getattr(data, "sigma", None) if sigma is None else sigma
+    measured = getattr(data, "entries", None) if residual is scattering_difference else None
+    measured = measured if is_concrete(measured) else None
+    if measured is not None and getattr(sigma, "shape", ()) == shape:
+        sigma = jnp.where(measured, as_real(sigma, given), 1.0)
+    sigma = _factors(sigma, given, shape, positive=True)
+    weights = _factors(weights, "weights", shape)
+    if measured is not None and not measured.all():
+        weights = measured * (jnp.ones(shape) if weights is None else weights)
+    return sigma, weights
+
+
 def _factors(value: Any, name: str, shape: tuple[int, ...], *, positive: bool = False) -> Array | None:
-    """σ or weights that go with a residual of this `shape`; a vector may stand at its front."""
+    """σ or weights as an array that broadcasts to `shape`; a σ per frequency [f] stands at its front."""
     if value is None:
         return None
     array = as_real(value, name)
@@ -217,48 +222,7 @@ def _factors(value: Any, name: str, shape: tuple[int, ...], *, positive: bool = 
     except ValueError:
         good = False
     require(good, name, f"have a shape that broadcasts to that of the residual, {shape}", f"of shape {array.shape}")
-    return array
-
-
-class LeastSquares(NamedTuple):
-    """The end of one or (under `vmap`) many least-squares solves: `u`, ½ Σ r², a `RESULTS`, steps taken."""
-
-    u: PyTree[Array]
-    cost: Float[Array, ""]
-    result: Any
-    steps: Int[Array, ""]
-
-    @property
-    def converged(self) -> Bool[Array, "..."]:
-        return succeeded(self.result)
-
-
-def least_squares(
-    residual: Callable[[PyTree, PyTree], Float[Array, " n"]],
-    u0: PyTree[Array],
-    args: PyTree,
-    solver: optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser,
-    max_steps: int,
-) -> LeastSquares:
-    """Minimise ½ Σ r² over a pytree of reals, from `u0`. Pure JAX: `jit` and `vmap` it; it raises nothing."""
-    solution = optx.least_squares(residual, solver, u0, args, max_steps=max_steps, throw=False)
-    cost = 0.5 * jnp.sum(residual(solution.value, args) ** 2)
-    return LeastSquares(solution.value, cost, _result(solution.result), solution.stats["num_steps"])
-
-
-def _result(theirs: Any) -> Any:
-    """The `RESULTS` of an optimistix result."""
-    known = optx.RESULTS
-    spent = (theirs == known.nonlinear_max_steps_reached) | (theirs == known.max_steps_reached)
-    failed = RESULTS.where(spent, RESULTS.max_steps_reached, RESULTS.nonfinite)
-    return RESULTS.where(theirs == known.successful, RESULTS.successful, failed)
-
-
-def levenberg_marquardt(tolerance: Any) -> optx.LevenbergMarquardt:
-    """optimistix's Levenberg–Marquardt on the normal equations: ten times quicker a step than its default QR, and as
-    good, because
-    the damping, and not the linear algebra, sets what an ill-conditioned step may do."""
-    return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance, linear_solver=lx.Normal(lx.Cholesky()))
+    return array.reshape(widened)
 
 
 def parameter_covariance(
@@ -297,80 +261,6 @@ def parameter_covariance(
     return covariance, rank
 
 
-class _Problem(eqx.Module):
-    """The residual as a function of the unbounded vector; static, so that a second fit of the same kind does not
-    retrace."""
-
-    residual: Callable = eqx.field(static=True)
-    loss: str = eqx.field(static=True)
-
-    def raw(self, u: Array, args: Any) -> Array:
-        parametrisation, data, sigma, weights = args
-        r = self.residual(parametrisation.build(u), data)
-        # A per-frequency σ [f] stands at the front of a residual [f, out, in].
-        r = (
-            r
-            if sigma is None
-            else r / (sigma.reshape(sigma.shape + (1,) * (r.ndim - sigma.ndim)) if sigma.ndim else sigma)
-        )
-        r = r if weights is None else r * weights
-        return jnp.concatenate([r.real.ravel(), r.imag.ravel()]) if jnp.iscomplexobj(r) else r.ravel()
-
-    def counted(self, u: Array, args: Any) -> Array:
-        """Which real numbers of the residual have a weight that is not zero."""
-        parametrisation, data, _sigma, _weights = args
-        ones = jnp.ones_like(self.residual(parametrisation.build(u), data))
-        ones = ones + 1j if jnp.iscomplexobj(ones) else ones
-        return _Problem(lambda *_: ones, "linear").raw(u, args) != 0
-
-    def __call__(self, u: Array, args: Any) -> Array:
-        r = self.raw(u, args)
-        if self.loss == "linear":
-            return r
-        # √ρ as the residual: its sum of squares is the robust cost, and a least-squares solver applies.
-        z = jnp.where(r == 0, 1.0, r**2)
-        return r * jnp.where(r == 0, 1.0, jnp.sqrt(ROBUST[self.loss](z) / z))
-
-
-class _End(NamedTuple):
-    """The optimum and all that its errors are made of; `influence` and `slope` are ψ and ψ' of a robust loss."""
-
-    u: Array
-    result: Any
-    steps: Array
-    start_is_finite: Array
-    residual: Array
-    jacobian: Array
-    value_jacobian: Array
-    influence: Array | None
-    slope: Array | None
-
-
-@eqx.filter_jit
-def _fit(problem: _Problem, u0: Array, args: Any, solver: Any, max_steps: int) -> _End:
-    start = u0
-    if u0.ndim == 2:
-        ends = jax.vmap(lambda start: least_squares(problem, start, args, solver, max_steps))(u0)
-        best = jnp.argmin(jnp.where(jnp.isfinite(ends.cost), ends.cost, jnp.inf))
-        end = jax.tree_util.tree_map(lambda x: x[best], ends)
-        start = u0[0]
-    else:
-        end = least_squares(problem, u0, args, solver, max_steps)
-    start_is_finite = jnp.all(jnp.isfinite(problem.raw(start, args)))
-
-    def residual_twice(u: Array) -> tuple[Array, Array]:
-        r = problem.raw(u, args)
-        return r, r
-
-    jacobian, r = jax.jacfwd(residual_twice, has_aux=True)(end.u)
-    influence = slope = None
-    if problem.loss != "linear":
-        psi = jax.grad(lambda x: 0.5 * ROBUST[problem.loss](x**2))
-        influence, slope = jax.vmap(psi)(r), jax.vmap(jax.grad(psi))(r)
-    values = jax.jacfwd(lambda u: jnp.concatenate([v.ravel() for v in args[0].values(u).values()]))(end.u)
-    return _End(end.u, end.result, end.steps, start_is_finite, r, jacobian, values, influence, slope)
-
-
 def _solver(solver: Any, max_steps: Any) -> tuple[Any, int]:
     if solver is not None:
         must = "be a least-squares solver or minimiser of optimistix, or an optimiser of optax"
@@ -380,5 +270,7 @@ def _solver(solver: Any, max_steps: Any) -> tuple[Any, int]:
     if isinstance(solver, optax.GradientTransformation):
         return optx.OptaxMinimiser(solver, rtol=1e-10, atol=1e-12), 20_000 if max_steps is None else max_steps
     if solver is None:
-        solver = levenberg_marquardt(1e-8)
+        # On the normal equations: ten times quicker a step than by the default QR, and as good, because the damping,
+        # and not the linear algebra, sets what an ill-conditioned step may do.
+        solver = optx.LevenbergMarquardt(rtol=1e-8, atol=1e-8, linear_solver=lx.Normal(lx.Cholesky()))
     return solver, 256 if max_steps is None else max_steps

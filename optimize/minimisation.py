@@ -6,24 +6,15 @@ The loop is compiled; between its chunks it can be watched, interrupted, saved a
 from __future__ import annotations
 
 import math
-import os
-import re
 import signal
-import time
-import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
-from jaxtyping import Array, ArrayLike, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree
 
-from diffnr.checkpoint import load_checkpoint, save_checkpoint
 from diffnr.checks import (
     as_choice,
     as_count,
@@ -36,14 +27,9 @@ from diffnr.checks import (
     require_known,
 )
 from diffnr.progress import ProgressBar, interruptible
+from optimize.minimisation_run import History, Run, RunFile, joined
+from optimize.minimisation_steps import compiled_steps, real_scalar
 from optimize.transforms import Parametrisation, parametrise
-
-# At most this many steps run between two looks at the clock; a compiled size, so the same in every run.
-CHUNK = 256
-# A look at the clock about this often, in seconds.
-PACE = 0.5
-
-History = dict[str, Any]
 
 
 class Minimum(eqx.Module):
@@ -133,17 +119,17 @@ def minimise(
     must = f"be a function {'model' if args is None else '(model, args)'} -> real scalar"
     given = (model,) if args is None else (model, args)
     as_function(objective, "objective", must, lambda f: _tried(f, *given))
-    begin, advance = _programs(objective, optax.lbfgs() if optimiser is None else optimiser, history)
+    begin, advance = compiled_steps(objective, optax.lbfgs() if optimiser is None else optimiser, history)
     problem = (parametrisation, args)
     require(is_concrete(problem), "model", "hold numbers (minimise cannot run inside jit, vmap or grad)", "traced")
 
     state, rows = begin(problem)
     was = f"{float(state.value):g}, with a gradient of norm {float(state.norm):g}"
     require(bool(state.finite), "objective", "be finite with its gradient at the start", was)
-    file = None if checkpoint is None else _File(checkpoint, parametrisation, state, history)
+    file = None if checkpoint is None else RunFile(checkpoint, parametrisation, state, history)
     state, records = file.load(state, rows) if file and file.path.exists() else (state, [rows])
 
-    run = _Run(lambda state, count: advance(state, count, tolerance, problem), state, records)
+    run = Run(lambda state, count: advance(state, count, tolerance, problem), state, records)
     every = steps if file is None else checkpoint_every
     with interruptible() as interrupts, ProgressBar(progress, steps) as bar:
         try:
@@ -169,178 +155,15 @@ def minimise(
         objective=value,
         values=parametrisation.values(u),
         gradient_norm=norm,
-        history=_joined(run.records),
+        history=joined(run.records),
         steps=run.step,
         converged=converged,
         message=message,
     )
 
 
-class _State(eqx.Module):
-    """All that a step needs and changes; on file, it is the checkpoint."""
-
-    u: Float[Array, " parameter"]
-    step: Int[Array, ""]
-    value: Float[Array, ""]
-    gradient: Float[Array, " parameter"]
-    optimiser: PyTree
-    best: tuple[Float[Array, " parameter"], Float[Array, ""], Float[Array, ""]]
-
-    @property
-    def norm(self) -> Array:
-        return jnp.linalg.norm(self.gradient)
-
-    @property
-    def finite(self) -> Array:
-        return jnp.isfinite(self.value) & jnp.all(jnp.isfinite(self.gradient))
-
-    def going(self, tolerance: ArrayLike | None) -> Array:
-        return self.finite if tolerance is None else self.finite & (self.norm > tolerance)
-
-
-class _Run:
-    """Where a run is: the state, the records of all steps up to it, and why it failed."""
-
-    def __init__(self, advance: Callable[..., Any], state: _State, records: list[History]):
-        self.advance = advance
-        self.reached = state, records
-        self.pace = 1
-        self.failure = ""
-
-    @property
-    def state(self) -> _State:
-        return self.reached[0]
-
-    @property
-    def records(self) -> list[History]:
-        return self.reached[1]
-
-    @property
-    def step(self) -> int:
-        return int(self.state.step)
-
-    def going(self, tolerance: float | None) -> bool:
-        return bool(self.state.going(tolerance))
-
-    def chunk(self, most: int) -> bool:
-        """Take at most `most` steps, as many as fit between two looks at the clock; False where the first one fails."""
-        count = min(self.pace, CHUNK, most)
-        began = time.perf_counter()
-        try:
-            state, rows, done = jax.block_until_ready(self.advance(self.state, count))
-        except RuntimeError as error:
-            # Step by step up to the one that fails, so that none before it is lost.
-            self.pace = 1
-            self.failure = _cause(error) if count == 1 else ""
-            return count > 1
-        elapsed = time.perf_counter() - began
-        if elapsed < PACE / 2:
-            self.pace = min(CHUNK, 2 * self.pace)
-        elif elapsed > 2 * PACE:
-            self.pace = max(1, count // 2)
-        # One assignment, so that an interrupt finds state and records in agreement.
-        self.reached = state, [*self.records, jax.tree_util.tree_map(lambda x: np.asarray(x)[: int(done)], rows)]
-        return True
-
-
-def _programs(objective: Callable[..., Any], optimiser: Any, history: bool | str) -> tuple[Callable, Callable]:
-    """The two compiled functions of a run: evaluate at the start, and take up to CHUNK steps."""
-    optimiser = optax.with_extra_args_support(optimiser)
-
-    def function(problem: tuple[Parametrisation, Any]) -> Callable[[Array], Array]:
-        parametrisation, args = problem
-
-        def value_fn(u: Array) -> Array:
-            model = parametrisation.build(u)
-            return _real_scalar(objective(model) if args is None else objective(model, args), u.dtype)
-
-        return value_fn
-
-    def row(state: _State, parametrisation: Parametrisation) -> dict[str, Any]:
-        row = {"objective": state.value, "gradient_norm": state.norm} if history else {}
-        return {**row, "values": parametrisation.values(state.u)} if history == "values" else row
-
-    def step(state: _State, value_fn: Callable[[Array], Array]) -> _State:
-        updates, changed = optimiser.update(
-            state.gradient, state.optimiser, state.u, value=state.value, grad=state.gradient, value_fn=value_fn
-        )
-        inner = jax.tree_util.tree_map(_like, changed, state.optimiser)
-        u: Any = optax.apply_updates(state.u, updates)
-        known = _known(inner)
-        value, gradient = jax.value_and_grad(value_fn)(u) if known is None else known
-        new = _State(u, state.step + 1, value, gradient, inner, state.best)
-        norm, (_, least, least_norm) = new.norm, state.best
-        # Where values are equal but for rounding, the smaller gradient is nearer to the minimum.
-        level = least + 4 * jnp.finfo(u.dtype).eps * jnp.abs(least)
-        better = new.finite & ((value < least) | ((value <= level) & (norm < least_norm)))
-        best = jax.tree_util.tree_map(lambda a, b: jnp.where(better, a, b), (u, value, norm), state.best)
-        return eqx.tree_at(lambda s: s.best, new, best)
-
-    @eqx.filter_jit
-    def begin(problem: tuple[Parametrisation, Any]) -> tuple[_State, dict[str, Any]]:
-        u = problem[0].start
-        value, gradient = jax.value_and_grad(function(problem))(u)
-        inner = jax.tree_util.tree_map(_strong, optimiser.init(u))
-        best = (u, value, jnp.linalg.norm(gradient))
-        state = _State(u, jnp.zeros((), int), value, gradient, inner, best)
-        return state, jax.tree_util.tree_map(lambda x: x[None], row(state, problem[0]))
-
-    @eqx.filter_jit
-    def advance(
-        state: _State, count: Array, tolerance: Array | None, problem: tuple[Parametrisation, Any]
-    ) -> tuple[_State, dict[str, Any], Array]:
-        value_fn = function(problem)
-
-        def iteration(carry: tuple) -> tuple:
-            i, state, rows = carry
-            state = step(state, value_fn)
-            rows = jax.tree_util.tree_map(lambda kept, x: kept.at[i].set(x), rows, row(state, problem[0]))
-            return i + 1, state, rows
-
-        def going(carry: tuple) -> Array:
-            i, state, _ = carry
-            return (i < count) & state.going(tolerance)
-
-        rows = jax.tree_util.tree_map(lambda x: jnp.zeros((CHUNK, *x.shape), x.dtype), row(state, problem[0]))
-        i, state, rows = lax.while_loop(going, iteration, (jnp.zeros((), int), state, rows))
-        return state, rows, i
-
-    def take(state: _State, count: int, tolerance: float | None, problem: tuple[Parametrisation, Any]) -> Any:
-        # Numbers as arrays: every Python number would be compiled anew.
-        return advance(state, jnp.asarray(count), None if tolerance is None else jnp.asarray(tolerance), problem)
-
-    return begin, take
-
-
-def _known(inner: PyTree) -> tuple[Any, Any] | None:
-    """Value and gradient at the new point, where a line search at the end of the chain has just computed them."""
-    while type(inner) is tuple and inner:
-        inner = inner[-1]
-    if isinstance(inner, (optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)):
-        return None if inner.grad is None else (inner.value, inner.grad)
-    return None
-
-
-def _real_scalar(value: Any, dtype: Any) -> Array:
-    array = hasattr(value, "dtype") and hasattr(value, "shape")
-    was = f"{value.dtype} of shape {value.shape}" if array else f"a {type(value).__name__}"
-    real = eqx.is_array_like(value) and jnp.issubdtype(jnp.result_type(value), jnp.floating) and jnp.shape(value) == ()
-    require(real, "objective", "return a real scalar", was)
-    return lax.convert_element_type(value, dtype)
-
-
-def _strong(x: Any) -> Array:
-    # Weak types would become strong in the first step, and a second compilation would follow.
-    x = jnp.asarray(x)
-    return _like(x, x)
-
-
-def _like(new: Array, old: Array) -> Array:
-    return new if jnp.issubdtype(old.dtype, jax.dtypes.prng_key) else lax.convert_element_type(new, old.dtype)
-
-
 def _tried(objective: Any, *given: Any) -> None:
-    eqx.filter_eval_shape(lambda *given: _real_scalar(objective(*given), jnp.result_type(float)), *given)
+    eqx.filter_eval_shape(lambda *given: real_scalar(objective(*given), jnp.result_type(float)), *given)
 
 
 def _check(optimiser: Any, tolerance: Any, history: Any, checkpoint: Any) -> None:
@@ -363,17 +186,7 @@ def _built(parametrisation: Parametrisation, u: Array) -> tuple[Any, str]:
         return eqx.filter_jit(parametrisation.build)(u), f" The model itself refuses these values: {error}"
 
 
-def _joined(records: list[History]) -> History:
-    return jax.tree_util.tree_map(lambda *parts: np.concatenate(parts), *records)
-
-
-def _cause(error: RuntimeError) -> str:
-    """The one line of an error that says what was wrong; equinox puts it amid advice on debugging."""
-    said = re.search("EquinoxRuntimeError: (.+)", str(error)) or re.search("(.+)", str(error))
-    return said[1].strip() if said else repr(error)
-
-
-def _ending(run: _Run, steps: int, tolerance: float | None, interrupted: bool) -> str:
+def _ending(run: Run, steps: int, tolerance: float | None, interrupted: bool) -> str:
     state, step, norm = run.state, run.step, float(run.state.norm)
     if run.failure:
         return (
@@ -405,42 +218,3 @@ def _ending(run: _Run, steps: int, tolerance: float | None, interrupted: bool) -
         )
     wanted = "no tolerance was asked for" if tolerance is None else f"the tolerance is {tolerance:g}: raise steps"
     return f"Took all {step} steps; the last gradient norm is {norm:.3g} ({wanted})."
-
-
-class _File:
-    """The checkpoint of one run: saves each state once, and loads only what is of the same problem."""
-
-    def __init__(self, path: str | os.PathLike, parametrisation: Parametrisation, start: _State, history: Any):
-        self.path = Path(path)
-        self.about = {"kind": "minimise", "parameters": list(parametrisation.names), "history": history}
-        leaves = [np.ravel(x) for x in parametrisation.values(start.u).values()]
-        self.start = np.concatenate([np.ravel(start.value), *leaves])
-        self.saved = 0
-
-    def save(self, run: _Run) -> None:
-        if run.step == self.saved:
-            return
-        run.records[:] = [_joined(run.records)]
-        try:
-            save_checkpoint(self.path, (run.state, run.records[0], self.start), {**self.about, "step": run.step})
-            self.saved = run.step
-        except OSError as error:  # A full disk must not cost the run.
-            warnings.warn(f"The checkpoint {self.path} could not be written: {error}.", RuntimeWarning, stacklevel=3)
-
-    def load(self, state: _State, rows: History) -> tuple[_State, list[History]]:
-        def like(header: dict[str, Any]) -> Any:
-            count = header["step"] + 1
-            then = jax.tree_util.tree_map(lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), rows)
-            return state, then, jax.ShapeDtypeStruct(self.start.shape, self.start.dtype)
-
-        (state, rows, start), _ = load_checkpoint(self.path, like, self.about)
-        # The objective is code, of which a file knows only what it gave. Other machines may round it otherwise.
-        same = np.allclose(np.asarray(start), self.start, rtol=float(np.sqrt(np.finfo(self.start.dtype).eps)), atol=0.0)
-        if not same:
-            raise ValueError(
-                f"Argument checkpoint must belong to this problem, but {self.path} belongs to another: objective and "
-                f"free leaves were {np.asarray(start)[:8]} at the start there and are {self.start[:8]} here. "
-                "Pass another file, or delete this one to start anew."
-            )
-        self.saved = int(state.step)
-        return state, [jax.tree_util.tree_map(np.asarray, rows)]

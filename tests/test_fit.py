@@ -15,7 +15,7 @@ import scipy.optimize
 import diffnr as nr
 from diffnr import tcmt
 from diffnr.data import FieldData
-from optimize.least_squares import fit, least_squares, levenberg_marquardt, parameter_covariance
+from optimize.least_squares import fit, parameter_covariance
 from optimize.objectives import scattering_difference, scattering_residual
 
 OMEGA = jnp.linspace(-3.0, 3.0, 41)
@@ -180,18 +180,6 @@ def test_covariance_of_a_gauge_free_quantity():
     assert rank == 1
     assert covariance[0, 0] == pytest.approx(0.1, rel=1e-12)  # 1/Σ1², to round-off
     assert np.isnan(covariance[1, 1])
-
-
-def test_least_squares_is_vmappable(data):
-    problem = lambda u, target: jnp.stack([u[0] - target, u[1] ** 2 - target])  # noqa: E731
-    targets = jnp.asarray([1.0, 2.0, 4.0])
-    ends = jax.vmap(lambda t: least_squares(problem, jnp.asarray([0.3, 0.7]), t, levenberg_marquardt(1e-10), 64))(
-        targets
-    )
-    assert bool(jnp.all(ends.converged))
-    np.testing.assert_allclose(
-        ends.u, jnp.stack([targets, jnp.sqrt(targets)], axis=1), rtol=1e-8
-    )  # the solver's tolerance
 
 
 def test_a_second_fit_of_the_same_kind_does_not_retrace(data):

@@ -17,7 +17,8 @@ import optax
 import pytest
 from jax import Array
 
-from optimize.minimisation import CHUNK, minimise
+from optimize.minimisation import minimise
+from optimize.minimisation_steps import CHUNK
 from terminal import Terminal, as_in_a_terminal, press  # noqa: F401 (a fixture that acts by itself)
 from valley import ADAM, Valley, bits, height
 
@@ -55,7 +56,7 @@ def test_interrupt_returns_what_there_is(
     interrupt: Callable[[], None], saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("diffnr.progress.REFRESH", 0.0)
-    monkeypatch.setattr(sys.modules["optimize.minimisation"], "PACE", np.inf)
+    monkeypatch.setattr("optimize.minimisation_run.PACE", np.inf)
     monkeypatch.setattr(sys, "stderr", Terminal(interrupt, 3))
     handler = signal.getsignal(signal.SIGINT)
     options = {"free": ("x", "y"), "optimiser": ADAM, "steps": 40}

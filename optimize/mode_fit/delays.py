@@ -56,7 +56,7 @@ def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> f
     for reach in (0.8, 0.16):
         finer = (trials[lowest, None] + step * reach * np.linspace(-1, 1, 9)).ravel()
         costs, poles = _described(x, entry, finer, np.repeat(poles[lowest, None], 9, axis=0), order, floor)
-        trials, lowest = finer, np.argmin(costs)[None]
+        trials, lowest = finer, np.argmin(costs, keepdims=True)
     return float(trials[lowest[0]])
 
 

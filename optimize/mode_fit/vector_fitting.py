@@ -127,7 +127,8 @@ def relocated(
         # them, of the part that the entry's own basis does not reach.
         systems = weighted[going] * partial[:, None]
         own = np.broadcast_to(basis[:, None], (*systems.shape[:2], *basis.shape[1:]))
-        rows = np.linalg.qr(np.concatenate([own, systems], axis=3), mode="r")[..., size:, size:]
+        triangles: ComplexArray = np.linalg.qr(np.concatenate([own, systems], axis=3), mode="r")
+        rows = triangles[..., size:, size:]
         scale = np.sqrt(np.mean(np.linalg.norm(rows, axis=(2, 3)) ** 2, axis=1))[:, None, None]
         rows = rows.reshape(len(going), -1, modes + 1)
         relaxation = scale * np.mean(partial, axis=1, keepdims=True)
