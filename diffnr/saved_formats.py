@@ -143,7 +143,13 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         _with_result(lambda fields: fields.pop("converged"), RESULTS.max_steps_reached),
     ),
     "optimize.ModeFit": lambda fields: _with_result(lambda f: f.pop("converged"), RESULTS.max_steps_reached)(
-        {**fields, "conjugated": False, "bounded": not hasattr(fields["response"], "K"), "model_scale": 1.0}
+        {
+            **fields,
+            "conjugated": False,
+            "bounded": not hasattr(fields["response"], "K"),
+            "model_scale": 1.0,
+            "symmetric": False,
+        }
     ),
     "diffnr.duffing.OneHarmonicRestoration": _with_result(
         lambda fields: jnp.isfinite(fields["ratio"]), RESULTS.no_ratio

@@ -32,7 +32,8 @@ class ActiveResponse(eqx.Module):
 
     def _form(self) -> Form:
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})
+        arrays: dict[str, Any] = {name: None if part is None else np.asarray(part) for name, part in parts.items()}
+        return Form(**arrays)
 
 
 class PassiveResponse(eqx.Module):
@@ -75,5 +76,6 @@ Response = ActiveResponse | PassiveResponse
 
 def as_response(form: Form) -> ActiveResponse:
     """The form as a pytree."""
-    parts: dict[str, Any] = {name: None if part is None else jnp.asarray(part) for name, part in vars(form).items()}
-    return ActiveResponse(**parts)
+    parts = {name: getattr(form, name) for name in ActiveResponse.__dataclass_fields__}
+    arrays: dict[str, Any] = {name: None if part is None else jnp.asarray(part) for name, part in parts.items()}
+    return ActiveResponse(**arrays)

@@ -88,7 +88,8 @@ class ModeFit(AbstractAnswer):
     - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
     - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
       `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
-      whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is.
+      whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is;
+      `symmetric`, whether S = Sᵀ was demanded.
     - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
@@ -111,6 +112,7 @@ class ModeFit(AbstractAnswer):
     conjugated: bool = eqx.field(static=True, default=False)
     bounded: bool = eqx.field(static=True, default=False)
     model_scale: float = eqx.field(static=True, default=1.0)
+    symmetric: bool = eqx.field(static=True, default=False)
 
     @property
     def lacks(self) -> list[str]:
@@ -162,7 +164,8 @@ class ModeFit(AbstractAnswer):
         known = np.asarray(self.noise)[~np.isnan(self.noise)]
         level = f"{np.min(known):.2g} to {np.max(known):.2g}" if known.size else "not known"
         lines.append(f"noise {noise}: {level}; {self.rank} parameters identified")
-        lines += [self.reciprocity.message, f"{self.passivity.message} {self._constraint}"]
+        demanded = " S = Sᵀ was demanded of the response." if self.symmetric else ""
+        lines += [f"{self.reciprocity.message}{demanded}", f"{self.passivity.message} {self._constraint}"]
         lines += self.concerns if self.complete else []
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
