@@ -107,7 +107,7 @@ def _of_standard_deviation(fields: Fields) -> Fields:
 def _state_space(fields: Fields) -> Fields:
     """A response whose A was diagonal, and kept by its diagonal."""
     poles = fields.pop("poles")
-    return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None]}
+    return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None], "symmetric": False}
 
 
 def _history_of_objectives(fields: Fields) -> Fields:
@@ -148,7 +148,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
             "conjugated": False,
             "bounded": not hasattr(fields["response"], "K"),
             "model_scale": 1.0,
-            "symmetric": False,
+            "spread": None,
         }
     ),
     "diffnr.duffing.OneHarmonicRestoration": _with_result(

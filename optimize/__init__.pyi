@@ -25,6 +25,7 @@ from .reciprocity.restore import restore_reciprocity as restore_reciprocity
 from .reciprocity.restored_locus import ReciprocityLocus as ReciprocityLocus
 from .reciprocity.restored_locus import reciprocity_level as reciprocity_level
 from .reciprocity.restored_locus import reciprocity_locus as reciprocity_locus
+from .scenarios import Scenarios as Scenarios
 from .sweep_fit.fit_oscillators import fit_oscillators as fit_oscillators
 from .sweep_fit.oscillators import SweptOscillators as SweptOscillators
 from .sweep_fit.result import Jumps as Jumps

@@ -53,6 +53,10 @@ def test_errors_are_smaller_and_true(modes: int, ports: int, known: bool) -> Non
         np.testing.assert_allclose(residues, residues.swapaxes(1, 2), atol=1e-12)
         np.testing.assert_allclose(fit.coefficients.C, np.asarray(fit.coefficients.C).T, atol=1e-15)
         found.append(scores(fit, truth))
+    if known:
+        drawn = np.asarray(fit.scenarios(4).shifts["D"])
+        assert np.all(np.isfinite(drawn))
+        assert 0 < np.max(np.abs(drawn)) < 0.1  # of numbers of size .3, known to some 1e-3
     # Poles, symmetric residues of rank one, a symmetric C.
     assert fit.rank == 2 * modes + 2 * modes * ports + ports * (ports + 1)
     free = fit_modes(FieldData(OMEGA, noisy(s, 1e-3, 5), sigma=sigma), modes)

@@ -1,5 +1,6 @@
 """Temporal coupled-mode theory (TCMT): N modes, M ports, nonlocal and nonlinear loss, steady and in time."""
 
+from diffnr.tcmt.active import ActiveModes
 from diffnr.tcmt.hamiltonian import effective_coupling, effective_hamiltonian
 from diffnr.tcmt.hidden_ports import hide_ports, lossless_dilation
 from diffnr.tcmt.junction import cascade_junction
@@ -35,6 +36,7 @@ __all__ = [
     "AbstractCoupledModes",
     "AbstractLaw",
     "AbstractLoss",
+    "ActiveModes",
     "CoupledModes",
     "GaussianPulse",
     "IdealNonreciprocalCoupling",

@@ -95,7 +95,7 @@ class PassiveModes(AbstractCoupledModes):
             defect = np.linalg.norm(np.asarray(V).conj().T @ np.asarray(V) - np.eye(ports), 2)
             require(defect <= slack(V), "C", "have orthonormal columns (C†C = 1)", f"off by {defect:.3g}")
         require_hermitian(frequencies, "omega")
-        self.omega = jnp.triu(frequencies.real) + jnp.tril(frequencies.imag, -1)
+        self.omega = packed(frequencies)
         self.D = to_pairs(wires)
         self.direct = to_pairs(jnp.pad(V, ((0, rows - len(V)), (0, 0))))
         self.loss, self.terms = loss, terms
@@ -162,6 +162,11 @@ class PassiveModes(AbstractCoupledModes):
         return Matrices(
             hermitian(self.omega), absorbing @ D / 2, V[: self.num_ports], D[: self.num_ports], -(absorbing @ V).T
         )
+
+
+def packed(matrix: Complex[Array, "mode mode"]) -> Float[Array, "mode mode"]:
+    """The real part of a Hermitian matrix in the upper triangle, its imaginary part in the lower one."""
+    return jnp.triu(matrix.real) + jnp.tril(matrix.imag, -1)
 
 
 def hermitian(packed: Float[Array, "mode mode"]) -> Complex[Array, "mode mode"]:

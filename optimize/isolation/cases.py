@@ -36,13 +36,14 @@ from diffnr.checks import (
 from diffnr.parameters import bounds, get, paths, replace
 from diffnr.ports import AbstractPortModel, Drive, port_response, require_port_model
 from optimize.objectives import amplitude_ratio, passed_and_blocked
+from optimize.scenarios import Scenarios, with_uncertainty
 
 MOST_POINTS = 100_000
 MOST_TOLERANCES = 8  # 257 corners: with a band of 21 frequencies 5397 cases
 RATIO, LOSS, CONTRAST = range(3)  # the figures of a design, in each case
 
 Model = TypeVar("Model")
-Tolerances = Mapping[str, Numbers]  # {path: half-width}
+Tolerances = Mapping[str, Numbers] | Scenarios  # {path: half-width}
 
 
 class Cases(eqx.Module):
@@ -87,10 +88,10 @@ class Cases(eqx.Module):
         dtype = jnp.result_type(*(leaf.real.dtype for leaf in leaves)) if leaves else jnp.result_type(float)
         tone = jnp.asarray(drive, jnp.result_type(dtype, jnp.complex64) if np.iscomplexobj(drive) else dtype)
         omegas = _frequencies(omega, band, points)
-        signs, shifts = _shifts(model, tolerances)
+        count, shifts = _shifts(model, tolerances)
         tiled = {path: np.repeat(moved, omegas.size, axis=0) for path, moved in shifts.items()}
         return cls(
-            omegas=jnp.asarray(np.tile(omegas, len(signs)), dtype),
+            omegas=jnp.asarray(np.tile(omegas, count), dtype),
             shifts={path: jnp.asarray(moved, get(model, path).dtype) for path, moved in tiled.items()},
             amplitude=tone,
             out=out,
@@ -137,7 +138,7 @@ class Assessment(eqx.Module):
 
 
 def assess(
-    model: AbstractPortModel,
+    model: Any,
     *,
     omega: Numbers | None = None,
     band: Any = None,
@@ -151,7 +152,7 @@ def assess(
 
         min I,  max L,  min (|S[out, into]|² − |S[into, out]|²)      over ω and x + s·δ
 
-    **Arguments:** as `optimize.maximise_isolation`.
+    **Arguments:** as `optimize.maximise_isolation`; of a fit, its model with its uncertainty.
 
     **Returns:** an `Assessment`; NaN where the model cannot be evaluated in some case.
 
@@ -159,20 +160,14 @@ def assess(
 
     Usage: `assess(model, band=(-0.5, 0.5), out=0, into=1, tolerances={"kappa": 0.1}).isolation`.
     """
+    model, tolerances = with_uncertainty(model, tolerances)
     cases = Cases.of(
-        model,
-        omega=omega,
-        band=band,
-        out=out,
-        into=into,
-        tolerances=tolerances,
-        amplitude=amplitude,
-        points=points,
+        model, omega=omega, band=band, out=out, into=into, tolerances=tolerances, amplitude=amplitude, points=points
     )
     return worst(np.asarray(jax.vmap(figures)(powers(model, cases))), model.power_normalised)
 
 
-def half_widths(model: Any, tolerances: Tolerances) -> dict[str, np.ndarray]:
+def half_widths(model: Any, tolerances: Mapping[str, Numbers]) -> dict[str, np.ndarray]:
     """The half-widths `{path: …}` of a model's leaves, each in its leaf's shape.
 
     **Raises:** `ValueError` for a path that names no real leaf, a half-width of another shape, negative or not finite,
@@ -244,8 +239,10 @@ def _frequencies(omega: Any, band: Any, points: Any) -> np.ndarray:
     return np.linspace(float(low), float(high), points)
 
 
-def _shifts(model: Any, tolerances: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The signs [1 + 2^p, p] of the centre and the corners of a tolerance box, and `{path: [1 + 2^p, *shape]}`."""
+def _shifts(model: Any, tolerances: Any) -> tuple[int, dict[str, np.ndarray]]:
+    """How many models there are, the nominal one and those of its tolerances, and `{path: shift [model, *shape]}`."""
+    if isinstance(tolerances, Scenarios):
+        return 1 + tolerances.draws, {path: _drawn(model, path, drawn) for path, drawn in tolerances.shifts.items()}
     widths = {
         path: width
         for path, width in half_widths(model, {} if tolerances is None else tolerances).items()
@@ -258,7 +255,15 @@ def _shifts(model: Any, tolerances: Any) -> tuple[np.ndarray, dict[str, np.ndarr
         for index in zip(*np.nonzero(np.atleast_1d(width)), strict=True):
             entry = index if width.ndim else ()
             shifts[path][(slice(None), *entry)] = next(columns) * width[entry]
-    return signs, shifts
+    return len(signs), shifts
+
+
+def _drawn(model: Any, path: str, drawn: Array) -> np.ndarray:
+    """The shifts of one leaf, with none in front."""
+    leaf = _real_leaf(model, path)
+    must = f"be of this model, whose {path!r} has shape {leaf.shape}"
+    require(drawn.shape[1:] == leaf.shape, "tolerances", must, f"scenarios of shape {drawn.shape[1:]}")
+    return np.concatenate([np.zeros((1, *leaf.shape)), np.asarray(drawn)])
 
 
 def _count(widths: Mapping[str, np.ndarray]) -> int:

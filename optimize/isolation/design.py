@@ -21,9 +21,10 @@ import numpy as np
 from jaxtyping import Array
 
 from diffnr.checks import Numbers, as_flag, as_real, require, require_known, require_shape
-from diffnr.ports import AbstractPortModel, require_port_model
+from diffnr.ports import AbstractPortModel
 from optimize.isolation.cases import CONTRAST, LOSS, RATIO, Cases, decibel, worst
 from optimize.isolation.search import MET, Found, Goal, Search
+from optimize.scenarios import with_uncertainty
 
 MOST_DECIBELS = 1000.0
 STUCK = "The local search came to rest without converging: the response has an edge here, or is not smooth."
@@ -100,7 +101,8 @@ def maximise_isolation(
 
     **Arguments:**
 
-    - `model`: any `AbstractPortModel`.
+    - `model`: any `AbstractPortModel`; or a fit, such as a `ModeFit`: then its model, with its uncertainty as
+      tolerances unless they are given ({} for none).
     - `omega`: [], the frequency, or `band`: (lowest, highest), in the model's rate unit; one of the two.
     - `free`: the leaves to design: a path ("loss.gamma_k"), several, or a callable `model -> leaves`.
     - `out`, `into`: the ports of the direction that passes.
@@ -108,7 +110,8 @@ def maximise_isolation(
     - `isolation_cap`: [dB], positive: more isolation than this is worth nothing. Good values: 20 … 100.
     - `tolerances`: `{path: half-width}`, absolute, in the leaf's unit, a number or of the leaf's shape: the design is
       judged at its worst over the box of that size around its own values, at the 2^p corners and the centre. Any real
-      leaves, free or not; at most 8 entries may have a half-width other than 0. A leaf stops at its physical bounds.
+      leaves, free or not; at most 8 entries may have a half-width other than 0. A leaf stops at its physical bounds. Or
+      a fit's `scenarios()`, in which leaves move together.
     - `amplitude`: [], of the drive; it matters for laws that depend on power. Default 1.
     - `points`: frequencies at which a band is sampled, its ends included (default 21); between them nothing is seen.
     - `starts`: local searches (default 8); 1 starts from the model as it is, which is what an expensive one wants.
@@ -134,7 +137,7 @@ def maximise_isolation(
 
     Source: paper 1 (nonreciprocal coupling induced by nonlocal loss engineering); the order of the questions is ours.
     """
-    require_port_model(model)
+    model, tolerances = with_uncertainty(model, tolerances)
     throw, allowed = as_flag(throw, "throw"), math.inf
     if max_insertion_loss is not None:
         allowed = _as_decibels(max_insertion_loss, "max_insertion_loss")
@@ -178,7 +181,7 @@ def minimise_insertion_loss(
 
     **Raises:** `ValueError` as `maximise_isolation`, and for a model whose ports are not power-normalised.
     """
-    require_port_model(model)
+    model, tolerances = with_uncertainty(model, tolerances)
     throw, enough = as_flag(throw, "throw"), _as_decibels(min_isolation, "min_isolation")
     _require_power("model", model)
     cases = Cases.of(
@@ -218,7 +221,7 @@ def maximise_contrast(
 
     **Raises:** `ValueError` as `maximise_isolation`, and for a model whose ports are not power-normalised.
     """
-    require_port_model(model)
+    model, tolerances = with_uncertainty(model, tolerances)
     throw = as_flag(throw, "throw")
     _require_power("model", model)
     cases = Cases.of(

@@ -8,7 +8,6 @@ The work is done on the host in numpy: problems are small and dense, their shape
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,10 +16,10 @@ import numpy as np
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
 from diffnr.data import FieldData, noise_estimate, passivity, reciprocity, rounding_step
 from diffnr.results import raise_failures
-from diffnr.tcmt import CoupledModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
-from optimize.mode_fit.form import Form, from_pairs, realised
+from optimize.mode_fit.device import device_of, spread_of
+from optimize.mode_fit.form import Form, from_pairs
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
 from optimize.mode_fit.problem import FittedForm, Problem, best_fit, made_passive, settled, starts, tried, with_energy
 from optimize.mode_fit.response import as_response
@@ -104,7 +103,7 @@ def fit_modes(
 
     problem, response, end = found
     bounded_response = passive and largest_gain(response) <= 1 + 2 * ALLOWED
-    model, scale = _model(response, centre, half, passive=bounded_response and data.energy is None)
+    model, scale = device_of(response, centre, half, passive=bounded_response and data.energy is None)
     _, J = problem.linearised(response)
     covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, half, energy=data.energy is not None))
     residual = np.full(data.s.shape, np.nan, complex)
@@ -120,12 +119,12 @@ def fit_modes(
         model=model,
         coefficients=coefficients, stderr=coefficients.unflatten(np.sqrt(np.diagonal(covariance))),
         covariance=jnp.asarray(covariance), rank=rank,
-        response=as_response(response),
+        response=as_response(response), spread=jnp.asarray(spread_of(J, verdict.inflation)),
         centre=jnp.asarray(centre), half_band=jnp.asarray(half),
         data=data, residual=jnp.asarray(residual), noise=jnp.asarray(noise),
         verdict=verdict, reciprocity=reciprocity(data), passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
-        bounded=bounded_response, model_scale=scale, symmetric=symmetric,
+        bounded=bounded_response, model_scale=scale,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 
@@ -211,17 +210,3 @@ def _conjugate_is_better(found: FittedForm, data: FieldData, modes: int, order: 
     )
     change = float(np.exp(np.mean(np.log(theirs / ours))))
     return change < 1 / 3 or (change < 1.5 and _grows(found.response) and not _grows(other))
-
-
-def _model(form: Form, centre: float, half: float, *, passive: bool) -> tuple[CoupledModes | PassiveModes, float]:
-    """The device at band centre, at the ports' reference planes, and the part of the fitted S that it is."""
-    root, A = np.sqrt(half), from_pairs(form.A)
-    shift = centre * np.eye(len(A))
-    with contextlib.suppress(ValueError):  # where nothing passive is near: a pole that grows, say
-        if passive:
-            omega, D, V, scale = realised(form)
-            return PassiveModes(shift + half * omega, root * D, V, hidden=len(D) - V.shape[1]), float(scale)
-    _, C, D, K = form.modal(np.zeros(1))
-    absorption = -(A + A.conj().T) / 2 - D.conj().T @ D / 2
-    omega = shift + half * (A - A.conj().T) / 2j
-    return CoupledModes(omega, root * D, C[0], root * K, half * absorption, active=True), 1.0

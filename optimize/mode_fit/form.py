@@ -162,11 +162,12 @@ def started(poles: Host, residues: Host, background: Host, ranks: Host, delay: H
     return Form(**parts, delay=delay, symmetric=symmetric)
 
 
-def realised(form: Form) -> Realisation:
-    """The passive device at band centre, whose direct path is that at band centre everywhere."""
+def realised(form: Form, basis: Host = None) -> Realisation:
+    """The passive device at band centre, whose direct path is that at band centre everywhere. Its state space is that
+    of the form's modes, or of the columns of `basis`, near to them, in which devices may be compared."""
     A, C, D, K = form.modal(np.zeros(1))
-    poles, right = np.linalg.eig(A)
-    return passive_realisation(np.diag(poles), np.linalg.solve(right, K.T), D @ right, C[0])
+    right = np.linalg.eig(A)[1] if basis is None else basis
+    return passive_realisation(np.linalg.solve(right, A @ right), np.linalg.solve(right, K.T), D @ right, C[0])
 
 
 def from_pairs(pairs: Host) -> Host:

@@ -28,12 +28,13 @@ class Realisation(NamedTuple):
 
 
 MARGINS = np.geomspace(1e-6, 0.9, 40)
+ACCURACY = 1e-6  # to which the balance of energy must hold
 
 
 def passive_realisation(A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: ComplexArray) -> Realisation:
     """A passive device with S = D0 + C (ix − A)⁻¹ B: exactly where that is passive, else with S scaled until it is.
 
-    **Arguments:** `A` [N, N] diagonal; `B` [N, M]; `C` [M, N]; `D0` [M, M].
+    **Arguments:** `A` [N, N], diagonal or nearly so; `B` [N, M]; `C` [M, N]; `D0` [M, M].
 
     **Returns:** a `Realisation` with q = M hidden ports, which suffice for any passive S-matrix.
 
@@ -44,27 +45,37 @@ def passive_realisation(A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: C
     largest = max(1.0, _largest_singular_value(A, B, C, D0))
     for margin in (0.0, *MARGINS):
         scale = (1 - margin) / largest
-        P = _storage(A, np.sqrt(scale) * B, np.sqrt(scale) * C, scale * D0)
-        if P is not None:
-            break
-    else:
-        raise ValueError("Argument data must be close enough to passive for a passive model; pass passive=False.")
-    B, C, D0 = np.sqrt(scale) * B, np.sqrt(scale) * C, scale * D0
+        found = _realised(A, np.sqrt(scale) * B, np.sqrt(scale) * C, scale * D0)
+        if found is not None:
+            return Realisation(*found, scale)
+    raise ValueError("Argument data must be close enough to passive for a passive model; pass passive=False.")
+
+
+def _realised(
+    A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: ComplexArray
+) -> tuple[ComplexArray, ComplexArray, ComplexArray] | None:
+    """Ω, D_f and V, or None where the response is not passive, or so nearly so that round-off decides."""
+    P = _storage(A, B, C, D0)
+    if P is None:
+        return None
     T = np.linalg.cholesky(P).conj().T
     T_inverse = np.linalg.inv(T)
     A, B, C = T @ A @ T_inverse, T @ B, C @ T_inverse
     values, vectors = np.linalg.eigh(np.eye(len(D0)) - D0.conj().T @ D0)
     L_s = -(vectors * np.sqrt(values)) @ vectors.conj().T
     L_a = -np.linalg.solve(L_s, B.conj().T + D0.conj().T @ C)
-    return Realisation((A - A.conj().T) / 2j, np.concatenate([C, L_a]), np.concatenate([D0, L_s]), scale)
+    lost = -(A + A.conj().T)
+    if np.linalg.norm(C.conj().T @ C + L_a.conj().T @ L_a - lost) > ACCURACY * np.linalg.norm(lost):
+        return None
+    return (A - A.conj().T) / 2j, np.concatenate([C, L_a]), np.concatenate([D0, L_s])
 
 
 def _largest_singular_value(A: ComplexArray, B: ComplexArray, C: ComplexArray, D0: ComplexArray) -> float:
-    poles = A.diagonal()
+    poles = np.linalg.eigvals(A)
     offsets = np.concatenate([[0.0], np.geomspace(1e-2, 1e2, 40)])
     offsets = np.concatenate([-offsets, offsets])
     x = np.concatenate([p.imag - p.real * offsets for p in poles] + [np.linspace(-2, 2, 201)])
-    response = D0 + np.einsum("on,fn,ni->foi", C, 1 / (1j * x[:, None] - poles), B)
+    response = D0 + C @ np.linalg.solve(1j * x[:, None, None] * np.eye(len(A)) - A, B)
     return max(float(np.max(np.linalg.norm(response, 2, axis=(1, 2)))), float(np.linalg.norm(D0, 2)))
 
 

@@ -21,19 +21,15 @@ class ActiveResponse(eqx.Module):
     K: Float[Array, "port mode 2"]
     background: Float[Array, "power port port 2"]
     delay: Float[Array, " port"] | None
+    symmetric: bool = eqx.field(static=True, default=False)
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
-        return self._form().response(x)[0]
+        return form_of(self).response(x)[0]
 
     def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """The direct path at scaled frequencies x [f], at the ports' reference planes."""
-        return self._form().modal(np.asarray(x)).C
-
-    def _form(self) -> Form:
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        arrays: dict[str, Any] = {name: None if part is None else np.asarray(part) for name, part in parts.items()}
-        return Form(**arrays)
+        return form_of(self).modal(np.asarray(x)).C
 
 
 class PassiveResponse(eqx.Module):
@@ -76,6 +72,15 @@ Response = ActiveResponse | PassiveResponse
 
 def as_response(form: Form) -> ActiveResponse:
     """The form as a pytree."""
-    parts = {name: getattr(form, name) for name in ActiveResponse.__dataclass_fields__}
-    arrays: dict[str, Any] = {name: None if part is None else jnp.asarray(part) for name, part in parts.items()}
-    return ActiveResponse(**arrays)
+    return ActiveResponse(**_each(form, jnp.asarray))
+
+
+def form_of(response: Any) -> Form:
+    """The form of an `ActiveResponse`."""
+    return Form(**_each(response, np.asarray))
+
+
+def _each(fields: Form | ActiveResponse, as_array: Any) -> dict[str, Any]:
+    """The fields that both have, as arrays of a kind."""
+    parts = {name: getattr(fields, name) for name in ActiveResponse.__dataclass_fields__}
+    return {name: part if part is None or name == "symmetric" else as_array(part) for name, part in parts.items()}

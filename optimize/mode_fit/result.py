@@ -9,14 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
-from diffnr.checks import Numbers, as_vector
+from diffnr.checks import Numbers, as_count, as_vector
 from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
 from diffnr.results import AbstractAnswer
-from diffnr.tcmt import CoupledModes, PassiveModes
+from diffnr.tcmt import ActiveModes, CoupledModes, PassiveModes
 from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import doubtful_modes, incomplete, smaller_model
+from optimize.mode_fit.device import possible_leaves
 from optimize.mode_fit.resonance import Resonance, rounded
-from optimize.mode_fit.response import Response
+from optimize.mode_fit.response import Response, form_of
+from optimize.scenarios import Scenarios
 from optimize.verdict import ResidualVerdict, judge
 
 CONJUGATED = (
@@ -78,22 +80,22 @@ class ModeFit(AbstractAnswer):
     **Fields:**
 
     - `model`: the device at band centre, at the ports' reference planes (without delay and the background's slope): a
-      `tcmt.PassiveModes`, whose leaves are real and free of bounds, to design with. It is a `tcmt.CoupledModes` where
-      the data have gain, or stored energies: its D and K then stand in the gauge in which the energy is |a|². Without
-      energies that gauge is one of many that fit equally well.
+      `tcmt.PassiveModes`, passive whatever its leaves are, to design with. It is a `tcmt.ActiveModes` where the data
+      have gain, or stored energies: its D and K then stand in the gauge in which the energy is |a|². Without energies
+      that gauge is one of many that fit equally well. Leaves of both are real and free of bounds.
     - `coefficients`, `stderr`: `ModeCoefficients`; an error is NaN where the data do not identify the number, or where
       errors are withheld.
     - `covariance` [q, q]: of the numbers of `coefficients.rows()`; `rank`: how many parameters the data identify.
-    - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to.
+    - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to;
+      `spread` [p, r]: a square root of the covariance of its parameters (`scenarios` draws from it).
     - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
     - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
       `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
-      whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is;
-      `symmetric`, whether S = Sᵀ was demanded.
+      whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is.
     - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
-    model: CoupledModes | PassiveModes
+    model: PassiveModes | ActiveModes | CoupledModes  # the last in files of version 0.1
     coefficients: ModeCoefficients
     stderr: ModeCoefficients
     covariance: Float[Array, "q q"]
@@ -112,7 +114,12 @@ class ModeFit(AbstractAnswer):
     conjugated: bool = eqx.field(static=True, default=False)
     bounded: bool = eqx.field(static=True, default=False)
     model_scale: float = eqx.field(static=True, default=1.0)
-    symmetric: bool = eqx.field(static=True, default=False)
+    spread: Float[Array, "p r"] | None = None
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether S = Sᵀ was demanded."""
+        return getattr(self.response, "symmetric", False)
 
     @property
     def lacks(self) -> list[str]:
@@ -145,6 +152,22 @@ class ModeFit(AbstractAnswer):
         band)."""
         x = (np.asarray(as_vector(omega, "omega")) - float(self.centre)) / float(self.half_band)
         return jnp.asarray(self.response.response(x))
+
+    def scenarios(self, draws: Any = 20) -> Scenarios:
+        """Models that the data leave possible, drawn from the fit's covariance, for designs to be judged by:
+        `maximise_isolation(fit, …)` takes them by default. A further draw is worse than the worst of n with the
+        probability 1/(n + 1).
+
+        **Raises:** `ValueError` where standard errors are withheld (or not known, of files of 0.1), or where no passive
+        model is near a draw.
+        """
+        draws = as_count(draws, "draws")
+        if self.spread is None or self.verdict.errors == "withheld":
+            raise ValueError("Argument tolerances must be given: this fit has no standard errors.")
+        where = (float(self.centre), float(self.half_band))
+        passive = isinstance(self.model, PassiveModes)
+        leaves = possible_leaves(form_of(self.response), *where, np.asarray(self.spread), draws, passive=passive)
+        return Scenarios({name: jnp.asarray(drawn) - getattr(self.model, name) for name, drawn in leaves.items()})
 
     def report(self) -> str:
         """The coefficients ± standard errors and what was found about the data, as text."""

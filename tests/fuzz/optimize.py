@@ -191,6 +191,7 @@ def entries() -> list[Entry]:
             cost=1,
         ),
         Entry("ModeFit.predict", fitted.predict, {"omega": OMEGA}),
+        Entry("ModeFit.scenarios", fitted.scenarios, {"draws": 2}),
         Entry("assess", op.assess, judged, allow=free, named=named, cost=1),
         Entry(
             "assess over a band",

@@ -48,6 +48,12 @@ def entries() -> list[Entry]:
             allow={"C": NONE, "omega": ("an axis too many",)},
         ),
         Entry(
+            "ActiveModes",
+            tcmt.ActiveModes,
+            {"omega": np.array([0.0, 1.0]), "D": np.eye(2), "C": np.eye(2), "K": np.eye(2), "gamma_i": np.zeros(2)},
+            allow={"C": NONE, "K": NONE, "gamma_i": NONE, "omega": NONE},
+        ),
+        Entry(
             "PassiveModes.of",
             tcmt.PassiveModes.of,
             {"model": ONE, "hidden": 2},
