@@ -89,7 +89,7 @@ class Resonance(NamedTuple):
         whole = Rate(2 * gamma, {f"gamma[{mode}]": 2.0})
         inner = whole.less(rates)
         detuned = float(fit.data.omega[0]) <= 0
-        unit = "Hz" if fit.data.measured or float(np.max(np.abs(fit.data.omega))) >= HERTZ else ""
+        unit = "Hz" if in_hertz(fit.data) else ""
         covariance = np.asarray(fit.covariance)
 
         def given(rate: Rate, unit: str = "") -> Value:
@@ -139,6 +139,11 @@ class Resonance(NamedTuple):
         """What the numbers take for granted, and why there are none, in sentences."""
         every = [self.note, self.q_internal.note, *(value.note for value in self.fwhm_external)]
         return tuple(dict.fromkeys(note for note in every if note))
+
+
+def in_hertz(data: Any) -> bool:
+    """Whether ω is in rad/s, as it is in measurements and where it is large."""
+    return data.measured or float(np.max(np.abs(data.omega))) >= HERTZ
 
 
 def rounded(value: float, error: float) -> str:
