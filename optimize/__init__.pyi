@@ -10,6 +10,7 @@ from .least_squares import Fit as Fit
 from .least_squares import fit as fit
 from .minimisation import Minimum as Minimum
 from .minimisation import minimise as minimise
+from .mode_fit.choice import ModeChoice as ModeChoice
 from .mode_fit.fit_modes import fit_modes as fit_modes
 from .mode_fit.result import ModeCoefficients as ModeCoefficients
 from .mode_fit.result import ModeFit as ModeFit

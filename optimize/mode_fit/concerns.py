@@ -18,27 +18,39 @@ def incomplete(fit: Any) -> list[str]:
     return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
 
 
-def doubtful_modes(fit: Any) -> list[str]:
-    """Sentences on modes that the data do not show, or that are none."""
-    found, omega = [], np.asarray(fit.data.omega)
-    gamma, residues = np.asarray(fit.coefficients.gamma), np.asarray(fit.coefficients.residues)
-    error = np.asarray(fit.stderr.residues)
+def doubtful_modes(fit: Any) -> dict[int, str]:
+    """Modes that the data do not show, or that are none, and sentences on them."""
+    found = unseen_modes(fit) | impossible_modes(fit)
+    return {n: found[n] for n in sorted(found)}
+
+
+def impossible_modes(fit: Any) -> dict[int, str]:
+    """Modes that are none that the band could tell, and sentences on them."""
+    found: dict[int, str] = {}
+    omega = np.asarray(fit.data.omega)
     band, step = omega[-1] - omega[0], float(np.median(np.diff(omega)))
-    for n, width in enumerate(gamma):
-        size = np.sqrt(residues[n].real ** 2 + residues[n].imag ** 2)
-        own = np.sqrt(error[n].real ** 2 + error[n].imag ** 2)
-        why = ""
+    for n, width in enumerate(np.asarray(fit.coefficients.gamma)):
         if width < 0:
-            why = "it grows in time (γ < 0), which needs gain"
+            found[n] = _none_of_the_device(n, "it grows in time (γ < 0), which needs gain")
         elif 2 * width > 2 * band:
-            why = "its width is more than twice the band"
+            found[n] = _none_of_the_device(n, "its width is more than twice the band")
         elif 2 * width < step / 2:
-            why = "its width is less than half a step of the frequency"
-        elif np.all(np.isfinite(own)) and np.all(size < UNSEEN * own):
-            why = "its residue is within its error"
-        if why:
-            found.append(f"Mode {n} may be none of the device: {why}.")
+            found[n] = _none_of_the_device(n, "its width is less than half a step of the frequency")
     return found
+
+
+def unseen_modes(fit: Any) -> dict[int, str]:
+    """Modes whose residues are within their errors, and sentences on them."""
+    size, error = (
+        np.hypot(part.real, part.imag)
+        for part in (np.asarray(fit.coefficients.residues), np.asarray(fit.stderr.residues))
+    )
+    unseen = np.all(np.isfinite(error) & (size < UNSEEN * error), axis=(1, 2))
+    return {n: _none_of_the_device(n, "its residue is within its error") for n in np.flatnonzero(unseen).tolist()}
+
+
+def _none_of_the_device(mode: int, why: str) -> str:
+    return f"Mode {mode} may be none of the device: {why}."
 
 
 def smaller_model(fit: Any) -> list[str]:

@@ -115,6 +115,16 @@ class Form:
         """D (ix − A)⁻¹ Kᵀ alone, at the planes of the device."""
         return Form(A=self.A, D=self.D, K=self.K, background=np.asarray(self.background)[:0], delay=None)
 
+    def part(self, kept: Host) -> Form:
+        """The same without some of its modes: `kept` [N], in the order of rising frequency."""
+        A, _, D, K = self.modal(np.zeros(1))
+        poles: Host
+        poles, right = np.linalg.eig(A)
+        chosen = np.argsort(poles.imag)[kept]
+        parts = np.diag(poles[chosen]), D @ right[:, chosen], (np.linalg.inv(right)[chosen] @ K.T).T
+        A, D, K = map(to_pairs, parts)
+        return dataclasses.replace(self, A=A, D=D, K=K)
+
     def modal(self, x: Host) -> Modal:
         coefficients = from_pairs(self.background)
         C = np.tensordot(x[:, None] ** np.arange(len(coefficients)), coefficients, 1)
@@ -123,8 +133,8 @@ class Form:
     def directions(self, x: Host) -> list[Modal]:
         ports, modes = np.shape(self.D)[:2]
         one, port = np.eye(modes), np.eye(ports)
-        between = _both(np.einsum("im,jn->ijmn", one, one)).reshape(-1, modes, modes)
-        coupled = _both(np.einsum("po,jn->pjon", port, one)).reshape(-1, ports, modes)
+        between = _both(np.einsum("im,jn->ijmn", one, one)).reshape(2 * modes**2, modes, modes)
+        coupled = _both(np.einsum("po,jn->pjon", port, one)).reshape(2 * ports * modes, ports, modes)
         path = _both(np.einsum("po,qi->pqoi", port, port)).reshape(-1, 1, ports, ports)
         powers = [path * (x**k)[:, None, None] for k in range(len(self.background))]
         return [
@@ -139,10 +149,11 @@ def started(poles: Host, residues: Host, background: Host, ranks: Host, delay: H
     """The form of poles [n], residues [n, out, in] and a background; pole n stands for `ranks[n]` modes, the
     largest singular pairs of its residue."""
     u, s, vh = np.linalg.svd(residues)
-    pairs = [(n, k) for n, rank in enumerate(ranks) for k in range(rank)]
-    D = np.stack([u[n, :, k] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
-    K = np.stack([vh[n, k, :] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
-    A = np.diag([poles[n] for n, _ in pairs])
+    n = np.repeat(np.arange(len(poles)), ranks)
+    k = np.concatenate([np.arange(0), *(np.arange(rank) for rank in ranks)])
+    D = (u[n, :, k] * np.sqrt(s[n, k])[:, None]).T
+    K = (vh[n, k, :] * np.sqrt(s[n, k])[:, None]).T
+    A = np.diag(poles[n])
     parts = {name: to_pairs(part) for name, part in {"A": A, "D": D, "K": K, "background": background}.items()}
     return Form(**parts, delay=delay)
 
