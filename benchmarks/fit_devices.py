@@ -88,7 +88,7 @@ def choices(arguments: argparse.Namespace) -> int:
         found = len(fit.coefficients.omega)
         kind = "right" if found == case["modes"] else "wrong, and flagged" if fit.concerns else "wrong"
         count[kind] += 1
-        if kind != "right":
+        if kind != "right" and fit.choice is not None:
             print(f"{kind}: seed {seed}, {found} for {case['modes']}\n{fit.choice.table()}", flush=True)
     print(f"python benchmarks/fit_devices.py --devices {arguments.devices} --first {arguments.first} --auto\n")
     print(f"{dict(count)}, median {np.median(seconds):.2f} s, longest {np.max(seconds):.1f} s")

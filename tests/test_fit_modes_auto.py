@@ -86,7 +86,6 @@ def test_the_choice_tells_what_it_rests_on_and_is_saved(tmp_path: Path) -> None:
     loaded = nr.load(tmp_path / "fit.npz")
     assert loaded.choice.chosen == 1
     assert loaded.report() == report
-    assert fit_modes(device([-0.05 - 0.3j], 1e-3), 1).choice is None
 
 
 def test_systematic_errors_do_not_make_modes() -> None:

@@ -15,7 +15,7 @@ UNSEEN = 3.0  # times its error: a residue below is not seen
 
 def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
-    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
+    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit), *_demanded_symmetry(fit)]
 
 
 def doubtful_modes(fit: Any) -> dict[int, str]:
@@ -41,10 +41,9 @@ def impossible_modes(fit: Any) -> dict[int, str]:
 
 def unseen_modes(fit: Any) -> dict[int, str]:
     """Modes whose residues are within their errors, and sentences on them."""
-    size, error = (
-        np.hypot(part.real, part.imag)
-        for part in (np.asarray(fit.coefficients.residues), np.asarray(fit.stderr.residues))
-    )
+    residues: Host = np.asarray(fit.coefficients.residues)
+    errors: Host = np.asarray(fit.stderr.residues)
+    size, error = np.hypot(residues.real, residues.imag), np.hypot(errors.real, errors.imag)
     unseen = np.all(np.isfinite(error) & (size < UNSEEN * error), axis=(1, 2))
     return {n: _none_of_the_device(n, "its residue is within its error") for n in np.flatnonzero(unseen).tolist()}
 
@@ -75,6 +74,12 @@ def _missed_entries(fit: Any) -> list[str]:
         name, times = entry_name(out, into, fit.data.num_ports), misfit[here] / level[here]
         missed.append(f"{name} ({share}{times:.2g} times its noise)")
     return [f"The model misses {', '.join(missed)}."] if missed else []
+
+
+def _demanded_symmetry(fit: Any) -> list[str]:
+    if not fit.symmetric or fit.reciprocity.reciprocal is not False:
+        return []
+    return ["The data are not reciprocal: fit them without reciprocal=True."]
 
 
 def _broken_symmetry(fit: Any) -> list[str]:

@@ -22,7 +22,7 @@ from optimize.mode_fit.passivity import ALLOWED, largest_gain
 from optimize.mode_fit.problem import made_passive
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit
-from optimize.mode_fit.setting import Setting, conjugate_is_better, grows
+from optimize.mode_fit.setting import Setting, conjugate_is_better, folded, grows
 
 POINTS = 5  # a mode, at least
 MOST = 20  # modes of one fit
@@ -35,6 +35,7 @@ def fit_modes(
     delay: Any = None,
     background: Any = None,
     passive: Any = None,
+    reciprocal: Any = False,
     max_steps: Any = 200,
     throw: Any = False,
 ) -> ModeFit:
@@ -52,6 +53,9 @@ def fit_modes(
     - `background`: order of the polynomial by which the direct path varies over the band; 0 is a constant C. Default: 2
       for measurements, 0 otherwise.
     - `passive`: whether the response must be passive, everywhere in the band. Default: unless the data are not.
+    - `reciprocal`: demand S = Sᵀ. S_oi and S_io are then one entry that was measured twice, there are fewer unknowns,
+      and entries that were not measured follow from the others where they can. Data that are not reciprocal are missed,
+      and the fit says so.
     - `max_steps`: of the Levenberg–Marquardt iteration.
     - `throw`: raise where that did not converge. By default the best that was met is returned in any case, and
       `converged` and `message` say how it ended.
@@ -81,17 +85,19 @@ def fit_modes(
     delay = data.measured if delay is None else as_flag(delay, "delay")
     order = 2 * int(data.measured) if background is None else as_count(background, "background", least=0)
     passive = None if passive is None else as_flag(passive, "passive")
-    most = _most_modes(data, order, delay)
+    symmetric = as_flag(reciprocal, "reciprocal")
+    fitted = folded(data) if symmetric else data
+    most = _most_modes(fitted, order, delay, symmetric)
     if modes != "auto":
         _require_carried(modes, most, data)
-    setting, choice = Setting.of(data, order, delay, max_steps), None
+    setting, choice = Setting.of(data, fitted, order, delay, max_steps, symmetric), None
     if modes == "auto":
         response, choice = choose(setting.candidate, min(most, MOST))
         found = setting.fitted([response])
     else:
         found = setting.fitted(setting.starts(setting.problem, modes))
 
-    reciprocal, bounded = reciprocity(data), passivity(data)
+    bounded = passivity(data)
     passive = bounded.passive is not False if passive is None else passive
     if passive:
         found = made_passive(found, max_steps)
@@ -109,23 +115,23 @@ def fit_modes(
         response=as_response(response), spread=jnp.asarray(spread_of(judged.jacobian, judged.verdict.inflation)),
         centre=jnp.asarray(centre), half_band=jnp.asarray(half),
         data=data, residual=jnp.asarray(judged.residual), noise=jnp.asarray(setting.noise),
-        verdict=judged.verdict, reciprocity=reciprocal, passivity=bounded,
+        verdict=judged.verdict, reciprocity=reciprocity(data), passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
         bounded=bounded_response, model_scale=scale, choice=choice,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 
 
-def _most_modes(data: FieldData, order: int, delay: bool) -> int:
+def _most_modes(data: FieldData, order: int, delay: bool, symmetric: bool) -> int:
     """How many resonances the data can carry: at least one, or they are refused."""
-    entries = int(np.sum(np.asarray(data.entries)))
+    entries, couplings = int(np.sum(np.asarray(data.entries))), (2 if symmetric else 4) * data.num_ports
     unknowns = 2 * (order + 1) * entries + data.num_ports * delay
     numbers = 2 * data.num_points * entries
-    most = min((data.num_points - order - 1) // POINTS, (numbers - unknowns - 1) // (4 * data.num_ports))
+    most = min((data.num_points - order - 1) // POINTS, (numbers - unknowns - 1) // couplings)
     require(
         most > 0,
         "data",
-        f"have more points for one mode ({unknowns + 4 * data.num_ports} unknowns, and {POINTS} points a mode)",
+        f"have more points for one mode ({unknowns + couplings} unknowns, and {POINTS} points a mode)",
         f"{data.num_points} points ({numbers} real numbers)",
     )
     return most

@@ -38,7 +38,8 @@ class Setting(NamedTuple):
 
     data: FieldData
     noise: Host
-    problem: Problem
+    problem: Problem  # which is fitted
+    whole: Problem  # all entries, also those that a symmetric response takes for others measured twice
     centre: float
     half: float
     order: int
@@ -46,11 +47,17 @@ class Setting(NamedTuple):
     max_steps: int
 
     @classmethod
-    def of(cls, data: FieldData, order: int, delay: bool, max_steps: int) -> Setting:
+    def of(
+        cls, data: FieldData, fitted: FieldData, order: int, delay: bool, max_steps: int, symmetric: bool
+    ) -> Setting:
+        """Those of `data`, of which `fitted` are described."""
         ends = np.asarray(data.omega)[[0, -1]]
         centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
         noise = noise_of(data)
-        return cls(data, noise, problem_of(data, noise, centre, half), centre, half, order, delay, max_steps)
+        problem = whole = problem_of(data, noise, centre, half)
+        if symmetric:
+            problem = problem_of(fitted, noise_of(fitted), centre, half)._replace(symmetric=True)
+        return cls(data, noise, problem, whole, centre, half, order, delay, max_steps)
 
     def starts(self, problem: Problem, modes: int) -> list[Form]:
         return starts(problem, self.data.num_ports, modes, self.order, self.delay)
@@ -68,9 +75,11 @@ class Setting(NamedTuple):
         _, J = problem.linearised(response)
         covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, self.half, energy=energy))
         residual = np.full(self.data.s.shape, np.nan, complex)
-        residual[:, problem.out, problem.into] = problem.missed(response)
+        whole = self.whole
+        residual[:, whole.out, whole.into] = whole.missed(response)
+        sigma = whole.reweighed(response).sigma if problem.symmetric else problem.sigma
         digits = 3 * DIGITS * float(np.nanmax(np.abs(self.data.s)))
-        verdict = judge_residual(residual, self.noise, problem.sigma, rank, sigma_known=problem.known, exact=digits)
+        verdict = judge_residual(residual, self.noise, sigma, rank, sigma_known=problem.known, exact=digits)
         covariance = covariance * verdict.inflation
         coefficients = coefficients_of(response, self.centre, self.half, energy=energy)
         stderr = coefficients.unflatten(np.sqrt(np.diagonal(covariance)))
@@ -103,6 +112,21 @@ class Setting(NamedTuple):
             noise_like=verdict.noise_like,
             response=response,
         )
+
+
+def folded(data: FieldData) -> FieldData:
+    """Entries on and below the diagonal alone, the others taken for second measurements of them: means, weighted by σ
+    where it is given."""
+    s, given = np.asarray(data.s), data.deviation
+    weight = np.where(np.isnan(s), 0.0, 1.0 if given is None else np.asarray(given) ** -2.0)
+    s, twice = np.where(np.isnan(s), 0.0, s), weight + weight.swapaxes(1, 2)
+    below = np.tril(np.ones(s.shape[1:], bool)) & (twice > 0).all(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (weight * s + (weight * s).swapaxes(1, 2)) / twice
+        own = np.where(np.eye(s.shape[1], dtype=bool), weight, twice) ** -0.5
+    sigma = None if given is None else np.where(below, own, np.nan)
+    parts: Any = (np.where(below, mean, np.nan), data.energy, sigma, data.sigma_energy)
+    return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
 
 
 def noise_of(data: FieldData) -> Host:
