@@ -90,9 +90,9 @@ def fit_modes(
     passive = bounded.passive is not False if passive is None else passive
     ends = np.asarray(data.omega)[[0, -1]]
     centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
-    noise = _noise(data)
-    whole = _problem(data, noise, centre, half)
-    problem = _problem(fitted, _noise(fitted), centre, half)._replace(symmetric=True) if symmetric else whole
+    noise = noise_of(data)
+    whole = problem_of(data, noise, centre, half)
+    problem = problem_of(fitted, noise_of(fitted), centre, half)._replace(symmetric=True) if symmetric else whole
     candidates = starts(problem, data.num_ports, modes, order, delay)
     found = best_fit(problem._replace(energy=None), candidates, max_steps)
     if data.energy is not None:
@@ -157,7 +157,7 @@ def _folded(data: FieldData) -> FieldData:
     return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
 
 
-def _noise(data: FieldData) -> Host:
+def noise_of(data: FieldData) -> Host:
     """The standard deviation [f, out, in] of real and imaginary parts: as given, else estimated, and at least what the
     digits of the numbers leave; NaN where it is not known."""
     least = _digits(data)
@@ -175,7 +175,7 @@ def _digits(data: FieldData) -> Host:
     return np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(data.s))))
 
 
-def _problem(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
+def problem_of(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
     x, known = (np.asarray(data.omega) - centre) / half, data.deviation is not None
     out, into = np.nonzero(np.asarray(data.entries))
     s = np.asarray(data.s)[:, out, into]

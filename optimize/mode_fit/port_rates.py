@@ -80,11 +80,7 @@ def _of_reflection(fit: Any, mode: int, port: int, measured: bool) -> Rate:
         name = entry_name(port, port, fit.data.num_ports)
         return Rate(np.nan, {}, f"{name} was not measured; reciprocal=True may tell it from the other entries.")
     entry = Entry.of(fit, mode, port, port)
-    rate = entry.rate(abs(entry.R), entry.along)
-    if entry.told:
-        return rate
-    why = f"Port {port + 1} reflects too little for its delay to be told from a background that turns with frequency"
-    return rate._replace(note=f"{why}: the error of its Q_external may be several times larger.")
+    return entry.rate(abs(entry.R), entry.along, note=entry.doubt(f"that of port {port + 1}"))
 
 
 def _of_one_entry(fit: Any, mode: int, out: int, into: int, *, both: bool) -> tuple[list[Rate], str]:
@@ -95,7 +91,9 @@ def _of_one_entry(fit: Any, mode: int, out: int, into: int, *, both: bool) -> tu
     note = f"Q_external is relative to the direct path of {name}, {abs(C):.3g}"
     if abs(R) > 2 * entry.gamma * abs(C):
         note = f"Q_external takes {name} in its true size"
-        rate = entry.rate(abs(R), entry.along)
+        rate = entry.rate(abs(R), entry.along, note=entry.doubt(f"that of {name}"))
+    elif both and (R / C).real > 0:
+        return [Rate(np.nan, {}, f"The mode is no dip of {name}, which then does not tell Q_external.")] * 2, ""
     elif both:
         rate = entry.rate((-R / C).real, -1 / C, R / C**2)
     else:
@@ -129,15 +127,17 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, fit: Any, mode: int, out: int, into: int) -> Entry:
-        R, gamma = (np.asarray(part)[mode] for part in (fit.coefficients.residues, fit.coefficients.gamma))
-        R, half, ports = complex(R[out, into]), float(fit.half_band), np.eye(fit.data.num_ports)
+        residues, gamma = (np.asarray(part)[mode] for part in (fit.coefficients.residues, fit.coefficients.gamma))
+        R, half, ports = complex(residues[out, into]), float(fit.half_band), np.eye(fit.data.num_ports)
         offset = float(fit.coefficients.omega[mode]) - float(fit.centre)
         before, C, after = fit.response.direct_path(offset / half + STEP * np.array([-1, 0, 1]))
         slope = (after - before) / (2 * STEP * half)
-        bright = np.argwhere(np.asarray(fit.data.entries) & (np.abs(C) >= BRIGHT * np.nanmax(np.abs(C)))).tolist()
-        rows = np.array([ports[o] + ports[i] for o, i in bright])
+        # A leak beside a peak has a phase of its own.
+        above = np.abs(C) >= np.maximum(BRIGHT * np.max(np.abs(C)), np.abs(residues) / (2 * np.abs(gamma)))
+        bright = np.argwhere(np.asarray(fit.data.entries) & above).tolist()
+        rows = np.array([ports[o] + ports[i] for o, i in bright]).reshape(-1, len(ports))
         onto = (ports[out] + ports[into]) @ np.linalg.pinv(rows)
-        time = float(onto @ [0.0 if C[o, i] == 0 else -(slope[o, i] / C[o, i]).imag for o, i in bright])
+        time = float(onto @ np.array([0.0 if C[o, i] == 0 else -(slope[o, i] / C[o, i]).imag for o, i in bright]))
         shared, told = np.zeros(0), True
         if fit.coefficients.delay is not None:
             shared = onto @ rows
@@ -151,7 +151,14 @@ class Entry(NamedTuple):
         """The derivative of |R|."""
         return self.R.conjugate() / max(abs(self.R), 1e-300)
 
-    def rate(self, value: float, u: complex, v: complex = 0.0) -> Rate:
+    def doubt(self, delay: str) -> str:
+        """A sentence where no direct path tells the planes."""
+        if self.told:
+            return ""
+        why = f"No direct path is bright enough to tell a delay, {delay}, from a background that turns with frequency"
+        return f"{why}: the error of its Q_external may be several times larger."
+
+    def rate(self, value: float, u: complex, v: complex = 0.0, *, note: str = "") -> Rate:
         """A number that changes by Re(u dR + v dC).
 
         C is where the mode is, and its errors stand at band centre: they differ by little but for the delays' phase.
@@ -171,7 +178,7 @@ class Entry(NamedTuple):
         }
         if v:
             slopes |= {f"Re C[{entry}": v.real, f"Im C[{entry}": -v.imag}
-        return Rate(value, slopes)
+        return Rate(value, slopes, note)
 
 
 def _reciprocal(fit: Any, mode: int) -> bool | None:
