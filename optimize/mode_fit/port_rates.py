@@ -122,7 +122,7 @@ class Entry(NamedTuple):
     gamma: float
     offset: float  # from the band's centre
     time: float
-    shared: Host  # [port], how t follows each port's delay, turned; empty where no delay was fitted
+    shared: Host  # [port], how t follows each port's delay, turned; empty where none was fitted, or beside a constant
     told: bool  # whether t is that of direct paths that are bright enough to have a phase
 
     @classmethod
@@ -139,9 +139,9 @@ class Entry(NamedTuple):
         onto = (ports[out] + ports[into]) @ np.linalg.pinv(rows)
         time = float(onto @ np.array([0.0 if C[o, i] == 0 else -(slope[o, i] / C[o, i]).imag for o, i in bright]))
         shared, told = np.zeros(0), True
-        if fit.coefficients.delay is not None:
+        if fit.coefficients.delay is not None and np.any(slope):
             shared = onto @ rows
-            told = not np.any(slope) or bool(np.allclose(shared, ports[out] + ports[into]))
+            told = bool(np.allclose(shared, ports[out] + ports[into]))
         factor = float(np.exp(-gamma * time))
         direct = complex(C[out, into]) + R * (1 - factor) / gamma
         return cls((mode, out, into), R * factor, direct, float(gamma), offset, time, shared, told)
