@@ -15,7 +15,8 @@ UNSEEN = 3.0  # times its error: a residue below is not seen
 
 def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
-    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
+    missed = [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
+    return [*missed, *_growth(fit)]
 
 
 def doubtful_modes(fit: Any) -> list[str]:
@@ -48,6 +49,16 @@ def smaller_model(fit: Any) -> list[str]:
     return [
         f"The model is {fit.model_scale:.3g} times the fitted S at band centre: with its direct path the same at every "
         "frequency, more of it would not be passive."
+    ]
+
+
+def _growth(fit: Any) -> list[str]:
+    gamma, error = np.asarray(fit.coefficients.gamma), np.nan_to_num(np.asarray(fit.stderr.gamma))
+    if fit.passivity.passive is not True or np.all(gamma > -UNSEEN * error):
+        return []
+    return [
+        "The data have no gain, and the model needs a mode that grows in time: they may be of phasors e^{−iωt} (then "
+        "fit data.conjugated()), or of more than the modes asked for."
     ]
 
 
