@@ -107,7 +107,7 @@ def _of_standard_deviation(fields: Fields) -> Fields:
 def _state_space(fields: Fields) -> Fields:
     """A response whose A was diagonal, and kept by its diagonal."""
     poles = fields.pop("poles")
-    return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None]}
+    return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None], "symmetric": False}
 
 
 def _history_of_objectives(fields: Fields) -> Fields:
@@ -120,7 +120,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
-    "diffnr.FieldData": _with(resistance=None),
+    "diffnr.FieldData": _with(resistance=None, transmission=False),
     # Data of then had every entry measured.
     "diffnr.Passivity": _with(whole=True),
     "diffnr.Reciprocity": _with(pairs=1, compared=1),

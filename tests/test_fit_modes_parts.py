@@ -7,7 +7,7 @@ from diffnr.results import RESULTS
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
 from optimize.mode_fit.delays import port_delays
 from optimize.mode_fit.descent import descend
-from optimize.mode_fit.form import Form
+from optimize.mode_fit.form import Form, from_pairs, started
 from optimize.mode_fit.passivity import ALLOWED, excess, excess_slopes, largest_gain
 from optimize.mode_fit.problem import Problem, Projected
 from optimize.mode_fit.vector_fitting import Weights
@@ -16,16 +16,20 @@ X = np.linspace(-1, 1, 9)
 
 
 def forms() -> list[Form]:
-    """Of two ports and three modes, with and without delays and backgrounds."""
+    """Of two ports and three modes, with and without delays and backgrounds, and a symmetric one."""
     rng = np.random.default_rng(0)
     draw = lambda *shape: rng.normal(size=shape)  # noqa: E731
-    return [
+    plain = [
         Form(A=draw(3, 3, 2), D=draw(2, 3, 2), K=draw(2, 3, 2), background=draw(3, 2, 2, 2), delay=draw(2)),
         Form(A=draw(3, 3, 2), D=draw(2, 3, 2), K=draw(2, 3, 2), background=draw(1, 2, 2, 2), delay=None),
     ]
+    A, background = draw(3, 3, 2), draw(2, 2, 2, 2)
+    A, background = A + A.swapaxes(0, 1), background + background.swapaxes(1, 2)
+    D = draw(2, 3, 2)
+    return [*plain, Form(A=A, D=D, K=D, background=background, delay=draw(2), symmetric=True)]
 
 
-@pytest.mark.parametrize("form", forms(), ids=["with delays", "plain"])
+@pytest.mark.parametrize("form", forms(), ids=["with delays", "plain", "symmetric"])
 def test_derivatives_are_those_of_central_differences(form: Form) -> None:
     linear, slopes = form.linearised(X, energy=True), coefficient_slopes(form, 2.0, energy=True)
     above, rows = excess(form, X), excess_slopes(form, X)
@@ -43,16 +47,17 @@ def test_derivatives_are_those_of_central_differences(form: Form) -> None:
 
 
 def problem(form: Form, sigma: float = 1.0) -> Problem:
-    out, into = np.indices((2, 2)).reshape(2, -1)
-    s, least = form.response(X)[0][:, out, into], np.full(4, sigma)
+    out, into = np.tril_indices(2) if form.symmetric else np.indices((2, 2)).reshape(2, -1)
+    s, least = form.response(X)[0][:, out, into], np.full(len(out), sigma)
     spread = np.broadcast_to(least, s.shape)
-    return Problem(X, s, out, into, spread, Weights(least, least), least, True)
+    return Problem(X, s, out, into, spread, Weights(least, least), least, True, symmetric=form.symmetric)
 
 
-def test_the_projected_problem_has_the_residual_of_the_best_background() -> None:
-    form = forms()[0]
+@pytest.mark.parametrize("form", forms()[::2], ids=["plain", "symmetric"])
+def test_the_projected_problem_has_the_residual_of_the_best_background(form: Form) -> None:
     rng = np.random.default_rng(1)
     asked = problem(form)._replace(s=rng.normal(size=(9, 4)) + 1j * rng.normal(size=(9, 4)))
+    asked = asked._replace(s=asked.s[:, : len(asked.out)])
     projected = Projected.of(asked, form)
     r, J = projected.linearised(form)
     whole = projected.whole(form)
@@ -112,3 +117,15 @@ def test_delays_of_ports_agree_with_every_entry(turns: float) -> None:
     # What is left of the phase turns by less than what a fit finds its way from.
     left = np.exp(1j * (x[1] - x[0]) * ((found - tau)[:, None] + found - tau))
     assert np.max(np.abs(np.angle(left))) * 200 < 2.0
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.0])
+def test_symmetric_residues_are_split_symmetrically(spread: float) -> None:
+    """Those of a ring without reflections too, whose singular values are equal."""
+    rng = np.random.default_rng(4)
+    R = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+    R = spread * (R + R.T) + np.exp(1j) * np.eye(3)[[1, 0, 2]]
+    parts = {"background": np.zeros((1, 3, 3)), "ranks": np.array([3]), "delay": None}
+    form = started(np.array([-0.1 + 0.2j]), R[None], **parts, symmetric=True)
+    np.testing.assert_array_equal(form.D, form.K)
+    np.testing.assert_allclose(from_pairs(form.D) @ from_pairs(form.K).T, R, atol=1e-14)  # round-off

@@ -44,6 +44,7 @@ class FieldData(eqx.Module):
       waves of another kind.
     - `measured`: whether this is a measurement, with cables and a background that a fit must allow for.
     - `name`: a name for plots and reports.
+    - `transmission`: whether a one-port's trace is no reflection but S21 of a device, as `entry` gives it.
 
     **Raises:** `ValueError` for a wrong shape, a value that is not finite, frequencies that do not increase, negative
     energy, or a sigma or a resistance that is not positive.
@@ -62,6 +63,7 @@ class FieldData(eqx.Module):
     resistance: Float[Array, "*each"] | None
     measured: bool = eqx.field(static=True)
     name: str = eqx.field(static=True)
+    transmission: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class FieldData(eqx.Module):
         resistance: Values | None = None,
         measured: bool = False,
         name: str = "",
+        transmission: Any = False,
     ):
         s, energies = as_complex(s, "s"), _real("energy", energy)
         self.omega = as_real(omega, "omega")
@@ -85,6 +88,7 @@ class FieldData(eqx.Module):
         self.measured = as_flag(measured, "measured")
         require(isinstance(name, str), "name", "be text", described(name))
         self.name = name
+        self.transmission = as_flag(transmission, "transmission")
 
     def __check_init__(self):
         points, ports = self.omega.size, self.s.shape[-1] if self.s.ndim else 1
@@ -93,6 +97,8 @@ class FieldData(eqx.Module):
         _require_shape("omega", self.omega, (points,))
         shape = (points, ports, ports)
         was = f"of shape {self.s.shape} with omega of {points} point(s)"
+        alone = ports == 1 or not self.transmission
+        require(alone, "transmission", "be left out for more than one trace", f"given for {ports} ports")
         require(self.s.shape == shape, "s", f"have shape {shape}, one S-matrix for each omega", was)
         _require_shape("energy", self.energy, (points, ports))
         _require_shape("sigma", self.sigma, (), (points,), (points, ports, ports))
@@ -136,6 +142,11 @@ class FieldData(eqx.Module):
         return jnp.asarray(~np.isnan(np.asarray(self.s)[0]))  # by numpy: nothing is compiled for each shape
 
     @property
+    def _said(self) -> dict[str, Any]:
+        """What is said of the data beside their numbers."""
+        return {"measured": self.measured, "name": self.name, "transmission": self.transmission}
+
+    @property
     def deviation(self) -> Float[Array, "f out in"] | None:
         """`sigma` in the shape of `s`, or None."""
         return _spread(self.sigma, self.s.shape)
@@ -164,7 +175,7 @@ class FieldData(eqx.Module):
             )
         arrays = (self.omega, self.s, self.energy, self.sigma, self.sigma_energy)
         parts: list[Any] = [x if x is None or x.ndim == 0 else x[keep] for x in arrays]
-        return FieldData(*parts, resistance=self.resistance, measured=self.measured, name=self.name)
+        return FieldData(*parts, resistance=self.resistance, **self._said)
 
     def conjugated(self) -> FieldData:
         """The same device in the other convention for phasors, e^{−iωt} for e^{iωt}: conj(S).
@@ -190,9 +201,8 @@ class FieldData(eqx.Module):
         sigma = None if self.deviation is None else self.deviation[:, out, into]
         named = entry_name(out, into, self.num_ports)
         self._require_measured([out], [into])
-        return FieldData(
-            self.omega, self.s[:, out, into], sigma=sigma, measured=self.measured, name=f"{self.name} {named}".strip()
-        )
+        said = {**self._said, "name": f"{self.name} {named}".strip(), "transmission": True}
+        return FieldData(self.omega, self.s[:, out, into], sigma=sigma, **said)
 
     def ports(self, *ports: Any) -> FieldData:
         """The entries between some of the ports, in the order given, as a device whose other ports are matched.
@@ -218,8 +228,7 @@ class FieldData(eqx.Module):
             sigma=self.sigma[block] if self.sigma is not None and self.sigma.ndim == 3 else self.sigma,
             sigma_energy=_columns(self.sigma_energy, chosen, 2),
             resistance=_columns(self.resistance, chosen, 1),
-            measured=self.measured,
-            name=f"{self.name} port {named}".strip(),
+            **{**self._said, "name": f"{self.name} port {named}".strip()},
         )
 
     def renormalised(self, resistance: Any) -> FieldData:

@@ -96,6 +96,8 @@ def reciprocity(data: FieldData, relative: Any = 0.02, noise_factor: Any = 1.5) 
     pairs = len(out)
     both = np.asarray(data.entries)[out, into] & np.asarray(data.entries)[into, out]
     out, into = out[both], into[both]
+    if data.transmission:
+        return Reciprocity(None, 0.0, 0.0, 0.0, 0.0, 0.0, 1, 0)
     if out.size == 0:
         return Reciprocity(None if pairs else True, 0.0, 0.0, 0.0, 0.0, 0.0, pairs, 0)
     s = np.asarray(data.s, dtype=complex)
@@ -160,7 +162,7 @@ def passivity(data: FieldData, multiples: Any = 5.0) -> Passivity:
         largest=float(largest[worst]),
         omega=float(data.omega[worst]),
         tolerance=float(tolerance),
-        whole=bool(known.all()),
+        whole=bool(known.all()) and not data.transmission,
     )
 
 

@@ -15,8 +15,8 @@ UNSEEN = 3.0  # times its error: a residue below is not seen
 
 def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
-    missed = [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
-    return [*missed, *_growth(fit)]
+    missed = () if fit.verdict.noise_like else (_missed_entries, _broken_symmetry, _demanded_symmetry)
+    return [sentence for kind in (*missed, _growth) for sentence in kind(fit)]
 
 
 def doubtful_modes(fit: Any) -> list[str]:
@@ -74,6 +74,12 @@ def _missed_entries(fit: Any) -> list[str]:
         name, times = entry_name(out, into, fit.data.num_ports), misfit[here] / level[here]
         missed.append(f"{name} ({share}{times:.2g} times its noise)")
     return [f"The model misses {', '.join(missed)}."] if missed else []
+
+
+def _demanded_symmetry(fit: Any) -> list[str]:
+    if not fit.symmetric or fit.reciprocity.reciprocal is not False:
+        return []
+    return ["The data are not reciprocal: fit them without reciprocal=True."]
 
 
 def _broken_symmetry(fit: Any) -> list[str]:

@@ -37,6 +37,7 @@ def fit_modes(
     delay: Any = None,
     background: Any = None,
     passive: Any = None,
+    reciprocal: Any = False,
     max_steps: Any = 200,
     throw: Any = False,
 ) -> ModeFit:
@@ -53,6 +54,9 @@ def fit_modes(
     - `background`: order of the polynomial by which the direct path varies over the band; 0 is a constant C. Default: 2
       for measurements, 0 otherwise.
     - `passive`: whether the response must be passive, everywhere in the band. Default: unless the data are not.
+    - `reciprocal`: demand S = Sᵀ. S_oi and S_io are then one entry that was measured twice, there are fewer unknowns,
+      and entries that were not measured follow from the others where they can. Data that are not reciprocal are missed,
+      and the fit says so.
     - `max_steps`: of the Levenberg–Marquardt iteration.
     - `throw`: raise where that did not converge. By default the best that was met is returned in any case, and
       `converged` and `message` say how it ended.
@@ -78,14 +82,17 @@ def fit_modes(
     delay = data.measured if delay is None else as_flag(delay, "delay")
     order = 2 * int(data.measured) if background is None else as_count(background, "background", least=0)
     passive = None if passive is None else as_flag(passive, "passive")
-    _require_points(data, modes, order, delay)
+    symmetric = as_flag(reciprocal, "reciprocal")
+    fitted = _folded(data) if symmetric else data
+    _require_points(fitted, modes, order, delay, symmetric)
 
-    reciprocal, bounded = reciprocity(data), passivity(data)
+    bounded = passivity(data)
     passive = bounded.passive is not False if passive is None else passive
     ends = np.asarray(data.omega)[[0, -1]]
     centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
     noise = noise_of(data)
-    problem = problem_of(data, noise, centre, half)
+    whole = problem_of(data, noise, centre, half)
+    problem = problem_of(fitted, noise_of(fitted), centre, half)._replace(symmetric=True) if symmetric else whole
     candidates = starts(problem, data.num_ports, modes, order, delay)
     found = best_fit(problem._replace(energy=None), candidates, max_steps)
     if data.energy is not None:
@@ -100,9 +107,10 @@ def fit_modes(
     _, J = problem.linearised(response)
     covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, half, energy=data.energy is not None))
     residual = np.full(data.s.shape, np.nan, complex)
-    residual[:, problem.out, problem.into] = problem.missed(response)
+    residual[:, whole.out, whole.into] = whole.missed(response)
+    sigma = whole.reweighed(response).sigma if symmetric else problem.sigma
     digits = 3 * DIGITS * float(np.nanmax(np.abs(data.s)))
-    verdict = judge_residual(residual, noise, problem.sigma, rank, sigma_known=problem.known, exact=digits)
+    verdict = judge_residual(residual, noise, sigma, rank, sigma_known=problem.known, exact=digits)
     doubtful = not verdict.noise_like or _grows(response)
     conjugated = doubtful and _conjugate_is_better(found, data, modes, order, delay)
     covariance = covariance * verdict.inflation
@@ -114,16 +122,17 @@ def fit_modes(
         response=as_response(response), spread=jnp.asarray(spread_of(J, verdict.inflation)),
         centre=jnp.asarray(centre), half_band=jnp.asarray(half),
         data=data, residual=jnp.asarray(residual), noise=jnp.asarray(noise),
-        verdict=verdict, reciprocity=reciprocal, passivity=bounded,
+        verdict=verdict, reciprocity=reciprocity(data), passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
         bounded=bounded_response, model_scale=scale,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 
 
-def _require_points(data: FieldData, modes: int, order: int, delay: bool) -> None:
+def _require_points(data: FieldData, modes: int, order: int, delay: bool, symmetric: bool) -> None:
     entries = int(np.sum(np.asarray(data.entries)))
-    unknowns = 2 * (order + 1) * entries + 4 * data.num_ports * modes + data.num_ports * delay
+    couplings = (2 if symmetric else 4) * data.num_ports * modes
+    unknowns = 2 * (order + 1) * entries + couplings + data.num_ports * delay
     numbers = 2 * data.num_points * entries
     require(
         numbers > unknowns and data.num_points > 2 * modes + order + 1,
@@ -131,6 +140,21 @@ def _require_points(data: FieldData, modes: int, order: int, delay: bool) -> Non
         f"have more points for {modes} modes ({unknowns} unknowns, and 2 points a mode)",
         f"{data.num_points} points ({numbers} real numbers)",
     )
+
+
+def _folded(data: FieldData) -> FieldData:
+    """Entries on and below the diagonal alone, the others taken for second measurements of them: means, weighted by σ
+    where it is given."""
+    s, given = np.asarray(data.s), data.deviation
+    weight = np.where(np.isnan(s), 0.0, 1.0 if given is None else np.asarray(given) ** -2.0)
+    s, twice = np.where(np.isnan(s), 0.0, s), weight + weight.swapaxes(1, 2)
+    below = np.tril(np.ones(s.shape[1:], bool)) & (twice > 0).all(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (weight * s + (weight * s).swapaxes(1, 2)) / twice
+        own = np.where(np.eye(s.shape[1], dtype=bool), weight, twice) ** -0.5
+    sigma = None if given is None else np.where(below, own, np.nan)
+    parts: Any = (np.where(below, mean, np.nan), data.energy, sigma, data.sigma_energy)
+    return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
 
 
 def noise_of(data: FieldData) -> Host:

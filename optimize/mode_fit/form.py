@@ -12,6 +12,7 @@ import numpy as np
 
 from optimize.mode_fit.realisation import Realisation, passive_realisation
 
+MIRRORED = ("A", "background")  # of a symmetric form: their upper triangles say all
 Host = Any  # numpy arrays, of which its type stubs know too little
 
 
@@ -43,7 +44,8 @@ class Form:
 
     **Fields:** `A` [N, N, 2]; `D`, `K` [M, N, 2]; `background` [order + 1, M, M, 2]; `delay` [M] or None. It is the
     same response for A → T⁻¹AT, D → DT, Kᵀ → T⁻¹Kᵀ; A is kept whole, since a basis of modes turns singular where two
-    of them become one.
+    of them become one. A `symmetric` form has A = Aᵀ, K = D and C_k = C_kᵀ, hence S = Sᵀ: every reciprocal S has
+    such a state space, degenerate modes too, and its parameters are the fewer that are left.
     """
 
     A: Host
@@ -51,6 +53,7 @@ class Form:
     K: Host
     background: Host
     delay: Host
+    symmetric: bool = False
 
     def response(self, x: Host) -> tuple[Host, Host]:
         """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
@@ -90,20 +93,34 @@ class Form:
 
     def vector(self, *without: str) -> Host:
         """Every parameter, field by field, but those of the fields named."""
-        return np.concatenate([np.ravel(part) for _, part in self._fields(without)])
+        return np.concatenate([np.ravel(part[where]) for _, part, where in self._fields(without)])
 
     def at(self, vector: Host, *without: str) -> Any:
         """The response with these parameters, in the order of `vector`."""
         position, new = 0, {}
-        for name, part in self._fields(without):
-            size = np.size(part)
-            new[name] = np.reshape(vector[position : position + size], np.shape(part))
+        for name, part, where in self._fields(without):
+            size = part[where].size
+            new[name] = np.empty(part.shape)
+            new[name][where] = np.reshape(vector[position : position + size], part[where].shape)
+            if self.symmetric and name in MIRRORED:
+                below = (*where[:-2], where[-1], where[-2])
+                new[name][below] = new[name][where]
             position += size
-        return dataclasses.replace(self, **new)  # pyright: ignore[reportArgumentType]
+        return dataclasses.replace(self, **new, **({"K": new["D"]} if self.symmetric else {}))  # pyright: ignore[reportArgumentType]
 
-    def _fields(self, without: tuple[str, ...]) -> list[tuple[str, Host]]:
-        names = [field.name for field in dataclasses.fields(self) if field.name not in without]  # pyright: ignore[reportArgumentType]
-        return [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+    def _fields(self, without: tuple[str, ...]) -> list[tuple[str, Host, Host]]:
+        """Names, values, and which of these are free."""
+        names = ("A", "D", "background", "delay") if self.symmetric else ("A", "D", "K", "background", "delay")
+        found = []
+        for name in names:
+            if name in without or getattr(self, name) is None:
+                continue
+            part = np.asarray(getattr(self, name))
+            where: Host = (...,)
+            if self.symmetric and name in MIRRORED:
+                where = (slice(None),) * (part.ndim - 3) + np.triu_indices(part.shape[-2])
+            found.append((name, part, where))
+        return found
 
     def _phase(self, x: Host) -> Host:
         if self.delay is None:
@@ -113,7 +130,7 @@ class Form:
 
     def resonant(self) -> Form:
         """D (ix − A)⁻¹ Kᵀ alone, at the planes of the device."""
-        return Form(A=self.A, D=self.D, K=self.K, background=np.asarray(self.background)[:0], delay=None)
+        return dataclasses.replace(self, background=np.asarray(self.background)[:0], delay=None)
 
     def modal(self, x: Host) -> Modal:
         coefficients = from_pairs(self.background)
@@ -122,29 +139,27 @@ class Form:
 
     def directions(self, x: Host) -> list[Modal]:
         ports, modes = np.shape(self.D)[:2]
-        one, port = np.eye(modes), np.eye(ports)
-        between = _both(np.einsum("im,jn->ijmn", one, one)).reshape(-1, modes, modes)
-        coupled = _both(np.einsum("po,jn->pjon", port, one)).reshape(-1, ports, modes)
-        path = _both(np.einsum("po,qi->pqoi", port, port)).reshape(-1, 1, ports, ports)
+        between, coupled = _units(modes, modes, self.symmetric), _units(ports, modes)
+        path = _units(ports, ports, self.symmetric)[:, None]
         powers = [path * (x**k)[:, None, None] for k in range(len(self.background))]
+        apart = [Modal(None, None, coupled, None), Modal(None, None, None, coupled)]
         return [
             Modal(between, None, None, None),
-            Modal(None, None, coupled, None),
-            Modal(None, None, None, coupled),
+            *([Modal(None, None, coupled, coupled)] if self.symmetric else apart),
             *(Modal(None, C, None, None) for C in powers),
         ]
 
 
-def started(poles: Host, residues: Host, background: Host, ranks: Host, delay: Host) -> Form:
+def started(poles: Host, residues: Host, background: Host, ranks: Host, delay: Host, *, symmetric: bool) -> Form:
     """The form of poles [n], residues [n, out, in] and a background; pole n stands for `ranks[n]` modes, the
-    largest singular pairs of its residue."""
-    u, s, vh = np.linalg.svd(residues)
+    largest singular pairs of its residue, of a symmetric one those of R = UΣUᵀ."""
+    u, s, vh = _symmetric_svd(residues) if symmetric else np.linalg.svd(residues)
     pairs = [(n, k) for n, rank in enumerate(ranks) for k in range(rank)]
     D = np.stack([u[n, :, k] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
     K = np.stack([vh[n, k, :] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
     A = np.diag([poles[n] for n, _ in pairs])
     parts = {name: to_pairs(part) for name, part in {"A": A, "D": D, "K": K, "background": background}.items()}
-    return Form(**parts, delay=delay)
+    return Form(**parts, delay=delay, symmetric=symmetric)
 
 
 def realised(form: Form, basis: Host = None) -> Realisation:
@@ -170,6 +185,21 @@ def _resolvent(A: Host, x: Host) -> Host:
     return np.linalg.inv(1j * x[:, None, None] * np.eye(len(A)) - A)
 
 
-def _both(units: Host) -> Host:
-    """Changes of a complex number by 1 and by i, for changes by 1 [i, j, ...] → [i, j, 2, ...]."""
-    return np.stack([units + 0j, 1j * units], axis=2)
+def _units(rows: int, columns: int, symmetric: bool = False) -> Host:
+    """The matrices [p, rows, columns] by whose real multiples a complex matrix, or a symmetric one, can change."""
+    i, j = np.triu_indices(rows) if symmetric else np.indices((rows, columns)).reshape(2, -1)
+    units = np.zeros((len(i), rows, columns))
+    units[np.arange(len(i)), i, j] = 1
+    if symmetric:
+        units[np.arange(len(i)), j, i] = 1
+    return np.stack([units + 0j, 1j * units], axis=1).reshape(-1, rows, columns)
+
+
+def _symmetric_svd(matrices: Host) -> tuple[Host, Host, Host]:
+    """U, Σ and Uᵀ of complex symmetric matrices [n, m, m] (Takagi): R conj(u) = σu is a real eigenvalue problem of the
+    real and imaginary parts of u, whose eigenvalues are ±σ; equal ones do no harm."""
+    real, imaginary = matrices.real, matrices.imag
+    values, vectors = np.linalg.eigh(np.block([[real, imaginary], [imaginary, -real]]))
+    size = matrices.shape[1]
+    u = (vectors[:, :size] + 1j * vectors[:, size:])[:, :, : size - 1 : -1]
+    return u, np.maximum(values[:, : size - 1 : -1], 0.0), u.swapaxes(1, 2)

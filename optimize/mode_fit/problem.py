@@ -31,7 +31,8 @@ class Problem(NamedTuple):
     **Fields:** `x` [f]; `s` [f, entry]; `out`, `into` [entry], which entries of S they are; `sigma` [f, entry], the
     standard deviation of real and imaginary parts that they are weighted by; `weights`, what it may be where it is not
     known; `noise` [entry], NaN where it is not known; `energy`, `sigma_energy` [f, in] or None; `bounded`,
-    frequencies [g] at which singular values above 1 count, by `stiffness` times their excess.
+    frequencies [g] at which singular values above 1 count, by `stiffness` times their excess; `symmetric`, whether the
+    response is to be, and entries stand for those beyond the diagonal too.
     """
 
     x: Host
@@ -46,6 +47,7 @@ class Problem(NamedTuple):
     sigma_energy: Host = None
     bounded: Host = None
     stiffness: float = 0.0
+    symmetric: bool = False
 
     def residual(self, response: FormLike) -> Host:
         """(S_fit − S)/σ and what the energies miss, as real numbers [n]."""
@@ -105,6 +107,12 @@ class Problem(NamedTuple):
             size=float(np.linalg.norm(self.s / self.sigma)),
         )
         return (end.point if projected is None else projected.whole(end.point)), end
+
+    def fill(self, whole: Host, entries: Host) -> None:
+        """Put the values [..., entry] of entries where they belong in [..., out, in]."""
+        whole[..., self.out, self.into] = entries
+        if self.symmetric:
+            whole[..., self.into, self.out] = entries
 
     def move(self, form: FormLike, change: Host) -> Any:
         """The response with its parameters changed."""
@@ -170,7 +178,7 @@ class Projected(NamedTuple):
         system = powers / self.problem.sigma.T[:, :, None]
         coefficients = np.linalg.pinv(system) @ -missed.T[:, :, None]
         background = np.zeros((order, *np.shape(response.background)[1:3]), complex)
-        background[:, self.problem.out, self.problem.into] = coefficients[:, :, 0].T
+        self.problem.fill(background, coefficients[:, :, 0].T)
         return replace(response, background=to_pairs(background))
 
     def _missed(self, response: Form) -> tuple[Host, Host, Host]:
@@ -196,12 +204,13 @@ def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) ->
     Residues are of full rank in vector fitting, and what modes of rank one keep of them may be little; a background
     may stand for a delay. What counts is how the start itself describes the data.
     """
-    out, into = problem.out, problem.into
+    out = problem.out
     found = _from_poles(problem, ports, modes, order, np.zeros(ports) if delay else None)
     if delay:
         whole, measured = np.zeros((len(problem.x), ports, ports), complex), np.zeros((ports, ports), bool)
         floor = np.zeros((ports, ports))
-        whole[:, out, into], measured[out, into], floor[out, into] = problem.s, True, problem.weights.least
+        for part, entries in ((whole, problem.s), (measured, True), (floor, problem.weights.least)):
+            problem.fill(part, entries)
         found += _from_poles(problem, ports, modes, order, port_delays(problem.x, whole, measured, modes, order, floor))
     found.sort(key=lambda pair: pair[0])
     return [form for cost, form in found[:STARTS] if cost <= found[0][0] + WORSE * len(out)]
@@ -216,13 +225,13 @@ def _from_poles(problem: Problem, ports: int, modes: int, order: int, tau: Host)
     for poles in range(modes, max(1, -(-modes // rank)) - 1, -1):
         fit = vector_fit(x, s, poles, order, problem.weights)
         whole = np.zeros((poles + order + 1, ports, ports), complex)
-        whole[:, out, into] = np.concatenate([fit.residues, fit.background])
-        form = _started(fit, whole, modes, rank, tau)
+        problem.fill(whole, np.concatenate([fit.residues, fit.background]))
+        form = _started(fit, whole, modes, rank, tau, symmetric=problem.symmetric)
         found.append((problem.weights.cost(problem.misfit(form)), form))
     return found
 
 
-def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) -> Form:
+def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host, *, symmetric: bool) -> Form:
     poles = len(fit.poles)
     residues, background = whole[:poles], whole[poles:]
     singular = np.linalg.svd(residues, compute_uv=False) / -fit.poles.real[:, None]
@@ -230,7 +239,7 @@ def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host) ->
     for _ in range(modes - poles):
         nexts = [singular[n, r] if r < rank else -1.0 for n, r in enumerate(ranks)]
         ranks[int(np.argmax(nexts))] += 1
-    return started(fit.poles, residues, background, ranks, tau)
+    return started(fit.poles, residues, background, ranks, tau, symmetric=symmetric)
 
 
 class FittedForm(NamedTuple):
@@ -280,7 +289,10 @@ def settled(problem: Problem, response: Any, max_steps: int) -> FittedForm:
 
 
 def with_energy(problem: Problem, response: Form) -> Form:
-    """The same S with amplitudes whose energies are nearest to the data's, by one factor for all modes."""
+    """The same S with amplitudes whose energies are nearest to the data's, by one factor for all modes; a symmetric
+    state space has them as they are."""
+    if response.symmetric:
+        return response
     energy = np.sum(np.abs(response.response(problem.x)[1]) ** 2, axis=1)
     factor = np.sqrt(np.sum(energy * problem.energy) / np.sum(energy**2))
     return replace(response, D=response.D / factor, K=response.K * factor)

@@ -21,10 +21,15 @@ class ActiveResponse(eqx.Module):
     K: Float[Array, "port mode 2"]
     background: Float[Array, "power port port 2"]
     delay: Float[Array, " port"] | None
+    symmetric: bool = eqx.field(static=True, default=False)
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
         return form_of(self).response(x)[0]
+
+    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
+        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
+        return form_of(self).modal(np.asarray(x)).C
 
 
 class PassiveResponse(eqx.Module):
@@ -43,15 +48,23 @@ class PassiveResponse(eqx.Module):
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
-        x, D, W = jnp.asarray(x), from_pairs(self.D), from_pairs(self.direct)
-        ports = W.shape[1]
-        powers = x[:, None] ** jnp.arange(1, len(self.background) + 1)
-        visible = jnp.tensordot(powers, from_pairs(self.background), 1)
-        V = isometry(W + jnp.pad(visible, ((0, 0), (0, len(W) - ports), (0, 0))))
+        x, D, V = jnp.asarray(x), from_pairs(self.D), self._isometry(x)
+        ports = V.shape[2]
         A = 1j * hermitian(self.omega) - D.conj().T @ D / 2
         a = -jnp.linalg.solve(1j * x[:, None, None] * jnp.eye(len(A)) - A, D.conj().T @ V)
         delay = jnp.zeros(ports) if self.delay is None else self.delay
         return np.asarray((V + D @ a)[:, :ports] * jnp.exp(-1j * x[:, None, None] * (delay[:, None] + delay)))
+
+    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
+        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
+        V = self._isometry(x)
+        return np.asarray(V[:, : V.shape[2]])
+
+    def _isometry(self, x: Any) -> Complex[Array, "f wire port"]:
+        W = from_pairs(self.direct)
+        powers = jnp.asarray(x)[:, None] ** jnp.arange(1, len(self.background) + 1)
+        visible = jnp.tensordot(powers, from_pairs(self.background), 1)
+        return isometry(W + jnp.pad(visible, ((0, 0), (0, len(W) - W.shape[1]), (0, 0))))
 
 
 Response = ActiveResponse | PassiveResponse
@@ -59,11 +72,15 @@ Response = ActiveResponse | PassiveResponse
 
 def as_response(form: Form) -> ActiveResponse:
     """The form as a pytree."""
-    parts: dict[str, Any] = {name: None if part is None else jnp.asarray(part) for name, part in vars(form).items()}
-    return ActiveResponse(**parts)
+    return ActiveResponse(**_each(form, jnp.asarray))
 
 
 def form_of(response: Any) -> Form:
     """The form of an `ActiveResponse`."""
-    parts = {name: getattr(response, name) for name in ActiveResponse.__dataclass_fields__}
-    return Form(**{name: None if part is None else np.asarray(part) for name, part in parts.items()})
+    return Form(**_each(response, np.asarray))
+
+
+def _each(fields: Form | ActiveResponse, as_array: Any) -> dict[str, Any]:
+    """The fields that both have, as arrays of a kind."""
+    parts = {name: getattr(fields, name) for name in ActiveResponse.__dataclass_fields__}
+    return {name: part if part is None or name == "symmetric" else as_array(part) for name, part in parts.items()}

@@ -16,7 +16,7 @@ from diffnr.tcmt import ActiveModes, CoupledModes, PassiveModes
 from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import doubtful_modes, incomplete, smaller_model
 from optimize.mode_fit.device import possible_leaves
-from optimize.mode_fit.resonance import Resonance
+from optimize.mode_fit.resonance import Resonance, rounded
 from optimize.mode_fit.response import Response, form_of
 from optimize.scenarios import Scenarios
 from optimize.verdict import ResidualVerdict, judge
@@ -117,6 +117,11 @@ class ModeFit(AbstractAnswer):
     spread: Float[Array, "p r"] | None = None
 
     @property
+    def symmetric(self) -> bool:
+        """Whether S = Sᵀ was demanded."""
+        return getattr(self.response, "symmetric", False)
+
+    @property
     def lacks(self) -> list[str]:
         """What the model lacks, in sentences: entries that it misses, a symmetry that it breaks."""
         return [] if self.conjugated else incomplete(self)
@@ -170,22 +175,34 @@ class ModeFit(AbstractAnswer):
         lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.concerns)]
         lines.append(f"{len(self.coefficients.omega)} modes fitted to {self.data.name or 'data'}: {size}")
         withheld = self.verdict.errors == "withheld"
-        if self.data.measured:
-            lines += [f"  mode {n}: {resonance}" for n, resonance in enumerate(self.resonances)]
-            lines.append("in rad/s (in Hz divide by 2π):")
+        lines += self._in_laboratory_words()
         for (name, value), (_, error) in zip(self.coefficients.rows(), self.stderr.rows(), strict=True):
-            shown = "withheld" if withheld else f"± {error:.2g}" if np.isfinite(error) else "not identified"
-            lines.append(f"  {name:<24}{value:>18.9g}  {shown}")
+            known = withheld or np.isfinite(error)
+            shown = (
+                f"{value:.6g} (error withheld)" if withheld else rounded(value, error) if known else "not identified"
+            )
+            lines.append(f"  {name:<24}{shown}")
         lines.append(self.verdict.sentence)
         noise = "given" if self.data.sigma is not None else "estimated from the data's own scatter"
         known = np.asarray(self.noise)[~np.isnan(self.noise)]
         level = f"{np.min(known):.2g} to {np.max(known):.2g}" if known.size else "not known"
         lines.append(f"noise {noise}: {level}; {self.rank} parameters identified")
-        lines += [self.reciprocity.message, f"{self.passivity.message} {self._constraint}"]
+        demanded = " S = Sᵀ was demanded of the response." if self.symmetric else ""
+        lines += [f"{self.reciprocity.message}{demanded}", f"{self.passivity.message} {self._constraint}"]
         lines += self.concerns if self.complete else []
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
         return "\n".join(lines)
+
+    def _in_laboratory_words(self) -> list[str]:
+        resonances, lines = self.resonances, []
+        for n, resonance in enumerate(resonances):
+            line, ports = resonance.lines
+            lines += [f"  mode {n}: {line}", *([f"    {ports}"] if ports else [])]
+        lines += dict.fromkeys(f"  {note}" for resonance in resonances for note in resonance.notes)
+        hertz = bool(resonances[0].f0.unit)
+        lines.append("in rad/s (in Hz divide by 2π):" if hertz else "in the data's rate unit (above: over 2π):")
+        return lines
 
     @property
     def _constraint(self) -> str:
@@ -194,14 +211,9 @@ class ModeFit(AbstractAnswer):
         return "The response is not constrained to be passive."
 
     def plot(self) -> Any:
-        """A matplotlib `Figure`: data and fit above, the residual in units of the noise below."""
-        import matplotlib.pyplot as plt
+        """A matplotlib `Figure`: a panel for each entry (of more than 16 those with the largest residual), with data
+        and fit, and below them the residual in units of the noise, in 40 bins of frequency: where fit and noise are
+        right the grey rms reaches ±1 and the means stay near 0."""
+        from optimize.mode_fit.figure import fit_figure
 
-        from diffnr import plot
-
-        with plot.style():
-            figure, (upper, lower) = plt.subplots(2, 1, figsize=(7.0, 6.0), sharex=True, layout="constrained")
-        unit = None if self.data.measured else "rate unit"
-        plot.s_parameters(self.data.omega, self.data.s, model_s=self.predict(self.data.omega), unit=unit, ax=upper)
-        plot.fit_residual(self.data.omega, self.residual, self.noise, unit=unit, ax=lower)
-        return figure
+        return fit_figure(self)
