@@ -15,8 +15,13 @@ UNSEEN = 3.0  # times its error: a residue below is not seen
 
 def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
-    missed = () if fit.verdict.noise_like else (_missed_entries, _broken_symmetry, _demanded_symmetry)
-    return [sentence for kind in (*missed, _growth) for sentence in kind(fit)]
+    demanded = [] if fit.verdict.noise_like else _demanded_symmetry(fit)
+    return [*misfits(fit), *demanded, *_growth(fit)]
+
+
+def misfits(fit: Any) -> list[str]:
+    """Sentences on what of the data a model misses beyond their noise."""
+    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
 
 
 def doubtful_modes(fit: Any) -> list[str]:
