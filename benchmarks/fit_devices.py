@@ -1,11 +1,12 @@
-"""`fit_modes` on random devices whose truth is known: `python benchmarks/fit_devices.py [--devices N] [--first SEED]`.
+"""`fit_modes` on random devices whose truth is known:
+`python benchmarks/fit_devices.py [--devices N] [--first SEED] [--auto]`.
 
 Devices of 1–4 ports and modes, matched or not, behind cables of 0–100 ns, with noise 0 and 1e-9 … 1e-2, σ given or not,
 2 … 50 points a width, over a band of 100 MHz. A fit is right where every pole lies within five standard errors (and
 1e-6 of its width, for round-off) of a true one; flagged where it says that something is wrong: `concerns`, a residual
 that is not noise, errors withheld, no convergence. What is neither counts as wrong if the data identify the poles: if
 the least standard errors possible, those of the exact model at its true parameters (Cramér and Rao), are below a tenth
-of the width for every one.
+of the width for every one. With --auto the number of modes is not given: it counts as right where it is the true one.
 """
 
 from __future__ import annotations
@@ -72,11 +73,36 @@ def poles_of(form: Form) -> Any:
     return poles[np.argsort(poles.imag)]
 
 
+def choices(arguments: argparse.Namespace) -> int:
+    """How often the number of modes is right, and where it is not, whether the fit says that something is wrong."""
+    count: Counter[str] = Counter()
+    seconds = []
+    for seed in range(arguments.first, arguments.first + arguments.devices):
+        case = device(np.random.default_rng(seed))
+        data = nr.FieldData(
+            CENTRE + HALF * case["x"], case["s"], sigma=case["noise"] if case["known"] else None, measured=True
+        )
+        began = time.perf_counter()
+        fit = op.fit_modes(data, background=0)
+        seconds.append(time.perf_counter() - began)
+        found = len(fit.coefficients.omega)
+        kind = "right" if found == case["modes"] else "wrong, and flagged" if fit.concerns else "wrong"
+        count[kind] += 1
+        if kind != "right" and fit.choice is not None:
+            print(f"{kind}: seed {seed}, {found} for {case['modes']}\n{fit.choice.table()}", flush=True)
+    print(f"python benchmarks/fit_devices.py --devices {arguments.devices} --first {arguments.first} --auto\n")
+    print(f"{dict(count)}, median {np.median(seconds):.2f} s, longest {np.max(seconds):.1f} s")
+    return int(count["wrong"] > 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="fit_modes on random devices whose truth is known")
     parser.add_argument("--devices", type=int, default=500)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--auto", action="store_true", help="let the fits choose the number of modes")
     arguments = parser.parse_args()
+    if arguments.auto:
+        return choices(arguments)
     count: Counter[str] = Counter()
     inside, scores, seconds = 0, 0, []
     for seed in range(arguments.first, arguments.first + arguments.devices):

@@ -149,6 +149,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
             "bounded": not hasattr(fields["response"], "K"),
             "model_scale": 1.0,
             "spread": None,
+            "choice": None,
         }
     ),
     "diffnr.duffing.OneHarmonicRestoration": _with_result(

@@ -10,6 +10,7 @@ from .least_squares import Fit as Fit
 from .least_squares import fit as fit
 from .minimisation import Minimum as Minimum
 from .minimisation import minimise as minimise
+from .mode_fit.choice import ModeChoice as ModeChoice
 from .mode_fit.fit_modes import fit_modes as fit_modes
 from .mode_fit.fit_resonators import fit_two_resonators as fit_two_resonators
 from .mode_fit.resonator_fit import ResonatorFit as ResonatorFit

@@ -50,6 +50,15 @@ def test_fit_writes_report_figure_and_model(one_line, tmp_path, capsys):
     assert abs(float(model.omega[0, 0].real) - 2 * np.pi * 5e9) < 0.01 * 3e8
 
 
+def test_fit_chooses_the_number_of_modes_unless_it_is_given(two_files, tmp_path, monkeypatch):
+    given = []
+    fit_modes = importlib.import_module("optimize.mode_fit.fit_modes")
+    monkeypatch.setattr(fit_modes, "fit_modes", lambda data, modes, **kwargs: (given.append(modes), Fitted(data))[1])
+    for chosen in ([], ["--modes", "3"], ["--modes", "auto"]):
+        assert main(["fit", two_files[0][0], *chosen, "--out", str(tmp_path / "out")]) == 0
+    assert given == ["auto", 3, "auto"]
+
+
 @pytest.mark.slow
 def test_demo_small_writes_a_report_beside_reference_values(tmp_path, capsys):
     pytest.importorskip("skrf")

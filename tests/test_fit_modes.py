@@ -305,7 +305,10 @@ def test_the_measured_transmitter_is_flagged_and_not_forced():
 @pytest.mark.parametrize(
     ("points", "arguments", "sentence"),
     [
-        (6, {"modes": 3}, "Argument data must have more points for 3 modes"),
+        (4, {"modes": 3}, "Argument data must have more points for one mode"),
+        (6, {"modes": 3}, "Argument modes must be at most 1, which 6 points carry"),
+        (400, {"modes": 99}, "Argument modes must be at most 20, since"),
+        (50, {"modes": "many"}, "Argument modes must be a whole number of at least 1"),
         (50, {"modes": 0}, "Argument modes must be a whole number of at least 1"),
         (50, {"modes": 1, "background": -1}, "Argument background must be a whole number of at least 0"),
     ],

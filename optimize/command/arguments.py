@@ -85,7 +85,11 @@ def parser() -> argparse.ArgumentParser:
         "--port", type=_ports, metavar="P[,P…]", help="fit the reflection of this port alone, or these ports alone"
     )
     fit.add_argument(
-        "--modes", type=_whole(1), default=1, metavar="N", help="how many resonances (default: %(default)s)"
+        "--modes",
+        type=_modes,
+        default="auto",
+        metavar="N",
+        help="how many resonances; auto: as many as the data show (default: %(default)s)",
     )
     fit.add_argument(
         "--background",
@@ -152,6 +156,10 @@ def _whole(least: int, most: int = 1000) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def _modes(text: str) -> int | str:
+    return "auto" if text.strip() == "auto" else _whole(1)(text)
 
 
 def _entry(text: str) -> tuple[str, int, int]:

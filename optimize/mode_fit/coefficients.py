@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -110,7 +111,7 @@ def coefficient_slopes(form: Form, half: float, *, energy: bool) -> Host:
         into = 2 * half * (k.conj() * dk).real.swapaxes(1, 2)
         parts = (half * dp.imag, -half * dp.real, half * dR, dC, out, into)
         for column, part in zip(columns, parts, strict=True):
-            column.append(part.reshape(count, -1))
+            column.append(part.reshape(count, math.prod(part.shape[1:])))
     slopes: list[Host] = [np.concatenate(column).T for column in columns]
     rows = [*slopes[:2], slopes[2].real, slopes[2].imag, slopes[3].real, slopes[3].imag]
     if form.delay is not None:

@@ -15,36 +15,41 @@ UNSEEN = 3.0  # times its error: a residue below is not seen
 
 def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
-    demanded = [] if fit.verdict.noise_like else _demanded_symmetry(fit)
-    return [*misfits(fit), *demanded, *_growth(fit)]
-
-
-def misfits(fit: Any) -> list[str]:
-    """Sentences on what of the data a model misses beyond their noise."""
     return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
 
 
-def doubtful_modes(fit: Any) -> list[str]:
-    """Sentences on modes that the data do not show, or that are none."""
-    found, omega = [], np.asarray(fit.data.omega)
-    gamma, residues = np.asarray(fit.coefficients.gamma), np.asarray(fit.coefficients.residues)
-    error = np.asarray(fit.stderr.residues)
+def doubtful_modes(fit: Any) -> dict[int, str]:
+    """Modes that the data do not show, or that are none, and sentences on them."""
+    found = unseen_modes(fit) | impossible_modes(fit)
+    return {n: found[n] for n in sorted(found)}
+
+
+def impossible_modes(fit: Any) -> dict[int, str]:
+    """Modes that are none that the band could tell, and sentences on them."""
+    found: dict[int, str] = {}
+    omega = np.asarray(fit.data.omega)
     band, step = omega[-1] - omega[0], float(np.median(np.diff(omega)))
-    for n, width in enumerate(gamma):
-        size = np.sqrt(residues[n].real ** 2 + residues[n].imag ** 2)
-        own = np.sqrt(error[n].real ** 2 + error[n].imag ** 2)
-        why = ""
+    for n, width in enumerate(np.asarray(fit.coefficients.gamma)):
         if width < 0:
-            why = "it grows in time (γ < 0), which needs gain"
+            found[n] = _none_of_the_device(n, "it grows in time (γ < 0), which needs gain")
         elif 2 * width > 2 * band:
-            why = "its width is more than twice the band"
+            found[n] = _none_of_the_device(n, "its width is more than twice the band")
         elif 2 * width < step / 2:
-            why = "its width is less than half a step of the frequency"
-        elif np.all(np.isfinite(own)) and np.all(size < UNSEEN * own):
-            why = "its residue is within its error"
-        if why:
-            found.append(f"Mode {n} may be none of the device: {why}.")
+            found[n] = _none_of_the_device(n, "its width is less than half a step of the frequency")
     return found
+
+
+def unseen_modes(fit: Any) -> dict[int, str]:
+    """Modes whose residues are within their errors, and sentences on them."""
+    residues: Host = np.asarray(fit.coefficients.residues)
+    errors: Host = np.asarray(fit.stderr.residues)
+    size, error = np.hypot(residues.real, residues.imag), np.hypot(errors.real, errors.imag)
+    unseen = np.all(np.isfinite(error) & (size < UNSEEN * error), axis=(1, 2))
+    return {n: _none_of_the_device(n, "its residue is within its error") for n in np.flatnonzero(unseen).tolist()}
+
+
+def _none_of_the_device(mode: int, why: str) -> str:
+    return f"Mode {mode} may be none of the device: {why}."
 
 
 def smaller_model(fit: Any) -> list[str]:
@@ -57,7 +62,8 @@ def smaller_model(fit: Any) -> list[str]:
     ]
 
 
-def _growth(fit: Any) -> list[str]:
+def growth(fit: Any) -> list[str]:
+    """A sentence where a model of data without gain needs a mode that grows."""
     gamma, error = np.asarray(fit.coefficients.gamma), np.nan_to_num(np.asarray(fit.stderr.gamma))
     if fit.passivity.passive is not True or np.all(gamma > -UNSEEN * error):
         return []
@@ -81,8 +87,9 @@ def _missed_entries(fit: Any) -> list[str]:
     return [f"The model misses {', '.join(missed)}."] if missed else []
 
 
-def _demanded_symmetry(fit: Any) -> list[str]:
-    if not fit.symmetric or fit.reciprocity.reciprocal is not False:
+def demanded_symmetry(fit: Any) -> list[str]:
+    """A sentence where S = Sᵀ was demanded and the data contradict it."""
+    if fit.verdict.noise_like or not fit.symmetric or fit.reciprocity.reciprocal is not False:
         return []
     return ["The data are not reciprocal: fit them without reciprocal=True."]
 

@@ -38,6 +38,8 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
         if np.linalg.matrix_rank(np.vstack([rows, row])) > len(rows):
             rows = np.vstack([rows, row])
             chosen.append((out, into))
+    if not chosen:
+        return np.zeros(ports)
     totals = np.array([entry_delay(x, s[:, o, i], modes, order, floor[o, i]) for o, i in chosen])
     return _agreed(x, s, pairs, power, rows, totals)
 
@@ -65,11 +67,11 @@ def _described(x: Host, entry: Host, delays: Host, poles: Host, order: int, floo
     `floor`, and the poles [delay, n] that are best."""
     sets, modes = poles.shape[1:]
     turned = (entry * np.exp(1j * x * np.repeat(delays, sets)[:, None]))[:, :, None]
-    moved = relocated(x, turned, poles.reshape(-1, modes), order, np.ones(1), SWEEPS)
+    moved = relocated(x, turned, poles.reshape(len(delays) * sets, modes), order, np.ones(1), SWEEPS)
     misfit = misfits(x, turned, moved, order)[1].reshape(-1, sets)
     best = np.argmin(misfit, axis=1)
     costs = np.log(np.maximum(misfit[np.arange(len(delays)), best], max(floor, 1e-300)))
-    return costs, moved.reshape(-1, sets, modes)[np.arange(len(delays)), best]
+    return costs, moved.reshape(len(delays), sets, modes)[np.arange(len(delays)), best]
 
 
 def _mean_delay(x: Host, entry: Host) -> float:

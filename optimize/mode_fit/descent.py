@@ -54,7 +54,7 @@ def descend(
     """
     r, J = linearised(point)
     damping, scale, costs = FIRST, np.zeros(len(J)), []
-    for step in range(max_steps):
+    for step in range(max_steps if len(J) else 0):
         cost = float(r @ r)
         if cost <= (ROUND_OFF * size) ** 2:
             return DescentEnd(point, r, J, RESULTS.successful, step)
@@ -91,4 +91,4 @@ def descend(
         point = move(point, change)
         r, J = linearised(point)
         damping = max(damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 4.0), LEAST)
-    return DescentEnd(point, r, J, RESULTS.max_steps_reached, max_steps)
+    return DescentEnd(point, r, J, RESULTS.max_steps_reached if len(J) else RESULTS.successful, max_steps)

@@ -14,25 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
-from diffnr.data import FieldData, noise_estimate, passivity, reciprocity, rounding_step
+from diffnr.data import FieldData, passivity, reciprocity
 from diffnr.results import raise_failures
-from optimize.least_squares import parameter_covariance
-from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
+from optimize.mode_fit.choice import choose
 from optimize.mode_fit.device import device_of, spread_of
-from optimize.mode_fit.form import Form, from_pairs
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
-from optimize.mode_fit.problem import FittedForm, Problem, best_fit, made_passive, settled, starts, tried, with_energy
+from optimize.mode_fit.problem import made_passive
 from optimize.mode_fit.response import as_response
-from optimize.mode_fit.result import ModeFit, judge_residual
-from optimize.mode_fit.vector_fitting import Weights
+from optimize.mode_fit.result import ModeFit
+from optimize.mode_fit.setting import Setting, conjugate_is_better, folded, grows
 
-Host = Any
-DIGITS = 1e-12  # of the largest S: what double precision leaves of it after some arithmetic
+POINTS = 5  # a mode, at least
+MOST = 20  # modes of one fit
 
 
 def fit_modes(
     data: Any,
-    modes: Any,
+    modes: Any = "auto",
     *,
     delay: Any = None,
     background: Any = None,
@@ -49,7 +47,8 @@ def fit_modes(
 
     - `data`: a `FieldData`, of all entries of S or of some; its stored energies are used where it has them, and its
       `sigma` where given. Without σ each entry of S is weighted by its misfit, but never so little that it is given up.
-    - `modes`: N ≥ 1, how many resonances.
+    - `modes`: N ≥ 1, how many resonances: at most a fifth of the points, and 20. "auto" takes as many as the data show
+      by an information criterion; the table that decided is in `.choice`.
     - `delay`: fit a delay τ per port (reference planes away from the device). Default: only for measurements.
     - `background`: order of the polynomial by which the direct path varies over the band; 0 is a constant C. Default: 2
       for measurements, 0 otherwise.
@@ -64,10 +63,11 @@ def fit_modes(
     **Returns:** a `ModeFit`: `.model`, `.coefficients` and `.stderr`, `.covariance`, `.report()`, `.plot()`,
     `.predict(omega)`, and in `.concerns` what speaks against it.
 
-    **Raises:** `ValueError` for too few points or numbers of single precision;
+    **Raises:** `ValueError` for too few points, more modes than they can carry, numbers of single precision, or, of
+    "auto", data that show no resonance;
     `RuntimeError` with the message if `throw` and the fit did not converge.
 
-    Usage: `fit_modes(read_touchstone("device.s2p"), modes=2).report()`.
+    Usage: `fit_modes(read_touchstone("device.s2p")).report()`.
 
     **Notes:** resonances should lie in the band and span several points. Gain is never forced away: data that are not
     passive are reported and fitted without the constraint.
@@ -78,135 +78,66 @@ def fit_modes(
     require_known(data, "data", "hold numbers")
     require_double("data", data.s)
     require_double("data", data.omega)
-    modes, max_steps, throw = as_count(modes, "modes"), as_count(max_steps, "max_steps"), as_flag(throw, "throw")
+    s = np.asarray(data.s)
+    require(np.any(s[:, np.asarray(data.entries)] != 0), "data", "hold a signal", "0 at every frequency")
+    modes = modes if isinstance(modes, str) and modes == "auto" else as_count(modes, "modes")
+    max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
     delay = data.measured if delay is None else as_flag(delay, "delay")
     order = 2 * int(data.measured) if background is None else as_count(background, "background", least=0)
     passive = None if passive is None else as_flag(passive, "passive")
     symmetric = as_flag(reciprocal, "reciprocal")
-    fitted = _folded(data) if symmetric else data
-    _require_points(fitted, modes, order, delay, symmetric)
+    fitted = folded(data) if symmetric else data
+    most = _most_modes(fitted, order, delay, symmetric)
+    if modes != "auto":
+        _require_carried(modes, most, data)
+    setting, choice = Setting.of(data, fitted, order, delay, max_steps, symmetric), None
+    if modes == "auto":
+        response, choice = choose(setting.candidate, min(most, MOST))
+        found = setting.fitted([response])
+    else:
+        found = setting.fitted(setting.starts(setting.problem, modes))
 
     bounded = passivity(data)
     passive = bounded.passive is not False if passive is None else passive
-    ends = np.asarray(data.omega)[[0, -1]]
-    centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
-    noise = noise_of(data)
-    whole = problem_of(data, noise, centre, half)
-    problem = problem_of(fitted, noise_of(fitted), centre, half)._replace(symmetric=True) if symmetric else whole
-    candidates = starts(problem, data.num_ports, modes, order, delay)
-    found = best_fit(problem._replace(energy=None), candidates, max_steps)
-    if data.energy is not None:
-        problem = found.problem._replace(energy=problem.energy)
-        found = settled(problem, with_energy(problem, found.response), max_steps)
     if passive:
         found = made_passive(found, max_steps)
-
     problem, response, end = found
     bounded_response = passive and largest_gain(response) <= 1 + 2 * ALLOWED
+    centre, half = setting.centre, setting.half
     model, scale = device_of(response, centre, half, passive=bounded_response and data.energy is None)
-    _, J = problem.linearised(response)
-    covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, half, energy=data.energy is not None))
-    residual = np.full(data.s.shape, np.nan, complex)
-    residual[:, whole.out, whole.into] = whole.missed(response)
-    sigma = whole.reweighed(response).sigma if symmetric else problem.sigma
-    digits = 3 * DIGITS * float(np.nanmax(np.abs(data.s)))
-    verdict = judge_residual(residual, noise, sigma, rank, sigma_known=problem.known, exact=digits)
-    doubtful = not verdict.noise_like or _grows(response)
-    conjugated = doubtful and _conjugate_is_better(found, data, modes, order, delay)
-    covariance = covariance * verdict.inflation
-    coefficients = coefficients_of(response, centre, half, energy=data.energy is not None)
+    judged = setting.judged(problem, response)
+    doubtful = not judged.verdict.noise_like or grows(response)
+    conjugated = doubtful and conjugate_is_better(setting, found)
     fit = ModeFit(
         model=model,
-        coefficients=coefficients, stderr=coefficients.unflatten(np.sqrt(np.diagonal(covariance))),
-        covariance=jnp.asarray(covariance), rank=rank,
-        response=as_response(response), spread=jnp.asarray(spread_of(J, verdict.inflation)),
+        coefficients=judged.coefficients, stderr=judged.stderr,
+        covariance=jnp.asarray(judged.covariance), rank=judged.rank,
+        response=as_response(response), spread=jnp.asarray(spread_of(judged.jacobian, judged.verdict.inflation)),
         centre=jnp.asarray(centre), half_band=jnp.asarray(half),
-        data=data, residual=jnp.asarray(residual), noise=jnp.asarray(noise),
-        verdict=verdict, reciprocity=reciprocity(data), passivity=bounded,
+        data=data, residual=jnp.asarray(judged.residual), noise=jnp.asarray(setting.noise),
+        verdict=judged.verdict, reciprocity=reciprocity(data), passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
-        bounded=bounded_response, model_scale=scale,
+        bounded=bounded_response, model_scale=scale, choice=choice,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 
 
-def _require_points(data: FieldData, modes: int, order: int, delay: bool, symmetric: bool) -> None:
-    entries = int(np.sum(np.asarray(data.entries)))
-    couplings = (2 if symmetric else 4) * data.num_ports * modes
-    unknowns = 2 * (order + 1) * entries + couplings + data.num_ports * delay
+def _most_modes(data: FieldData, order: int, delay: bool, symmetric: bool) -> int:
+    """How many resonances the data can carry: at least one, or they are refused."""
+    entries, couplings = int(np.sum(np.asarray(data.entries))), (2 if symmetric else 4) * data.num_ports
+    unknowns = 2 * (order + 1) * entries + data.num_ports * delay
     numbers = 2 * data.num_points * entries
+    most = min((data.num_points - order - 1) // POINTS, (numbers - unknowns - 1) // couplings)
     require(
-        numbers > unknowns and data.num_points > 2 * modes + order + 1,
+        most > 0,
         "data",
-        f"have more points for {modes} modes ({unknowns} unknowns, and 2 points a mode)",
+        f"have more points for one mode ({unknowns + couplings} unknowns, and {POINTS} points a mode)",
         f"{data.num_points} points ({numbers} real numbers)",
     )
+    return most
 
 
-def _folded(data: FieldData) -> FieldData:
-    """Entries on and below the diagonal alone, the others taken for second measurements of them: means, weighted by σ
-    where it is given."""
-    s, given = np.asarray(data.s), data.deviation
-    weight = np.where(np.isnan(s), 0.0, 1.0 if given is None else np.asarray(given) ** -2.0)
-    s, twice = np.where(np.isnan(s), 0.0, s), weight + weight.swapaxes(1, 2)
-    below = np.tril(np.ones(s.shape[1:], bool)) & (twice > 0).all(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (weight * s + (weight * s).swapaxes(1, 2)) / twice
-        own = np.where(np.eye(s.shape[1], dtype=bool), weight, twice) ** -0.5
-    sigma = None if given is None else np.where(below, own, np.nan)
-    parts: Any = (np.where(below, mean, np.nan), data.energy, sigma, data.sigma_energy)
-    return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
-
-
-def noise_of(data: FieldData) -> Host:
-    """The standard deviation [f, out, in] of real and imaginary parts: as given, else estimated, and at least what the
-    digits of the numbers leave; NaN where it is not known."""
-    least = _digits(data)
-    if data.deviation is not None:
-        noise = np.asarray(data.deviation)
-    elif data.num_points > 16:
-        noise = noise_estimate(data)
-    else:
-        noise = np.full(least.shape, np.nan)
-    return np.broadcast_to(np.maximum(noise, least), data.s.shape)
-
-
-def _digits(data: FieldData) -> Host:
-    """What the digits of the numbers leave [out, in], as a standard deviation."""
-    return np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(data.s))))
-
-
-def problem_of(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
-    x, known = (np.asarray(data.omega) - centre) / half, data.deviation is not None
-    out, into = np.nonzero(np.asarray(data.entries))
-    s = np.asarray(data.s)[:, out, into]
-    if known:
-        sigma = np.asarray(data.deviation)[:, out, into]
-        typical = np.sqrt(np.mean(sigma**2, axis=0))
-        weights = Weights(typical, typical)
-    else:
-        least = _digits(data)[out, into]
-        weights = Weights.unknown(s, least, noise[0, out, into])
-        sigma = np.broadcast_to(weights.most, s.shape)
-    level = np.sqrt(np.mean(noise[:, out, into] ** 2, axis=0))
-    if data.energy is None:
-        return Problem(x, s, out, into, sigma, weights, level, known)
-    energy, given = np.asarray(data.energy), data.deviation_energy
-    deviation = np.full_like(energy, 0.01 * np.max(energy)) if given is None else np.asarray(given)
-    return Problem(x, s, out, into, sigma, weights, level, known, energy * half, deviation * half)
-
-
-def _grows(form: Form) -> bool:
-    return bool(np.any(np.linalg.eigvals(from_pairs(form.A)).real > 0))
-
-
-def _conjugate_is_better(found: FittedForm, data: FieldData, modes: int, order: int, delay: bool) -> bool:
-    """Whether conj(S) leaves less than a third of the misfit (the geometric mean over entries), or as little by modes
-    that do not grow where those of S do."""
-    mirrored = found.problem._replace(s=found.problem.s.conj(), energy=None)
-    other = tried(mirrored, starts(mirrored, data.num_ports, modes, order, delay)[0])[1]
-    theirs, ours = (
-        np.maximum(problem.misfit(form), problem.weights.least)
-        for problem, form in ((mirrored, other), (found.problem, found.response))
-    )
-    change = float(np.exp(np.mean(np.log(theirs / ours))))
-    return change < 1 / 3 or (change < 1.5 and _grows(found.response) and not _grows(other))
+def _require_carried(modes: int, most: int, data: FieldData) -> None:
+    carried = f"{data.num_points} points carry ({POINTS} a mode, and fewer unknowns than numbers)"
+    long = f"be at most {MOST}, since the time of a fit grows as their fourth power (data.band gives parts)"
+    require(modes <= min(most, MOST), "modes", long if most > MOST else f"be at most {most}, which {carried}", modes)

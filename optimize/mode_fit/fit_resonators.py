@@ -13,12 +13,13 @@ from diffnr.data import FieldData, entry_name
 from diffnr.results import raise_failures
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.device import device_of
-from optimize.mode_fit.fit_modes import DIGITS, fit_modes, problem_of
+from optimize.mode_fit.fit_modes import fit_modes
 from optimize.mode_fit.problem import SHORT, FittedForm, Problem, settled
 from optimize.mode_fit.resonator_fit import ResonatorFit
 from optimize.mode_fit.resonator_form import ResonatorForm
 from optimize.mode_fit.response import as_response, form_of
 from optimize.mode_fit.result import ModeFit, judge_residual
+from optimize.mode_fit.setting import DIGITS, problem_of
 
 Host = Any
 MOST = 2  # the highest order of a background that is looked for

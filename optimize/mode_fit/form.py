@@ -132,6 +132,18 @@ class Form:
         """D (ix − A)⁻¹ Kᵀ alone, at the planes of the device."""
         return dataclasses.replace(self, background=np.asarray(self.background)[:0], delay=None)
 
+    def part(self, kept: Host) -> Form:
+        """The same without some of its modes: `kept` [N], in the order of rising frequency."""
+        A, _, D, K = self.modal(np.zeros(1))
+        poles: Host
+        poles, right = np.linalg.eig(A)
+        if self.symmetric:
+            right = right / np.sqrt(np.sum(right**2, axis=0))  # then the inverse is the transpose
+        chosen = np.argsort(poles.imag)[kept]
+        parts = np.diag(poles[chosen]), D @ right[:, chosen], (np.linalg.inv(right)[chosen] @ K.T).T
+        A, D, K = map(to_pairs, parts)
+        return dataclasses.replace(self, A=A, D=D, K=K)
+
     def modal(self, x: Host) -> Modal:
         coefficients = from_pairs(self.background)
         C = np.tensordot(x[:, None] ** np.arange(len(coefficients)), coefficients, 1)
@@ -154,10 +166,11 @@ def started(poles: Host, residues: Host, background: Host, ranks: Host, delay: H
     """The form of poles [n], residues [n, out, in] and a background; pole n stands for `ranks[n]` modes, the
     largest singular pairs of its residue, of a symmetric one those of R = UΣUᵀ."""
     u, s, vh = _symmetric_svd(residues) if symmetric else np.linalg.svd(residues)
-    pairs = [(n, k) for n, rank in enumerate(ranks) for k in range(rank)]
-    D = np.stack([u[n, :, k] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
-    K = np.stack([vh[n, k, :] * np.sqrt(s[n, k]) for n, k in pairs], axis=1)
-    A = np.diag([poles[n] for n, _ in pairs])
+    n = np.repeat(np.arange(len(poles)), ranks)
+    k = np.concatenate([np.arange(0), *(np.arange(rank) for rank in ranks)])
+    D = (u[n, :, k] * np.sqrt(s[n, k])[:, None]).T
+    K = (vh[n, k, :] * np.sqrt(s[n, k])[:, None]).T
+    A = np.diag(poles[n])
     parts = {name: to_pairs(part) for name, part in {"A": A, "D": D, "K": K, "background": background}.items()}
     return Form(**parts, delay=delay, symmetric=symmetric)
 
@@ -192,7 +205,7 @@ def _units(rows: int, columns: int, symmetric: bool = False) -> Host:
     units[np.arange(len(i)), i, j] = 1
     if symmetric:
         units[np.arange(len(i)), j, i] = 1
-    return np.stack([units + 0j, 1j * units], axis=1).reshape(-1, rows, columns)
+    return np.stack([units + 0j, 1j * units], axis=1).reshape(2 * len(i), rows, columns)
 
 
 def _symmetric_svd(matrices: Host) -> tuple[Host, Host, Host]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -69,7 +70,7 @@ class Problem(NamedTuple):
         parts = [missed.real, missed.imag]
         if self.energy is not None:
             parts.append(2 * np.sum((a.conj() * da).real, axis=2) / self.sigma_energy)
-        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+        return np.concatenate([part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], axis=1)
 
     def _together(self, missed: Host, a: Host) -> Host:
         parts = [missed.real.ravel(), missed.imag.ravel()]
@@ -222,7 +223,7 @@ def _from_poles(problem: Problem, ports: int, modes: int, order: int, tau: Host)
     if tau is not None:
         s = s * np.exp(1j * x[:, None] * (tau[out] + tau[into]))
     rank, found = min(len(set(out.tolist())), len(set(into.tolist()))), []
-    for poles in range(modes, max(1, -(-modes // rank)) - 1, -1):
+    for poles in range(modes, max(min(modes, 1), -(-modes // rank)) - 1, -1):
         fit = vector_fit(x, s, poles, order, problem.weights)
         whole = np.zeros((poles + order + 1, ports, ports), complex)
         problem.fill(whole, np.concatenate([fit.residues, fit.background]))
@@ -252,15 +253,21 @@ class FittedForm(NamedTuple):
 
 def best_fit(problem: Problem, candidates: list[Form], max_steps: int) -> FittedForm:
     """The most likely of the least squares from several starts, each entry weighed by its misfit where σ is not
-    known. Where the best misses the data by more than their noise, more starts with other delays are tried."""
+    known."""
+    return settled(problem, most_likely(problem, candidates), max_steps)
+
+
+def most_likely(problem: Problem, candidates: list[Form], *, restarts: int = RESTARTS) -> Form:
+    """What some steps from several starts lead to at best. Where that misses the data by more than their noise, more
+    starts with other delays are tried."""
     ends = [tried(problem, start) for start in candidates]
     delay = candidates[0].delay
     if delay is not None and min(ends, key=_cost)[2]:
         rng = np.random.default_rng(0)
-        for _ in range(RESTARTS):
+        for _ in range(restarts):
             moved = delay + rng.normal(size=len(delay)) * ASTRAY
             ends.append(tried(problem, replace(candidates[0], delay=moved)))
-    return settled(problem, min(ends, key=_cost)[1], max_steps)
+    return min(ends, key=_cost)[1]
 
 
 def tried(problem: Problem, start: Form) -> tuple[float, Form, bool]:

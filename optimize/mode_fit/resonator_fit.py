@@ -14,7 +14,7 @@ from diffnr.data import FieldData, Reciprocity, suspicions
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import ActiveModes, PassiveModes
 from optimize.least_squares import parameter_covariance
-from optimize.mode_fit.concerns import misfits
+from optimize.mode_fit.concerns import incomplete
 from optimize.mode_fit.quantities import KAPPA12, KAPPA21, PAIR, UNTOLD, Told
 from optimize.mode_fit.resonance import Value
 from optimize.mode_fit.response import Response
@@ -123,7 +123,7 @@ class ResonatorFit(AbstractAnswer):
         """What the model lacks, in sentences."""
         if self.modes.conjugated:
             return [CONJUGATED]
-        found = misfits(self)
+        found = incomplete(self)
         if self.contradiction < LEAST:
             found.append(
                 "The data are not of two resonators that each meet a port of their own: two modes without this rule "

@@ -13,8 +13,9 @@ from diffnr.checks import Numbers, as_count, as_vector
 from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import ActiveModes, CoupledModes, PassiveModes
+from optimize.mode_fit.choice import ModeChoice
 from optimize.mode_fit.coefficients import ModeCoefficients
-from optimize.mode_fit.concerns import doubtful_modes, incomplete, smaller_model
+from optimize.mode_fit.concerns import demanded_symmetry, doubtful_modes, growth, incomplete, smaller_model
 from optimize.mode_fit.device import possible_leaves
 from optimize.mode_fit.resonance import Resonance, rounded
 from optimize.mode_fit.response import Response, form_of
@@ -92,6 +93,7 @@ class ModeFit(AbstractAnswer):
     - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
       `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
       whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is.
+    - `choice`: a `ModeChoice`, how the number of modes was chosen; None where it was given.
     - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
@@ -115,6 +117,7 @@ class ModeFit(AbstractAnswer):
     bounded: bool = eqx.field(static=True, default=False)
     model_scale: float = eqx.field(static=True, default=1.0)
     spread: Float[Array, "p r"] | None = None
+    choice: ModeChoice | None = None
 
     @property
     def symmetric(self) -> bool:
@@ -124,7 +127,7 @@ class ModeFit(AbstractAnswer):
     @property
     def lacks(self) -> list[str]:
         """What the model lacks, in sentences: entries that it misses, a symmetry that it breaks."""
-        return [] if self.conjugated else incomplete(self)
+        return [] if self.conjugated else [*incomplete(self), *demanded_symmetry(self), *growth(self)]
 
     @property
     def complete(self) -> bool:
@@ -135,7 +138,8 @@ class ModeFit(AbstractAnswer):
     def concerns(self) -> list[str]:
         """What speaks against the fit, in sentences."""
         own = [CONJUGATED] if self.conjugated else self.lacks
-        return [*own, *doubtful_modes(self), *smaller_model(self), *suspicions(self.data)]
+        more = [] if self.choice is None else self.choice.excluded
+        return [*own, *more, *doubtful_modes(self).values(), *smaller_model(self), *suspicions(self.data)]
 
     @property
     def resonances(self) -> tuple[Resonance, ...]:
@@ -174,6 +178,8 @@ class ModeFit(AbstractAnswer):
         size = f"{self.data.num_points} points, {self.data.num_ports} ports"
         lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.concerns)]
         lines.append(f"{len(self.coefficients.omega)} modes fitted to {self.data.name or 'data'}: {size}")
+        if self.choice is not None:
+            lines += [self.choice.sentence, self.choice.table()]
         withheld = self.verdict.errors == "withheld"
         lines += self._in_laboratory_words()
         for (name, value), (_, error) in zip(self.coefficients.rows(), self.stderr.rows(), strict=True):

@@ -117,6 +117,8 @@ def relocated(
     """Where vector fitting moves sets of poles [set, n], each by itself: `s` [f, entry], and `sigma` [entry], may have
     a leading axis [set] too."""
     modes = poles.shape[1]
+    if not modes:
+        return poles
     size = modes + order + 1
     weighted = np.broadcast_to(s / sigma[..., None, :], (len(poles), *s.shape[-2:])).swapaxes(1, 2)[..., None]
     poles, going = poles.copy(), np.arange(len(poles))

@@ -1,0 +1,184 @@
+"""What the fits of one set of data have in common: the noise, the problem, and how any number of modes is judged."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from diffnr.data import FieldData, noise_estimate, rounding_step
+from optimize.least_squares import parameter_covariance
+from optimize.mode_fit.choice import Candidate
+from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
+from optimize.mode_fit.form import Form, from_pairs
+from optimize.mode_fit.problem import FittedForm, Problem, best_fit, most_likely, settled, starts, tried, with_energy
+from optimize.mode_fit.result import judge_residual
+from optimize.mode_fit.vector_fitting import Weights
+from optimize.verdict import ResidualVerdict
+
+Host = Any
+DIGITS = 1e-12  # of the largest S: what double precision leaves of it after some arithmetic
+MOST_CORRELATED = 0.98  # neighbouring residuals, as far as it counts
+
+
+class Judged(NamedTuple):
+    """A response's coefficients with their errors, and what it leaves of the data [f, out, in]."""
+
+    coefficients: ModeCoefficients
+    stderr: ModeCoefficients
+    covariance: Host
+    rank: int
+    residual: Host
+    verdict: ResidualVerdict
+    jacobian: Host
+
+
+class Setting(NamedTuple):
+    """What the fits of all numbers of modes have in common."""
+
+    data: FieldData
+    noise: Host
+    problem: Problem  # which is fitted
+    whole: Problem  # all entries, also those that a symmetric response takes for others measured twice
+    centre: float
+    half: float
+    order: int
+    delay: bool
+    max_steps: int
+
+    @classmethod
+    def of(
+        cls, data: FieldData, fitted: FieldData, order: int, delay: bool, max_steps: int, symmetric: bool
+    ) -> Setting:
+        """Those of `data`, of which `fitted` are described."""
+        ends = np.asarray(data.omega)[[0, -1]]
+        centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
+        noise = noise_of(data)
+        problem = whole = problem_of(data, noise, centre, half)
+        if symmetric:
+            problem = problem_of(fitted, noise_of(fitted), centre, half)._replace(symmetric=True)
+        return cls(data, noise, problem, whole, centre, half, order, delay, max_steps)
+
+    def starts(self, problem: Problem, modes: int) -> list[Form]:
+        return starts(problem, self.data.num_ports, modes, self.order, self.delay)
+
+    def fitted(self, candidates: list[Form]) -> FittedForm:
+        problem = self.problem
+        found = best_fit(problem._replace(energy=None), candidates, self.max_steps)
+        if problem.energy is None:
+            return found
+        problem = found.problem._replace(energy=problem.energy)
+        return settled(problem, with_energy(problem, found.response), self.max_steps)
+
+    def judged(self, problem: Problem, response: Form) -> Judged:
+        energy = problem.energy is not None
+        _, J = problem.linearised(response)
+        covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, self.half, energy=energy))
+        residual = np.full(self.data.s.shape, np.nan, complex)
+        whole = self.whole
+        residual[:, whole.out, whole.into] = whole.missed(response)
+        sigma = whole.reweighed(response).sigma if problem.symmetric else problem.sigma
+        digits = 3 * DIGITS * float(np.nanmax(np.abs(self.data.s)))
+        verdict = judge_residual(residual, self.noise, sigma, rank, sigma_known=problem.known, exact=digits)
+        covariance = covariance * verdict.inflation
+        coefficients = coefficients_of(response, self.centre, self.half, energy=energy)
+        stderr = coefficients.unflatten(np.sqrt(np.diagonal(covariance)))
+        return Judged(coefficients, stderr, covariance, rank, residual, verdict, J)
+
+    def candidate(self, modes: int, *, restarts: int, start: Form | None = None) -> Candidate:
+        """What some steps of a fit say of a number of modes."""
+        problem = self.problem._replace(energy=None)
+        candidates = [] if start is None else [start]
+        response = most_likely(problem, [*candidates, *self.starts(problem, modes)], restarts=restarts)
+        problem, numbers = problem.reweighed(response), 2 * problem.s.size
+        judged, misfit = self.judged(problem, response), problem.misfit(response)
+        verdict = judged.verdict
+        if problem.known:
+            deviance, least = float(np.sum(np.abs(problem.missed(response) / problem.sigma) ** 2)), 0.0
+        else:
+            deviance, least = (
+                2 * len(problem.x) * problem.weights.cost(each) for each in (misfit, problem.weights.least)
+            )
+        return Candidate(
+            data=self.data,
+            coefficients=judged.coefficients,
+            stderr=judged.stderr,
+            unknowns=judged.rank,
+            rms=float(np.sqrt(2 * np.mean(misfit**2))),
+            deviance=deviance,
+            least=least,
+            numbers=numbers,
+            correlation=0.0 if verdict.noise_like else min(max(verdict.autocorrelation, 0.0), MOST_CORRELATED),
+            noise_like=verdict.noise_like,
+            response=response,
+        )
+
+
+def folded(data: FieldData) -> FieldData:
+    """Entries on and below the diagonal alone, the others taken for second measurements of them: means, weighted by σ
+    where it is given."""
+    s, given = np.asarray(data.s), data.deviation
+    weight = np.where(np.isnan(s), 0.0, 1.0 if given is None else np.asarray(given) ** -2.0)
+    s, twice = np.where(np.isnan(s), 0.0, s), weight + weight.swapaxes(1, 2)
+    below = np.tril(np.ones(s.shape[1:], bool)) & (twice > 0).all(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (weight * s + (weight * s).swapaxes(1, 2)) / twice
+        own = np.where(np.eye(s.shape[1], dtype=bool), weight, twice) ** -0.5
+    sigma = None if given is None else np.where(below, own, np.nan)
+    parts: Any = (np.where(below, mean, np.nan), data.energy, sigma, data.sigma_energy)
+    return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
+
+
+def noise_of(data: FieldData) -> Host:
+    """The standard deviation [f, out, in] of real and imaginary parts: as given, else estimated, and at least what the
+    digits of the numbers leave; NaN where it is not known."""
+    least = _digits(data)
+    if data.deviation is not None:
+        noise = np.asarray(data.deviation)
+    elif data.num_points > 16:
+        noise = noise_estimate(data)
+    else:
+        noise = np.full(least.shape, np.nan)
+    return np.broadcast_to(np.maximum(noise, least), data.s.shape)
+
+
+def _digits(data: FieldData) -> Host:
+    """What the digits of the numbers leave [out, in], as a standard deviation."""
+    return np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(data.s))))
+
+
+def problem_of(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
+    x, known = (np.asarray(data.omega) - centre) / half, data.deviation is not None
+    out, into = np.nonzero(np.asarray(data.entries))
+    s = np.asarray(data.s)[:, out, into]
+    if known:
+        sigma = np.asarray(data.deviation)[:, out, into]
+        typical = np.sqrt(np.mean(sigma**2, axis=0))
+        weights = Weights(typical, typical)
+    else:
+        least = _digits(data)[out, into]
+        weights = Weights.unknown(s, least, noise[0, out, into])
+        sigma = np.broadcast_to(weights.most, s.shape)
+    level = np.sqrt(np.mean(noise[:, out, into] ** 2, axis=0))
+    if data.energy is None:
+        return Problem(x, s, out, into, sigma, weights, level, known)
+    energy, given = np.asarray(data.energy), data.deviation_energy
+    deviation = np.full_like(energy, 0.01 * np.max(energy)) if given is None else np.asarray(given)
+    return Problem(x, s, out, into, sigma, weights, level, known, energy * half, deviation * half)
+
+
+def grows(form: Form) -> bool:
+    return bool(np.any(np.linalg.eigvals(from_pairs(form.A)).real > 0))
+
+
+def conjugate_is_better(setting: Setting, found: FittedForm) -> bool:
+    """Whether conj(S) leaves less than a third of the misfit (the geometric mean over entries), or as little by modes
+    that do not grow where those of S do."""
+    mirrored = found.problem._replace(s=found.problem.s.conj(), energy=None)
+    other = tried(mirrored, setting.starts(mirrored, len(found.response.A))[0])[1]
+    theirs, ours = (
+        np.maximum(problem.misfit(form), problem.weights.least)
+        for problem, form in ((mirrored, other), (found.problem, found.response))
+    )
+    change = float(np.exp(np.mean(np.log(theirs / ours))))
+    return change < 1 / 3 or (change < 1.5 and grows(found.response) and not grows(other))
