@@ -12,6 +12,8 @@ from .minimisation import Minimum as Minimum
 from .minimisation import minimise as minimise
 from .mode_fit.choice import ModeChoice as ModeChoice
 from .mode_fit.fit_modes import fit_modes as fit_modes
+from .mode_fit.power_fit import PowerCoefficients as PowerCoefficients
+from .mode_fit.power_fit import PowerFit as PowerFit
 from .mode_fit.result import ModeCoefficients as ModeCoefficients
 from .mode_fit.result import ModeFit as ModeFit
 from .reciprocity.equal_norm_points import EqualNormPoints as EqualNormPoints
