@@ -221,8 +221,9 @@ def as_vector(value: Any, name: str, *, least: int = 1, rising: bool = False) ->
 def as_range(value: Any, name: str, *, positive: bool = False) -> tuple[Array, Array]:
     """`value` as (lowest, highest): two finite numbers in this order, positive if they must be."""
     must = "be (lowest, highest), two numbers"
-    _require(not isinstance(value, (str, bytes, dict, set)) and hasattr(value, "__len__"), name, must, value)
-    require(getattr(value, "shape", (len(value) if hasattr(value, "__len__") else 0,)) == (2,), name, must, value)
+    listed = hasattr(value, "__len__") and not isinstance(value, (str, bytes, dict, set))
+    shape = getattr(value, "shape", None)
+    _require(listed and (len(value) == 2 if shape is None else shape == (2,)), name, must, value)
     low, high = (as_scalar(bound, name, positive=positive) for bound in value)
     if is_concrete(low, high):
         was = f"({float(low):g}, {float(high):g})"
@@ -232,32 +233,26 @@ def as_range(value: Any, name: str, *, positive: bool = False) -> tuple[Array, A
 
 def as_count(value: Any, name: str, *, least: int = 1, most: int | None = None) -> int:
     """`value` as a whole number that is known in advance: numpy's integers are whole numbers, booleans are not."""
-    require_known(value, name)
     limits = f"of at least {least}" if most is None else f"between {least} and {most}"
-    must = f"be a whole number {limits}"
+    # Beyond 64 bits nothing that is counted here would ever fit.
+    return _whole(value, name, f"be a whole number {limits}", least, 2**62 if most is None else most)
+
+
+def as_index(value: Any, name: str, size: int, what: str) -> int:
+    """`value` as one of 0 … size − 1, the number of `what` ("port", "mode", "oscillator")."""
+    must = f"be the {what} 0, the only one" if size == 1 else f"be a {what} between 0 and {size - 1}"
+    return _whole(value, name, must.replace("a oscillator", "an oscillator"), 0, size - 1)
+
+
+def _whole(value: Any, name: str, must: str, least: int, most: int) -> int:
+    require_known(value, name)
     _require(not isinstance(value, (bool, np.bool_)), name, must, value)
     try:
         number = operator.index(value)
     except TypeError:
         raise ValueError(f"Argument {name} must {must}, but was {described(value)}.") from None
-    # Beyond 64 bits nothing that is counted here would ever fit.
-    within = least <= number <= (2**62 if most is None else most)
-    require(within, name, must, value)
+    require(least <= number <= most, name, must, value)
     return number
-
-
-def as_index(value: Any, name: str, size: int, what: str) -> int:
-    """`value` as one of 0 … size − 1, the number of `what` ("port", "mode", "oscillator")."""
-    require_known(value, name)
-    must = f"be the {what} 0, the only one" if size == 1 else f"be a {what} between 0 and {size - 1}"
-    must = must.replace("a oscillator", "an oscillator")
-    _require(not isinstance(value, (bool, np.bool_)), name, must, value)
-    try:
-        index = operator.index(value)
-    except TypeError:
-        raise ValueError(f"Argument {name} must {must}, but was {described(value)}.") from None
-    require(0 <= index < size, name, must, value)
-    return index
 
 
 def as_key(value: Any, name: str = "key") -> Array | None:
@@ -286,14 +281,13 @@ def as_flag(value: Any, name: str) -> bool:
 
 def as_path(value: Any, name: str = "path") -> Path:
     """`value` as a path of a file."""
-    require(
-        isinstance(value, (str, os.PathLike)) and not isinstance(value, bytes), name, "be the path of a file", value
-    )
+    must = "be the path of a file"
+    _require(isinstance(value, (str, os.PathLike)), name, must, value)
     try:
         path = Path(value)
-    except TypeError:
-        raise ValueError(f"Argument {name} must be the path of a file, but was {described(value)}.") from None
-    require("\0" not in str(path) and str(value) != "", name, "be the path of a file", repr(str(value)))
+    except TypeError:  # a path of bytes
+        raise ValueError(f"Argument {name} must {must}, but was {described(value)}.") from None
+    _require("\0" not in str(path) and str(value) != "", name, must, str(value))
     return path
 
 
@@ -307,11 +301,9 @@ def as_function(value: Any, name: str, must: str, trial: Callable[[Any], Any] | 
     if trial is not None:
         try:
             trial(value)
-        except ValueError as error:
-            if str(error).startswith("Argument "):
-                raise
-            raise ValueError(f"Argument {name} must {must}, but failed when it was tried: {_line(error)}.") from error
         except Exception as error:
+            if isinstance(error, ValueError) and str(error).startswith("Argument "):
+                raise
             raise ValueError(f"Argument {name} must {must}, but failed when it was tried: {_line(error)}.") from error
     return value
 

@@ -245,9 +245,7 @@ def _entry(path: Path, columns: Columns, out: int, into: int) -> np.ndarray:
             modulus = found["mag"] if size == "mag" else 10 ** (found["db"] / 20)
             return modulus * np.exp(1j * (found["rad"] if angle == "rad" else np.deg2rad(found["deg"])))
         case ("mag" | "db" | "power" as size,):
-            raise refusal(
-                path, f"has S{out}{into}_{size} without a phase beside others with one: read them apart"
-            )
+            raise refusal(path, f"has S{out}{into}_{size} without a phase beside others with one: read them apart")
     has = ", ".join(found) or "none"
     raise refusal(path, f"must have columns S{out}{into}_re and _im (or _mag or _db with _deg or _rad), but has {has}")
 

@@ -253,7 +253,7 @@ def _check_guess(guess: Any, driven: int) -> None:
 
 def as_ports(value: Any, name: str, num_ports: int) -> tuple[int, ...]:
     """`value` as one or several different ports of a model."""
-    listed = isinstance(value, (tuple, list, range)) or (hasattr(value, "__len__") and hasattr(value, "dtype"))
+    listed = isinstance(value, (tuple, list, range)) or getattr(value, "ndim", 0) > 0
     must = "name one or several different ports"
     require(listed, name, must, value)
     ports = tuple(as_index(port, name, num_ports, "port") for port in value)

@@ -34,6 +34,7 @@ WHOLE = (
     "optimize.objectives",
     "optimize.transforms",
     "optimize.constrained",
+    "optimize.quadratic_program",
 )
 # The order in which to read a package; a module that is not named here follows, by its name.
 FIRST = (

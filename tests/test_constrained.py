@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from optimize.constrained import linearised, minimise_constrained, quadratic_program
+from optimize.constrained import linearised, minimise_constrained
+from optimize.quadratic_program import quadratic_program
 
 
 def rosenbrock(u):

@@ -8,9 +8,13 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import diffnr as nr
+import optimize as op
 from docs import api_pages, docstrings, gallery_setup
+from pairs import Pair
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -142,6 +146,29 @@ def test_code_of_getting_started_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     assert f"{float(isolation):.3f}" == "-0.205"
     assert (tmp_path / "fit.png").stat().st_size > 0
+
+
+def test_code_of_the_series_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the files that the page tells of: the numbers that it shows come out."""
+    monkeypatch.chdir(tmp_path)
+    sets = zip((-5, 0, 5), (201, 151, 301), (2e-2, 1e-2, 2e-2), strict=True)
+    for seed, (bias, points, noise) in enumerate(sets):
+        nr.write_touchstone(f"pair_{bias}mT.s2p", Pair.biased(bias / 5).data(noise, seed, points=points))
+    page = (DOCS / "fits.md").read_text(encoding="utf-8")
+    block = next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "fit_series" in text)
+    printed: list[str] = []
+    names = {"print": lambda *values: printed.append(" ".join(map(str, values))), "nr": nr, "op": op}
+    exec(compile(block, "fits.md", "exec"), names)
+    report = printed[-1]
+    assert f"    {report.splitlines()[0]}" in page
+    for name in ("omega[0]", "gamma[0] (shared)", "kappa12", "kappa21", "coupling_phase", "nonreciprocity"):
+        row = next(line for line in report.splitlines() if line.startswith(f"| {name} "))
+        shown = next(line.strip() for line in page.splitlines() if line.startswith(f"    | {name} "))
+        # Other processors round otherwise, and a last digit may follow.
+        values = [[float(x) for x in re.findall(r"(-?[\d.]+) ±", line)] for line in (row, shown)]
+        errors = [float(x) for x in re.findall(r"± ([\d.]+)", shown)]
+        assert np.all(np.abs(np.subtract(*values)) < 0.1 * np.array(errors)), name
+    assert (tmp_path / "series.png").stat().st_size > 0
 
 
 TARGETS = {"PortResponse": "diffnr.PortResponse", "port_response": "diffnr.port_response", "fit": "optimize.fit"}

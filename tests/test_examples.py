@@ -11,6 +11,7 @@ from example_scripts import EXAMPLES, close_figures, drawn_values, example  # no
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 # They compile for ten seconds and more each.
 SLOW = {
+    "bias_series",
     "circulator",
     "guide_dispersion",
     "hatano_nelson",
@@ -37,6 +38,7 @@ DRAWN = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) fo
 
 def test_there_are_examples() -> None:
     assert {
+        "bias_series",
         "circulator",
         "guide_dispersion",
         "hatano_nelson",

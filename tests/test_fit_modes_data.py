@@ -117,6 +117,15 @@ def test_phasors_of_the_other_sign_are_recognised_and_mended() -> None:
     assert right(mended)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("modes", "background"), [(3, 2), (2, 6), (4, 4)])
+def test_phasors_of_the_other_sign_are_recognised_whatever_is_fitted_to_them(modes: int, background: int) -> None:
+    data = FieldData(OMEGA, noisy(hanger(), 2e-3)[:, 1:, :1].conj(), measured=True)
+    fit = fit_modes(data, modes, background=background)
+    assert not fit.complete
+    assert "data.conjugated()" in fit.report().splitlines()[0]
+
+
 def test_a_mode_too_many_is_doubted() -> None:
     data = FieldData(OMEGA, noisy(hanger()[:, :1, :1], 1e-3), sigma=1e-3)
     fit = fit_modes(data, 2)

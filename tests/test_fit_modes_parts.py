@@ -8,7 +8,7 @@ from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
 from optimize.mode_fit.delays import port_delays
 from optimize.mode_fit.descent import descend
 from optimize.mode_fit.form import Form, from_pairs, started
-from optimize.mode_fit.passivity import ALLOWED, excess, largest_gain
+from optimize.mode_fit.passivity import ALLOWED, excess, excess_slopes, largest_gain
 from optimize.mode_fit.problem import Problem, Projected
 from optimize.mode_fit.vector_fitting import Weights
 
@@ -32,7 +32,7 @@ def forms() -> list[Form]:
 @pytest.mark.parametrize("form", forms(), ids=["with delays", "plain", "symmetric"])
 def test_derivatives_are_those_of_central_differences(form: Form) -> None:
     linear, slopes = form.linearised(X, energy=True), coefficient_slopes(form, 2.0, energy=True)
-    above, rows = excess(form, X)
+    above, rows = excess(form, X), excess_slopes(form, X)
     assert np.count_nonzero(above) > 0
     u = form.vector()
     for k, unit in enumerate(1e-6 * np.eye(u.size)):
@@ -41,7 +41,7 @@ def test_derivatives_are_those_of_central_differences(form: Form) -> None:
         # Truncation 1e-12 and round-off 1e-10, of numbers and third derivatives that reach some tens.
         np.testing.assert_allclose(linear.ds[k], (s1 - s0) / 2e-6, atol=1e-7)
         np.testing.assert_allclose(linear.da[k], (a1 - a0) / 2e-6, atol=1e-7)
-        np.testing.assert_allclose(rows[k], (excess(ends[0], X)[0] - excess(ends[1], X)[0]) / 2e-6, atol=1e-6)
+        np.testing.assert_allclose(rows[k], (excess(ends[0], X) - excess(ends[1], X)) / 2e-6, atol=1e-6)
         q1, q0 = (np.asarray(coefficients_of(end, 10.0, 2.0, energy=True).flatten()) for end in ends)
         np.testing.assert_allclose(slopes[:, k], (q1 - q0) / 2e-6, atol=1e-6)
 

@@ -8,6 +8,7 @@ import pytest
 import diffnr as nr
 import optimize as op
 from diffnr import tcmt
+from pairs import Pair
 
 OMEGA = jnp.linspace(-1.0, 1.0, 31)
 PAIR = tcmt.TwoResonators(
@@ -33,6 +34,7 @@ def make_fit():
 RESULTS = {
     "Fit": make_fit,
     "ModeFit": lambda: op.fit_modes(resonance(), 1),
+    "ResonatorFit": lambda: op.fit_two_resonators(Pair().data(1e-3, seed=0, points=31, given=True)),
     "Minimum": lambda: op.minimise(lambda m: (m.kappa - 1.0) ** 2, PAIR, free="kappa", steps=5, progress=False),
     "Design": lambda: op.maximise_contrast(PAIR, omega=0.0, free="loss.gamma_k", out=0, into=1),
     "PortResponse": lambda: nr.port_response(PAIR, nr.Drive(0.3)),

@@ -38,9 +38,17 @@ ALLOWED: dict[str, set[str]] = {
     TOOLS: {CHECKS, COMMON},
     "optimize.isolation": {CHECKS, COMMON, TOOLS},
     "optimize.mode_fit": {CHECKS, DATA, COMMON, "diffnr.tcmt", "diffnr.plot", TOOLS},
+    "optimize.series_fit": {CHECKS, DATA, COMMON, "diffnr.plot", TOOLS, "optimize.mode_fit"},
     "optimize.sweep_fit": {CHECKS, COMMON, "diffnr.duffing", "diffnr.plot", TOOLS},
     "optimize.reciprocity": {CHECKS, COMMON, "diffnr.duffing", "diffnr.plot", TOOLS},
-    "optimize": {TOOLS, "optimize.isolation", "optimize.mode_fit", "optimize.sweep_fit", "optimize.reciprocity"},
+    "optimize": {
+        TOOLS,
+        "optimize.isolation",
+        "optimize.mode_fit",
+        "optimize.series_fit",
+        "optimize.sweep_fit",
+        "optimize.reciprocity",
+    },
 }
 # The command stands above all, and nothing imports it.
 ALLOWED["optimize.command"] = {*ALLOWED}

@@ -1,6 +1,7 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
 from diffnr.duffing.branch import OrbitBranch, continue_orbit, frequency_response
+from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
@@ -8,8 +9,6 @@ from diffnr.duffing.oscillators import (
     AbstractOscillators,
     AllHarmonics,
     DuffingPair,
-    OscillatorChain,
-    PolynomialForce,
     linear_frequencies,
 )
 from diffnr.duffing.points import Points

@@ -3,8 +3,9 @@
 from diffnr.fdtd import closed_forms
 from diffnr.fdtd.frequency_domain.frequency import SteadyField, frequency
 from diffnr.fdtd.frequency_domain.resonance import Resonances, resonances
+from diffnr.fdtd.guides.cross_section import CrossSection, layered_guide
 from diffnr.fdtd.guides.dispersion import Dispersion, dispersion
-from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_modes, layered_guide
+from diffnr.fdtd.guides.guide import GuideModes, Waves, guide_modes
 from diffnr.fdtd.guides.port import Port
 from diffnr.fdtd.guides.simulation import Simulation
 from diffnr.fdtd.scene.boundaries import AbstractBoundary, Bloch, Boundaries, MatchedLayer, Sponge
@@ -18,8 +19,9 @@ from diffnr.fdtd.scene.media import (
     SurfaceImpedance,
 )
 from diffnr.fdtd.scene.scene import AbstractShape, Rectangle, Region, Scene
+from diffnr.fdtd.time_domain.field_energy import energy
 from diffnr.fdtd.time_domain.functional import Functional
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, energy
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 from diffnr.fdtd.time_domain.propagate import Recording, propagate
 from diffnr.fdtd.time_domain.ring_down import RingDown, ring_down
 from diffnr.fdtd.time_domain.solver import Leapfrog

@@ -32,10 +32,10 @@ from diffnr.checks import (
 )
 from diffnr.results import RESULTS, AbstractAnswer, from_diffrax, raise_failures
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
-from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.modes import AbstractCoupledModes, require_coupled_modes
-from diffnr.tcmt.proximal import ProximalSDIRK, is_exact, resolvent, settled, velocity
-from diffnr.tcmt.solve import linear_part, outgoing
+from diffnr.tcmt.motion import EquationsOfMotion, Method, RealLeaves
+from diffnr.tcmt.proximal import ProximalSDIRK, is_exact
+from diffnr.tcmt.solve import linear_part
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
 
 
@@ -175,83 +175,6 @@ def simulate(
     return raise_failures(found, found.result) if throw else found
 
 
-class _Motion(eqx.Module):
-    """The equations of motion of y = [Re a, Im a, energies in, energies out], with waves and amplitudes in `unit`s."""
-
-    matrices: Matrices
-    A: Complex[Array, "mode mode"]
-    laws: tuple[AbstractLaw, ...]
-    waveform: Waveform
-    unit: Float[Array, ""]
-
-    def split(self, y: Array) -> tuple[Array, Array]:
-        modes = self.A.shape[0]
-        return y[:modes] + 1j * y[modes : 2 * modes], y[2 * modes :]
-
-    def join(self, a: Array, energies: Array) -> Array:
-        return jnp.concatenate([a.real, a.imag, energies])
-
-    def waves(self, t: Array, a: Array) -> tuple[Array, Array]:
-        s_plus = self.waveform(t).astype(self.A.dtype)
-        return s_plus, outgoing(self.matrices, s_plus, a)
-
-    def drive(self, s_plus: Array) -> Array:
-        return jnp.sum(self.matrices.K.T * s_plus, axis=1)
-
-    def powers(self, t: Array, a: Array) -> Array:
-        waves = jnp.concatenate(self.waves(t, self.unit * a)) / self.unit
-        return waves.real**2 + waves.imag**2
-
-    # A law need not be homogeneous: it sees the amplitudes as they are.
-    def velocity(self, t: Array, y: Array, args: Any) -> Array:
-        a, _ = self.split(y)
-        s_plus, _ = self.waves(t, self.unit * a)
-        slope = velocity(self.A, self.laws, self.unit * a, self.drive(s_plus)) / self.unit
-        return self.join(slope, self.powers(t, a))
-
-    def resolvent(self, t: Array, h: Array, r: Array, guess: Array, args: Any) -> Array:
-        (a, energies), (near, _) = self.split(r), self.split(guess)
-        s_plus, _ = self.waves(t, near)
-        unit = self.unit
-        a = resolvent(self.A, self.laws, self.drive(s_plus), h, unit * a, unit * near) / unit
-        return self.join(a, energies + h * self.powers(t, a))
-
-    def settled(self, t: Array, h: Array, y0: Array, y: Array, args: Any) -> Array:
-        (before, _), (a, energies) = self.split(y0), self.split(y)
-        s_plus, _ = self.waves(t, a)
-        unit = self.unit
-        return self.join(settled(self.A, self.laws, self.drive(s_plus), h, unit * before, unit * a) / unit, energies)
-
-
-class _RealLeaves(eqx.Module):
-    """A pytree whose complex leaves are held as pairs of reals, which is all that diffrax promises to treat right."""
-
-    leaves: list[Any]
-    is_complex: tuple[bool, ...] = eqx.field(static=True)
-    treedef: Any = eqx.field(static=True)
-
-    @classmethod
-    def of(cls, tree: Any) -> _RealLeaves:
-        leaves, treedef = jax.tree_util.tree_flatten(tree)
-        is_complex = tuple(eqx.is_array(x) and jnp.iscomplexobj(x) for x in leaves)
-        pairs = [(x.real, x.imag) if split else x for x, split in zip(leaves, is_complex, strict=True)]
-        return cls(pairs, is_complex, treedef)
-
-    def whole(self) -> Any:
-        joined = [x[0] + 1j * x[1] if split else x for x, split in zip(self.leaves, self.is_complex, strict=True)]
-        return jax.tree_util.tree_unflatten(self.treedef, joined)
-
-
-class _Method(eqx.Module):
-    """One method of a `_Motion` whose leaves are held as reals."""
-
-    motion: _RealLeaves
-    name: str = eqx.field(static=True)
-
-    def __call__(self, *args: Any) -> Array:
-        return getattr(self.motion.whole(), self.name)(*args)
-
-
 @eqx.filter_jit
 def _simulate(
     model: AbstractCoupledModes,
@@ -276,10 +199,10 @@ def _simulate(
     rate = jnp.maximum(jnp.max(jnp.abs(A)), 1 / (ts[-1] - ts[0]))
     unit = lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(samples @ matrices.K)) / rate, jnp.max(jnp.abs(a0))))
     unit = jnp.where(unit > 0, unit, 1.0)
-    motion = _Motion(matrices, A, laws, waveform, unit)
-    real = _RealLeaves.of(motion)
+    motion = EquationsOfMotion(matrices, A, laws, waveform, unit)
+    real = RealLeaves.of(motion)
 
-    velocity_of: Any = _Method(real, "velocity")
+    velocity_of: Any = Method(real, "velocity")
     if solver is None:
         solver = _default_solver(laws, real)
     solution = diffrax.diffeqsolve(
@@ -319,9 +242,9 @@ def _simulate(
     )
 
 
-def _default_solver(laws: tuple[AbstractLaw, ...], motion: _RealLeaves) -> diffrax.AbstractSolver:
+def _default_solver(laws: tuple[AbstractLaw, ...], motion: RealLeaves) -> diffrax.AbstractSolver:
     if any(is_exact(law) for law in laws):
-        return ProximalSDIRK(_Method(motion, "resolvent"), _Method(motion, "settled"))
+        return ProximalSDIRK(Method(motion, "resolvent"), Method(motion, "settled"))
     return diffrax.Kvaerno5() if any(isinstance(law, NonlocalLoss) for law in laws) else diffrax.Tsit5()
 
 

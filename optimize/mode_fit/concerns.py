@@ -15,7 +15,7 @@ UNSEEN = 3.0  # times its error: a residue below is not seen
 
 def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
-    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit), *_demanded_symmetry(fit)]
+    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
 
 
 def doubtful_modes(fit: Any) -> dict[int, str]:
@@ -62,6 +62,17 @@ def smaller_model(fit: Any) -> list[str]:
     ]
 
 
+def growth(fit: Any) -> list[str]:
+    """A sentence where a model of data without gain needs a mode that grows."""
+    gamma, error = np.asarray(fit.coefficients.gamma), np.nan_to_num(np.asarray(fit.stderr.gamma))
+    if fit.passivity.passive is not True or np.all(gamma > -UNSEEN * error):
+        return []
+    return [
+        "The data have no gain, and the model needs a mode that grows in time: they may be of phasors e^{−iωt} (then "
+        "fit data.conjugated()), or of more than the modes asked for."
+    ]
+
+
 def _missed_entries(fit: Any) -> list[str]:
     s, residual, noise = (np.asarray(part) for part in (fit.data.s, fit.residual, fit.noise))
     misfit = np.sqrt(np.mean(np.abs(residual) ** 2, axis=0) / 2)
@@ -76,8 +87,9 @@ def _missed_entries(fit: Any) -> list[str]:
     return [f"The model misses {', '.join(missed)}."] if missed else []
 
 
-def _demanded_symmetry(fit: Any) -> list[str]:
-    if not fit.symmetric or fit.reciprocity.reciprocal is not False:
+def demanded_symmetry(fit: Any) -> list[str]:
+    """A sentence where S = Sᵀ was demanded and the data contradict it."""
+    if fit.verdict.noise_like or not fit.symmetric or fit.reciprocity.reciprocal is not False:
         return []
     return ["The data are not reciprocal: fit them without reciprocal=True."]
 

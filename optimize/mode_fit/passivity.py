@@ -54,16 +54,25 @@ def largest_gain(form: Form) -> float:
     return found
 
 
-def excess(form: Form, x: Host) -> tuple[Host, Host]:
-    """By how much singular values exceed 1, max(σ − 1, 0) [f · port], and their derivatives [p, f · port]."""
-    s, _, ds, _ = replace(form, delay=None).linearised(x)
-    u, sigma, vh = np.linalg.svd(s, full_matrices=False)
-    above = sigma > 1
-    change = np.einsum("fok,pfoi,fki->pfk", u.conj(), ds, vh.conj(), optimize=True).real
-    rows = np.where(above, change, 0.0).reshape(len(change), -1)
+def excess(form: Form, x: Host) -> Host:
+    """By how much singular values exceed 1, max(σ − 1, 0) [f · port]."""
+    sigma = np.linalg.svd(replace(form, delay=None).response(x)[0], compute_uv=False)
+    return np.maximum(sigma - 1, 0.0).ravel()
+
+
+def excess_slopes(form: Form, x: Host) -> Host:
+    """Its derivatives in the form's parameters [p, f · port]."""
+    here = replace(form, delay=None)
+    u, sigma, vh = np.linalg.svd(here.response(x)[0])
+    gain = np.flatnonzero(sigma[:, 0] > 1)
+    ds = here.linearised(x[gain])[2]
+    change = np.einsum("fok,pfoi,fki->pfk", u[gain].conj(), ds, vh[gain].conj(), optimize=True).real
+    rows = np.zeros((len(change), *sigma.shape))
+    rows[:, gain] = np.where(sigma[gain] > 1, change, 0.0)
+    rows = rows.reshape(len(change), -1)
     if form.delay is not None:
         rows = np.concatenate([rows, np.zeros((len(form.delay), rows.shape[1]))])
-    return np.where(above, sigma - 1, 0.0).ravel(), rows
+    return rows
 
 
 def _slope(form: Form, x: Host) -> Host:

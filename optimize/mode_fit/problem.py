@@ -12,13 +12,14 @@ from diffnr.results import succeeded
 from optimize.mode_fit.delays import port_delays
 from optimize.mode_fit.descent import DescentEnd, descend
 from optimize.mode_fit.form import Form, from_pairs, started, to_pairs
-from optimize.mode_fit.passivity import ALLOWED, excess, largest_gain
+from optimize.mode_fit.passivity import ALLOWED, excess, excess_slopes, largest_gain
 from optimize.mode_fit.vector_fitting import PoleResidue, Weights, vector_fit
 
 Host = Any
+FormLike = Any  # a Form, or a chart of some, that gives `response`, `linearised`, `vector` and `at`
 SHORT = 10  # steps by which starts are compared, and after which σ is looked at again
 ROUGH = 0.1  # of standard errors: the tolerance meanwhile
-DEGENERATE = 0.2  # of −2 log likelihood a number and entry: a misfit larger by a tenth
+STARTS, WORSE = 3, 3.0  # starts that are tried: how many, and how much worse by −2 log likelihood a number and entry
 RESTARTS, ASTRAY = 6, 0.7  # starts with other delays, and by how much, in rad over half the band
 MISSED = 1.5  # of the noise: a misfit beyond it
 ROUNDS = 20  # of fits, each with the σ of the one before
@@ -49,20 +50,20 @@ class Problem(NamedTuple):
     stiffness: float = 0.0
     symmetric: bool = False
 
-    def residual(self, response: Form) -> Host:
+    def residual(self, response: FormLike) -> Host:
         """(S_fit − S)/σ and what the energies miss, as real numbers [n]."""
         s, a = response.response(self.x)
         r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
-        return r if self.bounded is None else np.concatenate([r, self.stiffness * excess(response, self.bounded)[0]])
+        return r if self.bounded is None else np.concatenate([r, self.stiffness * excess(response, self.bounded)])
 
-    def linearised(self, response: Form) -> tuple[Host, Host]:
+    def linearised(self, response: FormLike) -> tuple[Host, Host]:
         """The residual [n] and its derivatives [p, n]."""
         s, a, ds, da = response.linearised(self.x, energy=self.energy is not None)
         r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
         J = self._rows(ds[:, :, self.out, self.into] / self.sigma, a, da)
         if self.bounded is None:
             return r, J
-        above, rows = excess(response, self.bounded)
+        above, rows = excess(response, self.bounded), excess_slopes(response, self.bounded)
         return np.concatenate([r, self.stiffness * above]), np.concatenate([J, self.stiffness * rows], axis=1)
 
     def _rows(self, missed: Host, a: Host, da: Host) -> Host:
@@ -77,15 +78,15 @@ class Problem(NamedTuple):
             parts.append(((np.sum(np.abs(a) ** 2, axis=1) - self.energy) / self.sigma_energy).ravel())
         return np.concatenate(parts)
 
-    def missed(self, response: Form) -> Host:
+    def missed(self, response: FormLike) -> Host:
         """S_fit − S [f, entry]."""
         return response.response(self.x)[0][:, self.out, self.into] - self.s
 
-    def misfit(self, response: Form) -> Host:
+    def misfit(self, response: FormLike) -> Host:
         """The rms misfit of real and imaginary parts [entry]."""
         return np.sqrt(np.mean(np.abs(self.missed(response)) ** 2, axis=0) / 2)
 
-    def reweighed(self, response: Form) -> Problem:
+    def reweighed(self, response: FormLike) -> Problem:
         """The problem with σ as the misfit has it, where it is not known."""
         changed = self
         if not self.known:
@@ -93,9 +94,9 @@ class Problem(NamedTuple):
             changed = changed._replace(sigma=np.broadcast_to(sigma, self.s.shape))
         return changed
 
-    def solved(self, form: Form, max_steps: int, tolerance: float = 1e-3) -> tuple[Form, DescentEnd]:
+    def solved(self, form: FormLike, max_steps: int, tolerance: float = 1e-3) -> tuple[Any, DescentEnd]:
         """The least squares from a start."""
-        projected = Projected.of(self, form) if self.bounded is None else None
+        projected = Projected.of(self, form) if self.bounded is None and isinstance(form, Form) else None
         kind = self if projected is None else projected
         end = descend(
             form,
@@ -114,7 +115,7 @@ class Problem(NamedTuple):
         if self.symmetric:
             whole[..., self.into, self.out] = entries
 
-    def move(self, form: Form, change: Host) -> Form:
+    def move(self, form: FormLike, change: Host) -> Any:
         """The response with its parameters changed."""
         return form.at(form.vector() + change)
 
@@ -198,26 +199,37 @@ class Projected(NamedTuple):
 
 
 def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[Form]:
-    """Responses found from the data alone: with a pole for each mode, and with fewer poles that stand for several."""
-    x, s, out, into = problem.x, problem.s, problem.out, problem.into
-    tau = None
+    """Responses found from the data alone, the best first: with a pole for each mode and with fewer poles that stand
+    for several, with the ports' delays as they look and with none.
+
+    Residues are of full rank in vector fitting, and what modes of rank one keep of them may be little; a background
+    may stand for a delay. What counts is how the start itself describes the data.
+    """
+    out = problem.out
+    found = _from_poles(problem, ports, modes, order, np.zeros(ports) if delay else None)
     if delay:
-        whole, measured = np.zeros((len(x), ports, ports), complex), np.zeros((ports, ports), bool)
+        whole, measured = np.zeros((len(problem.x), ports, ports), complex), np.zeros((ports, ports), bool)
         floor = np.zeros((ports, ports))
-        for part, entries in ((whole, s), (measured, True), (floor, problem.weights.least)):
+        for part, entries in ((whole, problem.s), (measured, True), (floor, problem.weights.least)):
             problem.fill(part, entries)
-        tau = port_delays(x, whole, measured, modes, order, floor)
+        found += _from_poles(problem, ports, modes, order, port_delays(problem.x, whole, measured, modes, order, floor))
+    found.sort(key=lambda pair: pair[0])
+    return [form for cost, form in found[:STARTS] if cost <= found[0][0] + WORSE * len(out)]
+
+
+def _from_poles(problem: Problem, ports: int, modes: int, order: int, tau: Host) -> list[tuple[float, Form]]:
+    """Starts with given delays [M], or None, and their −2 log likelihoods."""
+    x, s, out, into = problem.x, problem.s, problem.out, problem.into
+    if tau is not None:
         s = s * np.exp(1j * x[:, None] * (tau[out] + tau[into]))
-    rank = min(len(set(out.tolist())), len(set(into.tolist())))
-    found = []
+    rank, found = min(len(set(out.tolist())), len(set(into.tolist()))), []
     for poles in range(modes, max(min(modes, 1), -(-modes // rank)) - 1, -1):
         fit = vector_fit(x, s, poles, order, problem.weights)
         whole = np.zeros((poles + order + 1, ports, ports), complex)
         problem.fill(whole, np.concatenate([fit.residues, fit.background]))
-        found.append((fit.cost, _started(fit, whole, modes, rank, tau, symmetric=problem.symmetric)))
-    # Of fewer poles only what describes the data as well: modes that are degenerate.
-    least = min(cost for cost, _ in found)
-    return [form for cost, form in found if cost <= least + DEGENERATE * len(out)]
+        form = _started(fit, whole, modes, rank, tau, symmetric=problem.symmetric)
+        found.append((problem.weights.cost(problem.misfit(form)), form))
+    return found
 
 
 def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host, *, symmetric: bool) -> Form:
@@ -303,15 +315,19 @@ def made_passive(found: FittedForm, max_steps: int) -> FittedForm:
     problem, form, end = found
     gain = largest_gain(form)
     typical = float(np.median(problem.sigma))
-    stiffness = 10 / typical
+    enough, stiffness = max(ALLOWED, typical / 100), 10 / typical
     while gain > 1 + ALLOWED and stiffness < 1e7 / typical:
         poles = np.linalg.eigvals(form.modal(np.zeros(1)).A)
         around = (poles.imag[:, None] + np.abs(poles.real)[:, None] * np.linspace(-3, 3, 25)).ravel()
         x = np.sort(np.concatenate([problem.x, (problem.x[1:] + problem.x[:-1]) / 2, around[np.abs(around) <= 1]]))
-        form, end = problem._replace(bounded=x, stiffness=stiffness).solved(form, max_steps)
+        bounded = problem._replace(bounded=x, stiffness=stiffness)
+        form, _ = bounded.solved(form, SHORT, tolerance=ROUGH)
         gain = largest_gain(form)
-        if gain <= 1 + max(ALLOWED, typical / 100):
-            break
+        if gain <= 1 + enough:
+            form, end = bounded.solved(form, max_steps)
+            gain = largest_gain(form)
+            if gain <= 1 + enough:
+                break
         stiffness *= 10
     if 1 + ALLOWED < gain < np.inf:
         scale = 1 / gain

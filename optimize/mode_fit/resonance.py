@@ -33,7 +33,7 @@ class Value(NamedTuple):
         if not math.isfinite(self.value):
             return "not identified" if math.isnan(self.value) else f"{self.value} {self.unit}".strip()
         power, prefix = 0, ""
-        if self.unit and self.value != 0:
+        if self.unit not in ("", "dB", "rad") and self.value != 0:
             power = 3 * math.floor(math.log10(abs(self.value)) / 3)
             power = min(max(power, min(PREFIXES)), max(PREFIXES))
             prefix = PREFIXES[power]

@@ -15,7 +15,7 @@ from diffnr.results import AbstractAnswer
 from diffnr.tcmt import ActiveModes, CoupledModes, PassiveModes
 from optimize.mode_fit.choice import ModeChoice
 from optimize.mode_fit.coefficients import ModeCoefficients
-from optimize.mode_fit.concerns import doubtful_modes, incomplete, smaller_model
+from optimize.mode_fit.concerns import demanded_symmetry, doubtful_modes, growth, incomplete, smaller_model
 from optimize.mode_fit.device import possible_leaves
 from optimize.mode_fit.resonance import Resonance, rounded
 from optimize.mode_fit.response import Response, form_of
@@ -127,7 +127,7 @@ class ModeFit(AbstractAnswer):
     @property
     def lacks(self) -> list[str]:
         """What the model lacks, in sentences: entries that it misses, a symmetry that it breaks."""
-        return [] if self.conjugated else incomplete(self)
+        return [] if self.conjugated else [*incomplete(self), *demanded_symmetry(self), *growth(self)]
 
     @property
     def complete(self) -> bool:

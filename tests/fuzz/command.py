@@ -142,7 +142,7 @@ def fit(**values: Any) -> int:
             if isinstance(value, jax.core.Tracer):
                 value = "9" * 5000
             if value is not None:
-                items = value if isinstance(value, (list, tuple, np.ndarray)) else [value]
+                items = value if isinstance(value, (list, tuple)) or np.ndim(value) else [value]
                 given += [f"--{name}", *map(str, items)]
         return called(given)
 

@@ -122,6 +122,7 @@ def bad_values(good: Any, rng: random.Random) -> Iterator[Bad]:
         yield Bad("the wrong order", type(good)(good[::-1]), False)
         yield Bad("three", (*good, good[-1]), True)
         yield Bad("one", (good[0],), True)
+        yield Bad("an array of no axis", np.asarray(float(good[0])), False)
     if isinstance(good, dict):
         key = next(iter(good), "x")
         yield Bad("an unknown key", {words: next(iter(good.values()), 1.0)}, True)

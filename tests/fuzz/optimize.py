@@ -47,6 +47,7 @@ def entries() -> list[Entry]:
     pair_data = nr.FieldData(OMEGA, nr.scattering(linear, OMEGA))
     parametrisation = op.parametrise(PAIR, ("kappa", "gamma"))
     fitted = op.fit_modes(data, 1)
+    pair, series = op.fit_two_resonators(pair_data), op.fit_series([data, data], [0.0, 1.0], model=1)
     direction = {"out": 1, "into": 0}
     # An array may be of any shape, and what may be left out may be None.
     anything = ("a matrix", "no numbers", "an axis too many", "a bool")
@@ -190,6 +191,36 @@ def entries() -> list[Entry]:
             named={"modes": ("modes", "data"), "background": ("background", "data")},
             cost=1,
         ),
+        Entry(
+            "fit_two_resonators",
+            op.fit_two_resonators,
+            {"data": pair_data, "delay": False, "background": 0, "max_steps": 4, "throw": False},
+            allow={"delay": ("a bool", "None"), "background": ("None",)},
+            named={"background": ("background", "data")},
+            cost=1,
+        ),
+        Entry("ResonatorFit.quantity", pair.quantity, {"name": "kappa"}),
+        Entry("ResonatorFit.predict", pair.predict, {"omega": OMEGA}),
+        Entry(
+            "fit_series",
+            op.fit_series,
+            {
+                "datas": [data, data],
+                "parameter": [0.0, 1.0],
+                "model": 1,
+                "shared": "gamma",
+                "name": "bias",
+                "delay": False,
+                "background": 0,
+                "max_steps": 4,
+                "throw": False,
+            },
+            allow={"delay": ("a bool", "None"), "background": ("None",)},
+            named={"model": ("model", "modes", "data"), "background": ("background", "data")},
+            cost=1,
+        ),
+        Entry("SeriesFit.coefficient", series.coefficient, {"name": "omega[0]"}),
+        Entry("SeriesFit.odd_even", series.odd_even, {"name": "omega[0]"}),
         Entry("ModeFit.predict", fitted.predict, {"omega": OMEGA}),
         Entry("ModeFit.scenarios", fitted.scenarios, {"draws": 2}),
         Entry("assess", op.assess, judged, allow=free, named=named, cost=1),

@@ -29,7 +29,8 @@ from diffnr.fdtd.frequency_domain.frequency import as_one_frequency, phasors
 from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
 from diffnr.fdtd.frequency_domain.smooth_currents import ROUGH, SmoothCurrents, curls, roughness
 from diffnr.fdtd.lines import AbstractLines
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update, energy
+from diffnr.fdtd.time_domain.field_energy import energy
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import frozen
 

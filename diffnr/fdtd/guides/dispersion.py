@@ -11,14 +11,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from diffnr.checks import Count, Numbers, as_flag, as_vector, is_concrete, require
-from diffnr.fdtd.guides.guide import (
-    CrossSection,
-    GuideModes,
-    as_cross_section,
-    as_num_modes,
-    guide_waves,
-    require_below_lattice,
-)
+from diffnr.fdtd.guides.cross_section import CrossSection, as_cross_section
+from diffnr.fdtd.guides.guide import GuideModes, as_num_modes, guide_waves, require_below_lattice
 from diffnr.fdtd.time_domain.leapfrog import step_of
 from diffnr.results import AbstractAnswer, raise_failures
 

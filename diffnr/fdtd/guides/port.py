@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Complex
 
 from diffnr.checks import Count, Numbers, as_count, as_scalar, described, is_concrete, require, require_known
 from diffnr.fdtd.guides.column import Cut
-from diffnr.fdtd.guides.guide import CrossSection, GuideModes, Waves, guide_waves, require_uniform
+from diffnr.fdtd.guides.cross_section import CrossSection, require_uniform
+from diffnr.fdtd.guides.guide import GuideModes, Waves, guide_waves
 from diffnr.fdtd.scene.grid import nearest
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.functional import Functional

@@ -1,15 +1,13 @@
 """A scene with ports, as a port model: at one frequency by a direct solve, over a band by one pulse a port."""
 
 # No `from __future__ import annotations` here: equinox must see the fields' own types.
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 from diffnr.checks import (
@@ -27,21 +25,15 @@ from diffnr.checks import (
     require_known,
 )
 from diffnr.fdtd.frequency_domain.frequency import solve
-from diffnr.fdtd.guides.column import Cut
-from diffnr.fdtd.guides.port import Port, Ports, Wave, pulse_sources, wave_sources
+from diffnr.fdtd.guides.port import Port, Ports, pulse_sources, wave_sources
+from diffnr.fdtd.guides.pulsed import launched, pulse_for, pulse_response, rung_down, waves_at_all
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update, require_resolved, step_of
 from diffnr.fdtd.time_domain.march import Source
-from diffnr.fdtd.time_domain.propagate import Recording, propagate
-from diffnr.fdtd.time_domain.transform import FieldTransform
+from diffnr.fdtd.time_domain.propagate import Recording
 from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
 from diffnr.ports import AbstractPortModel, Drive
 from diffnr.results import RESULTS, raise_failures
-
-SMOOTH, LONG = 6.0, 60.0  # ωτ of a pulse: at least, lest it leave static charge, and at most
-EARLY = 7.0  # widths: where a pulse begins, with 2·10⁻¹¹; louder steps ring on in the lattice's own waves
-PROFILES = 7  # of a wave over the band of a pulse, odd
-SAMPLES = 24  # a period of the highest frequency, of the running transforms
 
 
 class Simulation(AbstractPortModel):
@@ -176,7 +168,7 @@ class Simulation(AbstractPortModel):
         require_instance(waveform, "waveform", (Pulse, Tone), "be a Pulse or a Tone")
         update = self.update
         self._resolved(waveform.omega, "waveform, its omega,")
-        wave, _ = _waves_at_all(self, update.step, waveform.omega[None])[port]
+        wave, _ = waves_at_all(self.ports, self.scene, update.step, waveform.omega[None])[port]
         found = jax.tree_util.tree_map(lambda leaf: leaf[0], wave)
         if is_concrete(found.valid):
             chosen = self.ports.each[port]
@@ -188,17 +180,25 @@ class Simulation(AbstractPortModel):
         """S over a band, by one pulse a port."""
         require(not is_concrete(omegas) or bool(jnp.all(omegas > 0)), "omegas", "be positive", omegas)
         require_resolved(self.update, omegas, "omegas")
-        update, pulse = self.update, _pulse(omegas)
+        update, pulse = self.update, pulse_for(omegas)
         known = self.steps is not None or is_concrete(omegas, update)
         require(known, "steps", "be given where scattering is jitted or differentiated", None)
         if self.steps is not None and is_concrete(pulse, update.step):
             least = int(2 * float(pulse.centre) / float(update.step)) + 1
             require(self.steps >= least, "steps", f"be at least {least}, which its pulse alone takes", self.steps)
-        at_all = _waves_at_all(self, update.step, omegas)
+        at_all = waves_at_all(self.ports, self.scene, update.step, omegas)
+
+        def run_out(run: Callable[..., Recording]) -> Sequence[Array]:
+            if self.steps is not None:
+                return run(self.steps).transforms
+            length = int(float(pulse.centre) / float(update.step)) + 1
+            return rung_down(run, length, self.tolerance, self.longest, throw)
+
         seen = []
-        for number, cuts in enumerate(_launched(self, update.step, pulse, jnp.max(omegas) - jnp.min(omegas))):
+        cuts_of_ports = launched(self.ports, self.scene, update.step, pulse, jnp.max(omegas) - jnp.min(omegas))
+        for number, cuts in enumerate(cuts_of_ports):
             sources = pulse_sources(cuts, self.ports.source_line(number), update, pulse)
-            edges = _pulse_response(self, update, sources, omegas, pulse, throw)
+            edges = pulse_response(self.ports, update, sources, omegas, run_out)
             seen.append(jax.vmap(lambda waves, edges: self.ports.amplitudes(waves, edges.__getitem__))(at_all, edges))
         incoming, outgoing = (jnp.stack(parts, axis=-1) for parts in zip(*seen, strict=True))
         sends = jnp.stack([wave.valid for wave, _ in at_all], axis=-1)
@@ -260,88 +260,3 @@ def _whole(incoming: Array, sends: Array) -> Array:
 
 def _quotient(incoming: Array, outgoing: Array, sends: Array) -> Array:
     return jnp.linalg.solve(_whole(incoming, sends).T, outgoing.T).T
-
-
-@eqx.filter_jit
-def _waves_at_all(simulation: Simulation, step: Array, omegas: Array) -> list[tuple[Wave, Wave]]:
-    return lax.map(lambda omega: simulation.ports.waves(simulation.scene, step, omega), omegas)
-
-
-@eqx.filter_jit
-def _launched(simulation: Simulation, step: Array, pulse: Pulse, band: Array) -> list[list[Cut]]:
-    """What each port launches over the band, as the coefficients of a polynomial in ω − ω0.
-
-    A wave's profile changes with frequency. One profile for all would launch what falls off along the guide as well,
-    and reach a device that is near by it.
-    """
-    nodes = jnp.cos(jnp.pi * jnp.arange(PROFILES) / (PROFILES - 1))
-    unit = jnp.maximum(band / 2, 1e-3 * pulse.omega)
-    waves = _waves_at_all(simulation, step, pulse.omega + unit * nodes)
-    middle = PROFILES // 2
-    powers = jnp.linalg.inv(jnp.vander(nodes, increasing=True))
-
-    def fitted(wave: Wave) -> list[Cut]:
-        along = jnp.sum(wave.launch.at * jnp.conj(wave.launch.at[middle]), axis=1)
-        # Phases are free; where a wave is missing in a part of the band, that of the middle has to serve.
-        turn = jnp.where(wave.valid, jnp.conj(along) / jnp.abs(jnp.where(wave.valid, along, 1.0)), 1.0)
-        alone = jnp.zeros((PROFILES, PROFILES)).at[0, middle].set(1.0)
-        matrix = jnp.where(jnp.all(wave.valid), powers, alone) / unit ** jnp.arange(PROFILES)[:, None]
-        return [Cut(*((row * turn) @ part for part in wave.launch)) for row in matrix]
-
-    return [fitted(wave) for wave, _ in waves]
-
-
-def _pulse(omegas: Array) -> Pulse:
-    """A pulse for a band of frequencies, with e^{−2} of its largest amplitude at their ends.
-
-    It hardly excites what lies beyond, where waves may be slow and ring for long.
-    """
-    low, high = jnp.min(omegas), jnp.max(omegas)
-    middle = (low + high) / 2
-    width = jnp.clip(4 / jnp.maximum(high - low, 1e-9 * middle), SMOOTH / middle, LONG / middle)
-    return Pulse(middle, width, EARLY * width)
-
-
-def _pulse_response(
-    simulation: Simulation, update: Update, sources: list[Source], omegas: Array, pulse: Pulse, throw: bool
-) -> dict[int, tuple[Array, Array]]:
-    """Ex and Ey at the ports' lines, [frequency, ...] by line, of a run until nothing is left, NaN where it lasts."""
-    lines = sorted(set(simulation.ports.lines))
-    stride = 1
-    if is_concrete(omegas, update.step):
-        stride = max(1, int(2 * np.pi / (SAMPLES * float(jnp.max(omegas)) * float(update.step))))
-    parts = [
-        (line, name, rows) for line in lines for name, rows in (("ex", (line - 1, line)), ("ey", (line - 1, line + 1)))
-    ]
-    transforms = [FieldTransform(name, omegas, rows=rows, stride=stride) for _, name, rows in parts]
-    run = functools.partial(propagate, update, sources=sources, transforms=transforms, progress=False)
-    if simulation.steps is not None:
-        sums = run(simulation.steps).transforms
-    else:
-        sums = _rung_down(simulation, run, int(float(pulse.centre) / float(update.step)) + 1, throw)
-    found = {name: dict(zip(lines, sums[k::2], strict=True)) for k, name in enumerate(("ex", "ey"))}
-    return {line: (found["ex"][line][:, 0], found["ey"][line]) for line in lines}
-
-
-def _rung_down(simulation: Simulation, run: Callable[..., Recording], length: int, throw: bool) -> tuple[Array, ...]:
-    """The transforms of a run in parts, the first of them up to the pulse's centre, until fields have fallen to the
-    tolerance."""
-    taken, most, fields, sums = 0, 0.0, None, None
-    while True:
-        recording = run(length, fields=fields, begin=taken)
-        taken, fields = taken + length, recording.fields
-        sums = (
-            recording.transforms if sums is None else [a + b for a, b in zip(sums, recording.transforms, strict=True)]
-        )
-        size = float(jnp.sqrt(jnp.sum(jnp.abs(fields.hz) ** 2)))
-        most = max(most, size)
-        if size <= simulation.tolerance * most:
-            return tuple(sums)
-        if taken >= simulation.longest:
-            if not throw:
-                return tuple(jnp.full_like(part, jnp.nan) for part in sums)
-            raise RuntimeError(
-                f"The fields hold {size / most:.1e} of their largest norm after {taken} steps, and not less than the "
-                f"tolerance of {simulation.tolerance:g}. Ask for more steps (longest), or for single frequencies "
-                "(port_response), which high resonances do not slow down."
-            )

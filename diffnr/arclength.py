@@ -1,0 +1,125 @@
+"""The iterations that follow a branch of F(y, λ) = 0 by pseudo-arclength: each is one Newton correction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
+Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
+
+TURN = 0.12  # rad, the angle by which the branch should turn from point to point
+LARGEST_TURN = 0.4  # rad, more is refused
+CONVERGED = 1e-7  # of the scaled unknowns; the correction of this length is applied, and leaves 1e-12
+SHORTEST = 1e-8  # step
+
+
+class Front(NamedTuple):
+    """What an iteration changes; positions and tangents are scaled, [y, λ]."""
+
+    u: Array  # the last point taken
+    tangent: Array  # there
+    before: tuple[Array, Array, Array]  # the point before it, its tangent, and their distance
+    ds: Array
+    trial: Array
+    row: Array  # the corrector's constraint: row · (trial − u) = advance
+    advance: Array
+    limit: Array  # of the next correction's length
+    last: Array  # whether the trial is the branch's end, at a bound of λ
+    taken: Array
+    iterations: Array
+    stop: Array
+    closed: Array
+
+
+class Course(eqx.Module):
+    """Where the branch may go, and the iterations that follow it, alike whatever they are for."""
+
+    linearise: Linearise
+    args: PyTree
+    size: Float[Array, " m"]  # of the unknowns: changes that count alike
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    first: tuple[Array, Array]  # the first point and its tangent
+    longest: float
+    max_points: int = eqx.field(static=True)
+
+    def bordered(self, u: Array, row: Array, advance: Array) -> tuple[Array, Array]:
+        """Newton's correction of u towards row · u = advance, and the tangent with row · tangent = 1."""
+        full = u * self.size
+        f, jacobian, slope = self.linearise(full[:-1], full[-1], self.args)
+        matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1) * self.size, row[None]])
+        right = jnp.stack([jnp.append(-f, advance), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
+        correction, tangent = jnp.linalg.solve(matrix, right).T
+        return correction, tangent
+
+    def predicted(self, u: Array, tangent: Array, before: tuple, ds: Array) -> tuple[Array, Array, Array, Array]:
+        """Where to try next, and by which constraint: the arclength, or λ itself at a bound."""
+        rate = tangent[-1]
+        bound = jnp.where(rate > 0, self.high, self.low)
+        ahead = u[-1] + ds * rate
+        last = (ahead > self.high) | (ahead < self.low)
+        ds = jnp.where(last, (bound - u[-1]) / jnp.where(rate == 0, 1.0, rate), ds)
+        row = jnp.where(last, jnp.zeros_like(u).at[-1].set(1.0), tangent)
+        # Hermite's cubic through the last two points: two corrections do where a straight step would want three.
+        earlier, slope, gap = before
+        x = ds / gap
+        secant = (u - earlier) / gap
+        bend = x**2 * (2 * tangent + slope - 3 * secant) + x**3 * (tangent + slope - 2 * secant)
+        return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
+
+    def begun(self, step: float) -> Front:
+        """The state at the first point."""
+        u, tangent = self.first
+        one = jnp.ones((), u.dtype)
+        ds, before = step * one, (u - tangent, tangent, one)  # as if the branch had come straight
+        trial, row, advance, last = self.predicted(u, tangent, before, ds)
+        no, count = jnp.zeros((), bool), jnp.ones((), int)
+        return Front(u, tangent, before, ds, trial, row, advance, 0.5 * ds, last, count, count, no, no)
+
+    def iterate(self, front: Front) -> Front:
+        correction, tangent = self.bordered(front.trial, front.row, front.advance - front.row @ (front.trial - front.u))
+        length, corrected = jnp.linalg.norm(correction), front.trial + correction
+        tangent = tangent / jnp.linalg.norm(tangent)
+        tangent = jnp.where(tangent @ front.tangent < 0, -tangent, tangent)
+        angle = jnp.arccos(jnp.clip(tangent @ front.tangent, -1.0, 1.0))
+        finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
+        arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
+        refused = ~finite | (~arrived & ~(length <= front.limit)) | (arrived & (angle > LARGEST_TURN))
+        taken = arrived & ~refused
+
+        u, t = (jnp.where(taken, new, old) for new, old in ((corrected, front.u), (tangent, front.tangent)))
+        grown = front.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
+        ds = jnp.where(taken, jnp.minimum(grown, self.longest), jnp.where(refused, front.ds / 3, front.ds))
+        gap = jnp.where(taken, jnp.linalg.norm(corrected - front.u), front.before[2])
+        before = jnp.where(taken, front.u, front.before[0]), jnp.where(taken, front.tangent, front.before[1]), gap
+        trial, row, advance, last = self.predicted(u, t, before, ds)
+        fresh = taken | refused
+        count = front.taken + taken
+        closed = taken & self._is_back(u, t, front.u)
+        return Front(
+            u=u,
+            tangent=t,
+            before=before,
+            ds=ds,
+            trial=jnp.where(fresh, trial, corrected),
+            row=jnp.where(fresh, row, front.row),
+            advance=jnp.where(fresh, advance, front.advance),
+            limit=jnp.where(fresh, 0.5 * ds, length / 4),
+            last=jnp.where(fresh, last, front.last),
+            taken=count,
+            iterations=front.iterations + 1,
+            stop=(taken & front.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
+            closed=closed,
+        )
+
+    def _is_back(self, u: Array, tangent: Array, before: Array) -> Array:
+        """Whether the step from `before` to u has passed the first point, in the first direction."""
+        start, along = self.first
+        step = jnp.linalg.norm(u - before)
+        near = (jnp.linalg.norm(u - start) <= step) & (jnp.linalg.norm(before - start) <= step)
+        return near & ((u - start) @ along >= 0) & ((before - start) @ along < 0) & (tangent @ along > 0)

@@ -1,0 +1,137 @@
+"""Chains of oscillators with any smooth forces, to ground and between neighbours."""
+
+# No `from __future__ import annotations` here: equinox must see the fields' own types.
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from diffnr.checks import (
+    Count,
+    as_count,
+    as_flag,
+    as_function,
+    as_real,
+    as_shaped,
+    as_vector,
+    check_fields,
+    is_concrete,
+    rate_field,
+    real_field,
+    require,
+    require_finite,
+)
+from diffnr.duffing.oscillators import AbstractOscillators
+
+Force = Callable[[Array], Array]
+
+
+class OscillatorChain(AbstractOscillators):
+    """A chain of n oscillators with any smooth forces:
+
+        m_j x_j'' + c_j x_j' + g_j(x) + T(x_j − x_{j−1}) − T(x_{j+1} − x_j) = F_j cos ωt
+
+    **Arguments:**
+
+    - `mass`: [n], positive. `friction`: [n] or [], c_j ≥ 0, force per velocity.
+    - `internal`: a function x [n, …] -> [n, …], the restoring forces to ground, x[j] to force j.
+    - `coupling`: a function of the extensions e [n − 1, …] -> [n − 1, …], the tension T of each link.
+    - `num_harmonics`: H (default 9). `odd`: whether both forces are odd; by default found out by trying.
+
+    As `equinox.Module`s their leaves are parameters, with paths ("internal.cubic"); functions are differentiated, so
+    they must be written in JAX. Other axes of their argument are instants and must stay apart.
+
+    **Raises:** `ValueError` for masses that are not positive, negative friction, shapes; a force that fails when it is
+    tried, returns another shape than it was given, or is not finite.
+    """
+
+    mass: Float[Array, " oscillator"] = real_field(lower=0.0)
+    friction: Float[Array, " oscillator"] = rate_field()
+    internal: Force  # pyright: ignore[reportGeneralTypeIssues]
+    coupling: Force  # pyright: ignore[reportGeneralTypeIssues]
+    num_harmonics: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    odd: bool = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    def __init__(
+        self,
+        mass: Any,
+        friction: Any,
+        internal: Force,
+        coupling: Force,
+        *,
+        num_harmonics: Count = 9,
+        odd: bool | None = None,
+    ):
+        self.mass = as_vector(mass, "mass")
+        require(not is_concrete(self.mass) or np.all(np.asarray(self.mass) > 0), "mass", "be positive", self.mass)
+        n = self.mass.size
+        self.friction = jnp.broadcast_to(as_shaped(friction, "friction", (), (n,)), (n,))
+        self.internal = _as_force(internal, "internal", n, self.mass.dtype)
+        self.coupling = _as_force(coupling, "coupling", n - 1, self.mass.dtype)
+        self.num_harmonics = as_count(num_harmonics, "num_harmonics")
+        self.odd = _is_odd(self) if odd is None else as_flag(odd, "odd")
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        if is_concrete(self.mass):
+            require(np.all(np.asarray(self.mass) > 0), "mass", "be positive", self.mass)
+
+    def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        tension = self.coupling(x[1:] - x[:-1])
+        none = jnp.zeros_like(x[:1])
+        return self.internal(x) + jnp.concatenate([none, tension]) - jnp.concatenate([tension, none])
+
+
+class PolynomialForce(eqx.Module):
+    """A force k₁ x + k₂ x² + k₃ x³ + …, for `OscillatorChain`.
+
+    **Arguments:** `coefficients`: [order, n] or [order], k₁ first, of each oscillator or link.
+    """
+
+    coefficients: Float[Array, "order ..."] = real_field()
+
+    def __init__(self, coefficients: Any):
+        self.coefficients = as_real(coefficients, "coefficients")
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        shape = jnp.shape(self.coefficients)
+        filled = len(shape) >= 1 and shape[0] > 0  # there may be no link
+        require(filled, "coefficients", "have shape (order,) or (order, n)", f"of shape {shape}")
+
+    def __call__(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        total = jnp.zeros_like(x)
+        for k in self.coefficients[::-1]:
+            total = x * (k.reshape(k.shape + (1,) * (x.ndim - k.ndim)) + total)
+        return total
+
+
+def _as_force(value: Any, name: str, size: int, dtype: Any) -> Force:
+    """`value` as a function of displacements or extensions, tried on those of a few instants."""
+    must = "be a function of an array [n, …] that returns an array of the same shape, written in JAX"
+    found: Any = None
+
+    def trial(force: Force) -> None:
+        nonlocal found
+        found = eqx.filter_eval_shape(force, jax.ShapeDtypeStruct((size, 8), dtype))
+
+    as_function(value, name, must, trial)
+    was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
+    require(getattr(found, "shape", None) == (size, 8), name, must, f"{was} for an array of shape {(size, 8)}")
+    require(jnp.issubdtype(found.dtype, jnp.floating), name, must, f"one that returns {found.dtype}")
+    return value
+
+
+def _is_odd(chain: OscillatorChain) -> bool:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(chain.mass.size, 8)), chain.mass.dtype)
+    with jax.ensure_compile_time_eval():
+        forces = chain.force(x), chain.force(-x)
+    if not is_concrete(forces):
+        raise ValueError("Argument odd must be given where a chain is built inside a transformation, but was not.")
+    require_finite("internal or coupling", forces)
+    scale = float(jnp.max(jnp.abs(forces[0])))
+    return bool(np.all(np.abs(np.asarray(forces[0] + forces[1])) <= 1e-6 * scale))
