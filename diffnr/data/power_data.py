@@ -45,7 +45,11 @@ class PowerData(eqx.Module):
     def __init__(self, omega: Any, power: Any, sigma: Any = None, *, measured: Any = False, name: Any = ""):
         # Whatever holds of amplitudes' shapes and of what is missing holds of powers; their checks are made there.
         power = as_real(power, "power")
-        alike = FieldData(omega, power + 0j, sigma=sigma)
+        try:
+            alike = FieldData(omega, power + 0j, sigma=sigma)
+        except ValueError as error:
+            named = str(error).replace("Argument s ", "Argument power ").replace("but s[", "but power[")
+            raise ValueError(named.replace("one S-matrix", "one matrix")) from None
         self.omega, self.sigma = alike.omega, alike.sigma
         self.power = power[:, None, None] if power.ndim == 1 else power
         self.measured = as_flag(measured, "measured")

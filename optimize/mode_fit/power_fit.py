@@ -144,9 +144,9 @@ class PowerFit(AbstractAnswer):
             fitted = np.asarray(self.predict(omega))
             for out, into in np.argwhere(np.asarray(self.data.entries)).tolist():
                 name = f"|{entry_name(out, into, self.data.num_ports)}|²"
-                line = upper.plot(omega * scale, np.asarray(self.data.power)[:, out, into], ".", ms=3, label=name)
-                upper.plot(omega * scale, fitted[:, out, into], color=line[0].get_color())
-                lower.plot(omega * scale, np.asarray(self.residual)[:, out, into], ".", ms=3)
+                line = upper.plot(omega / scale, np.asarray(self.data.power)[:, out, into], ".", ms=3, label=name)
+                upper.plot(omega / scale, fitted[:, out, into], color=line[0].get_color())
+                lower.plot(omega / scale, np.asarray(self.residual)[:, out, into], ".", ms=3)
             upper.set_ylabel("power")
             upper.legend()
             lower.set(xlabel=label, ylabel="fit − data")
