@@ -7,6 +7,7 @@ import pytest
 
 import diffnr as nr
 import optimize as op
+from diffnr import tcmt
 from diffnr.data import FieldData, PowerData
 from slow import slow_except
 
@@ -75,6 +76,13 @@ def test_the_number_of_resonances_of_powers_is_found(poles: list[complex]) -> No
     assert fit.verdict.noise_like
     np.testing.assert_allclose(fit.predict(X)[:, 1, 0], several(poles, 1e-3).power[:, 1, 0], atol=6e-3)  # six σ
     fit.plot()
+
+
+def test_a_model_is_fitted_to_powers() -> None:
+    rates = {"omega": (0.0, 0.0), "gamma": (3.04, 3.04), "gamma_0": (0.5, 0.5)}
+    data = PowerData.of(FieldData(X, nr.scattering(tcmt.TwoResonators(**rates, kappa=3.0), X)))
+    fit = op.fit(tcmt.TwoResonators(**rates, kappa=2.5), data, free="kappa")
+    assert float(fit.values["kappa"]) == pytest.approx(3.0, rel=1e-6)  # the tolerance of the solver
 
 
 def test_powers_without_a_resonance_are_one_sentence() -> None:
