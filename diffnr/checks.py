@@ -291,21 +291,25 @@ def as_path(value: Any, name: str = "path") -> Path:
     return path
 
 
-def as_function(value: Any, name: str, must: str, trial: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
-    """`value`, which must be callable, and is tried once by `trial` so that its errors come here and not in a solver.
+def as_function(value: Any, name: str, must: str, trial: Callable[[Any], Any]) -> Callable[..., Any]:
+    """`value`, a function that has been `tried`."""
+    tried(value, name, must, trial)
+    return value
 
-    **Arguments:** `must`: in words, what it takes and returns: "be a function t -> s(t)"; `trial`: calls it as the
-    library will (inside of `jax.eval_shape`, where values would cost).
+
+def tried(value: Any, name: str, must: str, trial: Callable[[Any], Any]) -> Any:
+    """What `trial` returns of `value`, which must be callable: its errors come here then, and not in a solver.
+
+    **Arguments:** `must`: in words, what it takes and returns: "be a function t -> s(t)"; `trial`: calls it once, as
+    the library will (inside of `jax.eval_shape`, where values would cost).
     """
     _require(callable(value) and not isinstance(value, type), name, must, value)
-    if trial is not None:
-        try:
-            trial(value)
-        except Exception as error:
-            if isinstance(error, ValueError) and str(error).startswith("Argument "):
-                raise
-            raise ValueError(f"Argument {name} must {must}, but failed when it was tried: {_line(error)}.") from error
-    return value
+    try:
+        return trial(value)
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith("Argument "):
+            raise
+        raise ValueError(f"Argument {name} must {must}, but failed when it was tried: {_line(error)}.") from error
 
 
 def _line(error: Exception) -> str:

@@ -23,12 +23,12 @@ from diffnr.checks import (
     Numbers,
     as_count,
     as_float,
-    as_function,
     as_inexact,
     as_tolerance,
     is_concrete,
     require,
     require_finite,
+    tried,
 )
 from diffnr.results import RESULTS, AbstractAnswer
 
@@ -292,12 +292,6 @@ def _require_residual(residual: Any, must: str, trial: Callable[[Any], Any], gue
     """Raise unless `residual` is a function that works; where the guess is traced that comes out at once anyhow."""
     if not is_concrete(guess):
         return
-    found: Any = None
-
-    def tried(function: Callable[..., Any]) -> None:
-        nonlocal found
-        found = eqx.filter_eval_shape(trial, function)
-
-    as_function(residual, "residual", must, tried)
+    found = tried(residual, "residual", must, lambda function: eqx.filter_eval_shape(trial, function))
     was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
     require(getattr(found, "shape", None) == guess.shape, "residual", must, f"{was} for n = {guess.size}")

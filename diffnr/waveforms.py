@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from diffnr.checks import Numbers, as_complex, as_function, as_real, as_vector, is_concrete, require
+from diffnr.checks import Numbers, as_complex, as_real, as_vector, is_concrete, require, tried
 
 Waveform = Callable[[Float[Array, ""]], Inexact[Array, " n"]]
 
@@ -32,13 +32,8 @@ def as_waveform(name: str, given: Any, ts: Array, size: int, *, real: bool, othe
     **Raises:** `ValueError` for another shape, complex values where reals are due, or a value that is not finite.
     """
     if callable(given):
-        found: Any = None
-
-        def trial(function: Callable[..., Any]) -> None:
-            nonlocal found
-            found = eqx.filter_eval_shape(function, ts[0])
-
-        as_function(given, name, f"be a function of t that returns an array of shape {(size,)}", trial)
+        must = f"be a function of t that returns an array of shape {(size,)}"
+        found = tried(given, name, must, lambda function: eqx.filter_eval_shape(function, ts[0]))
         was = f"of shape {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__}"
         require(getattr(found, "shape", None) == (size,), name, f"return an array of shape {(size,)}", was)
         numbers = jnp.issubdtype(found.dtype, jnp.number)

@@ -18,7 +18,6 @@ from diffnr.checks import (
     as_choice,
     as_count,
     as_flag,
-    as_function,
     as_key,
     as_real,
     as_scalar,
@@ -28,6 +27,7 @@ from diffnr.checks import (
     require_bounds,
     require_instance,
     require_known,
+    tried,
 )
 from diffnr.results import AbstractAnswer, raise_failures
 from optimize.least_squares_solve import ROBUST, Optimum, WeightedResidual, optimum
@@ -182,12 +182,11 @@ def _fit_at(end: Optimum, parametrisation: Parametrisation, count: int, sigma_kn
 def _residual_shape(residual: Any, model: Any, data: Any) -> tuple[int, ...]:
     """The shape of what a user's residual returns, which is tried once."""
     must = "be a function (model, data) -> array of real or complex numbers"
-    found: list[Any] = []
-    as_function(residual, "residual", must, lambda f: found.append(eqx.filter_eval_shape(f, model, data)))
-    array = isinstance(found[0], jax.ShapeDtypeStruct) and jnp.issubdtype(found[0].dtype, jnp.inexact)
-    require(array, "residual", must, "one that returns " + (f"{found[0].dtype}" if array else described(found[0])))
-    require(math.prod(found[0].shape) > 0, "residual", must, f"one that returns an array of shape {found[0].shape}")
-    return found[0].shape
+    found = tried(residual, "residual", must, lambda f: eqx.filter_eval_shape(f, model, data))
+    array = isinstance(found, jax.ShapeDtypeStruct) and jnp.issubdtype(found.dtype, jnp.inexact)
+    require(array, "residual", must, "one that returns " + (f"{found.dtype}" if array else described(found)))
+    require(math.prod(found.shape) > 0, "residual", must, f"one that returns an array of shape {found.shape}")
+    return found.shape
 
 
 def _scales(

@@ -112,6 +112,11 @@ def test_phasors_of_the_other_sign_are_recognised_and_mended() -> None:
     fit = fit_modes(data, 1)
     assert fit.conjugated
     assert "data.conjugated()" in fit.report().splitlines()[0]
+    # Its direct path fits at band centre alone, and beside the lines, where it would be held, it has gain.
+    assert fit.model_scale < 0.9
+    assert any(f"The model is {fit.model_scale:.3g} times the fitted S" in concern for concern in fit.concerns)
+    gain = np.linalg.norm(np.asarray(nr.scattering(fit.model, np.linspace(0.9, 1.1, 201) * CENTRE)), 2, axis=(1, 2))
+    assert np.max(gain) < 1 + 1e-9  # round-off: passive everywhere
     mended = fit_modes(data.conjugated(), 1)
     assert not mended.conjugated
     assert right(mended)

@@ -15,6 +15,11 @@ from optimize.mode_fit.vector_fitting import Weights
 X = np.linspace(-1, 1, 9)
 
 
+def pair(value: complex) -> np.ndarray:
+    """A number as the (Re, Im) of a matrix [1, 1]."""
+    return np.array([[[complex(value).real, complex(value).imag]]])
+
+
 def forms() -> list[Form]:
     """Of two ports and three modes, with and without delays and backgrounds, and a symmetric one."""
     rng = np.random.default_rng(0)
@@ -96,11 +101,16 @@ def test_passivity_is_judged_between_the_samples_too(height: float) -> None:
     """A line of the width 1e-4 between two of the samples, at which |S| reaches its height, and is 1 elsewhere."""
     width = 1e-4
     root = np.sqrt((height + 1) * width)
-    pair = lambda value: np.array([[[complex(value).real, complex(value).imag]]])  # noqa: E731
     # S = −1 + (1 + height) γ/(i(x − x₀) + γ)
     line = Form(A=pair(0.0125j - width), D=pair(root), K=pair(root), background=pair(-1.0)[None], delay=None)
     assert np.max(np.abs(line.response(np.linspace(-1, 1, 401))[0])) < 1 + 2e-6
     assert largest_gain(line) == pytest.approx(max(height, 1.0), abs=ALLOWED)
+
+
+def test_what_cannot_be_shown_to_be_bounded_is_not_called_so() -> None:
+    """A pole on the axis, of residue 10⁻⁶: every cut of the interval around it leaves one that is as open."""
+    on_axis = Form(A=pair(0.3j), D=pair(1e-3), K=pair(1e-3), background=pair(0.5)[None], delay=None)
+    assert largest_gain(on_axis) == np.inf
 
 
 @pytest.mark.parametrize("turns", [0.0, 0.2, 2.3])

@@ -199,9 +199,9 @@ def test_what_cannot_be_a_series_is_refused_in_one_sentence() -> None:
 
 @pytest.mark.slow
 def test_coverage_of_95_percent_intervals_of_a_series() -> None:
-    """Over 200 draws of three noisy sets, with the rates shared."""
+    """Over 120 draws of three noisy sets, with the rates shared."""
     inside = []
-    for seed in range(200):
+    for seed in range(120):
         datas = [Pair.biased(b).data(3e-3, seed=10 * seed + k, points=81) for k, b in enumerate(BIAS)]
         series = op.fit_series(datas, BIAS, shared=SAME)
         row = []
@@ -217,6 +217,6 @@ def test_coverage_of_95_percent_intervals_of_a_series() -> None:
             row += (np.abs(told.value - np.array(truth)) < 1.96 * told.error).tolist()
         inside.append(row)
     covered = np.mean(inside, axis=0)
-    # 92–98 % is the criterion, of all together; the sampling error of each is √(.95·.05/200) = 1.5 %.
+    # 92–98 % is the criterion, of all together; the sampling error of each is √(.95·.05/120) = 2 %.
     assert 0.92 < np.mean(covered) < 0.98, covered
-    assert np.all((covered > 0.95 - 0.05) & (covered <= 1.0)), covered
+    assert np.all((covered > 0.95 - 0.06) & (covered <= 1.0)), covered

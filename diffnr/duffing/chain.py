@@ -14,7 +14,6 @@ from diffnr.checks import (
     Count,
     as_count,
     as_flag,
-    as_function,
     as_real,
     as_shaped,
     as_vector,
@@ -24,6 +23,7 @@ from diffnr.checks import (
     real_field,
     require,
     require_finite,
+    tried,
 )
 from diffnr.duffing.oscillators import AbstractOscillators
 
@@ -113,13 +113,8 @@ class PolynomialForce(eqx.Module):
 def _as_force(value: Any, name: str, size: int, dtype: Any) -> Force:
     """`value` as a function of displacements or extensions, tried on those of a few instants."""
     must = "be a function of an array [n, …] that returns an array of the same shape, written in JAX"
-    found: Any = None
-
-    def trial(force: Force) -> None:
-        nonlocal found
-        found = eqx.filter_eval_shape(force, jax.ShapeDtypeStruct((size, 8), dtype))
-
-    as_function(value, name, must, trial)
+    instants = jax.ShapeDtypeStruct((size, 8), dtype)
+    found = tried(value, name, must, lambda force: eqx.filter_eval_shape(force, instants))
     was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
     require(getattr(found, "shape", None) == (size, 8), name, must, f"{was} for an array of shape {(size, 8)}")
     require(jnp.issubdtype(found.dtype, jnp.floating), name, must, f"one that returns {found.dtype}")

@@ -53,7 +53,7 @@ def run(path: Path, out: Path) -> str:
     (out / "restoration.json").write_text(numbers + "\n", encoding="utf-8")
     (out / "report.md").write_text(report(task, restored, curves, outputs, locus), encoding="utf-8")
     with phase("drawing"):
-        _draw(task, restored, curves, outputs, locus, out / "restoration.png")
+        _draw(restored, curves, outputs, locus, out / "restoration.png")
     written = "report.md, restoration.png, restoration.json and model.npz (for diffnr.load)"
     return f"{restored.report()}\n\nWrote {written} in {out}."
 
@@ -133,12 +133,7 @@ def _yes(value: Any) -> str:
 
 
 def _draw(
-    task: RestorationTask,
-    restored: Restoration,
-    curves: Responses,
-    outputs: Outputs,
-    locus: ReciprocityLocus | None,
-    path: Path,
+    restored: Restoration, curves: Responses, outputs: Outputs, locus: ReciprocityLocus | None, path: Path
 ) -> None:
     import matplotlib
 

@@ -62,12 +62,12 @@ def fit_two_resonators(
     require_known(data, "data", "hold numbers")
     max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
     require(data.num_ports == 2, "data", "be of two ports, one a resonator", f"of {data.num_ports}")
+    order = None if background is None else as_count(background, "background", least=0)
     measured = np.asarray(data.entries)
     lacking = [entry_name(j, j, 2) for j in range(2) if not measured[j, j]]
     lacking = lacking or ([] if measured[0, 1] or measured[1, 0] else ["S12 and S21"])
     was = f"without {' and '.join(lacking)}"
     require(not lacking, "data", "hold S11, S22 and S12 or S21 (else κ is not identified)", was)
-    order = None if background is None else as_count(background, "background", least=0)
     options = {"delay": delay, "passive": False, "max_steps": max_steps}
     free = fit_modes(data, 2, background=0, **options)
     if order != 0 and data.measured and not free.complete:

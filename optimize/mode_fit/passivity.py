@@ -43,7 +43,9 @@ def largest_gain(form: Form) -> float:
         dG = dG + dG.conj().swapaxes(1, 2)
         ends = np.stack([np.linalg.eigvalsh(G + sign * half * dG)[:, -1] for sign in (1, -1)])
         beside = np.hypot(np.maximum(np.abs(middle[:, None] - poles.imag) - half, 0.0), poles.real)
-        bounds = [np.sum(factor * sizes / beside**n, axis=1) + smooth[n - 1] for n, factor in ((1, 1), (2, 1), (3, 2))]
+        with np.errstate(divide="ignore"):  # no bound holds where a pole is on the axis
+            reach = [np.sum(factor * sizes / beside**n, axis=1) for n, factor in ((1, 1), (2, 1), (3, 2))]
+        bounds = [np.add(*each) for each in zip(reach, smooth, strict=True)]
         rest = half**2 * (bounds[2] * bounds[0] + bounds[1] ** 2)
         bound = np.sqrt(np.maximum(ends.max(axis=0) + rest, 0.0))
         sharp = (bound <= 1 + ALLOWED / 2) | (rest <= ALLOWED / 2)

@@ -11,6 +11,8 @@ from diffnr.data import entry_name
 Host = Any
 ALIKE = 5.0  # errors: residues closer than this are the same
 TOLD = 0.01  # of Q_external, that modes which overlap may make it wrong by unsaid
+BRIGHT = 0.1  # of the largest direct path: those whose phase counts
+STEP = 1e-4  # of half the band, for differences of a polynomial
 LOST = 1.0  # beyond it there is no Q_external
 
 
@@ -38,7 +40,7 @@ class Rate(NamedTuple):
         value, slopes, note = self.value, self.slopes, ""
         for other in others:
             value, slopes = value - other.value, _sum(slopes, _scaled(other.slopes, -1.0))
-            note = note or other.note
+            note = note or (other.note if np.isnan(other.value) else "")
         return Rate(value, slopes, note)
 
 
@@ -73,33 +75,110 @@ def port_rates(fit: Any, mode: int) -> tuple[list[Rate], str]:
 
 
 def _of_reflection(fit: Any, mode: int, port: int, measured: bool) -> Rate:
-    residue, error = (np.asarray(part.residues)[mode, port, port] for part in (fit.coefficients, fit.stderr))
+    error = complex(np.asarray(fit.stderr.residues)[mode, port, port])
     if not measured and np.isnan(error):
         name = entry_name(port, port, fit.data.num_ports)
         return Rate(np.nan, {}, f"{name} was not measured; reciprocal=True may tell it from the other entries.")
-    return Rate(float(abs(residue)), _slopes(mode, port, port, residue.conj() / max(abs(residue), 1e-300)))
+    entry = Entry.of(fit, mode, port, port)
+    return entry.rate(abs(entry.R), entry.along, note=entry.doubt(f"that of port {port + 1}"))
 
 
 def _of_one_entry(fit: Any, mode: int, out: int, into: int, *, both: bool) -> tuple[list[Rate], str]:
     """The rates where one entry is all there is: of the port that reflects, or (`both`) of two of a transmission."""
-    R, gamma = complex(fit.coefficients.residues[mode, out, into]), float(fit.coefficients.gamma[mode])
-    x = (float(fit.coefficients.omega[mode]) - float(fit.centre)) / float(fit.half_band)
-    # The direct path where the mode is; its errors are nearly those at band centre, and small beside R's.
-    C = complex(fit.response.direct_path(np.array([x]))[0, out, into])
-    along = R.conjugate() / max(abs(R), 1e-300)
+    entry = Entry.of(fit, mode, out, into)
+    R, C = entry.R, entry.C
     name = "a transmission" if fit.data.transmission else entry_name(out, into, fit.data.num_ports)
     note = f"Q_external is relative to the direct path of {name}, {abs(C):.3g}"
-    if abs(R) > 2 * gamma * abs(C):
+    if abs(R) > 2 * entry.gamma * abs(C):
         note = f"Q_external takes {name} in its true size"
-        rate = Rate(abs(R), _slopes(mode, out, into, along))
+        rate = entry.rate(abs(R), entry.along, note=entry.doubt(f"that of {name}"))
+    elif both and (R / C).real > 0:
+        return [Rate(np.nan, {}, f"The mode is no dip of {name}, which then does not tell Q_external.")] * 2, ""
     elif both:
-        rate = Rate((-R / C).real, _slopes(mode, out, into, -1 / C, R / C**2))
+        rate = entry.rate((-R / C).real, -1 / C, R / C**2)
     else:
-        size = abs(R / C)
-        rate = Rate(size, _slopes(mode, out, into, along / abs(C), -size * C.conjugate() / abs(C) ** 2))
+        rate = entry.rate(abs(R / C), entry.along / abs(C), -abs(R) * C.conjugate() / abs(C) ** 3)
     if not both:
         return [rate], f"{note}."
     return [rate, rate], f"{note}, and both ports alike: of a resonator beside a line Q_c is half of it."
+
+
+class Entry(NamedTuple):
+    """A mode's residue `R` in an entry of S and the direct path `C` beside it, at the reference planes for which the
+    phase of the direct path is flat at the mode; with what these have of the fit's coefficients.
+
+    A background that turns with frequency may stand for a part of a delay, and the data hardly say for which. But poles
+    lie off the real axis, where e^{−iωt} has the size e^{γt}: planes that are a time t further leave
+
+        R e^{−γt},      C + R (1 − e^{−γt})/γ
+
+    with t = t_out + t_in, the ports' times by which direct paths turn still. What these take from a delay they give to
+    it: their sum is known.
+    """
+
+    place: tuple[int, int, int]  # mode, out, into
+    R: complex
+    C: complex
+    gamma: float
+    offset: float  # from the band's centre
+    time: float
+    shared: Host  # [port], how t follows each port's delay, turned; empty where none was fitted, or beside a constant
+    told: bool  # whether t is that of direct paths that are bright enough to have a phase
+
+    @classmethod
+    def of(cls, fit: Any, mode: int, out: int, into: int) -> Entry:
+        residues, gamma = (np.asarray(part)[mode] for part in (fit.coefficients.residues, fit.coefficients.gamma))
+        R, half, ports = complex(residues[out, into]), float(fit.half_band), np.eye(fit.data.num_ports)
+        offset = float(fit.coefficients.omega[mode]) - float(fit.centre)
+        before, C, after = fit.response.direct_path(offset / half + STEP * np.array([-1, 0, 1]))
+        slope = (after - before) / (2 * STEP * half)
+        # A leak beside a peak has a phase of its own.
+        above = np.abs(C) >= np.maximum(BRIGHT * np.max(np.abs(C)), np.abs(residues) / (2 * np.abs(gamma)))
+        bright = np.argwhere(np.asarray(fit.data.entries) & above).tolist()
+        rows = np.array([ports[o] + ports[i] for o, i in bright]).reshape(-1, len(ports))
+        onto = (ports[out] + ports[into]) @ np.linalg.pinv(rows)
+        time = float(onto @ np.array([0.0 if C[o, i] == 0 else -(slope[o, i] / C[o, i]).imag for o, i in bright]))
+        shared, told = np.zeros(0), True
+        if fit.coefficients.delay is not None and np.any(slope):
+            shared = onto @ rows
+            told = bool(np.allclose(shared, ports[out] + ports[into]))
+        factor = float(np.exp(-gamma * time))
+        direct = complex(C[out, into]) + R * (1 - factor) / gamma
+        return cls((mode, out, into), R * factor, direct, float(gamma), offset, time, shared, told)
+
+    @property
+    def along(self) -> complex:
+        """The derivative of |R|."""
+        return self.R.conjugate() / max(abs(self.R), 1e-300)
+
+    def doubt(self, delay: str) -> str:
+        """A sentence where no direct path tells the planes."""
+        if self.told:
+            return ""
+        why = f"No direct path is bright enough to tell a delay, {delay}, from a background that turns with frequency"
+        return f"{why}: the error of its Q_external may be several times larger."
+
+    def rate(self, value: float, u: complex, v: complex = 0.0, *, note: str = "") -> Rate:
+        """A number that changes by Re(u dR + v dC).
+
+        C is where the mode is, and its errors stand at band centre: they differ by little but for the delays' phase.
+        """
+        (mode, out, into), gamma, time = self.place, self.gamma, self.time
+        factor = float(np.exp(-gamma * time))
+        R = self.R / factor
+        of_residue = u * factor + v * (1 - factor) / gamma
+        of_gamma = -u * factor * time * R + v * R * (factor * time / gamma - (1 - factor) / gamma**2)
+        of_delay = u * factor * gamma * R - v * factor * R + v * 1j * self.offset * self.C
+        entry = f"{out},{into}]"
+        slopes = {
+            f"Re residues[{mode},{entry}": of_residue.real,
+            f"Im residues[{mode},{entry}": -of_residue.imag,
+            f"gamma[{mode}]": of_gamma.real,
+            **{f"delay[{port}]": float(part) * of_delay.real for port, part in enumerate(self.shared)},
+        }
+        if v:
+            slopes |= {f"Re C[{entry}": v.real, f"Im C[{entry}": -v.imag}
+        return Rate(value, slopes, note)
 
 
 def _reciprocal(fit: Any, mode: int) -> bool | None:
@@ -128,15 +207,6 @@ def _overlap(fit: Any, mode: int) -> float:
     shared = 4 * gamma * gamma[mode] / ((gamma + gamma[mode]) ** 2 + (omega - omega[mode]) ** 2)
     total = float(np.sum(np.delete(shared, mode)))
     return 1 / np.sqrt(1 - total) - 1 if total < 1 else np.inf
-
-
-def _slopes(mode: int, out: int, into: int, of_residue: complex, of_direct: complex = 0.0) -> dict[str, float]:
-    """By name, for a change Re(u dR + v dC)."""
-    entry = f"{out},{into}]"
-    slopes = {f"Re residues[{mode},{entry}": of_residue.real, f"Im residues[{mode},{entry}": -of_residue.imag}
-    if of_direct:
-        slopes |= {f"Re C[{entry}": of_direct.real, f"Im C[{entry}": -of_direct.imag}
-    return slopes
 
 
 def _scaled(slopes: dict[str, float], factor: float) -> dict[str, float]:

@@ -15,7 +15,7 @@ from diffnr.results import AbstractAnswer
 from diffnr.tcmt import ActiveModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.concerns import incomplete
-from optimize.mode_fit.quantities import KAPPA12, KAPPA21, PAIR, Told
+from optimize.mode_fit.quantities import KAPPA12, KAPPA21, PAIR, UNTOLD, Told
 from optimize.mode_fit.resonance import Value
 from optimize.mode_fit.response import Response
 from optimize.mode_fit.result import CONJUGATED, ModeFit
@@ -139,7 +139,12 @@ class ResonatorFit(AbstractAnswer):
     @property
     def concerns(self) -> list[str]:
         """What speaks against the fit, in sentences."""
-        return [*self.lacks, *suspicions(self.data)]
+        found = []
+        for j in range(2):
+            value, error, *_ = self.quantity(f"gamma_0[{j}]")
+            if value < -UNTOLD * error:
+                found.append(f"Resonator {j} has gain, or its port more loss beside the resonance than in it (γ₀ < 0).")
+        return [*self.lacks, *found, *suspicions(self.data)]
 
     def predict(self, omega: Numbers) -> Complex[Array, "f out in"]:
         """The fitted S [f, out, in], with delay and background, at `omega` [f] in the data's unit (best inside the

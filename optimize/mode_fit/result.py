@@ -177,7 +177,8 @@ class ModeFit(AbstractAnswer):
         """The coefficients ± standard errors and what was found about the data, as text."""
         size = f"{self.data.num_points} points, {self.data.num_ports} ports"
         lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.concerns)]
-        lines.append(f"{len(self.coefficients.omega)} modes fitted to {self.data.name or 'data'}: {size}")
+        count = len(self.coefficients.omega)
+        lines.append(f"{count} mode{'s' * (count > 1)} fitted to {self.data.name or 'data'}: {size}")
         if self.choice is not None:
             lines += [self.choice.sentence, self.choice.table()]
         withheld = self.verdict.errors == "withheld"

@@ -102,6 +102,7 @@ def entries() -> list[Entry]:
                 "resistance": 50.0,
                 "measured": True,
                 "name": "device",
+                "transmission": False,
             },
             allow={
                 "resistance": NONE,

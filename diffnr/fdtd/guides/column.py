@@ -185,7 +185,7 @@ def polished(
     return factor, x, y
 
 
-def resolved(column: Column, factor: Array, hz: Array) -> Bool[Array, ""]:
+def resolved(factor: Array, hz: Array) -> Bool[Array, ""]:
     """Whether Hz changes by less than a part of itself from cell to cell along x and across, as the lattice's own waves
     do not."""
     size = jnp.sum(jnp.abs(hz) ** 2)

@@ -172,7 +172,7 @@ def _candidates(column: Column, parts: Any, inverse: Array) -> tuple[Array, Arra
         u = column.wave(x, factor, inverse)
         rate = jnp.log(factor)
         lasts = SURVIVES * jnp.abs(rate.real) < jnp.abs(rate.imag)
-        good = jnp.isfinite(factor) & lasts & resolved(column, factor, column.magnetic(u, factor))
+        good = jnp.isfinite(factor) & lasts & resolved(factor, column.magnetic(u, factor))
         return jnp.where(good, jnp.sign(column.flux(u, factor)), 0.0)
 
     return turns, vectors, jax.vmap(direction, in_axes=(0, 1))(turns, vectors)

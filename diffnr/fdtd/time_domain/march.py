@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Inexact
 
-from diffnr.checks import as_function, described, require
+from diffnr.checks import described, require, tried
 from diffnr.fdtd.time_domain.functional import Functional
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 from diffnr.fdtd.time_domain.transform import FieldTransform
@@ -76,9 +76,8 @@ def strengths_of(source: Functional, waveform: Any, times: Array) -> Array:
     Here and not before, so that a user's function is called only where a program is made.
     """
     must = "be a list of pairs (Functional, function t -> s(t) of one number or one for each term)"
-    found = []
 
-    def trial(function: Callable) -> None:
+    def trial(function: Callable) -> Array:
         values = jax.vmap(function)(times)
         require(isinstance(values, jax.Array), "sources", must, f"with a function that returns {described(values)}")
         shape = source.weights.shape[:-2]
@@ -86,10 +85,9 @@ def strengths_of(source: Functional, waveform: Any, times: Array) -> Array:
         require(values.shape[1:] == shape, "sources", must, was)
         numbers = jnp.issubdtype(values.dtype, jnp.number)
         require(numbers, "sources", must, f"with a function that returns {values.dtype}")
-        found.append(values)
+        return values
 
-    as_function(waveform, "sources", must, trial)
-    return found[0]
+    return tried(waveform, "sources", must, trial)
 
 
 def driven_step(update: Update, sources: tuple[Source, ...], fields: Fields, strengths: Any) -> Fields:

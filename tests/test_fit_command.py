@@ -1,0 +1,134 @@
+"""`diffnr fit`: what it writes, of which parts of which files, and what it says of those that are not there."""
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+import diffnr as nr
+from command_line import one_resonance, refusal
+from optimize.command.cli import main
+
+
+@pytest.fixture(scope="module")
+def one_line(tmp_path_factory):
+    return one_resonance(tmp_path_factory.mktemp("data") / "line.csv")
+
+
+class Fitted:
+    """What a fit returns, as far as the command looks at it."""
+
+    def __init__(self, data):
+        self.data, self.model = data, np.array(data.num_points)
+
+    def report(self):
+        return f"{self.data.name}: {self.data.num_ports} port(s), {self.data.num_points} points"
+
+    def plot(self):
+        return plt.figure()
+
+
+@pytest.fixture
+def two_files(tmp_path, monkeypatch):
+    """Two Touchstone files of one name in two folders, and a fit that returns at once and keeps what it was given."""
+    given = []
+    fit_modes = importlib.import_module("optimize.mode_fit.fit_modes")
+    monkeypatch.setattr(fit_modes, "fit_modes", lambda data, *args, **kwargs: (given.append(data), Fitted(data))[1])
+    monkeypatch.setitem(sys.modules, "skrf", None)  # files need nothing beside diffnr
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        s = rng.normal(size=(5, 3, 3)) + 0j
+        nr.write_touchstone(tmp_path / name / "x.s3p", nr.FieldData(2 * np.pi * np.arange(1.0, 6.0), s))
+    return [str(tmp_path / name / "x.s3p") for name in ("a", "b")], given
+
+
+@pytest.mark.slow
+def test_fit_writes_report_figure_and_model(one_line, tmp_path, capsys):
+    assert main(["fit", str(one_line), "--background", "0", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "omega[0]" in printed
+    assert "looks like noise" in printed
+    assert (tmp_path / "out" / "report.txt").read_text(encoding="utf-8").strip() in printed
+    assert (tmp_path / "out" / "fit.png").stat().st_size > 10_000
+    model = nr.load(tmp_path / "out" / "model.npz")
+    # A line of 0.3e9 rad/s half-width, noise 1e-3 at 81 points: the centre to a few parts in 1e4 of the width; 1 %
+    # allows for all.
+    assert abs(float(model.omega[0, 0].real) - 2 * np.pi * 5e9) < 0.01 * 3e8
+
+
+def test_fit_chooses_the_number_of_modes_unless_it_is_given(two_files, tmp_path, monkeypatch):
+    given = []
+    fit_modes = importlib.import_module("optimize.mode_fit.fit_modes")
+    monkeypatch.setattr(fit_modes, "fit_modes", lambda data, modes, **kwargs: (given.append(modes), Fitted(data))[1])
+    for chosen in ([], ["--modes", "3"], ["--modes", "auto"]):
+        assert main(["fit", two_files[0][0], *chosen, "--out", str(tmp_path / "out")]) == 0
+    assert given == ["auto", 3, "auto"]
+
+
+@pytest.mark.parametrize(
+    ("band", "sentence"),
+    [
+        (("5.1e9", "5e9"), "within the 4.8e+09 to 5.2e+09 Hz of the file, but was 5.1e+09 5e+09."),
+        (("1", "2"), "Argument --band must be the lowest and the highest frequency, within the 4.8e+09 to 5.2e+09 Hz"),
+        (("5.0001e9", "5.0002e9"), "Argument --band: "),  # between two points
+    ],
+)
+def test_a_band_without_points_is_one_line(one_line, band, sentence, tmp_path, capsys):
+    assert sentence in refusal(capsys, "fit", str(one_line), "--band", *band, "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_files_have_a_folder_each(two_files, one_line, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["fit", *two_files[0], str(one_line), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert [str(folder.relative_to(out)) for folder in sorted(out.iterdir())] == ["line", "x-1", "x-2"]
+    for folder in out.iterdir():
+        assert {file.name for file in folder.iterdir()} == {"report.txt", "fit.png", "model.npz"}
+        assert (folder / "report.txt").read_text(encoding="utf-8").strip() in printed
+        assert str(folder) in printed
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (["--entry", "S21"], lambda s: s[:, 1:2, 0:1]),
+        (["--entry", "s3_1"], lambda s: s[:, 2:3, 0:1]),
+        (["--port", "2"], lambda s: s[:, 1:2, 1:2]),
+        (["--port", "3,1"], lambda s: s[:, [2, 0]][:, :, [2, 0]]),
+    ],
+)
+def test_a_part_of_a_file(two_files, chosen, expected, tmp_path):
+    (path, _), given = two_files
+    assert main(["fit", path, *chosen, "--out", str(tmp_path / "out")]) == 0
+    np.testing.assert_array_equal(given[0].s, expected(np.asarray(nr.read_touchstone(path).s)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        (["--entry", "S41"], "Argument --entry must be between the ports 1 to 3 of '"),
+        (["--entry", "21"], "argument --entry: must be an S-parameter such as S21 (or S10_1), but was '21'"),
+        (["--port", "4"], "Argument --port must name some of the ports 1 to 3 of '"),
+        (["--port", "1,1"], "each once, but was 1,1."),
+        (["--port", "0"], "argument --port: must be a port counted from 1, or several as 1,3, but was '0'"),
+        (["--port", "1", "--entry", "S11"], "not allowed with argument"),
+    ],
+)
+def test_a_part_that_there_is_not_is_one_line(two_files, chosen, sentence, tmp_path, capsys):
+    assert sentence in refusal(capsys, "fit", two_files[0][0], *chosen, "--out", str(tmp_path / "out"))
+
+
+def test_an_entry_that_was_not_measured_is_one_line(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("frequency_hz,S21_re,S21_im\n1,2,3\n2,3,4\n")
+    said = refusal(capsys, "fit", str(tmp_path / "a.csv"), "--entry", "S12", "--out", str(tmp_path / "out"))
+    assert "Argument --entry: These data lack S12" in said
+
+
+def test_one_bad_file_of_several_is_refused_before_the_work(two_files, tmp_path, capsys):
+    files, given = two_files
+    assert "There is no file" in refusal(capsys, "fit", *files, str(tmp_path / "missing.s2p"))
+    assert not given
