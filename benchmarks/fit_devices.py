@@ -86,7 +86,8 @@ def choices(arguments: argparse.Namespace) -> int:
         fit = op.fit_modes(data, background=0)
         seconds.append(time.perf_counter() - began)
         found = len(fit.coefficients.omega)
-        kind = "right" if found == case["modes"] else "wrong, and flagged" if fit.concerns else "wrong"
+        wrong = "wrong" if identifiable(case) else "not identifiable"
+        kind = "right" if found == case["modes"] else "wrong, and flagged" if fit.concerns else wrong
         count[kind] += 1
         if kind != "right" and fit.choice is not None:
             print(f"{kind}: seed {seed}, {found} for {case['modes']}\n{fit.choice.table()}", flush=True)

@@ -8,6 +8,7 @@ from . import tcmt as tcmt
 from .csv_files import read_csv as read_csv
 from .csv_files import write_csv as write_csv
 from .data import FieldData as FieldData
+from .data import PowerData as PowerData
 from .frequency_sweep import FrequencySweep as FrequencySweep
 from .parameters import get as get
 from .parameters import paths as paths

@@ -6,6 +6,8 @@ kHz, MHz, GHz, THz, as `Frequency (GHz)` or `freq_ghz` too) or `omega_rad_s`; th
 S-parameter has two columns, `S21_re,S21_im` or `S21_mag`, `S21_db` with `S21_deg`, `S21_rad`, out before in and counted
 from 1 as in the laboratory (`S21` is `s[:, 1, 0]`: in at port 1, out at port 2; `S10_1_re` where a number has two
 digits); `Re(S21)` or `S21 (dB)`, as instruments write them, are the same. One that has no columns was not measured.
+Powers without phase have one column each, and no S-parameter has two then: `S21_power` (|S21|²; `T`, `transmission`
+are the same, and `R`, `reflection` are `S11_power`), `S21_mag` (|S21|) or `S21_db`.
 Optional columns: `energy_1, energy_2, ...` (stored energy when that port alone is driven), `sigma` (noise of every real
 and imaginary part at that frequency) or `S11_sigma, ...` (of each S-parameter measured), and `energy_1_sigma, ...`. The
 reference resistance is a comment, `# resistance_ohm = 50.0`, or one number a port.
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from diffnr.checks import as_choice, as_path, require_instance
-from diffnr.data import FieldData, entry_name
+from diffnr.data import FieldData, PowerData, entry_name
 from diffnr.text_files import (
     PathLike,
     field_data,
@@ -53,7 +55,12 @@ _WORDS = {
     "db": ("db", "mag db", "magnitude db", "log mag db", "logmag db"),
     "deg": ("deg", "phase deg", "ang deg", "angle deg", "arg deg"),
     "rad": ("rad", "phase rad", "ang rad", "angle rad", "arg rad"),
+    "power": ("power", "abs2", "mag2"),
     "sigma": ("sigma",),
+}
+_POWERS = {
+    **dict.fromkeys(("t", "transmission", "transmittance"), "s21"),
+    **dict.fromkeys(("r", "reflection", "reflectance"), "s11"),
 }
 _KINDS = {words: kind for kind, forms in _WORDS.items() for words in forms}
 _RESISTANCE = re.compile(r"\s*[#!]\s*resistance_ohm\s*=\s*(.*)")
@@ -63,13 +70,16 @@ _COMMENT = re.compile(r"\s*(#|!|$|BEGIN\b|END\b|sep=)")
 Columns = dict[str, np.ndarray]
 
 
-def read_csv(path: PathLike, *, measured: Any = True, name: Any = None, placeholders: Any = True) -> FieldData:
+def read_csv(
+    path: PathLike, *, measured: Any = True, name: Any = None, placeholders: Any = True
+) -> FieldData | PowerData:
     """Field data from a CSV file in the format described at the top of this module.
 
     **Arguments:** `path`: the file; `measured`: False for a simulated device; `name`: the file's stem unless given;
     `placeholders`: False takes every 0 and 1 as it stands, which `read_touchstone` tells apart.
 
-    **Returns:** `FieldData`, omega in rad/s, with NaN for the S-parameters that were not measured.
+    **Returns:** `FieldData`, omega in rad/s, with NaN for the S-parameters that were not measured; `PowerData`
+    of a file that holds powers without phase.
 
     **Raises:** `FileNotFoundError`; `ValueError` for a header that is not of the format, an S-parameter that lacks one
     of its two columns, a cell that is no finite number (naming its line, frequency and column), frequencies that do not
@@ -99,6 +109,10 @@ def read_csv(path: PathLike, *, measured: Any = True, name: Any = None, placehol
     if max((int(c.split("_")[1]) for c in names if c.startswith("energy")), default=1) > num_ports:
         raise refusal(path, f"must have energies of the {num_ports} port(s) of its S-parameters only, but has more")
     shape = (len(omega), num_ports, num_ports)
+    powers = _powers(path, columns, list(product(ports, ports)))
+    if powers is not None:
+        power, sigma = powers.reshape(shape), _sigma(path, columns, powers.reshape(shape))
+        return field_data(path, PowerData, omega=omega, power=power, sigma=sigma, measured=measured, name=name)
     s = np.stack([_entry(path, columns, out, into) for out, into in product(ports, ports)], axis=1).reshape(shape)
     if np.isnan(s).all():
         raise refusal(path, "must have columns such as S11_re and S11_im, but has none of an S-parameter")
@@ -118,7 +132,7 @@ def read_csv(path: PathLike, *, measured: Any = True, name: Any = None, placehol
     )
 
 
-def write_csv(path: PathLike, data: FieldData, *, column: Any = "frequency_hz") -> None:
+def write_csv(path: PathLike, data: FieldData | PowerData, *, column: Any = "frequency_hz") -> None:
     """Write field data to a CSV file in the format described at the top of this module, with all digits.
 
     Everything returns exactly but omega, which as `frequency_hz` may change in its last digit (`omega_rad_s` keeps that
@@ -133,25 +147,29 @@ def write_csv(path: PathLike, data: FieldData, *, column: Any = "frequency_hz") 
     Example: `nr.write_csv("device.csv", data)`.
     """
     path = as_path(path)
-    require_instance(data, "data", FieldData, "be a FieldData")
+    require_instance(data, "data", (FieldData, PowerData), "be a FieldData or PowerData")
     column = as_choice(column, "column", _FREQUENCY)
     columns: dict[str, Any] = {column: data.omega if column == "omega_rad_s" else np.asarray(data.omega) / (2 * np.pi)}
     for out, into in np.argwhere(data.entries).tolist():
         entry = entry_name(out, into, data.num_ports)
-        columns[f"{entry}_re"], columns[f"{entry}_im"] = data.s[:, out, into].real, data.s[:, out, into].imag
+        if isinstance(data, PowerData):
+            columns[f"{entry}_power"] = data.power[:, out, into]
+        else:
+            columns[f"{entry}_re"], columns[f"{entry}_im"] = data.s[:, out, into].real, data.s[:, out, into].imag
         if data.sigma is not None and data.sigma.ndim == 3:
             columns[f"{entry}_sigma"] = data.sigma[:, out, into]
+    energy, deviation = (getattr(data, field, None) for field in ("energy", "deviation_energy"))
     for p in range(data.num_ports):
-        if data.energy is not None:
-            columns[f"energy_{p + 1}"] = data.energy[:, p]
-        if data.deviation_energy is not None:
-            columns[f"energy_{p + 1}_sigma"] = data.deviation_energy[:, p]
+        if energy is not None:
+            columns[f"energy_{p + 1}"] = energy[:, p]
+        if deviation is not None:
+            columns[f"energy_{p + 1}_sigma"] = deviation[:, p]
     if data.sigma is not None and data.sigma.ndim < 3:
         columns["sigma"] = np.broadcast_to(data.sigma, data.omega.shape)
     table = np.stack([np.asarray(c, dtype=float) for c in columns.values()], axis=1)
     # The header comes first, where readers that know no comments look for it.
     lines = [",".join(columns), f"# {mark(data.num_points)}"]
-    if data.resistance is not None:
+    if isinstance(data, FieldData) and data.resistance is not None:
         ohms = np.atleast_1d(np.asarray(data.resistance, dtype=float)).tolist()
         lines.append(f"# resistance_ohm = {' '.join(map(repr, ohms))}")
     lines += [",".join(map(repr, row)) for row in table.tolist()]
@@ -176,6 +194,9 @@ def _header(path: Path, header: list[str]) -> tuple[list[str], float]:
     names = ["frequency_hz" if hertz else "omega_rad_s"]
     for column in header[1:]:
         words = re.sub(r"[^\w,]+|_", " ", re.sub(r"trc\d+_?", "", column.lower())).strip()
+        first, *unit = words.split() or [""]
+        if first in _POWERS and unit in ([], ["db"]):
+            words = f"{_POWERS[first]} {'db' if unit else 'power'}"
         entry = _ENTRY.search(words)
         if entry:
             kind = _KINDS.get(" ".join(f"{words[: entry.start()]} {words[entry.end() :]}".split()))
@@ -223,18 +244,29 @@ def _entry(path: Path, columns: Columns, out: int, into: int) -> np.ndarray:
         case ("mag" | "db" as size, "deg" | "rad" as angle):
             modulus = found["mag"] if size == "mag" else 10 ** (found["db"] / 20)
             return modulus * np.exp(1j * (found["rad"] if angle == "rad" else np.deg2rad(found["deg"])))
-        case ("mag" | "db" as size,):
-            raise _power_only(path, f"S{out}{into}_{size}")
+        case ("mag" | "db" | "power" as size,):
+            raise refusal(path, f"has S{out}{into}_{size} without a phase beside others with one: read them apart")
     has = ", ".join(found) or "none"
     raise refusal(path, f"must have columns S{out}{into}_re and _im (or _mag or _db with _deg or _rad), but has {has}")
 
 
-def _power_only(path: Path, column: str) -> ValueError:
-    return refusal(
-        path,
-        f"has {column} without a phase: power-only spectra are a kind of data of their own, which this reader does not "
-        "take (a phase filled in with 0 would be taken as measured)",
-    )
+def _powers(path: Path, columns: Columns, entries: Sequence[tuple[int, int]]) -> np.ndarray | None:
+    """|S|² [f, entry] where all that were measured have a power and no phase, NaN for the others; else None."""
+    found = []
+    for out, into in entries:
+        own = {kind: columns[column] for kind in _WORDS if (column := f"S_{out}_{into}_{kind}") in columns}
+        sigma = own.pop("sigma", None)
+        match tuple(own):
+            case () if sigma is None:
+                found.append(np.full(len(next(iter(columns.values()))), np.nan))
+            case ("mag" | "db" | "power" as size,):
+                if size != "power" and (sigma is not None or "sigma" in columns):
+                    raise refusal(path, f"must have S{out}{into}_power beside a sigma, which is that of powers")
+                raw = own[size]
+                found.append({"mag": raw**2, "db": 10 ** (raw / 10), "power": raw}[size])
+            case _:
+                return None
+    return None if np.isnan(found).all() else np.stack(found, axis=1)
 
 
 def _sigma(path: Path, columns: Columns, s: np.ndarray) -> np.ndarray | None:

@@ -171,9 +171,9 @@ def names(entries: np.ndarray) -> str:
     return ", ".join(entry_name(int(out), int(into), len(entries)) for out, into in np.argwhere(entries))
 
 
-def field_data(path: Path, **arguments: Any) -> FieldData:
-    """Field data, whose refusals name the file that they come from."""
+def field_data(path: Path, kind: Any = FieldData, **arguments: Any) -> Any:
+    """Field data, or of another kind, whose refusals name the file that they come from."""
     try:
-        return FieldData(**arguments)
+        return kind(**arguments)
     except ValueError as error:
         raise ValueError(f"File {str(path)!r} holds no valid field data: {error}") from error

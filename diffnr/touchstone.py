@@ -104,7 +104,7 @@ def read_touchstone(
     return field_data(path, omega=2 * np.pi * frequency, s=s, resistance=resistance, measured=measured, name=name)
 
 
-def write_touchstone(path: PathLike, data: FieldData, *, resistance: Any = None) -> None:
+def write_touchstone(path: PathLike, data: Any, *, resistance: Any = None) -> None:
     """Write `data.s` to a Touchstone 1 file: Hz, real and imaginary parts with all their digits, so S returns exactly.
 
     Energies and sigmas have no place in such a file: use `write_csv` or `diffnr.save` to keep them. An entry that was

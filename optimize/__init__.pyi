@@ -13,6 +13,8 @@ from .minimisation import minimise as minimise
 from .mode_fit.choice import ModeChoice as ModeChoice
 from .mode_fit.fit_modes import fit_modes as fit_modes
 from .mode_fit.fit_resonators import fit_two_resonators as fit_two_resonators
+from .mode_fit.power_fit import PowerCoefficients as PowerCoefficients
+from .mode_fit.power_fit import PowerFit as PowerFit
 from .mode_fit.resonator_fit import ResonatorFit as ResonatorFit
 from .mode_fit.result import ModeCoefficients as ModeCoefficients
 from .mode_fit.result import ModeFit as ModeFit

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float, Inexact
 
 from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require, require_finite, require_instance
 from diffnr.metrics import require_direction
@@ -113,25 +113,26 @@ def reciprocity_residual(response: Any, *, out: Any = 1, into: Any = 0) -> Float
     return jnp.concatenate([real * difference.real, imag * difference.imag])
 
 
-def scattering_difference(model: Any, data: Any) -> Complex[Array, "frequency out in"]:
-    """S_model − S_data at the data's frequencies, each port driven alone with amplitude 1: what `optimize.fit` fits.
+def scattering_difference(model: Any, data: Any) -> Inexact[Array, "frequency out in"]:
+    """S_model − S_data at the data's frequencies, each port driven alone with amplitude 1: what `optimize.fit` fits. Of
+    `PowerData`, |S_model|² − |S_data|².
 
     **Arguments:** `model`: a model with as many ports as the data, which may be nonlinear; `data`: a
-    `diffnr.FieldData`, or anything with `omega` [f] and `s` [f, out, in].
+    `diffnr.FieldData` or `PowerData`, or anything with `omega` [f] and `s` [f, out, in].
 
-    **Returns:** complex [f, out, in]; 0 where the data are NaN (entries not measured), NaN where a nonlinear model's
-    solve fails.
+    **Returns:** complex [f, out, in], of powers real; 0 where the data are NaN (entries not measured), NaN where a
+    nonlinear model's solve fails.
 
     **Raises:** `ValueError` for ports that do not agree.
     """
     require_port_model(model)
-    _require_data(data)
-    ports = model.num_ports
-    require(
-        data.s.shape[1:] == (ports, ports), "data", f"have {ports} ports like the model", f"of shape {data.s.shape}"
-    )
+    powers = hasattr(data, "power")
+    if not powers:
+        _require_data(data)
+    ports, given = model.num_ports, data.power if powers else data.s
+    require(given.shape[1:] == (ports, ports), "data", f"have {ports} ports like the model", f"of shape {given.shape}")
     s = jax.vmap(lambda omega: port_response(model, Drive(omega), throw=False).s)(data.omega)
-    return jnp.where(jnp.isnan(data.s), 0.0, s - data.s)
+    return jnp.where(jnp.isnan(given), 0.0, (s.real**2 + s.imag**2 if powers else s) - given)
 
 
 def scattering_residual(model: Any, data: Any, sigma: Any = None) -> Float[Array, " residual"]:

@@ -4,9 +4,10 @@ from diffnr.data.field_data import FieldData as FieldData
 from diffnr.data.field_data import entry_name as entry_name
 from diffnr.data.noise import noise_estimate, rounding_step
 from diffnr.data.plausibility import Causality, causality, real_valued, suspicions
+from diffnr.data.power_data import PowerData as PowerData
 from diffnr.data.verdicts import Passivity, Reciprocity, passivity, reciprocity
 
-# `FieldData` is here too, but a user has it from `diffnr`.
+# `FieldData` and `PowerData` are here too, but a user has them from `diffnr`.
 __all__ = [
     "Causality",
     "Passivity",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -15,7 +17,7 @@ TURNS = 32  # 2π times this is the most that the phase may turn over a median s
 DIRECTIONS = 24  # delays that are tried within one turn a step
 
 
-def noise_estimate(data: FieldData) -> Float[np.ndarray, "out in"]:
+def noise_estimate(data: Any) -> Float[np.ndarray, "out in"]:
     """The noise of `data.s` per real and imaginary part, from differences along frequency, without a model.
 
         sigma = min over τ and order of median |Σ_j w_j e^{iω_j τ} s_j| / 0.6745,   and at least step / √12
@@ -57,7 +59,7 @@ def _like_the_others(s: np.ndarray, sigma: np.ndarray, told: np.ndarray) -> np.n
     return (sigma <= 10 * np.max(sigma[told], initial=0.0)) | (sigma <= 1e-4 * np.max(size))
 
 
-def rounding_step(data: FieldData) -> Float[np.ndarray, "out in"]:
+def rounding_step(data: Any) -> Float[np.ndarray, "out in"]:
     """The step of the decimal grid on which the real and imaginary parts lie, as a file printed them; 0 for none.
 
     Decimals ("%.6f") or significant digits ("%.4e") that all entries have in common; rounding by them is noise of

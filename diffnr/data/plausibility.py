@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ class Causality(eqx.Module):
         return "S is causal: it rings after its first arrival."
 
 
-def causality(data: FieldData) -> Causality:
+def causality(data: Any) -> Causality:
     """Whether S rings after its first arrivals, as e^{+iωt} has it, or before, as conjugated data do.
 
         h(t) = Σ_k w_k S_k e^{iω_k t};   asymmetry = (Σ_{t>t₀} |h|² − Σ_{t<t₀} |h|²) / (Σ_{t≠t₀} |h|² − noise)
@@ -77,7 +78,7 @@ def causality(data: FieldData) -> Causality:
     return _causality(data, noise_of(data))
 
 
-def suspicions(data: FieldData) -> tuple[str, ...]:
+def suspicions(data: Any) -> tuple[str, ...]:
     """What looks wrong with the data: each a sentence, with what mends it; none for data without blemish.
 
     Data in float32; entries that were not measured, and columns that look like placeholders for them (0 or 1
@@ -129,7 +130,7 @@ def suspicions(data: FieldData) -> tuple[str, ...]:
     return tuple(found)
 
 
-def real_valued(data: FieldData) -> bool:
+def real_valued(data: Any) -> bool:
     """Whether S is real, to rounding, in all entries that vary with frequency, as no response of a device is.
 
     **Arguments:** `data`.

@@ -69,7 +69,7 @@ class Passivity(eqx.Module):
         return f"The {what} {verdict}: {size}{allowed}."
 
 
-def reciprocity(data: FieldData, relative: Any = 0.02, noise_factor: Any = 1.5) -> Reciprocity:
+def reciprocity(data: Any, relative: Any = 0.02, noise_factor: Any = 1.5) -> Reciprocity:
     """Whether S = Sᵀ, as far as the data can tell.
 
         asymmetry = rms |S − Sᵀ| / rms |S_offdiagonal|;   reciprocal: asymmetry ≤ max(relative, noise_factor · noise)
@@ -127,7 +127,7 @@ def reciprocity(data: FieldData, relative: Any = 0.02, noise_factor: Any = 1.5) 
     )
 
 
-def passivity(data: FieldData, multiples: Any = 5.0) -> Passivity:
+def passivity(data: Any, multiples: Any = 5.0) -> Passivity:
     """Whether the device gives out no more power than it takes in, as far as the data can tell.
 
         passive: max over frequency of ‖S‖₂ ≤ 1 + multiples · √ports · sigma

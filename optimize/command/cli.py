@@ -98,7 +98,8 @@ def _fit(arguments: argparse.Namespace) -> str:
             result.plot().savefig(folder / "fit.png", dpi=150)
         report = result.report()
         (folder / "report.txt").write_text(report + "\n", encoding="utf-8")
-        diffnr.save(folder / "model.npz", result.model)
+        # Powers leave no model to design with: then it is the fit.
+        diffnr.save(folder / "model.npz", getattr(result, "model", result))
         said.append(f"{report}\n\nWrote report.txt, fit.png and model.npz (for diffnr.load) in {folder}.")
     return "\n\n".join(said)
 

@@ -10,9 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import impossible_modes, unseen_modes
-from optimize.mode_fit.form import Form
 from optimize.mode_fit.problem import RESTARTS
 
 Host = Any
@@ -31,8 +29,8 @@ class Candidate(NamedTuple):
     """
 
     data: Any
-    coefficients: ModeCoefficients
-    stderr: ModeCoefficients
+    coefficients: Any
+    stderr: Any
     unknowns: int
     rms: float
     deviance: float
@@ -40,7 +38,7 @@ class Candidate(NamedTuple):
     numbers: int
     correlation: float
     noise_like: bool
-    response: Form
+    response: Any
 
     @property
     def modes(self) -> int:
@@ -97,7 +95,7 @@ class ModeChoice(eqx.Module):
         ]
 
 
-def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Form, ModeChoice]:
+def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Any, ModeChoice]:
     """The number of modes that the data show, from 0 to `most`, and a response with as many to go on from; `candidate`
     takes some steps with a number of them, and with more starts where `restarts` says so.
 

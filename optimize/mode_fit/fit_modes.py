@@ -8,17 +8,18 @@ The work is done on the host in numpy: problems are small and dense, their shape
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
-from diffnr.data import FieldData, passivity, reciprocity
+from diffnr.data import FieldData, PowerData, passivity, reciprocity
 from diffnr.results import raise_failures
 from optimize.mode_fit.choice import choose
 from optimize.mode_fit.device import device_of, spread_of
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
+from optimize.mode_fit.power_fit import PowerFit, fit_powers
 from optimize.mode_fit.problem import made_passive
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit
@@ -28,6 +29,30 @@ POINTS = 5  # a mode, at least
 MOST = 20  # modes of one fit
 
 
+@overload
+def fit_modes(
+    data: PowerData,
+    modes: Any = "auto",
+    *,
+    delay: Any = None,
+    background: Any = None,
+    passive: Any = None,
+    reciprocal: Any = False,
+    max_steps: Any = 200,
+    throw: Any = False,
+) -> PowerFit: ...
+@overload
+def fit_modes(
+    data: FieldData,
+    modes: Any = "auto",
+    *,
+    delay: Any = None,
+    background: Any = None,
+    passive: Any = None,
+    reciprocal: Any = False,
+    max_steps: Any = 200,
+    throw: Any = False,
+) -> ModeFit: ...
 def fit_modes(
     data: Any,
     modes: Any = "auto",
@@ -38,7 +63,7 @@ def fit_modes(
     reciprocal: Any = False,
     max_steps: Any = 200,
     throw: Any = False,
-) -> ModeFit:
+) -> Any:
     """Fit the coupled-mode coefficients of `modes` resonances to scattering data. No start values are needed.
 
         S(ω) = P(ω) [C(ω) + D (i(ω − Ω) + Γ)⁻¹ K(ω)ᵀ] P(ω),      P = diag e^{−i(ω − ω_centre)τ}
@@ -47,6 +72,7 @@ def fit_modes(
 
     - `data`: a `FieldData`, of all entries of S or of some; its stored energies are used where it has them, and its
       `sigma` where given. Without σ each entry of S is weighted by its misfit, but never so little that it is given up.
+      `PowerData` are fitted by |S|² of such a response; `delay`, `passive` and `reciprocal` then have no meaning.
     - `modes`: N ≥ 1, how many resonances: at most a fifth of the points, and 20. "auto" takes as many as the data show
       by an information criterion; the table that decided is in `.choice`.
     - `delay`: fit a delay τ per port (reference planes away from the device). Default: only for measurements.
@@ -61,7 +87,7 @@ def fit_modes(
       `converged` and `message` say how it ended.
 
     **Returns:** a `ModeFit`: `.model`, `.coefficients` and `.stderr`, `.covariance`, `.report()`, `.plot()`,
-    `.predict(omega)`, and in `.concerns` what speaks against it.
+    `.predict(omega)`, and in `.concerns` what speaks against it. Of `PowerData` a `PowerFit`.
 
     **Raises:** `ValueError` for too few points, more modes than they can carry, numbers of single precision, or, of
     "auto", data that show no resonance;
@@ -74,11 +100,12 @@ def fit_modes(
 
     Source: paper 3, equations 1–5 and section 5 (hidden ports).
     """
-    require_instance(data, "data", FieldData, "be a diffnr.FieldData")
+    require_instance(data, "data", (FieldData, PowerData), "be a diffnr.FieldData or PowerData")
     require_known(data, "data", "hold numbers")
-    require_double("data", data.s)
+    s = data.power if isinstance(data, PowerData) else data.s
+    require_double("data", s)
     require_double("data", data.omega)
-    s = np.asarray(data.s)
+    s = np.asarray(s)
     require(np.any(s[:, np.asarray(data.entries)] != 0), "data", "hold a signal", "0 at every frequency")
     modes = modes if isinstance(modes, str) and modes == "auto" else as_count(modes, "modes")
     max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
@@ -86,6 +113,12 @@ def fit_modes(
     order = 2 * int(data.measured) if background is None else as_count(background, "background", least=0)
     passive = None if passive is None else as_flag(passive, "passive")
     symmetric = as_flag(reciprocal, "reciprocal")
+    if isinstance(data, PowerData):
+        most = _most_modes(data, order, delay=False, symmetric=False)
+        if modes != "auto":
+            _require_carried(modes, most, data)
+        fit = fit_powers(data, modes, order, min(most, MOST), max_steps)
+        return raise_failures(fit, fit.result) if throw else fit
     fitted = folded(data) if symmetric else data
     most = _most_modes(fitted, order, delay, symmetric)
     if modes != "auto":
@@ -122,7 +155,7 @@ def fit_modes(
     return raise_failures(fit, fit.result) if throw else fit
 
 
-def _most_modes(data: FieldData, order: int, delay: bool, symmetric: bool) -> int:
+def _most_modes(data: FieldData | PowerData, order: int, delay: bool, symmetric: bool) -> int:
     """How many resonances the data can carry: at least one, or they are refused."""
     entries, couplings = int(np.sum(np.asarray(data.entries))), (2 if symmetric else 4) * data.num_ports
     unknowns = 2 * (order + 1) * entries + data.num_ports * delay
@@ -137,7 +170,7 @@ def _most_modes(data: FieldData, order: int, delay: bool, symmetric: bool) -> in
     return most
 
 
-def _require_carried(modes: int, most: int, data: FieldData) -> None:
+def _require_carried(modes: int, most: int, data: FieldData | PowerData) -> None:
     carried = f"{data.num_points} points carry ({POINTS} a mode, and fewer unknowns than numbers)"
     long = f"be at most {MOST}, since the time of a fit grows as their fourth power (data.band gives parts)"
     require(modes <= min(most, MOST), "modes", long if most > MOST else f"be at most {most}, which {carried}", modes)

@@ -41,6 +41,7 @@ def entries() -> list[Entry]:
     response = nr.port_response(PAIR, nr.Drive(0.1))
     s = np.asarray(nr.scattering(LINEAR, OMEGAS))
     data = nr.FieldData(OMEGAS, s, sigma=1e-3)
+    powers = nr.PowerData.of(data)
     renormalisable = nr.FieldData(OMEGAS, s, resistance=50.0)
     folder = Path(tempfile.mkdtemp())
     os.chdir(folder)  # names that a file system takes are good ones: they land here
@@ -111,6 +112,15 @@ def entries() -> list[Entry]:
                 "name": ("another word", "no word"),
             },
         ),
+        Entry(
+            "PowerData",
+            nr.PowerData,
+            {"omega": OMEGAS, "power": np.abs(s) ** 2, "sigma": np.full(25, 1e-3), "measured": True, "name": "device"},
+            allow={"sigma": NONE, "name": ("another word", "no word"), "power": ("an entry negative",)},
+        ),
+        Entry("PowerData.band", powers.band, {"lo": 1.5, "hi": 2.5}),
+        Entry("PowerData.entry", powers.entry, {"out": 1, "into": 0}),
+        Entry("PowerData.ports", lambda ports: powers.ports(ports), {"ports": 1}),
         Entry("FieldData.band", data.band, {"lo": 1.5, "hi": 2.5}),
         Entry("FieldData.entry", data.entry, {"out": 1, "into": 0}),
         Entry("FieldData.ports", lambda ports: data.ports(ports), {"ports": 1}),
