@@ -27,6 +27,11 @@ CONJUGATED = (
     "phasors e^{−iωt}. Fit data.conjugated() instead."
 )
 
+TOGETHER = (
+    "Residues, C and delays are told together, as the direct path may vary over the band: their errors, not those of poles "
+    "and Q's, may be 2.5 times too small."
+)
+
 
 def judge_residual(
     residual: Complex[ArrayLike, "f out in"],
@@ -189,6 +194,8 @@ class ModeFit(AbstractAnswer):
                 f"{value:.6g} (error withheld)" if withheld else rounded(value, error) if known else "not identified"
             )
             lines.append(f"  {name:<24}{shown}")
+        if self.response.delay is not None and len(self.response.background) > 1:
+            lines.append(TOGETHER)
         lines.append(self.verdict.sentence)
         noise = "given" if self.data.sigma is not None else "estimated from the data's own scatter"
         known = np.asarray(self.noise)[~np.isnan(self.noise)]
