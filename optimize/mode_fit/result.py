@@ -28,8 +28,8 @@ CONJUGATED = (
 )
 
 TOGETHER = (
-    "Residues, C and delays are told together, as the direct path may vary over the band: their errors, not those of poles "
-    "and Q's, may be 2.5 times too small."
+    "Residues, C and delays are told together, as the direct path may vary over the band: their errors may be 2.5 times "
+    "too small, not those of poles and Q's."
 )
 
 
