@@ -28,8 +28,8 @@ CONJUGATED = (
 )
 
 TOGETHER = (
-    "Residues, C and delays are told together, as the direct path may vary over the band: their errors may be 2.5 times "
-    "too small, not those of poles and Q's."
+    "Residues, C and delays are told together, as the direct path may vary over the band: their errors may be up to "
+    "2.5 times too small, not those of poles and Q's."
 )
 
 
