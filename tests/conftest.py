@@ -10,6 +10,8 @@ from pathlib import Path
 
 # Several workers may share one accelerator: none of them may take its memory beforehand.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# Nor do workers share cores well with the threads of each other's linear algebra, whose matrices are small.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import jax

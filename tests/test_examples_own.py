@@ -10,6 +10,7 @@ import diffnr as nr
 from example_scripts import close_figures, example  # noqa: F401 (a fixture that acts by itself)
 
 
+@pytest.mark.slow
 def test_a_law_of_ones_own_balances_and_has_its_derivative() -> None:
     script = example("own_loss_law")
     found = script.compute(small=True)
@@ -34,6 +35,7 @@ def test_a_law_of_ones_own_refuses_what_it_cannot_be() -> None:
         law([1.0, 2.0], 0)
 
 
+@pytest.mark.slow
 def test_a_port_model_of_ones_own_is_designed_where_the_closed_form_says() -> None:
     script = example("own_port_model")
     found = script.compute(small=True)

@@ -230,6 +230,7 @@ def test_factors_beyond_the_room_for_them_are_let_go(monkeypatch: pytest.MonkeyP
     assert len(direct_solve._kept) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory is held")
 def test_factors_give_their_memory_back_whichever_thread_asked_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """SuperLU frees nothing in another thread than the one that made it (scipy's issue 15921)."""

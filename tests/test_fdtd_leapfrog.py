@@ -174,6 +174,7 @@ def test_plasma_oscillates_at_its_frequencies() -> None:
         assert abs(lines.gamma[0]) < 1e-6 * OMEGA_P  # nothing is lost, to the pencil's own error
 
 
+@pytest.mark.slow
 def test_float32_follows_float64() -> None:
     scene = guide(nu=5e-3)
     size = scene.grid.dx[:, None] * scene.grid.dy

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 
 import diffnr as nr
-from diffnr import tcmt
 from diffnr.data import FieldData
-from optimize.isolation.design import maximise_isolation
 from optimize.mode_fit.fit_modes import fit_modes
 from slow import slow_except
 
@@ -149,18 +147,6 @@ def test_resonances_are_given_in_the_words_of_a_laboratory() -> None:
     assert len(value.partition(".")[2]) == len(error.partition(".")[2])
     assert abs(float(value) - 900.0) < 5 * float(error)
     assert f"mode 0: f0 = {resonance.f0}" in fit.report()
-
-
-def test_a_fitted_model_is_designable_as_it_is() -> None:
-    s = np.zeros((401, 2, 2), complex)
-    s[:, 1, 0], s[:, 0, 1], s[:, 0, 0] = 0.9 - 0.8 * LOSS * LINE, 0.6 - 0.2 * LOSS * LINE, 0.1
-    fit = fit_modes(FieldData((OMEGA - CENTRE) / LOSS, noisy(s, 1e-3)), 1)
-    assert isinstance(fit.model, tcmt.PassiveModes)
-    assert fit.bounded
-    assert fit.model_scale == pytest.approx(1.0, abs=1e-3)
-    design = maximise_isolation(fit.model, omega=0.0, free=("omega", "D"), out=1, into=0, max_insertion_loss=6.0)
-    assert design.isolation > 1.0
-    assert float(tcmt.passivity_margin(design.model)) > -1e-9  # by construction, to round-off
 
 
 def test_numbers_of_single_precision_are_refused() -> None:

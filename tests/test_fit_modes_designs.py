@@ -84,6 +84,7 @@ def test_a_fit_brings_its_uncertainty_to_a_design(fit) -> None:
     decibels = 20 * np.log10(np.abs(s[:, 0, 1]) / np.abs(s[:, 1, 0]))
     nominal = op.assess(design.model, **arguments).isolation
     assert nominal > design.isolation > alone.isolation + 10
+    assert float(tcmt.passivity_margin(design.model)) > -1e-9  # by construction, to round-off
     assert design.isolation == pytest.approx(np.min(decibels), abs=1e-6)  # the worst of them, solved by another path
 
 

@@ -155,6 +155,7 @@ def test_several_free_leaves_reach_the_matched_bound(gamma):
     assert gamma_1 * gamma_2 == pytest.approx(kappa**2 + kappa * gamma_k, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_matched_bound_is_out_of_reach_of_intrinsic_loss():
     best = maximise_isolation(pair(), max_insertion_loss=3.0, **ALL_THREE)
     bound = 10 * np.log10(1 + gamma_k_of(best) / float(best.values["kappa"]))

@@ -110,6 +110,7 @@ def test_contrast_against_brute_force():
     assert gamma_k_of(best) == pytest.approx(other.x, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", [maximise_isolation, maximise_contrast])
 def test_a_nominal_design_is_worse_in_the_box(search):
     nominal = search(pair(), **SEARCH)

@@ -273,6 +273,7 @@ def test_sampled_waveform_is_the_function_it_samples() -> None:
     assert not np.array_equal(sampled.a, analytic.a)
 
 
+@pytest.mark.slow
 def test_single_precision_stays_single() -> None:
     f32 = jnp.float32
     loss = tcmt.NonlocalLoss(f32(0.3), mode=1, sensed=0)
