@@ -113,9 +113,20 @@ def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Any, ModeCho
             again.add(kept.size)
             other = candidate(kept.size, restarts=RESTARTS, start=lowest.response.part(kept))
             tried[kept.size] = min(tried[kept.size], other, key=lambda one: one.deviance)
+    chosen = _best(tried)
+    while chosen > 1:  # one mode fewer might have missed the delays that more have found
+        response = tried[chosen].response
+        other = candidate(
+            chosen - 1, restarts=0, start=response.part(np.delete(np.arange(chosen), _weakest(tried[chosen])))
+        )
+        if other.deviance >= tried[chosen - 1].deviance:
+            break
+        tried[chosen - 1] = other
+        if _best(tried) == chosen:
+            break
+        chosen = _best(tried)
     concerns = [next(iter(_concerns(tried, n).values()), "") for n in range(len(tried))]
     criterion, correlation = _criteria(tried)
-    chosen = min((n for n, concern in enumerate(concerns) if not concern), key=lambda n: criterion[n])
     lowest = _lowest(tried)
     if not chosen:
         raise ValueError(_no_resonance(tried[0], lowest, concerns[lowest]))
@@ -130,6 +141,19 @@ def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Any, ModeCho
         sentence=_sentence(criterion, concerns, chosen, correlation),
     )
     return tried[chosen].response, choice
+
+
+def _best(tried: Sequence[Candidate]) -> int:
+    """The number with the lowest criterion of those without doubtful modes."""
+    criterion = _criteria(tried)[0]
+    return min((n for n in range(len(tried)) if not _concerns(tried, n)), key=lambda n: criterion[n])
+
+
+def _weakest(one: Candidate) -> int:
+    """The mode whose line is lowest."""
+    residues: Host = np.asarray(one.coefficients.residues)
+    heights = np.linalg.norm(residues, axis=(1, 2)) / np.abs(np.asarray(one.coefficients.gamma))
+    return int(np.argmin(heights))
 
 
 def _lowest(tried: Sequence[Candidate]) -> int:
