@@ -24,6 +24,7 @@ SLOW = {
     "paper1_figure5",
     "paper1_figure6",
     "paper2_figure1",
+    "paper2_figure2",
     "paper2_figure3",
     "paper2_figure4",
     "paper2_figure5",

@@ -184,6 +184,7 @@ def test_float32_follows_float64() -> None:
     assert np.max(np.abs(single - double)) < 1e-4 * np.max(np.abs(double))  # the bound
 
 
+@pytest.mark.slow
 def test_a_compiled_step_keeps_no_copies() -> None:
     grid = fdtd.Grid.uniform((0, 200 * UM), (0, 200 * UM), UM)
     update = fdtd.Update.of(fdtd.Scene.of(grid, insb(-0.25)), dtype=jnp.float32)

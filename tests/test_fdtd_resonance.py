@@ -121,10 +121,10 @@ def test_a_biased_plasma_has_the_same_resonances_at_both_biases() -> None:
         assert float(phase) == pytest.approx(rounds, abs=0.2)  # what walls add
 
 
-MORE = [pytest.param(scene, marks=pytest.mark.slow) for scene in (box_with_a_wall, before_a_layer, grating)]
+SCENES = [pytest.param(each, marks=pytest.mark.slow) for each in (cavity, box_with_a_wall, before_a_layer, grating)]
 
 
-@pytest.mark.parametrize("scene", [cavity, *MORE])
+@pytest.mark.parametrize("scene", SCENES)
 def test_a_resonance_turns_and_decays_in_time(scene: Callable[[], fdtd.Scene]) -> None:
     """The whole state, begun as the resonance's, is multiplied by e^{(iω − γ)Δt} in every step."""
     filled = scene()

@@ -71,6 +71,7 @@ def test_insertion_loss_decides():
         assert text in best.report()
 
 
+@pytest.mark.slow
 def test_insertion_loss_decides_near_the_edge():
     best = isolate(pair(), max_insertion_loss=4.4)
     expected = scipy.optimize.brentq(lambda g: loss_of(g) - 4.4, 2.0, KAPPA, xtol=1e-14)
@@ -260,6 +261,7 @@ def test_local_laws_against_brute_force(law):
     assert 0.01 < best.objective < 1.0
 
 
+@pytest.mark.slow
 def test_generic_coupled_modes_with_an_ideal_nonreciprocal_coupling():
     model = tcmt.CoupledModes(
         omega=np.array([[0.0, KAPPA], [KAPPA, 0.0]]),

@@ -60,6 +60,7 @@ def run(script: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_printed_script_prints_its_numbers():
     amplitudes, isolation, design = run(SCRIPT)
     t21, t12 = (complex(text.strip("()")) for text in amplitudes.split())

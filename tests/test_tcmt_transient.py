@@ -105,6 +105,7 @@ def test_local_laws_reach_the_steady_state(law: tcmt.AbstractLaw) -> None:
     np.testing.assert_allclose(r.loss_rate[-1], [0.0, law.rate(state.a)], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_energies_of_figure_5() -> None:
     ts = times()
     nonlocal_, ideal = figure_5(), figure_5(tcmt.IdealNonreciprocalCoupling(0.3, mode=1, sensed=0))
@@ -135,7 +136,9 @@ def test_extinction_time_of_figure_5() -> None:
     np.testing.assert_allclose(before, 0.3 * np.abs(r.a[3 : at_rest[1], 0] / r.a[3 : at_rest[1], 1]), rtol=1e-10)
 
 
-@pytest.mark.parametrize("modes", [2, 3], ids=["closed form", "Newton"])
+@pytest.mark.parametrize(
+    "modes", [pytest.param(2, id="closed form"), pytest.param(3, id="Newton", marks=pytest.mark.slow)]
+)
 def test_friction_holds_lets_go_and_holds_again(modes: int) -> None:
     """A mode at rest stays exactly there, leaves when its own port is driven, and comes back to rest."""
     pair = paper_pair(3.0, 3.2).model()
