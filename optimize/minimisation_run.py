@@ -108,6 +108,7 @@ class RunFile:
 
 
 def joined(records: list[History]) -> History:
+    """Records of one chunk after the other, as one."""
     return jax.tree_util.tree_map(lambda *parts: np.concatenate(parts), *records)
 
 

@@ -120,6 +120,10 @@ def _known(inner: PyTree) -> tuple[Any, Any] | None:
 
 
 def real_scalar(value: Any, dtype: Any) -> Array:
+    """What an objective returned, in `dtype`.
+
+    **Raises:** `ValueError` for what is no real scalar.
+    """
     array = hasattr(value, "dtype") and hasattr(value, "shape")
     was = f"{value.dtype} of shape {value.shape}" if array else f"a {type(value).__name__}"
     real = eqx.is_array_like(value) and jnp.issubdtype(jnp.result_type(value), jnp.floating) and jnp.shape(value) == ()

@@ -8,13 +8,12 @@ Every leaf is real and free of bounds, so that any optimiser may move it.
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffnr.checks import Numbers, as_complex, check_fields, real_field, require, require_finite, require_shape
+from diffnr.checks import Numbers, check_fields, real_field, require, require_shape
 from diffnr.tcmt.loss import check_laws
 from diffnr.tcmt.matrices import Matrices
-from diffnr.tcmt.modes import AbstractCoupledModes, Laws, as_square, require_hermitian
+from diffnr.tcmt.modes import AbstractCoupledModes, CoupledModes, Laws
 from diffnr.tcmt.passive import from_pairs, hermitian, packed, to_pairs
 
 
@@ -65,24 +64,9 @@ class ActiveModes(AbstractCoupledModes):
         *,
         terms: Any = (),
     ):
-        out = as_complex(D, "D")
-        flat = out.ndim == 2 and out.size > 0
-        require(flat, "D", "have shape (ports, modes)", f"of shape {out.shape}")
-        ports, modes = out.shape
-        why = f"as D is of shape {out.shape}"
-        frequencies = as_square(omega, "omega", modes, why)
-        rates = as_square(jnp.zeros(modes) if gamma_i is None else gamma_i, "gamma_i", modes, why)
-        path = -jnp.eye(ports, dtype=out.dtype) if C is None else as_complex(C, "C")
-        require_shape(path, "C", (ports, ports), why=why)
-        into = -path.T @ out.conj() if K is None else as_complex(K, "K")
-        require_shape(into, "K", (ports, modes), why=why)
-        given = (("omega", frequencies), ("gamma_i", rates), ("D", out), ("C", path), ("K", into))
-        for name, matrix in given:
-            require_finite(name, matrix)
-        for name, matrix in given[:2]:
-            require_hermitian(matrix, name)
-        self.omega, self.gamma_i = packed(frequencies), packed(rates)
-        self.D, self.C, self.K = to_pairs(out), to_pairs(path), to_pairs(into)
+        whole = CoupledModes(omega, D, C, K, gamma_i, loss, terms=terms, active=True)
+        self.omega, self.gamma_i = packed(whole.omega), packed(whole.gamma_i)
+        self.D, self.C, self.K = (to_pairs(part) for part in (whole.D, whole.C, whole.matrices().K))
         self.loss, self.terms = loss, terms
 
     def __check_init__(self) -> None:

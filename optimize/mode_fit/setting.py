@@ -148,6 +148,7 @@ def _digits(data: FieldData) -> Host:
 
 
 def problem_of(data: FieldData, noise: Host, centre: float, half: float) -> Problem:
+    """The data over the scaled frequency, with the weights that σ, or noise and digits, allow."""
     x, known = (np.asarray(data.omega) - centre) / half, data.deviation is not None
     out, into = np.nonzero(np.asarray(data.entries))
     s = np.asarray(data.s)[:, out, into]
@@ -168,6 +169,7 @@ def problem_of(data: FieldData, noise: Host, centre: float, half: float) -> Prob
 
 
 def grows(form: Form) -> bool:
+    """Whether a mode grows in time."""
     return bool(np.any(np.linalg.eigvals(from_pairs(form.A)).real > 0))
 
 
