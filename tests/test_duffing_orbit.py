@@ -9,7 +9,7 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import duffing
-from diffnr.duffing.floquet import floquet_multipliers, instants
+from diffnr.duffing.floquet import floquet_multipliers, instants, propagator
 from diffnr.duffing.orbit import shoot, time_series
 from diffnr.results import RESULTS
 from systems import central_difference
@@ -64,10 +64,10 @@ def test_multipliers_are_the_integration_s() -> None:
 def multipliers(model: duffing.AbstractOscillators, b: Array, omega: float, steps: int) -> Array:
     ts = instants(steps, 2 * np.pi / omega)
     x = time_series(b, ts, omega=omega, harmonics=model.harmonics)
-    stiffness = jax.vmap(jax.jacfwd(model.force))(x.T)[..., None]
-    return floquet_multipliers(
-        model.mass[:, None], model.friction[:, None], stiffness, jnp.asarray([2 * np.pi / omega])
-    )[0]
+    stiffness = jax.vmap(jax.jacfwd(model.force))(x.T)[..., None] / model.mass[:, None, None]
+    damping = jnp.diag(model.friction / model.mass)[..., None]
+    period = jnp.asarray([2 * np.pi / omega])
+    return floquet_multipliers(propagator(damping, stiffness, period, jnp.asarray(3.0)))[0]
 
 
 def test_without_a_guess_it_is_the_orbit_continued_from_the_linear_response() -> None:

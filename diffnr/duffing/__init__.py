@@ -3,6 +3,7 @@
 from diffnr.duffing.branch import OrbitBranch, continue_orbit, frequency_response
 from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
+from diffnr.duffing.network import OscillatorNetwork
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
 from diffnr.duffing.oscillators import (
@@ -25,6 +26,7 @@ __all__ = [
     "Orbit",
     "OrbitBranch",
     "OscillatorChain",
+    "OscillatorNetwork",
     "Points",
     "PolynomialForce",
     "SettledOrbit",

@@ -41,6 +41,11 @@ class Basis(eqx.Module):
         return _tables(self)[0]
 
     @property
+    def phase(self) -> np.ndarray:
+        """The phase of the drive at the instants, [s]."""
+        return np.arange(self.instants) * (np.pi if self.odd else 2 * np.pi) / self.instants
+
+    @property
     def weights(self) -> np.ndarray:
         """Of squared coefficients in the mean square over a period, [m]."""
         return np.where(self.terms == 0, 1.0, 0.5)
@@ -82,8 +87,7 @@ class Basis(eqx.Module):
 @functools.cache
 def _tables(basis: Basis) -> tuple[np.ndarray, ...]:
     orders = [h for h in basis.orders if h > 0]
-    period = np.pi if basis.odd else 2 * np.pi
-    phase = np.arange(basis.instants)[:, None] * period / basis.instants * np.asarray(orders)
+    phase = basis.phase[:, None] * np.asarray(orders)
     waves = np.stack([np.cos(phase), np.sin(phase)], axis=-1).reshape(basis.instants, -1)
     terms = np.repeat(orders, 2)
     derivative = np.kron(np.diag(orders), np.array([[0.0, 1.0], [-1.0, 0.0]]))

@@ -323,5 +323,6 @@ def _scale(driven: DrivenOscillators, low: Array, high: Array) -> tuple[Array, A
 def response_scale(model: AbstractOscillators, amplitude: Array, low: Array, high: Array) -> tuple[Array, Array]:
     """Half of the displacement at the first linear resonance (or the bound nearest to it), and half of its ω."""
     first = jnp.clip(linear_frequencies(model)[0], low, high)
-    peak = jnp.abs(amplitude) / (jnp.max(model.friction) * first + 1e-3 * jnp.max(model.mass) * first**2)
+    friction, mass = (jnp.max(jnp.diagonal(matrix)) for matrix in (model.dissipation, model.inertia))
+    peak = jnp.abs(amplitude) / (friction * first + 1e-3 * mass * first**2)
     return peak / 2, first / 2

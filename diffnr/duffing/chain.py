@@ -80,7 +80,11 @@ class OscillatorChain(AbstractOscillators):
         if is_concrete(self.mass):
             require(np.all(np.asarray(self.mass) > 0), "mass", "be positive", self.mass)
 
+    def forces(self, x: Array, v: Array, phase: Array) -> Array:
+        return self.force(x)
+
     def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        """The restoring forces g(x) [n, …] at displacements x [n, …]."""
         tension = self.coupling(x[1:] - x[:-1])
         none = jnp.zeros_like(x[:1])
         return self.internal(x) + jnp.concatenate([none, tension]) - jnp.concatenate([tension, none])

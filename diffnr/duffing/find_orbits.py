@@ -163,7 +163,8 @@ def _starts(
     size, strength = jnp.linalg.norm(linear), jnp.linalg.norm(force)
 
     # A response without friction has no bound; a quality of 1e4 is as good as none.
-    friction = jnp.maximum(model.friction, 1e-4 * model.mass * omega)
+    friction, mass = (jnp.diagonal(matrix) for matrix in (model.dissipation, model.inertia))
+    friction = jnp.maximum(friction, 1e-4 * mass * omega)
     bound = strength / (omega * jnp.sqrt(friction * friction[port]))
     multiples = 1 + starts // 4
     factors = jnp.append(1.0, jnp.geomspace(1e-2, 1.0, multiples - 1) * jnp.max(bound) / jnp.where(size > 0, size, 1.0))

@@ -1,9 +1,11 @@
 """Floquet multipliers of periodic orbits: whether small disturbances grow from period to period.
 
-    M δx'' + C δx' + K(t) δx = 0,  K(t) = ∂g/∂x on the orbit;      δ(t + T) = Φ δ(t),  multipliers = eigenvalues of Φ
+    δx'' + c(t) δx' + k(t) δx = 0,  c = M⁻¹(C + ∂f/∂v),  k = M⁻¹∂f/∂x on the orbit;      δ(t + T) = Φ δ(t)
 
-`propagator` and `floquet_multipliers` integrate many orbits at once, each step arithmetic over all of them;
-`multipliers_of` does it for orbits of a model by their coefficients; `crossings` says where along a branch stability
+Multipliers are the eigenvalues of Φ.
+
+`propagator` integrates many orbits at once, each step arithmetic over all of them; `multipliers_of` does it for orbits
+of a model by their coefficients; `crossings` says where along a branch stability
 changes.
 """
 
@@ -39,6 +41,8 @@ _SQUARE = (857 - 58 * _ROOT) / 630
 WRITTEN_OUT = 6  # products of matrices up to this size are written out, and the orbits are what is worked along
 REAL = 1e-9  # imaginary parts of this share are round-off
 STEPS = 48  # of half a period; the multiplier at a fold then is +1 within 2e-6
+LONGEST = 0.5  # step, in rad of the fastest linear motion: 5e-9 of it are left out
+PARTS = 512  # of a period, at most; of what asks for more multipliers are NaN
 CACHED = 1024  # numbers of propagators at once: what is computed from them stays in the processor's first caches
 
 
@@ -48,38 +52,46 @@ def instants(steps: int, period: float) -> Float[np.ndarray, " instant"]:
 
 
 def propagator(
-    mass: Float[Array, "oscillator #orbit"],
-    friction: Float[Array, "oscillator #orbit"],
+    damping: Float[Array, "*instant oscillator oscillator orbit"],
     stiffness: Float[Array, "instant oscillator oscillator orbit"],
     duration: Float[Array, " orbit"],
+    sigma: Float[Array, ""],
 ) -> Float[Array, "orbit state state"]:
-    """Φ of M δx'' + C δx' + K(t) δx = 0 over a duration, for δ = (δx, δx'/σ), by the Magnus series of order 4.
+    """Φ of δx'' + c(t) δx' + k(t) δx = 0 over a duration, for δ = (δx, δx'/σ), by the Magnus series of order 4.
 
-    **Arguments:** `mass`, `friction`: [n, orbit] or [n, 1]; `stiffness`: [2·steps, n, n, orbit], K at `instants`;
-    `duration`: [orbit].
+    **Arguments:** `damping`: c, [n, n, orbit] where it is constant, or [2·steps, n, n, orbit]; `stiffness`: k,
+    [2·steps, n, n, orbit], both at `instants`; `duration`: [orbit]; `sigma`: [], a rate near to that of the stiffest
+    spring; eigenvalues do not depend on it.
 
-    **Returns:** [orbit, 2n, 2n]. σ is a rate, that of the stiffest spring; eigenvalues do not depend on it.
+    **Returns:** [orbit, 2n, 2n].
 
     Good values: steps so short that (ω h)⁹/9! is small for the fastest linear motion ω.
     """
-    n, steps = mass.shape[0], stiffness.shape[0] // 2
+    n, steps = stiffness.shape[1], stiffness.shape[0] // 2
     h = duration / steps
-    k = stiffness / mass[:, None]
-    sigma = jnp.sqrt(jnp.max(jnp.abs(k), initial=1e-30))
-    k = k / sigma
-    c = (friction / mass)[:, None]
+    k = stiffness / sigma
     unit = np.eye(n)[:, :, None]
+    constant = damping.ndim == 3
 
-    def step(state: Array, pair: Array) -> tuple[Array, None]:
-        k1, k2 = pair
-        # Ω = h (A1 + A2)/2 + (√3/12) h² [A2, A1] with A = [[0, σ], [−k, −c]]: the commutator is in k2 − k1 alone.
-        twist = (3**0.5 / 12) * h**2 * (k2 - k1)
-        top = jnp.concatenate([sigma * twist, h * sigma * unit + jnp.zeros_like(k1)], axis=1)
-        bottom = jnp.concatenate([-h * (k1 + k2) / 2 - c * twist, -h * c * unit - sigma * twist], axis=1)
+    def step(state: Array, pair: tuple[Array, Array | None]) -> tuple[Array, None]:
+        (k1, k2), rates = pair
+        c1, c2 = (damping, damping) if rates is None else rates
+        # Ω = h (A1 + A2)/2 + (√3/12) h² [A2, A1] with A = [[0, σ], [−k, −c]].
+        short = (3**0.5 / 12) * h**2
+        twist = short * (k2 - k1)
+        corner = -_times(c1, twist) if constant else short * (_times(c2, k1) - _times(c1, k2))
+        across = h * sigma * unit + jnp.zeros_like(k1)
+        lower = -h * (c1 + c2) / 2 - sigma * twist
+        if not constant:
+            across = across + short * sigma * (c2 - c1)
+            lower = lower + short * (_times(c2, c1) - _times(c1, c2))
+        top = jnp.concatenate([sigma * twist, across], axis=1)
+        bottom = jnp.concatenate([-h * (k1 + k2) / 2 + corner, lower], axis=1)
         return _times(_exponential(jnp.concatenate([top, bottom])), state), None
 
     start = jnp.broadcast_to(np.eye(2 * n)[:, :, None], (2 * n, 2 * n, duration.size)).astype(k.dtype)
-    end, _ = lax.scan(step, start, k.reshape(steps, 2, *k.shape[1:]))
+    pairs = [None if x.ndim == 3 else x.reshape(steps, 2, *x.shape[1:]) for x in (k, damping)]
+    end, _ = lax.scan(step, start, tuple(pairs))
     return jnp.moveaxis(end, -1, 0)
 
 
@@ -97,23 +109,15 @@ def _times(a: Float[Array, "i j orbit"], b: Float[Array, "j k orbit"]) -> Float[
     return sum((a[:, j, None] * b[j] for j in range(1, b.shape[0])), a[:, 0, None] * b[0])
 
 
-def floquet_multipliers(
-    mass: Float[Array, "oscillator #orbit"],
-    friction: Float[Array, "oscillator #orbit"],
-    stiffness: Float[Array, "instant oscillator oscillator orbit"],
-    period: Float[Array, " orbit"],
-    *,
-    repeats: int = 1,
-) -> Complex[Array, "orbit state"]:
-    """The Floquet multipliers of orbits, largest modulus first, [orbit, 2n].
+def floquet_multipliers(maps: Float[Array, "orbit state state"], repeats: int = 1) -> Complex[Array, "orbit state"]:
+    """The Floquet multipliers of orbits, largest modulus first, [orbit, 2n], from their propagators Φ.
 
-    **Arguments:** as `propagator`, over the period of K divided by `repeats`: an orbit with x(t + T/2) = −x(t) under
-    odd forces has a stiffness of period T/2, so that half of the integration and 2 repeats do.
+    **Arguments:** `maps`: Φ over a period divided by `repeats`: an orbit with x(t + T/2) = −x(t) under odd forces has a
+    stiffness of period T/2, so that half of the integration and 2 repeats do.
 
     **Notes:** a stable orbit has all multipliers inside of the unit circle. One leaves it at +1 at a fold (or where
     symmetry breaks), at −1 where the period doubles, a complex pair at a Neimark–Sacker bifurcation (a torus).
     """
-    maps = propagator(mass, friction, stiffness, period / repeats)
     multipliers = jnp.linalg.eigvals(jnp.where(jnp.isfinite(maps), maps, 0.0)) ** repeats
     order = jnp.argsort(-jnp.abs(multipliers), axis=1)
     multipliers = jnp.take_along_axis(multipliers, order, axis=1)
@@ -131,13 +135,24 @@ def multipliers_of(
     They carry no derivative. Under `vmap` the valid orbits of the whole batch are one list, worked off in pieces.
     """
     model, c, omega = frozen((model, c, omega))
-    basis = model.basis
-    shape = jax.ShapeDtypeStruct((model.mass.size, _phases(basis).size), c.dtype)
+    basis, n, nodes = model.basis, model.num_ports, 2 * _steps(model.basis)
+    motion, phase = jax.ShapeDtypeStruct((n, nodes), c.dtype), jax.ShapeDtypeStruct((nodes,), c.dtype)
     # What a force closes over becomes an argument, which a batch may have.
-    force = eqx.filter_closure_convert(model.force, shape)
-    arrays, static = eqx.partition((force, model.mass, model.friction), eqx.is_array)
+    forces = eqx.filter_closure_convert(model.forces, motion, motion, phase)
+    inverse = model.mobility
+    law = _Law(forces, inverse, inverse @ model.dissipation, "velocity" in model.depends_on)
+    arrays, static = eqx.partition(law, eqx.is_array)
     groups = jax.tree_util.tree_map(lambda x: x[None], (arrays, c, omega, valid))
     return _in_groups(basis, static)(*groups)[0]
+
+
+class _Law(eqx.Module):
+    """What multipliers ask of a model: its forces, M⁻¹ and M⁻¹C."""
+
+    forces: Callable
+    inverse: Array
+    rates: Array
+    of_velocity: bool = eqx.field(static=True)
 
 
 def _in_groups(basis: Basis, static: Any) -> Callable[..., Array]:
@@ -184,28 +199,51 @@ def _compacted(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array, v
 
 
 def _multipliers(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) -> Complex[Array, "orbit state"]:
-    waves = basis.at(_phases(basis)).astype(c.dtype)
-    units = jnp.eye(c.shape[1], dtype=c.dtype)
+    """Of orbits c [orbit, oscillator, m]. The period is cut into as many parts as the stiffest spring asks for, and
+    each is worked through in the same number of steps."""
+    repeats, steps = _repeats(basis), _steps(basis)
+    period, units = 2 * np.pi / repeats, jnp.eye(c.shape[1], dtype=c.dtype)
 
-    def stiffness(arrays: Any, c: Array) -> Array:
-        force, _, _ = eqx.combine(arrays, static)
-        x = c @ waves.T
-        return jax.vmap(lambda unit: jax.jvp(force, (x,), (jnp.broadcast_to(unit[:, None], x.shape),))[1])(units)
+    def rates(arrays: Any, c: Array, omega: Array, phase: Array) -> tuple[Array, Array]:
+        """c and k of an orbit at phases: [n, n] or [instant, n, n], and [instant, n, n]."""
+        law: _Law = eqx.combine(arrays, static)
+        waves = basis.at(phase).astype(c.dtype)
+        x, v = c @ waves.T, omega * (c @ jnp.asarray(basis.derivative.T, c.dtype)) @ waves.T
 
-    slopes = jax.vmap(stiffness, out_axes=-1)(arrays, c)  # [by, of, instant, orbit]
-    _, mass, friction = arrays
-    slopes, period = slopes.transpose(2, 1, 0, 3), 2 * jnp.pi / omega
-    return floquet_multipliers(mass.T, friction.T, slopes, period, repeats=_repeats(basis))
+        def slopes(which: Callable[[Array], Array], by: Array) -> Array:
+            tangent = lambda unit: (jnp.broadcast_to(unit[:, None], by.shape),)  # noqa: E731
+            found = jax.vmap(lambda unit: jax.jvp(which, (by,), tangent(unit))[1])(units)
+            return jnp.einsum("ij,kjs->sik", law.inverse, found)
+
+        k = slopes(lambda x: law.forces(x, v, phase), x)
+        return law.rates + (slopes(lambda v: law.forces(x, v, phase), v) if law.of_velocity else 0.0), k
+
+    def over(part: Array, parts: Array) -> tuple[Array, Array]:
+        phase = (part + instants(steps, 1.0)) * period / parts
+        return jax.vmap(rates, (0, 0, 0, None), out_axes=-1)(arrays, c, omega, phase.astype(c.dtype))
+
+    stiffest = jnp.sqrt(jnp.max(jnp.abs(over(jnp.zeros(()), jnp.ones(()))[1]), initial=1e-30))
+    parts = jnp.ceil(stiffest * period / jnp.min(omega) / (steps * LONGEST))
+    told = parts <= PARTS
+    parts = jnp.where(told, parts, 1.0)
+
+    def further(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        part, map_ = state
+        damping, stiffness = over(part, parts)
+        return part + 1, propagator(damping, stiffness, period / omega / parts, stiffest) @ map_
+
+    start = jnp.broadcast_to(jnp.eye(2 * c.shape[1], dtype=c.dtype), (c.shape[0], *(2 * c.shape[1],) * 2))
+    _, maps = lax.while_loop(lambda state: state[0] < parts, further, (jnp.zeros_like(parts), start))
+    return floquet_multipliers(jnp.where(told, maps, jnp.nan), repeats)
 
 
 def _repeats(basis: Basis) -> int:
-    """How often the stiffness of an orbit repeats itself in a period."""
+    """How often what disturbances see repeats itself in a period."""
     return 2 if basis.odd else 1
 
 
-def _phases(basis: Basis) -> Float[np.ndarray, " instant"]:
-    repeats = _repeats(basis)
-    return instants(STEPS * 2 // repeats, 2 * np.pi / repeats)
+def _steps(basis: Basis) -> int:
+    return STEPS * 2 // _repeats(basis)
 
 
 class Crossings(NamedTuple):

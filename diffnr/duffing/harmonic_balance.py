@@ -1,6 +1,6 @@
 """Periodic orbits by harmonic balance, with forces evaluated in time (alternating frequency–time):
 
-    (−h²ω² M + ihω C) X_h + [g(Σ X_h e^{ihτ})]_h = A δ_h1 e_port,      x(t) = Re Σ_h X_h e^{ihωt},  τ = ωt
+    (−h²ω² M + ihω C) X_h + [f(x, x', τ)]_h = A δ_h1 e_port,      x(t) = Re Σ_h X_h e^{ihωt},  τ = ωt
 
 Unknowns are real: for each oscillator (c_h, s_h) of every harmonic, x = Σ c_h cos hτ + s_h sin hτ, X_h = c_h − i s_h,
 and one mean. (An imaginary part of the mean would make the Jacobian singular.)
@@ -8,7 +8,8 @@ and one mean. (An imaginary part of the mean would make the Jacobian singular.)
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,18 +23,39 @@ from diffnr.root import follow, newton
 
 @runtime_checkable
 class Balanced(Protocol):
-    """What the equations ask of oscillators: M and C by their diagonals, the forces, and the basis of orbits."""
+    """What the equations ask of oscillators: M and C, the forces and what they depend on, and the basis of orbits."""
 
     @property
-    def mass(self) -> Float[Array, " oscillator"]: ...
+    def num_ports(self) -> int: ...
 
     @property
-    def friction(self) -> Float[Array, " oscillator"]: ...
+    def inertia(self) -> Float[Array, "oscillator oscillator"]: ...
+
+    @property
+    def dissipation(self) -> Float[Array, "oscillator oscillator"]: ...
 
     @property
     def basis(self) -> Basis: ...
 
-    def force(self, x: Array) -> Array: ...
+    @property
+    def depends_on(self) -> tuple[str, ...]: ...
+
+    def forces(self, x: Array, v: Array, phase: Array) -> Array: ...
+
+
+class _Tables(NamedTuple):
+    """The basis in the precision of the unknowns, and the phases of the drive at its instants."""
+
+    synthesis: Array
+    analysis: Array
+    derivative: Array
+    squares: Array
+    phase: Array
+
+    @classmethod
+    def of(cls, basis: Basis, dtype: Any) -> _Tables:
+        tables = basis.synthesis, basis.analysis, basis.derivative, basis.terms**2, basis.phase
+        return cls(*(jnp.asarray(table, dtype) for table in tables))
 
 
 def linearise(
@@ -44,43 +66,45 @@ def linearise(
     **Arguments:** `y`: [n·m]; `omega`: []; `args`: (model, the force's coefficients [n·m]).
     """
     model, drive = args
-    basis, mass, friction = model.basis, model.mass, model.friction
-    oscillators, m = mass.size, basis.size
-    c = y.reshape(oscillators, m)
-    synthesis, analysis, derivative = (
-        jnp.asarray(x, y.dtype) for x in (basis.synthesis, basis.analysis, basis.derivative)
-    )
-    x = c @ synthesis.T
-    units = jnp.eye(oscillators, dtype=y.dtype)
-    g, stiffness = jax.vmap(
-        lambda unit: jax.jvp(model.force, (x,), (jnp.broadcast_to(unit[:, None], x.shape),)), out_axes=(None, 0)
-    )(units)  # stiffness [by, of, instant]
-    squares = jnp.asarray(basis.terms**2, y.dtype)
-    slopes = c @ derivative.T
-    inertia = mass[:, None] * squares * c
-    drag = friction[:, None] * slopes
-    f = g @ analysis.T - omega**2 * inertia + omega * drag - drive.reshape(oscillators, m)
-
+    basis, n, m = model.basis, model.num_ports, model.basis.size
+    tables = _Tables.of(basis, y.dtype)
+    c = y.reshape(n, m)
+    slopes = c @ tables.derivative.T
+    x, v = c @ tables.synthesis.T, omega * slopes @ tables.synthesis.T
+    units = jnp.eye(n, dtype=y.dtype)
     product = jnp.asarray(basis.product, y.dtype)
-    coupled = (stiffness.swapaxes(0, 1) @ product).reshape(*units.shape, m, m)  # [of, by, …]
-    own = -(omega**2) * mass[:, None, None] * jnp.diag(squares) + omega * friction[:, None, None] * derivative
-    coupled = coupled + units[:, :, None, None] * own[:, None]
-    jacobian = coupled.swapaxes(1, 2).reshape(oscillators * m, oscillators * m)
-    return f.ravel(), jacobian, (drag - 2 * omega * inertia).ravel()
+
+    def along(which: Callable[[Array], Array], by: Array) -> tuple[Array, Array]:
+        """The forces, and by the j-th displacement or velocity, [of, by, m, m]."""
+        tangent = lambda unit: (jnp.broadcast_to(unit[:, None], by.shape),)  # noqa: E731
+        g, found = jax.vmap(lambda unit: jax.jvp(which, (by,), tangent(unit)), out_axes=(None, 0))(units)
+        return g, (found.swapaxes(0, 1) @ product).reshape(n, n, m, m)
+
+    g, coupled = along(lambda x: model.forces(x, v, tables.phase), x)
+    inertia = (model.inertia @ c) * tables.squares
+    drag = model.dissipation @ slopes
+    f = g @ tables.analysis.T - omega**2 * inertia + omega * drag - drive.reshape(n, m)
+    slope = drag - 2 * omega * inertia
+    own = -(omega**2) * model.inertia[:, :, None, None] * jnp.diag(tables.squares)
+    coupled = coupled + own + omega * model.dissipation[:, :, None, None] * tables.derivative
+    if "velocity" in model.depends_on:
+        _, damping = along(lambda v: model.forces(x, v, tables.phase), v)
+        coupled = coupled + omega * damping @ tables.derivative
+        slope = slope + jnp.einsum("ijkl,jl->ik", damping, slopes)
+    jacobian = coupled.swapaxes(1, 2).reshape(n * m, n * m)
+    return f.ravel(), jacobian, slope.ravel()
 
 
 def residual(y: Float[Array, " n"], args: tuple[Balanced, Array, Array]) -> Float[Array, " n"]:
     """F(y) at args = (model, ω, force's coefficients [n·m]), for `diffnr.root`."""
     model, omega, drive = args
-    basis = model.basis
-    c = y.reshape(model.mass.size, basis.size)
-    synthesis, analysis, derivative = (
-        jnp.asarray(x, y.dtype) for x in (basis.synthesis, basis.analysis, basis.derivative)
-    )
-    inertia = model.mass[:, None] * jnp.asarray(basis.terms**2, y.dtype) * c
-    drag = model.friction[:, None] * (c @ derivative.T)
-    g = model.force(c @ synthesis.T) @ analysis.T
-    return (g - omega**2 * inertia + omega * drag).ravel() - drive
+    tables = _Tables.of(model.basis, y.dtype)
+    c = y.reshape(model.num_ports, model.basis.size)
+    slopes = c @ tables.derivative.T
+    x, v = c @ tables.synthesis.T, omega * slopes @ tables.synthesis.T
+    g = model.forces(x, v, tables.phase) @ tables.analysis.T
+    inertia = (model.inertia @ c) * tables.squares
+    return (g - omega**2 * inertia + omega * model.dissipation @ slopes).ravel() - drive
 
 
 def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[Array, " n"]:
@@ -92,8 +116,8 @@ def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[
 def forcing(model: Balanced, port: Any, amplitude: Any) -> Float[Array, " n"]:
     """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator."""
     basis = model.basis
-    dtype = jnp.result_type(model.mass, jnp.real(amplitude))
-    X = jnp.zeros((model.mass.size, len(basis.orders)), jnp.result_type(dtype, jnp.complex64))
+    dtype = jnp.result_type(model.inertia, jnp.real(amplitude))
+    X = jnp.zeros((model.num_ports, len(basis.orders)), jnp.result_type(dtype, jnp.complex64))
     return basis.coefficients(X.at[port, basis.orders.index(1)].set(amplitude)).ravel()
 
 
@@ -126,4 +150,4 @@ def orbit_from(
 
 
 def _phasors(model: Balanced, y: Array) -> Complex[Array, "oscillator harmonic"]:
-    return model.basis.phasors(y.reshape(model.mass.size, model.basis.size))
+    return model.basis.phasors(y.reshape(model.num_ports, model.basis.size))

@@ -86,7 +86,7 @@ def shoot(
 ) -> Orbit:
     """A periodic orbit under a tone at one oscillator, stable or not, by shooting:
 
-        (x, v)(2π/ω) = (x, v)(0)      of      M x'' + C x' + g(x) = Re(A e^{iωt}) at `port`
+        (x, v)(2π/ω) = (x, v)(0)      of      M x'' + C x' + f(x, x', ωt) = Re(A e^{iωt}) at `port`
 
     **Arguments:**
 
@@ -176,12 +176,14 @@ def _integrate(
 ) -> Float[Array, "instant state"]:
     """z = (x, dx/dτ) / unit at phases τ = ωt = ts > 0 up to 2π, where steps end, so that nothing is interpolated."""
     omega, real, imag = drive.omega, jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
+    mobility = model.mobility
 
     def velocity(tau: Array, z: Array, _: Any) -> Array:
         x, w = jnp.split(z, 2)
         tone = real * jnp.cos(tau) - imag * jnp.sin(tau)
-        push = (-model.friction * omega * w - model.force(unit * x) / unit).at[port].add(tone / unit)
-        return jnp.concatenate([w, push / (model.mass * omega**2)])
+        g = model.forces(unit * x, unit * omega * w, tau)
+        push = (-omega * model.dissipation @ w - g / unit).at[port].add(tone / unit)
+        return jnp.concatenate([w, mobility @ push / omega**2])
 
     vector_field: Any = velocity
     controller = diffrax.PIDController(rtol=rtol, atol=rtol)

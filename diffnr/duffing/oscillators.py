@@ -1,6 +1,6 @@
 """Coupled nonlinear oscillators under harmonic forces, as an `AbstractPortModel`: port j is oscillator j.
 
-    M x'' + C x' + g(x) = A cos ωt at the driven oscillator
+    M x'' + C x' + f(x, x', ωt) = A cos ωt at the driven oscillator
 
 A response is the displacement of every oscillator per harmonic, x_j(t) = Re Σ_h b_jh e^{ihωt}; |b|² is no power.
 """
@@ -36,19 +36,50 @@ from diffnr.ports import AbstractPortModel, Drive
 
 
 class AbstractOscillators(AbstractPortModel):
-    """What every set of oscillators shares. Subclasses give, as fields or properties: `mass` [n], the diagonal of M;
-    `friction` [n], that of C; `odd`, whether g(−x) = −g(x), so that orbits of odd harmonics alone exist;
-    `num_harmonics`, H; and the method `force`.
+    """What every set of oscillators shares. Subclasses give, as fields or properties: `mass`, M by its diagonal [n] or
+    whole [n, n]; `friction`, C likewise; `odd`, whether f(−x, −v, τ + π) = −f(x, v, τ), so that orbits of odd harmonics
+    alone exist; `num_harmonics`, H; the method `forces`; and where they differ `depends_on` and `symmetric`.
     """
 
-    mass: eqx.AbstractVar[Float[Array, " oscillator"]]
-    friction: eqx.AbstractVar[Float[Array, " oscillator"]]
+    mass: eqx.AbstractVar[Float[Array, "oscillator *by"]]
+    friction: eqx.AbstractVar[Float[Array, "oscillator *by"]]
     odd: eqx.AbstractVar[bool]
     num_harmonics: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
-        """The restoring forces g(x), [n, …], of displacements [n, …]; other axes (instants) stay apart."""
+    def forces(
+        self,
+        x: Float[Array, "oscillator *rest"],
+        v: Float[Array, "oscillator *rest"],
+        phase: Float[Array, "*rest"],
+    ) -> Float[Array, "oscillator *rest"]:
+        """The forces f(x, v, τ), [n, …], at displacements x and velocities v [n, …], and phases τ = ωt of the drive
+        […]; other axes (instants) stay apart."""
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """What forces depend on beside displacements: "velocity", "phase"."""
+        return ()
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether M and ∂f/∂x are symmetric, as forces of a potential are."""
+        return True
+
+    @property
+    def inertia(self) -> Float[Array, "oscillator oscillator"]:
+        """M whole."""
+        return self.mass if self.mass.ndim == 2 else jnp.diag(self.mass)
+
+    @property
+    def dissipation(self) -> Float[Array, "oscillator oscillator"]:
+        """C whole."""
+        return self.friction if self.friction.ndim == 2 else jnp.diag(self.friction)
+
+    @property
+    def mobility(self) -> Float[Array, "oscillator oscillator"]:
+        """M⁻¹."""
+        return jnp.diag(1 / self.mass) if self.mass.ndim == 1 else jnp.linalg.inv(self.mass)
 
     @property
     def basis(self) -> Basis:
@@ -147,7 +178,11 @@ class DuffingPair(AbstractOscillators):
     def odd(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return True
 
+    def forces(self, x: Array, v: Array, phase: Array) -> Array:
+        return self.force(x)
+
     def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
+        """The restoring forces g(x) [n, …] at displacements x [n, …]."""
         spring = self.coupling * (x[0] - x[1])
         first = x[0] + spring + self.cubic * x[0] ** 3
         second = self.stiffness_ratio * x[1] - spring + self.cubic_ratio * self.cubic * x[1] ** 3
@@ -170,12 +205,20 @@ class AllHarmonics(AbstractOscillators):
         self.oscillators = oscillators
 
     @property
-    def mass(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def mass(self) -> Float[Array, "oscillator *by"]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.oscillators.mass
 
     @property
-    def friction(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def friction(self) -> Float[Array, "oscillator *by"]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.oscillators.friction
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        return self.oscillators.depends_on
+
+    @property
+    def symmetric(self) -> bool:
+        return self.oscillators.symmetric
 
     @property
     def odd(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -185,8 +228,8 @@ class AllHarmonics(AbstractOscillators):
     def num_harmonics(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.oscillators.num_harmonics
 
-    def force(self, x: Float[Array, "oscillator *rest"]) -> Float[Array, "oscillator *rest"]:
-        return self.oscillators.force(x)
+    def forces(self, x: Array, v: Array, phase: Array) -> Array:
+        return self.oscillators.forces(x, v, phase)
 
 
 def as_orbit(value: Any, name: str, model: AbstractOscillators) -> Complex[Array, "oscillator harmonic"]:
@@ -204,13 +247,31 @@ def require_oscillators(model: Any, name: str = "model") -> None:
     require_instance(model, name, AbstractOscillators, must)
 
 
+def stiffness_of(
+    model: AbstractOscillators, x: Float[Array, " oscillator"]
+) -> Float[Array, "oscillator oscillator"]:
+    """∂f/∂x at rest at x, at phase 0."""
+    return jax.jacfwd(lambda x: model.forces(x, jnp.zeros_like(x), jnp.zeros((), x.dtype)))(x)
+
+
 def linear_frequencies(model: AbstractOscillators) -> Float[Array, " oscillator"]:
-    """The undamped natural frequencies of small oscillations, [n], rising: ω² are the eigenvalues of M⁻¹ ∂g/∂x at 0."""
+    """The undamped natural frequencies of small oscillations about x = 0, [n], rising.
+
+        (∂f/∂x − ω² M) u = 0
+
+    A mode that grows there without oscillating (ω² < 0, as between the wells of a bistable oscillator) has frequency 0;
+    of one that flutters (ω² complex, of springs that are not symmetric) it is Re ω. Forces that depend on the phase are
+    those at phase 0.
+    """
     require_oscillators(model)
-    stiffness = jax.jacfwd(model.force)(jnp.zeros_like(model.mass))
-    root = jnp.sqrt(model.mass)
-    symmetric = stiffness / (root[:, None] * root)
-    return jnp.sqrt(jnp.linalg.eigvalsh((symmetric + symmetric.T) / 2))
+    stiffness = stiffness_of(model, jnp.zeros(model.num_ports, model.mass.dtype))
+    if model.symmetric and model.mass.ndim == 1:
+        root = jnp.sqrt(model.mass)
+        symmetric = stiffness / (root[:, None] * root)
+        squares = jnp.linalg.eigvalsh((symmetric + symmetric.T) / 2)
+        return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+    squares = jnp.linalg.eigvals(jnp.linalg.solve(model.inertia, stiffness))
+    return jnp.sort(jnp.sqrt(squares).real)
 
 
 def with_harmonics(model: AbstractOscillators, num_harmonics: Count) -> AbstractOscillators:

@@ -4,17 +4,19 @@ A fixed number of steps a period meets the same instants of the force in every p
 ever computed. The state is one number for each displacement and velocity, so that under `vmap` every operation runs
 along the batch.
 
-    M x'' + C x' + g(x) = F(t)      =      drift  x' = v, v' = −M⁻¹C v   +   kick  v' = M⁻¹(F(t) − g(x))
+    M x'' + C x' + f(x, ωt) = F(t)      =      drift  x' = v, v' = −M⁻¹C v   +   kick  v' = M⁻¹(F(t) − f(x, ωt))
 
 Both parts are solved exactly in turn, by the splitting of order 6 of S. Blanes and P. C. Moan, J. Comput. Appl. Math.
 142, 313 (2002), table 3, made for v' = f(x): 11 forces a step, and an error constant that lets few steps do. Friction,
-exact in the drift, leaves its order conditions alone.
+exact in the drift, leaves its order conditions alone. Forces that depend on velocities are no kick: these motions are
+integrated by Dormand and Prince's method of order 8, in as many steps.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -93,7 +95,7 @@ def settle(
 ) -> SettledOrbit:
     """Where oscillators settle under a tone at one of them, by integrating whole periods of
 
-        M x'' + C x' + g(x) = Re(A e^{iωt}) at `port`
+        M x'' + C x' + f(x, x', ωt) = Re(A e^{iωt}) at `port`
 
     **Arguments:**
 
@@ -166,14 +168,13 @@ def _period(
     model: AbstractOscillators, drive: Drive, port: int, state: State, steps: int, dtype: jnp.dtype
 ) -> tuple[State, State]:
     """The state after a period, and at the beginning of each of its steps."""
+    if "velocity" in model.depends_on:
+        return _by_runge_kutta(model, drive, port, state, steps, dtype)
     h = 2 * jnp.pi / drive.omega / steps
     oscillators = range(model.num_ports)
-    # Lists of scalars, [drift][oscillator]: what is indexed in the loop would be gathered there again and again.
-    rate, share = ([value[j] for j in oscillators] for value in (model.friction / model.mass, h / model.mass))
-    fade = [[jnp.exp(-a * h * rate[j]) for j in oscillators] for a in DRIFTS]
-    glide = [[a * h * _decaying(a * h * rate[j]) for j in oscillators] for a in DRIFTS]
+    share, fade, glide = _drifts(model, h)
     tau = 2 * np.pi / steps * (np.arange(steps)[:, None] + NODES)
-    table = [jnp.asarray(wave(tau), dtype) for wave in (np.cos, np.sin)]
+    table = [jnp.asarray(wave, dtype) for wave in (np.cos(tau), np.sin(tau), tau)]
     real, imag = jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
     quadrature = jnp.iscomplexobj(drive.amplitude)
 
@@ -181,16 +182,70 @@ def _period(
         x, v = list(state[0]), list(state[1])
         for i, kick in enumerate(KICKS):
             force = real * waves[0][i] - imag * waves[1][i] if quadrature else real * waves[0][i]
-            g = model.force(jnp.stack(x))
+            rest = jnp.zeros(model.num_ports, dtype)
+            g = model.forces(jnp.stack(x), rest, waves[2][i])
             push = [force - g[j] if j == port else -g[j] for j in oscillators]
-            v = [v[j] + kick * share[j] * push[j] for j in oscillators]
+            v = [v[j] + kick * _row(share[j], push) for j in oscillators]
             if i < len(DRIFTS):
-                x = [x[j] + glide[i][j] * v[j] for j in oscillators]
-                v = [fade[i][j] * v[j] for j in oscillators]
+                x = [x[j] + _row(glide[i][j], v) for j in oscillators]
+                v = [_row(fade[i][j], v) for j in oscillators]
         end = [p.astype(dtype) for p in x], [p.astype(dtype) for p in v]
         return end, state
 
     return lax.scan(step, state, table)
+
+
+Row = dict[int, Array]  # of a matrix, without the zeros that are known to be
+
+
+def _row(row: Row, values: list[Array]) -> Array:
+    return sum((entry * values[j] for j, entry in list(row.items())[1:]), _first(row, values))
+
+
+def _first(row: Row, values: list[Array]) -> Array:
+    j, entry = next(iter(row.items()))
+    return entry * values[j]
+
+
+def _drifts(model: AbstractOscillators, h: Array) -> tuple[list[Row], list[list[Row]], list[list[Row]]]:
+    """h M⁻¹, and of each drift a: e^{−ahM⁻¹C} and its integral over it. As scalars, [row][column]: what is indexed in
+    the loop would be gathered there again and again."""
+    oscillators = range(model.num_ports)
+    if model.mass.ndim == model.friction.ndim == 1:
+        rate, share = ([value[j] for j in oscillators] for value in (model.friction / model.mass, h / model.mass))
+        fade = [[{j: jnp.exp(-a * h * rate[j])} for j in oscillators] for a in DRIFTS]
+        glide = [[{j: a * h * _decaying(a * h * rate[j])} for j in oscillators] for a in DRIFTS]
+        return [{j: share[j]} for j in oscillators], fade, glide
+    n, mobility = model.num_ports, model.mobility
+    top = jnp.concatenate([-mobility @ model.dissipation, jnp.eye(n)], axis=1)
+    both = jax.scipy.linalg.expm(np.asarray(DRIFTS)[:, None, None] * h * jnp.pad(top, ((0, n), (0, 0))))
+    rows = lambda matrix: [{k: matrix[j, k] for k in oscillators} for j in oscillators]  # noqa: E731
+    return rows(h * mobility), [rows(part[:n, :n]) for part in both], [rows(part[:n, n:]) for part in both]
+
+
+def _by_runge_kutta(
+    model: AbstractOscillators, drive: Drive, port: int, state: State, steps: int, dtype: jnp.dtype
+) -> tuple[State, State]:
+    omega, real, imag = drive.omega, jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
+    n, mobility, solver = model.num_ports, model.mobility, diffrax.Dopri8()
+
+    def field(tau: Array, z: Array, _: Any) -> Array:
+        x, v = jnp.split(z, 2)
+        push = -model.dissipation @ v - model.forces(x, v, tau)
+        push = push.at[port].add(real * jnp.cos(tau) - imag * jnp.sin(tau))
+        return (jnp.concatenate([v, mobility @ push]) / omega).astype(dtype)
+
+    vector_field: Any = field
+    term = diffrax.ODETerm(vector_field)
+
+    def step(z: Array, tau: Array) -> tuple[Array, Array]:
+        after = tau + 2 * np.pi / steps
+        begun = solver.init(term, tau, after, z, None)
+        return solver.step(term, tau, after, z, None, begun, made_jump=False)[0], z
+
+    z, zs = lax.scan(step, jnp.stack([*state[0], *state[1]]), jnp.asarray(2 * np.pi / steps * np.arange(steps), dtype))
+    both = [(list(part[:n]), list(part[n:])) for part in (z, zs.T)]
+    return both[0], both[1]
 
 
 def _decaying(z: Array) -> Array:

@@ -1,6 +1,6 @@
 """Oscillators in time: any forces on any of them, by diffrax.
 
-    M x'' + C x' + g(x) = F(t)
+    M x'' + C x' + f(x, x', ωt) = F(t)
 
 Inside, displacements and velocities are in units of the forces, so that accuracy does not depend on them.
 """
@@ -25,12 +25,13 @@ from diffnr.checks import (
     as_index,
     as_shaped,
     as_tolerance,
+    described,
     is_concrete,
     require,
     require_finite,
     require_instance,
 )
-from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators
+from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, stiffness_of
 from diffnr.ports import Drive
 from diffnr.results import AbstractAnswer, from_diffrax, raise_failures
 from diffnr.waveforms import Waveform, as_times, as_waveform, sampled
@@ -67,7 +68,7 @@ def simulate(
 ) -> Motion:
     """The motion of oscillators under any forces:
 
-        M x'' + C x' + g(x) = F(t),      x(t₀) = x₀,  x'(t₀) = v₀
+        M x'' + C x' + f(x, x', ωt) = F(t),      x(t₀) = x₀,  x'(t₀) = v₀
 
     **Arguments**, in the model's units:
 
@@ -114,8 +115,8 @@ def simulate(
 def as_state(name: str, value: Numbers | None, model: AbstractOscillators) -> Float[Array, " oscillator"]:
     """Displacements or velocities of a model's oscillators, 0 by default."""
     if value is None:
-        return jnp.zeros_like(model.mass)
-    state = as_shaped(value, name, model.mass.shape)
+        return jnp.zeros(model.num_ports, model.mass.dtype)
+    state = as_shaped(value, name, (model.num_ports,))
     require_finite(name, state)
     return state
 
@@ -133,10 +134,12 @@ def require_tone(drive: Any, port: Any, model: AbstractOscillators) -> None:
 
 def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: Any) -> Any:
     """`force` as a function of time, checked at every one of `ts`."""
-    size = model.mass.size
+    size = model.num_ports
     if isinstance(force, Drive):
         require_tone(force, port, model)
         return _Tone(force.omega, jnp.real(force.amplitude), jnp.imag(force.amplitude), int(port), size)
+    timed = "phase" in model.depends_on
+    require(not timed, "force", "be a Drive where the oscillators' own forces depend on its phase", described(force))
     require(port is None, "port", "be left out where force is no Drive", port)
     return as_waveform("force", force, ts, size, real=True, otherwise="a function or a Drive")
 
@@ -160,14 +163,16 @@ class _Motion(eqx.Module):
 
     model: AbstractOscillators
     waveform: Waveform
+    mobility: Float[Array, "oscillator oscillator"]
+    omega: Float[Array, ""]  # of the drive, whose phase forces may depend on
     rate: Float[Array, ""]
     unit: Float[Array, ""]
 
     def __call__(self, t: Array, y: Array, args: Any) -> Array:
         model = self.model
         x, v = self.split(y)
-        push = self.waveform(t).astype(y.dtype) - model.friction * v - model.force(x)
-        return self.join(v, push / model.mass).astype(y.dtype)
+        push = self.waveform(t).astype(y.dtype) - model.dissipation @ v - model.forces(x, v, self.omega * t)
+        return self.join(v, self.mobility @ push).astype(y.dtype)
 
     def split(self, y: Array) -> tuple[Array, Array]:
         x, v = jnp.split(self.unit * y, 2)
@@ -192,12 +197,14 @@ def _simulate(
     # Where ts is computed in the same program, its last must not be computed twice and rounded apart.
     ts, (x0, v0) = lax.optimization_barrier(ts.astype(dtype)), (part.astype(dtype) for part in start)
     samples = sampled(waveform, ts).astype(dtype)
-    stiffness = jnp.max(jnp.abs(jax.jacfwd(model.force)(x0)) / model.mass[:, None])
+    mobility = model.mobility
+    stiffness = jnp.max(jnp.abs(mobility @ stiffness_of(model, x0)))
     rate = jnp.maximum(jnp.sqrt(stiffness), 1 / (ts[-1] - ts[0]))
-    sizes = jnp.max(jnp.abs(samples) / model.mass) / rate**2, jnp.max(jnp.abs(x0)), jnp.max(jnp.abs(v0)) / rate
+    sizes = jnp.max(jnp.abs(samples @ mobility.T)) / rate**2, jnp.max(jnp.abs(x0)), jnp.max(jnp.abs(v0)) / rate
     unit = jnp.max(jnp.stack(sizes))
     rate, unit = (lax.stop_gradient(scale).astype(dtype) for scale in (rate, jnp.where(unit > 0, unit, 1.0)))
-    motion = _Motion(model, waveform, rate, unit)
+    omega = waveform.omega.astype(dtype) if isinstance(waveform, _Tone) else jnp.zeros((), dtype)
+    motion = _Motion(model, waveform, mobility, omega, rate, unit)
     if solver is None:
         solver = diffrax.Tsit5() if dtype == jnp.float32 else diffrax.Dopri8()
     vector_field: Any = motion

@@ -1,0 +1,180 @@
+"""Any forced oscillators: full matrices and any smooth forces of displacement, velocity and the drive's phase."""
+
+# No `from __future__ import annotations` here: equinox must see the fields' own types.
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from diffnr.checks import (
+    Count,
+    as_count,
+    as_flag,
+    as_real,
+    check_fields,
+    is_concrete,
+    real_field,
+    require,
+    require_finite,
+    require_shape,
+    tried,
+)
+from diffnr.duffing.oscillators import AbstractOscillators
+
+INSTANTS = 8  # at which a force is tried
+MUST = (
+    "be a function of displacements x [n, …], of x and velocities v, or of x, v and the drive's phase ωt […], that "
+    "returns an array [n, …], written in JAX"
+)
+Force = Callable[..., Array]
+
+
+class OscillatorNetwork(AbstractOscillators):
+    """Any n oscillators under a force:
+
+        M x'' + (C + G) x' + K x + f(x, x', ωt) = F cos ωt
+
+    **Arguments**, in any consistent units:
+
+    - `mass`: M, [n, n], symmetric and positive definite, or its diagonal [n].
+    - `stiffness`: K, [n, n], or its diagonal [n]. It may be indefinite (bistable oscillators) and not symmetric
+      (nonreciprocal springs).
+    - `damping`: C, [n, n], or its diagonal [n], or [] for all alike; default 0. `gyroscopic`: G, [n, n],
+      skew-symmetric (a rotor's); default 0.
+    - `force`: f, a function of x [n, …], of (x, v), or of (x, v, phase), that returns [n, …]: internal and link forces,
+      self-excitation, modulated springs. Other axes are instants and must stay apart, so that x[0] is all that is known
+      of oscillator 0. The phase is the drive's, ωt: a spring that is pumped at 2ω has the stiffness k cos(2 phase).
+      As an `equinox.Module` its leaves are parameters with paths ("force.cubic"). Default: none.
+    - `num_harmonics`: H (default 9). `odd`: whether f(−x, −v, ωt + π) = −f(x, v, ωt); by default found out by trying.
+
+    **Raises:** `ValueError` for matrices that are not square or of different sizes, a mass that is not symmetric or not
+    positive definite, a force that fails when it is tried, returns another shape, is not finite or has a kink.
+
+    **Notes:** harmonic balance converges as fast as forces are smooth: a kink is refused, `duffing.Clearance` has
+    one rounded off over a width that is stated.
+
+    Good values: 9 harmonics for weak cubic forces, 21 and more for clearances and resonances at 3ω and 5ω.
+
+        duffing.OscillatorNetwork([1.0, 0.05], [[1.05, -0.05], [-0.05, 0.05]], 0.01, lambda x: 0.2 * x**3)
+    """
+
+    mass: Float[Array, "oscillator *by"] = real_field()
+    stiffness: Float[Array, "oscillator by"] = real_field()
+    damping: Float[Array, "oscillator by"] = real_field()
+    gyroscopic: Float[Array, "oscillator by"] | None = real_field()
+    force: Force | None
+    num_harmonics: int = eqx.field(static=True)
+    odd: bool = eqx.field(static=True)
+    force_arguments: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        mass: Any,
+        stiffness: Any,
+        damping: Any = 0.0,
+        force: Any = None,
+        *,
+        gyroscopic: Any = None,
+        num_harmonics: Count = 9,
+        odd: bool | None = None,
+    ):
+        self.mass = as_real(mass, "mass")
+        square = self.mass.ndim == 1 or (self.mass.ndim == 2 and len(set(self.mass.shape)) == 1)
+        require(square and self.mass.size > 0, "mass", "have shape (n,) or (n, n)", f"of shape {self.mass.shape}")
+        n = self.mass.shape[0]
+        self.stiffness = _matrix(stiffness, "stiffness", n)
+        self.damping = _matrix(damping, "damping", n)
+        self.gyroscopic = None if gyroscopic is None else _matrix(gyroscopic, "gyroscopic", n)
+        self.num_harmonics = as_count(num_harmonics, "num_harmonics")
+        self.force_arguments = _num_arguments(force)
+        self.force = force
+        dtype = jnp.result_type(self.mass, self.stiffness, self.damping)
+        _try_force(force, n, dtype, self.force_arguments)
+        self.odd = _is_odd(self, dtype) if odd is None else as_flag(odd, "odd")
+
+    def __check_init__(self) -> None:
+        check_fields(self)
+        if is_concrete(self.mass):
+            mass = np.asarray(self.inertia)
+            must = "be symmetric and positive definite"
+            require(np.allclose(mass, mass.T, rtol=1e-12, atol=0), "mass", must, "not symmetric")
+            least = float(np.min(np.linalg.eigvalsh(mass)))
+            largest = float(np.max(np.abs(mass)))
+            require(least > 1e-14 * largest, "mass", must, f"of eigenvalue {least:.3g}")
+        if self.gyroscopic is not None and is_concrete(self.gyroscopic):
+            G = np.asarray(self.gyroscopic)
+            require(np.allclose(G, -G.T, rtol=1e-12), "gyroscopic", "be skew-symmetric (damping takes the rest)", G)
+
+    @property
+    def friction(self) -> Float[Array, "oscillator by"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.damping if self.gyroscopic is None else self.damping + self.gyroscopic
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        return ("velocity", "phase")[: self.force_arguments - 1]
+
+    @property
+    def symmetric(self) -> bool:
+        return False
+
+    def forces(self, x: Array, v: Array, phase: Array) -> Array:
+        linear = jnp.tensordot(self.stiffness, x, 1)
+        if self.force is None:
+            return linear
+        return linear + self.force(*(x, v, phase)[: self.force_arguments])
+
+
+def _matrix(value: Any, name: str, n: int) -> Array:
+    matrix = as_real(value, name)
+    require_shape(matrix, name, (), (n,), (n, n))
+    require_finite(name, matrix)
+    return matrix if matrix.ndim == 2 else jnp.diag(jnp.broadcast_to(matrix, (n,)))
+
+
+def _num_arguments(force: Any) -> int:
+    """How many arguments a force takes, 1 to 3."""
+    if force is None:
+        return 1
+    require(callable(force) and not isinstance(force, type), "force", MUST, force)
+    try:
+        parameters = inspect.signature(force).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    require(1 <= len(needed) <= 3, "force", MUST, f"one of {len(needed)} arguments")
+    return len(needed)
+
+
+def _try_force(force: Any, n: int, dtype: Any, count: int) -> None:
+    if force is None:
+        return
+    motion, phase = jax.ShapeDtypeStruct((n, INSTANTS), dtype), jax.ShapeDtypeStruct((INSTANTS,), dtype)
+    arguments = (motion, motion, phase)[:count]
+    found = tried(force, "force", MUST, lambda f: eqx.filter_eval_shape(f, *arguments))
+    was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
+    require(getattr(found, "shape", None) == motion.shape, "force", MUST, f"{was} for n = {n} and {INSTANTS} instants")
+    require(jnp.issubdtype(found.dtype, jnp.floating), "force", MUST, f"one that returns {found.dtype}")
+
+
+def _samples(model: OscillatorNetwork, dtype: Any) -> tuple[Array, Array, Array]:
+    rng = np.random.default_rng(0)
+    x, v = (jnp.asarray(rng.normal(size=(model.mass.shape[0], INSTANTS)), dtype) for _ in range(2))
+    return x, v, jnp.asarray(rng.uniform(0, 2 * np.pi, INSTANTS), dtype)
+
+
+def _is_odd(model: OscillatorNetwork, dtype: Any) -> bool:
+    if model.force is None:
+        return True
+    x, v, phase = _samples(model, dtype)
+    with jax.ensure_compile_time_eval():
+        there, opposite = model.forces(x, v, phase), model.forces(-x, -v, phase + np.pi)
+    if not is_concrete((there, opposite)):
+        raise ValueError("Argument odd must be given where a network is built inside a transformation, but was not.")
+    require_finite("force", there)
+    return bool(np.all(np.abs(np.asarray(there + opposite)) <= 1e-6 * np.max(np.abs(np.asarray(there)))))
+
