@@ -28,8 +28,12 @@ class RESULTS(eqx.Enumeration):
         "resonance without loss) or a NaN among the parameters."
     )
     fold = (
-        "The solution continued from the linear response ended in a fold, so that the branch asked for does not exist "
-        "at this drive. Pass guess= to choose another branch, or lower the drive."
+        "The solution continued from the linear response turns back at a fold and does not come to this drive. "
+        "Pass guess= to choose another branch, or lower the drive."
+    )
+    branch_point = (
+        "Other solutions branch off from the one continued from the linear response on the way to this drive, as where "
+        "a symmetry breaks: which of them is meant is not determined. Pass guess= to choose one, or lower the drive."
     )
     no_wave = (
         "A driven port has no incoming wave at this frequency: its guide carries none in that direction. "

@@ -24,6 +24,7 @@ from diffnr.checks import (
     as_count,
     as_float,
     as_inexact,
+    as_positive,
     as_tolerance,
     is_concrete,
     require,
@@ -88,19 +89,22 @@ def follow(
     guess: Numbers,
     args: PyTree = None,
     *,
+    scale: Numbers | None = None,
     start: Numbers = 1e-3,
     rtol: Numbers | None = None,
     max_steps: Count = 1000,
 ) -> RootSolution:
     """Root of F(y, t, args) = 0 at t = 1, on the branch that starts from `guess` at t → 0.
 
-    Tangent predictor, Newton corrector, and a step that is quartered where the corrector has to move far or does not
-    contract fast, and doubled where it arrives. The sign of det ∂F/∂y is watched: if it changes, or the step vanishes,
-    the branch has a fold in between and `result` says so. This is the definition of "the branch continued from the
-    linear response".
+    Pseudo-arclength: a step is quartered where the corrector has to move far or does not contract fast, or the branch
+    turns by much, so that no other branch is jumped to in silence. Folds, where t turns back, are passed, and the root
+    is that at which the branch *first* arrives at t = 1. A load that is raised slowly ends in it, too: where it jumps at
+    a fold, it jumps past what lies at smaller loads. This is the definition of "the branch continued from the linear
+    response". Where other solutions branch off on the way the one asked for is not determined, and `result` says so.
 
-    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for 0 < t ≤ 1; `guess`: [n], the solution
-    for t → 0, to a thousandth; `start`: the first t tried, in (0, 1) (a smaller one where Newton leads far from
+    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for t ≤ 1 (where it is not finite at
+    t ≤ 0, the branch ends there); `guess`: [n], the solution
+    for t → 0, to a thousandth; `scale`: [], the change of y that counts like t (default ‖guess‖); `start`: the first t tried, in (0, 1) (a smaller one where Newton leads far from
     `guess`); `max_steps`: Newton steps in all.
 
     **Returns:** a `RootSolution` at t = 1 with the implicit derivative there.
@@ -113,7 +117,9 @@ def follow(
     require(0.0 < start < 1.0, "start", "lie between 0 and 1", start)
     must = "be a function (y[n], t, args) -> F[n]"
     _require_residual(residual, must, lambda f: f(guess, jnp.ones((), guess.dtype), args), guess)
-    y, result, norm, steps = _follow(frozen(residual), lax.stop_gradient(guess), frozen(args), start, rtol, max_steps)
+    size = jnp.linalg.norm(guess) if scale is None else as_positive(scale, "scale")
+    begin = lax.stop_gradient((guess, size))
+    y, result, norm, steps = _follow(frozen(residual), *begin, frozen(args), start, rtol, max_steps)
     one = jnp.ones((), guess.dtype)
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
 
@@ -200,69 +206,117 @@ def _newton(
     return y, RESULTS.where(done | exact, RESULTS.successful, result), jnp.linalg.norm(f), n
 
 
-class _Homotopy(NamedTuple):
-    """The state along a branch: the last point accepted, and the corrector on its way to the next."""
+class _Path(NamedTuple):
+    """The state along a branch: the last point accepted, and the corrector on its way to the next. Points are [y, t],
+    y in units of the guess."""
 
-    y: Array
-    t: Array  # 0 as long as no point is accepted
-    slope: Array
-    sign: Array
-    dt: Array
+    u: Array
+    tangent: Array
+    sign: Array  # of the bordered determinant: 0 as long as no point is accepted
+    ds: Array
     trial: Array
+    row: Array  # the corrector's constraint: row · (trial − u) = advance
+    advance: Array
     limit: Array  # of the next correction's length
+    last: Array  # whether the trial is the end, t = 1
     iterations: Array
-    folded: Array
+    ended: Any  # True where the branch arrived
+    branched: Array
+
+
+TURN, LARGEST_TURN = 0.15, 0.5  # rad, by which the branch should turn from point to point; more is refused
+SHRINK = 4  # a corrector whose steps do not shrink so fast is going to another branch
+FAR = 1e3  # times the load, in the other direction: a branch that goes so far does not come back
+ALONG = 1e-6  # of the unknowns, the last correction on the way
 
 
 def _follow(
-    residual: Callable, guess: Array, args: PyTree, start: float, rtol: float | None, max_steps: int
+    residual: Callable, guess: Array, size: Array, args: PyTree, start: float, rtol: float | None, max_steps: int
 ) -> tuple[Array, Any, Array, Array]:
     tolerance = _tolerance(guess, rtol)
     smallest = float(jnp.finfo(guess.dtype).eps) ** 0.45
-    shrink = 4  # a corrector whose steps do not shrink so fast is going to another branch
+    unit = jnp.append(jnp.full_like(guess, jnp.where(size > 0, size, 1.0)), jnp.ones((), guess.dtype))
+    up = jnp.zeros_like(unit).at[-1].set(1.0)
+
+    def ahead(u: Array, tangent: Array, ds: Array) -> tuple[Array, Array, Array, Array]:
+        """Where to try next and by which constraint: the arclength, or t = 1 itself."""
+        last = u[-1] + ds * tangent[-1] >= 1.0
+        ds = jnp.where(last, (1.0 - u[-1]) / jnp.where(last, tangent[-1], 1.0), ds)
+        row = jnp.where(last, up, tangent)
+        return u + ds * tangent, row, row @ (ds * tangent), last
 
     # One Newton step an iteration, whatever it is for: one loop compiles fast, and a batch stays in step.
-    def iterate(state: _Homotopy) -> _Homotopy:
-        t_new = jnp.minimum(state.t + state.dt, 1.0)
-        f, f_t = jax.jvp(lambda t: residual(state.trial, t, args), (t_new,), (jnp.ones_like(t_new),))
-        jacobian = jax.jacfwd(residual)(state.trial, t_new, args)
-        step, slope = -jnp.linalg.solve(jacobian, jnp.stack([f, f_t], axis=1)).T
-        sign = jnp.linalg.slogdet(jacobian)[0]
-        corrected, length = state.trial + step, jnp.linalg.norm(step)
-        size = jnp.linalg.norm(corrected)
-        arrived = (length <= tolerance * size) & _settled(length, shrink * state.limit, size)
-        arrived = arrived & jnp.all(jnp.isfinite(slope))
-        refused = ~arrived & ~(length <= state.limit)
-        new, old = (corrected, t_new, slope, sign), (state.y, state.t, state.slope, state.sign)
-        y, t, slope, sign = (jnp.where(arrived, n, o) for n, o in zip(new, old, strict=True))
-        dt = jnp.where(arrived, 2 * state.dt, jnp.where(refused, state.dt / 4, state.dt))
-        change = (jnp.minimum(t + dt, 1.0) - t) * slope
-        trial = jnp.where(arrived | refused, y + change, corrected)
-        limit = jnp.where(arrived | refused, _near(y, change), length / shrink)
-        folded = arrived & (sign * state.sign < 0)
-        return _Homotopy(y, t, slope, sign, dt, trial, limit, state.iterations + 1, folded)
+    def iterate(path: _Path) -> _Path:
+        y, t = path.trial[:-1] * unit[:-1], path.trial[-1]
+        f, f_t = jax.jvp(lambda t: residual(y, t, args), (t,), (jnp.ones_like(t),))
+        jacobian = jax.jacfwd(residual)(y, t, args)
+        matrix = jnp.concatenate([jnp.concatenate([jacobian, f_t[:, None]], axis=1) * unit, path.row[None]])
+        right = jnp.stack([jnp.append(-f, path.advance - path.row @ (path.trial - path.u)), up], axis=1)
+        (step, tangent), sign = _solved(matrix, right)
+        tangent, first = tangent / jnp.linalg.norm(tangent), path.sign == 0
+        forwards = jnp.where(first, tangent[-1], tangent @ path.tangent) >= 0
+        tangent, sign = jnp.where(forwards, tangent, -tangent), jnp.where(forwards, sign, -sign)
+        corrected, length = path.trial + step, jnp.linalg.norm(step)
+        extent = jnp.linalg.norm(corrected[:-1])
+        angle = jnp.arccos(jnp.clip(tangent @ path.tangent, -1.0, 1.0))
+        finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
+        exact = (length <= tolerance * extent) & _settled(length, SHRINK * path.limit, extent)
+        close = jnp.where(path.last | first, exact, length <= ALONG * extent)
+        arrived = finite & (close | (length <= 8 * jnp.finfo(length.dtype).eps))
+        refused = ~arrived & ~(length <= path.limit) | (arrived & ~first & ~path.last & (angle > LARGEST_TURN))
+        taken = arrived & ~refused
+        # Along a branch that is regular, round folds too, the sign stays.
+        branched = taken & (sign * path.sign < 0)
+        u, along, sign = (
+            jnp.where(taken, new, old)
+            for new, old in ((corrected, path.u), (tangent, path.tangent), (sign, path.sign))
+        )
+        grown = path.ds * jnp.where(first, 1.0, jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 3.0))
+        ds = jnp.where(taken, grown, jnp.where(refused, path.ds / 4, path.ds))
+        trial, row, advance, last = ahead(u, along, ds)
+        fresh = taken | refused
+        return _Path(
+            u=u,
+            tangent=along,
+            sign=sign,
+            ds=ds,
+            trial=jnp.where(fresh, trial, corrected),
+            row=jnp.where(fresh, row, path.row),
+            advance=jnp.where(fresh, advance, path.advance),
+            limit=jnp.where(fresh, jnp.where(path.sign == 0, 0.1, 0.5 * ds), length / SHRINK),
+            last=jnp.where(fresh, last, path.last),
+            iterations=path.iterations + 1,
+            ended=taken & path.last,
+            branched=branched,
+        )
 
-    def going(state: _Homotopy) -> Bool[Array, ""]:
-        moving = state.dt > smallest * jnp.maximum(state.t, 1e-12)
-        return (state.t < 1.0) & ~state.folded & moving & (state.iterations < max_steps)
+    def going(path: _Path) -> Bool[Array, ""]:
+        moving = (path.ds > smallest * start) & (path.u[-1] > -FAR)
+        return ~path.ended & ~path.branched & moving & (path.iterations < max_steps)
 
-    zero, rest = jnp.zeros((), guess.dtype), jnp.zeros_like(guess)
-    first = _Homotopy(
-        guess, zero, rest, zero, zero + start, guess, _near(guess, rest), jnp.zeros((), int), jnp.zeros((), bool)
-    )
+    zero, no = jnp.zeros((), guess.dtype), jnp.zeros((), bool)
+    u = jnp.append(guess, zero) / unit
+    trial, row, advance, last = ahead(u, up, zero + start)
+    first = _Path(u, up, zero, zero + start, trial, row, advance, zero + 0.1, last, 0, no, no)
+    first = first._replace(iterations=jnp.zeros((), int))
     end = lax.while_loop(going, iterate, first)
-    norm = jnp.linalg.norm(residual(end.y, zero + 1, args))
+    y = end.u[:-1] * unit[:-1]
+    norm = jnp.linalg.norm(residual(y, zero + 1, args))
     lost = RESULTS.where(jnp.isfinite(norm), RESULTS.max_steps_reached, RESULTS.nonfinite)
-    result = RESULTS.where(end.folded | ((end.t > 0) & (end.iterations < max_steps)), RESULTS.fold, lost)
-    result = RESULTS.where((end.t >= 1.0) & ~end.folded, RESULTS.successful, result)
-    return end.y, result, norm, end.iterations
+    result = RESULTS.where((end.sign != 0) & (end.iterations < max_steps), RESULTS.fold, lost)
+    result = RESULTS.where(end.branched, RESULTS.branch_point, result)
+    result = RESULTS.where(end.ended & ~end.branched, RESULTS.successful, result)
+    return y, result, norm, end.iterations
 
 
-def _near(y: Array, change: Array) -> Array:
-    """How far the corrector may take the predicted point y + change, so as not to land on another branch."""
-    size, move = jnp.linalg.norm(y), jnp.linalg.norm(change)
-    near = jnp.minimum(0.1 * jnp.maximum(size, move), jnp.maximum(1e-3 * size, 0.5 * move))
-    return jnp.where(near > 0, near, jnp.inf)
+def _solved(matrix: Array, right: Array) -> tuple[Array, Array]:
+    """matrix⁻¹ right, transposed, and the sign of the determinant, by one factorisation."""
+    lu, pivots, permutation = lax.linalg.lu(matrix)
+    lower = lax.linalg.triangular_solve(lu, right[permutation], left_side=True, lower=True, unit_diagonal=True)
+    solution = lax.linalg.triangular_solve(lu, lower, left_side=True)
+    swaps = jnp.sum(pivots != jnp.arange(pivots.size))
+    sign = jnp.prod(jnp.sign(jnp.diagonal(lu))) * jnp.where(swaps % 2 == 0, 1.0, -1.0)
+    return solution.T, sign.astype(matrix.dtype)
 
 
 def _settled(step: Array, before: Array, size: Array) -> Bool[Array, ""]:

@@ -124,20 +124,18 @@ def forcing(model: Balanced, port: Any, amplitude: Any) -> Float[Array, " n"]:
 def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
     """The orbit continued from the linear response in drive amplitude at fixed frequency, and a `RESULTS`."""
     force = forcing(model, port, drive.amplitude)
-    size = jnp.linalg.norm(lax.stop_gradient(force))
-    unit = jnp.where(size > 0, size, 1.0)
-    args = model, drive.omega, force / unit, unit
+    args = model, drive.omega, force
     rest = jnp.zeros_like(force)
-    weak = jnp.full((), 1e-12, force.dtype)
-    linear = -jnp.linalg.solve(jax.jacfwd(_scaled)(rest, weak, args), _scaled(rest, weak, args))
-    solution = follow(_scaled, linear, args)
-    return _phasors(model, unit * solution.value), solution.result
+    linear = jnp.linalg.norm(jnp.linalg.solve(jax.jacfwd(residual)(rest, args), force))
+    scale = jnp.where(jnp.isfinite(linear) & (linear > 0), linear, 1.0)
+    solution = follow(_at_fraction, rest, args, scale=lax.stop_gradient(scale))
+    return _phasors(model, solution.value), solution.result
 
 
-def _scaled(y: Array, t: Array, args: Any) -> Array:
-    """The balance at the fraction t of the amplitude, for coefficients in units of it."""
-    model, omega, force, unit = args
-    return residual(t * unit * y, (model, omega, t * unit * force)) / (t * unit)
+def _at_fraction(y: Array, t: Array, args: Any) -> Array:
+    """The balance at the fraction t of the amplitude."""
+    model, omega, force = args
+    return residual(y, (model, omega, t * force))
 
 
 def orbit_from(
