@@ -82,7 +82,7 @@ def trace(
     args: PyTree = None,
     *,
     scale: Numbers,
-    upwards: bool = True,
+    upwards: bool | Bool[Array, ""] = True,
     step: Numbers = 0.02,
     longest: Numbers = 0.15,
     max_points: Count = 512,
@@ -104,13 +104,14 @@ def trace(
     that fails when it is tried.
     """
     y, parameter, bounds = as_real(y, "y"), as_scalar(parameter, "parameter"), as_range(bounds, "bounds")
+    upwards = upwards if isinstance(upwards, jax.core.Tracer) else as_flag(upwards, "upwards")
     require(y.ndim == 1 and y.size > 0, "y", "be a vector", f"of shape {y.shape}")
     require_finite("y", y)
     sizes: Any = scale
     pair = isinstance(sizes, (tuple, list)) and len(sizes) == 2
     require(pair, "scale", "be two positive numbers, of y and of the parameter", sizes)
     scale = as_positive(sizes[0], "scale"), as_positive(sizes[1], "scale")
-    upwards, max_points = as_flag(upwards, "upwards"), as_count(max_points, "max_points", least=2)
+    max_points = as_count(max_points, "max_points", least=2)
     step, longest = as_tolerance(step, "step"), as_tolerance(longest, "longest")
     if is_concrete(y):
         must = "be a function (y[n], parameter, args) -> (F[n], dF/dy[n, n], dF/dparameter[n])"
@@ -119,7 +120,7 @@ def trace(
     size = jnp.append(jnp.full_like(y, scale[0]), jnp.asarray(scale[1], y.dtype))
     low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in bounds)
     u = jnp.append(y, parameter) / size
-    along = jnp.zeros_like(u).at[-1].set(1.0 if upwards else -1.0)
+    along = jnp.zeros_like(u).at[-1].set(jnp.where(upwards, 1.0, -1.0))
     course = Course(linearise, args, size, low, high, (u, along), longest, max_points)
     _, tangent = course.bordered(u, along, jnp.zeros((), y.dtype))
     begun = jnp.all(jnp.isfinite(tangent))

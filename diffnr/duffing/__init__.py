@@ -1,6 +1,6 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
-from diffnr.duffing.branch import OrbitBranch, continue_orbit, frequency_response
+from diffnr.duffing.branch import OrbitBranch, continue_orbit
 from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.network import OscillatorNetwork
@@ -13,6 +13,7 @@ from diffnr.duffing.oscillators import (
     linear_frequencies,
 )
 from diffnr.duffing.points import Points
+from diffnr.duffing.response import frequency_response
 from diffnr.duffing.settle import SettledOrbit, settle
 from diffnr.duffing.transient import Motion, simulate
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float, Int
 
@@ -19,6 +20,7 @@ from diffnr.checks import (
     as_range,
     as_scalar,
     described,
+    is_concrete,
     require,
     require_double,
 )
@@ -44,7 +46,9 @@ from diffnr.root import implicit
 class OrbitBranch(AbstractAnswer):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
-    **Fields:** `points`, in order along the branch; `folds`, where it turns back; `result`, of `RESULTS`;
+    **Fields:** `points`, in order along the branch, piece by piece; `piece` [point], which of its pieces each is on
+    (−1 beyond `count`); `folds`, where it turns back; `ends` [piece], of `RESULTS`, how each piece ended, and `result`,
+    the first of them that is not at a bound; `complete` [], whether the range asked for is covered from bound to bound;
     `driven`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
     and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
@@ -53,11 +57,22 @@ class OrbitBranch(AbstractAnswer):
     folds: Points
     result: Any
     driven: DrivenOscillators
+    piece: Int[Array, "*batch point"]
+    ends: Any
+    complete: Bool[Array, "*batch"]
 
     @property
     def message(self) -> str:
-        """From where to where the branch goes, and why it ends there, in a sentence."""
-        return course_of(self.result, self.parameter, self.count, self.along)
+        """From where to where each piece goes, and why it ends there, in a sentence each."""
+        if not is_concrete(self.piece) or self.count.ndim:
+            return course_of(self.result, self.parameter, self.count, self.along)
+        piece, values = np.asarray(self.piece), np.asarray(self.parameter)
+        sentences = []
+        for number, end in enumerate(self.ends):
+            own = values[piece == number]
+            if own.size or number == 0:
+                sentences.append(course_of(end, jnp.asarray(own), jnp.asarray(own.size), self.along))
+        return " ".join(sentences)
 
     @property
     def parameter(self) -> Float[Array, "*batch point"]:
@@ -117,11 +132,14 @@ class OrbitBranch(AbstractAnswer):
 
         `at_one` where there is no fold is where a symmetry breaks: other orbits branch off there.
         """
-        return crossings(self.points.multipliers)
+        same = self.piece[1:] == self.piece[:-1]
+        return Crossings(*(mask & same for mask in crossings(self.points.multipliers)))
 
     def trim(self) -> OrbitBranch:
         """The branch without the empty rest of its buffers, for people; not inside a transformation."""
-        return eqx.tree_at(lambda r: (r.points, r.folds), self, (self.points.trim(), self.folds.trim()))
+        count = int(self.count)
+        parts = self.points.trim(), self.folds.trim(), self.piece[:count]
+        return eqx.tree_at(lambda r: (r.points, r.folds, r.piece), self, parts)
 
     def at(self, value: Numbers, *, most: Count = 7) -> Points:
         """The orbits at one value of the parameter, one for each time that the branch passes it, in order.
@@ -131,7 +149,7 @@ class OrbitBranch(AbstractAnswer):
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """
         value = as_scalar(value, "value", positive=self.along == "omega")
-        return special_points.at(self.driven, self.points, value, as_count(most, "most"))
+        return special_points.at(self.driven, self.points, self.piece, value, as_count(most, "most"))
 
     def peaks(self, *, out: Count, most: Count = 6) -> Points:
         """The maxima of the norm of one oscillator along the branch, in order; with exact derivatives.
@@ -141,44 +159,7 @@ class OrbitBranch(AbstractAnswer):
         **Raises:** `ValueError` for an oscillator that does not exist.
         """
         out = as_index(out, "out", self.model.num_ports, "port")
-        return special_points.peaks(self.driven, self.points, out, as_count(most, "most"))
-
-
-def frequency_response(
-    model: AbstractOscillators,
-    *,
-    amplitude: Numbers,
-    band: Numbers,
-    port: Count = 0,
-    num_harmonics: Count | None = None,
-    max_points: Count = 400,
-    max_folds: Count = 8,
-    throw: bool = True,
-) -> OrbitBranch:
-    """The response of oscillators to a force of given amplitude at one of them, over its frequency, by continuation.
-
-    **Arguments:**
-
-    - `model`: the oscillators. `amplitude`: [], P, of the force; `port`: the driven oscillator.
-    - `band`: (lowest, highest) frequency, positive. The branch begins at the lowest, with the orbit continued from the
-      linear response, and goes on through folds until it leaves the range.
-    - `num_harmonics`: the highest harmonic of orbits; default the model's.
-    - `max_points`, `max_folds`: room for points and folds; static numbers.
-    - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
-
-    **Returns:** an `OrbitBranch`. Derivatives with respect to the model and the amplitude are exact: of folds, peaks
-    and `at` as they are, of points at fixed frequency (they diverge at folds).
-
-    **Raises:** `ValueError` for bounds that are not positive and rising, float32, a port that does not exist;
-    `RuntimeError` if `throw` and there is no start.
-
-    Good values: 9 harmonics are precise to 1e-8 for the paper's pairs at P = .15; 13 for P = 1.
-
-    Source: paper 2, Figures 1 and 3 (there by AUTO).
-    """
-    low, high = as_range(band, "band", positive=True)
-    driven = _driven(model, low, amplitude, port, "omega", num_harmonics)
-    return _branch(driven, (low, high), None, True, max_points, max_folds, throw)
+        return special_points.peaks(self.driven, self.points, self.piece, out, as_count(most, "most"))
 
 
 def continue_orbit(
@@ -228,15 +209,22 @@ def continue_orbit(
     for name, value in (("amplitude", amplitude), ("omega", omega)):
         require(value is not None or (along == name and start is None), name, "be given", "not")
     omega = as_frequency(low if omega is None else omega, "omega")
-    driven = _driven(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
+    driven = driven_by(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
     model = driven.model
     start = None if start is None else as_orbit(start, "start", model)
-    return _branch(driven, (low, high), start, upwards, max_points, max_folds, throw)
+    max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
+    throw = as_flag(throw, "throw")
+    branch = _traced(driven, (low, high), start, upwards, max_points, max_folds)
+    if not throw:
+        return branch
+    begun = RESULTS.where(branch.result == RESULTS.no_start, RESULTS.no_start, RESULTS.successful)
+    return raise_failures(branch, begun)
 
 
-def _driven(
+def driven_by(
     model: AbstractOscillators, omega: Array, amplitude: Any, port: Any, along: str, num_harmonics: Any
 ) -> DrivenOscillators:
+    """Oscillators under a tone, of the arguments as users gave them."""
     require_oscillators(model)
     port = as_index(port, "port", model.num_ports, "port")
     amplitude = as_scalar(amplitude, "amplitude")
@@ -252,24 +240,6 @@ def _scalars(model: AbstractOscillators) -> tuple[str, ...]:
     return tuple(path for path, x in leaves.items() if x.shape == () and jnp.issubdtype(x.dtype, jnp.floating))
 
 
-def _branch(
-    driven: DrivenOscillators,
-    bounds: tuple[Array, Array],
-    start: Array | None,
-    upwards: bool,
-    max_points: Any,
-    max_folds: Any,
-    throw: bool,
-) -> OrbitBranch:
-    max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
-    throw = as_flag(throw, "throw")
-    branch = _traced(driven, bounds, start, upwards, max_points, max_folds)
-    if not throw:
-        return branch
-    begun = RESULTS.where(branch.result == RESULTS.no_start, RESULTS.no_start, RESULTS.successful)
-    return raise_failures(branch, begun)
-
-
 @eqx.filter_jit
 def _traced(
     driven: DrivenOscillators,
@@ -279,24 +249,47 @@ def _traced(
     max_points: int,
     max_folds: int,
 ) -> OrbitBranch:
-    y, begin = _start(driven, bounds[0], start)
+    y, begin = first_orbit(driven, bounds[0], start)
     branch = trace(
-        linearise, y, begin, bounds, driven, scale=_scale(driven, *bounds), upwards=upwards, max_points=max_points
+        linearise, y, begin, bounds, driven, scale=scale_of(driven, *bounds), upwards=upwards, max_points=max_points
     )
-    valid = jnp.arange(max_points) < branch.count
+    course = Course(branch.y, branch.parameter, branch.slope, jnp.zeros(max_points, int), branch.count, (branch.result,))
+    good = (branch.result == RESULTS.successful) | (branch.result == RESULTS.closed)
+    return read_off(driven, course, begin, branch.result, good, max_folds)
+
+
+class Course(NamedTuple):
+    """Points that were traced, piece by piece: coefficients [point, n·m], λ and dλ/ds [point], which piece each is on,
+    how many there are, and how each piece ended."""
+
+    y: Array
+    parameter: Array
+    slope: Array
+    piece: Array
+    count: Array
+    ends: tuple[Any, ...]
+
+
+def read_off(
+    driven: DrivenOscillators, course: Course, spare: Array, result: Any, complete: Array, max_folds: int
+) -> OrbitBranch:
+    """The branch of a course, with folds, multipliers and derivatives; `spare` [], a λ for what is beyond its end."""
+    valid = jnp.arange(course.parameter.size) < course.count
     # Beyond the last point rest, at which all is finite.
-    y = jnp.where(valid[:, None], branch.y, 0.0)
-    value = jnp.where(valid, branch.parameter, begin)
-    u = jnp.concatenate([branch.y, branch.parameter[:, None]], axis=1)
-    y_folds, folds, folded = special_points.folds(driven, u, branch.slope, max_folds)
+    y = jnp.where(valid[:, None], course.y, 0.0)
+    value = jnp.where(valid, course.parameter, spare)
+    u = jnp.concatenate([course.y, course.parameter[:, None]], axis=1)
+    piece = jnp.where(valid, course.piece, -1)
+    slope = jnp.where(valid, course.slope, jnp.nan)
+    y_folds, folds, folded = special_points.folds(driven, u, slope, piece, max_folds)
     y = eqx.filter_vmap(lambda y, value: implicit(balance_at, y, (driven, value)))(y, value)
     every = driven.orbits(
         jnp.concatenate([y_folds, y]), jnp.concatenate([folds, value]), jnp.concatenate([folded, valid])
     )
-    return OrbitBranch(every[max_folds:], every[:max_folds], branch.result, driven)
+    return OrbitBranch(every[max_folds:], every[:max_folds], result, driven, piece, course.ends, complete)
 
 
-def _start(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array]:
+def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array]:
     """Coefficients of the first orbit, NaN if there is none, and the parameter there."""
     basis = driven.model.basis
     if start is None:
@@ -310,7 +303,7 @@ def _start(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[
     return jnp.where(result == RESULTS.successful, basis.coefficients(b).ravel(), jnp.nan), begin
 
 
-def _scale(driven: DrivenOscillators, low: Array, high: Array) -> tuple[Array, Array]:
+def scale_of(driven: DrivenOscillators, low: Array, high: Array) -> tuple[Array, Array]:
     """What counts alike along the branch: half of the linear peak's displacement, and a change of the parameter."""
     model, _, _ = driven.at(low)
     _, _, amplitude = driven.at(high)

@@ -112,10 +112,24 @@ def _find_orbits(
     return FoundOrbits(**fields, result=result)
 
 
+@eqx.filter_jit
+def orbits_beside(
+    model: AbstractOscillators, omega: Array, amplitude: Array, port: int, known: Array, there: Array, starts: int = 32
+) -> tuple[Float[Array, "most n"], Bool[Array, " most"]]:
+    """Coefficients of orbits, and which of them are new, beside those `known` [k, n·m] where `there` [k]."""
+    args = frozen((model, omega, forcing(model, port, amplitude)))
+    most = 2 * there.size
+    y, found, _ = _roots(_starts(*args, port, starts, jax.random.key(0)), most, args, (known, there))
+    return y, found & (jnp.arange(most) >= jnp.sum(there))
+
+
 def _roots(
-    guesses: Float[Array, "start n"], most: int, args: tuple[AbstractOscillators, Array, Array]
+    guesses: Float[Array, "start n"],
+    most: int,
+    args: tuple[AbstractOscillators, Array, Array],
+    before: tuple[Array, Array] | None = None,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Bool[Array, ""]]:
-    """Roots, which of them there are, and whether the last round found nothing new."""
+    """Roots, those known `before` first, which of them there are, and whether the last round found nothing new."""
     unit = jnp.linalg.norm(guesses[0])
     unit = jnp.where(unit > 0, unit, 1.0)
 
@@ -134,6 +148,10 @@ def _roots(
         return (rounds < ROUNDS) & (count > before) & (count < most)
 
     nothing = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
+    if before is not None:
+        order = jnp.argsort(~before[1])
+        nothing = tuple(all_.at[: order.size].set(part[order]) for all_, part in zip(nothing, before, strict=True))
+        nothing = jnp.where(nothing[1][:, None], nothing[0], 0.0), nothing[1]
     known, found, before, _ = lax.while_loop(going, search, (*nothing, jnp.asarray(-1), jnp.asarray(0)))
     return known, found, jnp.sum(found) == before
 

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from diffnr import continuation
 from diffnr.continuation import turning
@@ -27,9 +27,15 @@ from diffnr.root import implicit, newton
 Found = tuple[Float[Array, "found n"], Float[Array, " found"], Bool[Array, " found"]]
 
 
-def folds(driven: DrivenOscillators, u: Float[Array, "point m"], slope: Float[Array, " point"], most: int) -> Found:
+def folds(
+    driven: DrivenOscillators,
+    u: Float[Array, "point m"],
+    slope: Float[Array, " point"],
+    piece: Int[Array, " point"],
+    most: int,
+) -> Found:
     """Coefficients and parameter of where a branch u = [y, λ] turns back, in order, and which of `most` there are."""
-    first, valid = _first(turning(slope), most)
+    first, valid = _first(turning(slope) & _joined(piece), most)
     # Where dλ/ds vanishes, by linear interpolation.
     share = slope[first] / (slope[first] - slope[first + 1])
     guess = jnp.where(valid[:, None], _between(u, first, share), u[0])
@@ -43,11 +49,11 @@ def folds(driven: DrivenOscillators, u: Float[Array, "point m"], slope: Float[Ar
 
 
 @eqx.filter_jit
-def at(driven: DrivenOscillators, points: Points, value: Array, most: int) -> Points:
+def at(driven: DrivenOscillators, points: Points, piece: Int[Array, " point"], value: Array, most: int) -> Points:
     """The orbits at one value of the parameter, in order along the branch."""
     u, value_ = _rows(driven, points), lax.stop_gradient(value)
     below = u[:, -1] - value_
-    first, valid = _first((below[:-1] * below[1:] <= 0) & (below[1:] != 0), most)
+    first, valid = _first((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & _joined(piece), most)
     guess = _between(u, first, below[first] / (below[first] - below[first + 1]))
     guess = _or_first(guess, valid, u[0])[:, :-1]
     y, valid = jax.vmap(lambda guess, valid: _refined(balance_at, guess, (driven, value), u[0, :-1], valid))(
@@ -57,10 +63,11 @@ def at(driven: DrivenOscillators, points: Points, value: Array, most: int) -> Po
 
 
 @eqx.filter_jit
-def peaks(driven: DrivenOscillators, points: Points, out: int, most: int) -> Points:
+def peaks(driven: DrivenOscillators, points: Points, piece: Int[Array, " point"], out: int, most: int) -> Points:
     """The maxima of the norm of one oscillator, in order along the branch."""
     u, norm = _rows(driven, points), lax.stop_gradient(points.norm[:, out])
-    before, valid = _first((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]), most)
+    joined = _joined(piece)
+    before, valid = _first((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]) & joined[1:] & joined[:-1], most)
     guess = _or_first(u[before + 1], valid, u[0])
     along = _or_first(u[before + 2] - u[before], valid, jnp.ones_like(u[0]))
 
@@ -99,6 +106,11 @@ def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], r
 def _rows(driven: DrivenOscillators, points: Points) -> Float[Array, "point m"]:
     y = jax.vmap(lambda b: driven.model.basis.coefficients(b).ravel())(points.b)
     return lax.stop_gradient(jnp.concatenate([y, points.parameter[:, None]], axis=1))
+
+
+def _joined(piece: Int[Array, " point"]) -> Bool[Array, " interval"]:
+    """Between which neighbouring points the branch goes on."""
+    return piece[1:] == piece[:-1]
 
 
 def _first(where: Bool[Array, " interval"], most: int) -> tuple[Array, Array]:

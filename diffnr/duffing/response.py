@@ -1,0 +1,217 @@
+"""Frequency responses of oscillators: branches from both ends of a range, and isolated ones between."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+from diffnr.checks import Count, Numbers, as_count, as_flag, as_range, is_concrete, require
+from diffnr.continuation import Branch, trace
+from diffnr.duffing.branch import Course, OrbitBranch, driven_by, first_orbit, read_off, scale_of
+from diffnr.duffing.driven import DrivenOscillators, linearise
+from diffnr.duffing.find_orbits import orbits_beside
+from diffnr.duffing.harmonic_balance import forcing, residual
+from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.results import RESULTS, raise_failures
+from diffnr.root import newton
+
+SAME = 1e-6  # of the size: two orbits at a bound nearer than this are one
+PLACES = 9  # frequencies at which isolated branches are looked for
+ISOLATED = 8  # pieces of this kind, at most
+
+
+def frequency_response(
+    model: AbstractOscillators,
+    *,
+    amplitude: Numbers,
+    omega: Numbers,
+    port: Count = 0,
+    num_harmonics: Count | None = None,
+    isolas: bool = False,
+    max_points: Count = 400,
+    max_folds: Count = 8,
+    throw: bool = True,
+) -> OrbitBranch:
+    """The response of oscillators to a force of given amplitude at one of them, over its frequency, by continuation.
+
+    **Arguments:**
+
+    - `model`: the oscillators. `amplitude`: [], P, of the force; `port`: the driven oscillator.
+    - `omega`: (lowest, highest) frequency, positive. A piece begins at the lowest, with the orbit in which a slowly
+      raised force ends there, and goes on through folds until it leaves the range; where it does not come to the other
+      bound's, a second one begins at the highest.
+    - `num_harmonics`: the highest harmonic of orbits; default the model's.
+    - `isolas`: whether to look for further branches, isolated ones among them, by `find_orbits` at nine frequencies,
+      and to follow each; not inside of a transformation.
+    - `max_points`, `max_folds`: room for points and folds of all pieces; static numbers.
+    - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
+
+    **Returns:** an `OrbitBranch` of one or more pieces. Derivatives with respect to the model and the amplitude are
+    exact: of folds, peaks and `at` as they are, of points at fixed frequency (they diverge at folds).
+
+    **Raises:** `ValueError` for bounds that are not positive and rising, float32, a port that does not exist;
+    `RuntimeError` if `throw` and there is no start. Where the range asked for is not covered from both ends there is a
+    `RuntimeWarning`, and `complete` is False.
+
+    Good values: 9 harmonics are precise to 1e-8 for the paper's pairs at P = .15; 13 for P = 1.
+
+    Source: paper 2, Figures 1 and 3 (there by AUTO).
+    """
+    low, high = as_range(omega, "omega", positive=True)
+    driven = driven_by(model, low, amplitude, port, "omega", num_harmonics)
+    max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
+    isolas, throw = as_flag(isolas, "isolas"), as_flag(throw, "throw")
+    must = "be False inside of a transformation, where it cannot be known how many branches there are"
+    require(not isolas or is_concrete(driven, low, high), "isolas", must, True)
+    if isolas:
+        branch = _with_isolas(driven, (low, high), max_points, max_folds)
+    else:
+        branch = _from_both_ends(driven, (low, high), max_points, max_folds)
+    if not throw:
+        return branch
+    begun = RESULTS.where(branch.count == 0, RESULTS.no_start, RESULTS.successful)
+    branch = raise_failures(branch, begun)
+    if is_concrete(branch.complete) and not np.all(np.asarray(branch.complete)):
+        warnings.warn(f"The range is not covered: {branch.message}", RuntimeWarning, stacklevel=2)
+    return branch
+
+
+@eqx.filter_jit
+def _from_both_ends(
+    driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int, max_folds: int
+) -> OrbitBranch:
+    course, result, complete = _course(driven, bounds, max_points)
+    return read_off(driven, course, bounds[0], result, complete, max_folds)
+
+
+def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int) -> tuple[Course, Any, Array]:
+    ends = jnp.stack(bounds)
+    starts = jax.vmap(lambda value: first_orbit(driven, value, None)[0])(ends)
+    scale = scale_of(driven, *bounds)
+
+    def piece(before: tuple[Array, Array], job: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], tuple]:
+        y, begin, upwards = job
+        size = jnp.linalg.norm(y)
+        known = (before[1] == begin) & (jnp.linalg.norm(y - before[0]) <= SAME * size)
+        y = jnp.where(known, jnp.nan, y)
+        branch = _trace(driven, y, begin, bounds, scale, upwards, max_points)
+        last = jnp.maximum(branch.count - 1, 0)
+        return (branch.y[last], branch.parameter[last]), (branch, known)
+
+    jobs = starts, ends, jnp.asarray([True, False])
+    none = jnp.full_like(starts[0], jnp.nan), jnp.full_like(bounds[0], jnp.nan)
+    _, (both, known) = lax.scan(piece, none, jobs)
+    first, second = (jax.tree_util.tree_map(lambda x: x[k], both) for k in (0, 1))
+    course = _joined(_begun(first), second, 1, max_points)
+    covered = (first.count > 0) & ((second.count > 0) | known[1])
+    end = RESULTS.where(known[1], RESULTS.successful, second.result)
+    ends_ = (first.result, end)
+    result = RESULTS.where(_arrived(first.result), end, first.result)
+    full = first.count + second.count > max_points
+    result = RESULTS.where(full, RESULTS.out_of_points, result)
+    complete = covered & _arrived(first.result) & _arrived(end) & ~full
+    return course._replace(ends=ends_), result, complete
+
+
+def _trace(
+    driven: DrivenOscillators, y: Array, begin: Array, bounds: Any, scale: Any, upwards: Array, max_points: int
+) -> Branch:
+    return trace(linearise, y, begin, bounds, driven, scale=scale, upwards=upwards, max_points=max_points)
+
+
+def _arrived(result: Any) -> Array:
+    return (result == RESULTS.successful) | (result == RESULTS.closed)
+
+
+def _begun(branch: Branch) -> Course:
+    piece = jnp.zeros(branch.parameter.size, int)
+    return Course(branch.y, branch.parameter, branch.slope, piece, branch.count, (branch.result,))
+
+
+def _joined(course: Course, further: Branch, number: int, room: int) -> Course:
+    """A course with the points of another piece, as far as there is room."""
+    place = jnp.arange(room)
+    own, theirs = place < course.count, jnp.clip(place - course.count, 0, room - 1)
+    count = jnp.minimum(course.count + further.count, room)
+    y = jnp.where(own[:, None], course.y, further.y[theirs])
+    parameter = jnp.where(own, course.parameter, further.parameter[theirs])
+    slope = jnp.where(own, course.slope, further.slope[theirs])
+    piece = jnp.where(own, course.piece, number)
+    return Course(y, parameter, slope, piece, count, (*course.ends, further.result))
+
+
+def _with_isolas(
+    driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int, max_folds: int
+) -> OrbitBranch:
+    course, result, complete = _jitted_course(driven, bounds, max_points)
+    low, high = (float(bound) for bound in bounds)
+    scale = scale_of(driven, *bounds)
+    for k in range(PLACES):
+        omega = jnp.asarray(low + (high - low) * (k + 0.5) / PLACES)
+        known, there = _at(driven, course, omega)
+        found, new = orbits_beside(driven.model, omega, driven.amplitude, driven.port, known, there)
+        for y in np.asarray(found)[np.asarray(new)]:
+            known, there = _at(driven, course, omega)
+            size = float(jnp.linalg.norm(y))
+            apart = jnp.where(there, jnp.linalg.norm(known - y, axis=1), jnp.inf)
+            if float(jnp.min(apart)) <= SAME * size or len(course.ends) >= 2 + ISOLATED:
+                continue
+            branch = _through(driven, jnp.asarray(y), omega, bounds, scale, max_points)
+            number = len(course.ends)
+            full = int(course.count + branch.count) > max_points
+            course = _jitted_join(course, branch, jnp.asarray(number), max_points)
+            end = RESULTS.out_of_points if full else branch.result
+            result = RESULTS.where(_arrived(result), end, result)
+            complete = complete & _arrived(end)
+    return _jitted_read(driven, course, bounds[0], result, complete, max_folds)
+
+
+def _through(
+    driven: DrivenOscillators, y: Array, omega: Array, bounds: Any, scale: Any, max_points: int
+) -> Branch:
+    """The branch through an orbit, to both sides."""
+    up = _jitted_trace(driven, y, omega, bounds, scale, jnp.asarray(True), max_points)
+    if up.result == RESULTS.closed or up.count == 0:
+        return up
+    down = _jitted_trace(driven, y, omega, bounds, scale, jnp.asarray(False), max_points)
+    # From the far end of the one by the orbit to the far end of the other; its own point is in both.
+    place, more = np.arange(max_points), int(down.count) - 1
+    back = np.clip(more - place, 0, max_points - 1)
+    ahead = np.clip(place - more, 0, max_points - 1)
+    pick = lambda a, b: jnp.where((place < more).reshape(-1, *[1] * (a.ndim - 1)), a[back], b[ahead])  # noqa: E731
+    result = up.result if not _arrived(up.result) else down.result
+    count = jnp.minimum(more + up.count, max_points)
+    result = RESULTS.where(more + up.count > max_points, RESULTS.out_of_points, result)
+    return Branch(
+        pick(down.y, up.y),
+        pick(down.parameter, up.parameter),
+        pick(-down.slope, up.slope),
+        count,
+        result,
+        up.num_steps + down.num_steps,
+    )
+
+
+@eqx.filter_jit
+def _at(driven: DrivenOscillators, course: Course, omega: Array) -> tuple[Array, Array]:
+    """Coefficients near to the orbits of a course at ω, [8, n·m], and which there are."""
+    below = course.parameter - omega
+    same = (course.piece[1:] == course.piece[:-1]) & (jnp.arange(1, below.size) < course.count)
+    first = jnp.nonzero((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & same, size=8, fill_value=-1)[0]
+    share = below[first] / (below[first] - below[first + 1])
+    guess = course.y[first] * (1 - share)[:, None] + course.y[first + 1] * share[:, None]
+    there = first >= 0
+    args = driven.model, omega, forcing(driven.model, driven.port, driven.amplitude)
+    guess = jnp.where(there[:, None], guess, 0.0)
+    return jax.vmap(lambda y: newton(residual, y, args, max_steps=20).value)(guess), there
+
+
+_jitted_course, _jitted_join, _jitted_read = (eqx.filter_jit(f) for f in (_course, _joined, read_off))
+_jitted_trace = eqx.filter_jit(_trace)
