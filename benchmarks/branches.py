@@ -28,7 +28,7 @@ RUNS = 5
 @jax.jit
 def curve(amplitude: Array) -> duffing.OrbitBranch:
     """The forward response, 9 harmonics."""
-    return duffing.frequency_response(PAIR, amplitude=amplitude, band=(0.5, 4.0), max_points=256)
+    return duffing.frequency_response(PAIR, amplitude=amplitude, omega=(0.5, 4.0), max_points=256)
 
 
 batch = jax.jit(jax.vmap(curve))

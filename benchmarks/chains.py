@@ -33,7 +33,7 @@ def main(most: int) -> None:
     while n <= most:
         model = chain(n)
         call = jax.jit(
-            lambda P, model=model: duffing.frequency_response(model, amplitude=P, band=(0.5, 2.2), max_points=1000)
+            lambda P, model=model: duffing.frequency_response(model, amplitude=P, omega=(0.5, 2.2), max_points=1000)
         )
         start = time.perf_counter()
         response = jax.block_until_ready(call(0.15))

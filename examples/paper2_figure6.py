@@ -98,7 +98,7 @@ def draw_response(ax: Axes, outputs: Axes, small: bool) -> None:
     found = []
     for port, colour, name in ((0, plot.FORWARD, "forward"), (1, plot.BACKWARD, "backward")):
         out = 1 - port
-        curve = duffing.frequency_response(pair, amplitude=1.0, band=(3.0, 4.0), port=port)
+        curve = duffing.frequency_response(pair, amplitude=1.0, omega=(3.0, 4.0), port=port)
         found.append(curve.at(OMEGA, most=3))
         shown = curve.trim()
         norm = shown.norm[:, out]

@@ -30,7 +30,7 @@ def over_amplitude() -> duffing.OrbitBranch:
 
 @pytest.fixture(scope="module")
 def over_frequency() -> duffing.OrbitBranch:
-    return duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 2.0))
+    return duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0))
 
 
 @pytest.mark.slow
@@ -54,7 +54,7 @@ def test_branches_over_the_force_are_those_over_the_frequency(
 def test_folds_over_the_force_are_folds_over_the_frequency(over_amplitude: duffing.OrbitBranch) -> None:
     """One orbit with a critical multiplier, whatever is changed."""
     for P in over_amplitude.folds.parameter[:2]:
-        response = duffing.frequency_response(PAIR, amplitude=P, band=(0.5, 2.0))
+        response = duffing.frequency_response(PAIR, amplitude=P, omega=(0.5, 2.0))
         assert np.min(np.abs(response.folds.omega[:2] - 0.95)) < 1e-8  # Newton to round-off; a fold's ω ~ P
 
 
@@ -69,7 +69,7 @@ def test_along_a_leaf_with_its_derivatives() -> None:
         return jnp.concatenate([branch.folds.parameter[:2], branch.at(1.0).norm[:1, 1]])
 
     value = quantities(jnp.asarray(0.05))
-    alone = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 2.0)).at(0.93)
+    alone = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0)).at(0.93)
     assert np.min(np.abs(alone.norm[:3, 1] - value[2])) < 1e-12  # Newton to round-off
     assert np.all(np.isfinite(value))
     slopes = jax.jacfwd(quantities)(jnp.asarray(0.05))
@@ -81,7 +81,7 @@ def test_along_a_leaf_with_its_derivatives() -> None:
 def test_an_isola_is_followed_once_around() -> None:
     pair = duffing.DuffingPair(1.951873, 1.287778, 1.663198, 0.171479, 1.0, 0.0102043, num_harmonics=5)
     drive, bounds = nr.Drive(1.2, 0.142254), (0.3, 4.0)
-    main = duffing.frequency_response(pair, amplitude=drive.amplitude, band=bounds).at(drive.omega)
+    main = duffing.frequency_response(pair, amplitude=drive.amplitude, omega=bounds).at(drive.omega)
     every = duffing.find_orbits(pair, drive)
     assert (main.count, every.count) == (3, 4)
     apart = np.min(np.linalg.norm(every.b[:4, None] - main.b[:3], axis=(2, 3)), axis=1)
@@ -143,7 +143,7 @@ def test_period_doubling_is_flagged_where_time_integration_has_it() -> None:
 def test_a_torus_is_flagged_where_time_integration_has_it() -> None:
     pair = duffing.DuffingPair(1.5973185, 1.8544039, -0.593437, 0.1341046, 1.0, 0.0299404, num_harmonics=7)
     amplitude = 0.0729835
-    branch = duffing.frequency_response(pair, amplitude=amplitude, band=(0.3, 2.0))
+    branch = duffing.frequency_response(pair, amplitude=amplitude, omega=(0.3, 2.0))
     i, j = np.flatnonzero(branch.crossings.as_pair)
     assert (branch.omega[i], branch.omega[j]) == (pytest.approx(1.12, abs=0.02), pytest.approx(1.19, abs=0.02))
     unstable = branch.multipliers[(i + j) // 2]
@@ -206,7 +206,7 @@ def test_a_thousand_lanes_are_the_serial_branches() -> None:
 
     def special(mu: jax.Array, r: jax.Array, P: jax.Array) -> tuple:
         pair = nr.replace(PAIR, {"mass_ratio": mu, "stiffness_ratio": r})
-        response = duffing.frequency_response(pair, amplitude=P, band=(0.3, 5.0), max_points=300)
+        response = duffing.frequency_response(pair, amplitude=P, omega=(0.3, 5.0), max_points=300)
         peaks = response.peaks(out=1)
         return (
             response.folds.omega,
@@ -234,7 +234,7 @@ def test_a_lane_that_fails_is_marked_and_spoils_no_other() -> None:
 
     def response(damping: jax.Array, amplitude: jax.Array) -> tuple[duffing.OrbitBranch, jax.Array]:
         pair = nr.replace(PAIR, {"damping": damping})
-        branch = duffing.frequency_response(pair, amplitude=amplitude, band=(0.5, 2.0), max_points=150, throw=False)
+        branch = duffing.frequency_response(pair, amplitude=amplitude, omega=(0.5, 2.0), max_points=150, throw=False)
         return branch, branch.result == RESULTS.no_start
 
     lanes, failed = jax.jit(jax.vmap(response))(damping, amplitude)
@@ -254,7 +254,7 @@ def test_a_lane_that_fails_is_marked_and_spoils_no_other() -> None:
 @pytest.mark.slow
 def test_the_gap_between_the_modes_is_walked() -> None:
     """Between the modes of a weakly driven pair the output falls by a thousand; the branch must not jump to another."""
-    response = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 4.0)).trim()
+    response = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 4.0)).trim()
     u = np.concatenate([response.b.real, response.b.imag], axis=2).reshape(int(response.count), -1)
     steps = np.linalg.norm(np.diff(u, axis=0), axis=1)
     assert np.max(steps) < 0.15 * np.max(np.linalg.norm(u, axis=1))

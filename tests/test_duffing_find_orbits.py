@@ -39,7 +39,7 @@ def test_any_key_finds_what_the_branch_has(port: int, seed: int) -> None:
 
 
 def response(port: int) -> duffing.OrbitBranch:
-    return duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 2.0), port=port)
+    return duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 2.0), port=port)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ STRONG = duffing.DuffingPair(1.2, 3.45, 1.0, 5.0, 1.0, 0.05, num_harmonics=13)
 @pytest.mark.slow
 @pytest.mark.parametrize("port", [0, 1], ids=["forward", "backward"])
 def test_harmonic_balance_is_time_integration_at_the_points_of_independent_solvers(port: int) -> None:
-    curve = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 4.0), port=port)
+    curve = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 4.0), port=port)
     seen = []
     for omega in (0.93, 0.9592978, 1.4558327, 2.3653856, 2.8977953):
         points = curve.at(omega)
@@ -44,7 +44,7 @@ def test_harmonic_balance_is_time_integration_at_the_points_of_independent_solve
 def test_multipliers_are_the_integration_s() -> None:
     """Of three branches, one unstable; as sets, since pairs share a modulus."""
     omega = 3.5
-    points = duffing.frequency_response(STRONG, amplitude=1.0, band=(3.3, 3.7), port=0).at(omega)
+    points = duffing.frequency_response(STRONG, amplitude=1.0, omega=(3.3, 3.7), port=0).at(omega)
     assert points.count == 3
     for i in range(3):
         orbit = shoot(STRONG, nr.Drive(omega, 1.0), 0, points.b[i])
@@ -122,7 +122,7 @@ def test_a_guess_too_far_is_an_error_unless_asked_not_to_be() -> None:
 
 
 def test_time_series_of_points_draws_what_there_is_not_as_gaps() -> None:
-    points = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.8, 1.1), port=0).at(0.93)
+    points = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.8, 1.1), port=0).at(0.93)
     x = time_series(points, jnp.linspace(0.0, 3.0, 5))
     assert x.shape == (7, 2, 5)
     assert np.all(np.isfinite(x[:3]))

@@ -20,7 +20,7 @@ RANGE = (0.5, 4.0)
 
 def response(port: int = 0, amplitude: Array | float = 0.15, num_harmonics: int = 9, **leaves) -> duffing.OrbitBranch:
     pair = nr.replace(PAIR, leaves)
-    return duffing.frequency_response(pair, amplitude=amplitude, band=RANGE, port=port, num_harmonics=num_harmonics)
+    return duffing.frequency_response(pair, amplitude=amplitude, omega=RANGE, port=port, num_harmonics=num_harmonics)
 
 
 # By numpy and scipy alone; AUTO-07p has the same eight digits. Peaks are from time integration, to 1e-7.
@@ -162,7 +162,7 @@ def test_a_chain_of_functions_is_the_pair() -> None:
     internal = duffing.PolynomialForce(jnp.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]))
     chain = duffing.OscillatorChain([1.0, 2.0], 0.1, internal, duffing.PolynomialForce([5.0]))
     assert chain.odd
-    found = duffing.frequency_response(chain, amplitude=0.15, band=RANGE)
+    found = duffing.frequency_response(chain, amplitude=0.15, omega=RANGE)
     np.testing.assert_allclose(found.folds.omega[:2], response().folds.omega[:2], atol=1e-10)
     assert {"internal.coefficients", "coupling.coefficients", "mass", "friction"} == set(nr.paths(chain))
 
@@ -180,7 +180,7 @@ def test_quadratic_forces_have_a_mean_and_even_harmonics() -> None:
 
 @pytest.mark.slow
 def test_a_branch_that_runs_out_of_room_says_so() -> None:
-    curve = duffing.frequency_response(PAIR, amplitude=0.15, band=RANGE, max_points=30)
+    curve = duffing.frequency_response(PAIR, amplitude=0.15, omega=RANGE, max_points=30)
     assert curve.count == 30
     assert not curve.converged
     assert curve.message == (
@@ -198,18 +198,18 @@ def test_a_branch_that_runs_out_of_room_says_so() -> None:
         (lambda: nr.replace(PAIR, {"damping": -0.1}), "Argument damping must not be negative, but was -0.1"),
         (lambda: response(port=2), "Argument port must be a port between 0 and 1, but was 2"),
         (
-            lambda: duffing.frequency_response(PAIR, amplitude=0.1, band=(2.0, 1.0)),
-            r"Argument band must be \(lowest, highest\), in this order, but was \(2, 1\)",
+            lambda: duffing.frequency_response(PAIR, amplitude=0.1, omega=(2.0, 1.0)),
+            r"Argument omega must be \(lowest, highest\), in this order, but was \(2, 1\)",
         ),
         (
-            lambda: duffing.frequency_response(PAIR, amplitude=0.1, band=(0.0, 1.0)),
-            "Argument band must be positive, but was 0",
+            lambda: duffing.frequency_response(PAIR, amplitude=0.1, omega=(0.0, 1.0)),
+            "Argument omega must be positive, but was 0",
         ),
         (lambda: response(num_harmonics=0), "Argument num_harmonics must be a whole number of at least 1, but was 0"),
         (lambda: response(amplitude=np.nan), "Argument amplitude must be finite, but was nan"),
         (
             lambda: duffing.frequency_response(
-                duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6))), amplitude=0.1, band=RANGE
+                duffing.DuffingPair(*(jnp.float32(1.0) for _ in range(6))), amplitude=0.1, omega=RANGE
             ),
             "Argument model must be in float64, but was in float32: call jax.config.update",
         ),

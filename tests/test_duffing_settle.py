@@ -71,7 +71,7 @@ def test_one_linear_oscillator_is_exact_with_any_phase_of_the_force() -> None:
 
 def test_the_start_chooses_the_branch_and_drift_tells_what_has_not_settled() -> None:
     drive = nr.Drive(0.95, 0.15)
-    branches = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 1.5)).at(0.95)
+    branches = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 1.5)).at(0.95)
     upper, lower = branches.b[0], branches.b[2]
     orders = jnp.asarray(branches.harmonics)
     for b in (upper, lower):

@@ -154,7 +154,7 @@ def test_backward_orbit_stays_on_its_branch_until_that_ends() -> None:
     folds = []
     for i in (fall, fall + 1):
         pair = nr.replace(module.PAIR, {"mass_ratio": 2.0, "stiffness_ratio": ratios[i]})
-        curve = duffing.frequency_response(pair, amplitude=module.AMPLITUDE, band=(0.5, 2.0), port=1)
+        curve = duffing.frequency_response(pair, amplitude=module.AMPLITUDE, omega=(0.5, 2.0), port=1)
         folds.append(float(curve.folds.omega[0]) - omega[i])
     assert folds[0] > 0 > folds[1]  # the upper fold passes the frequency of the forward peak there
 

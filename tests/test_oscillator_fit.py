@@ -185,7 +185,7 @@ def test_one_measured_beam() -> None:
     assert np.mean(found.stable) > 0.95
     # The model itself, in its own units, has these folds on its branch.
     curve = duffing.frequency_response(
-        found.model, amplitude=found.oscillators.force[0], band=(2 * np.pi * 37, 2 * np.pi * 42)
+        found.model, amplitude=found.oscillators.force[0], omega=(2 * np.pi * 37, 2 * np.pi * 42)
     )
     np.testing.assert_allclose(curve.folds.omega[:2], found.jumps.fitted, rtol=1e-9)  # two solvers
     assert not found.verdict.noise_like

@@ -29,11 +29,11 @@ import jax; jax.config.update("jax_enable_x64", True)
 import diffnr as nr, optimize as op
 from diffnr import duffing
 pair = duffing.DuffingPair(mass_ratio=2., stiffness_ratio=1., cubic_ratio=1., coupling=5., cubic=1., damping=.05)
-curve = duffing.frequency_response(pair, amplitude=.15, band=(.5, 4.), port=0, num_harmonics=9)
+curve = duffing.frequency_response(pair, amplitude=.15, omega=(.5, 4.), port=0, num_harmonics=9)
 print(curve.folds.omega[:2])             # .96430619, .91566469   (in order along the branch)
 r = op.restore_reciprocity(pair, amplitude=.15, free="stiffness_ratio", resonance=1, num_harmonics=9)
 print(r.ratio, r.omega, r.reciprocity_norm, r.stable)      # 12.0238  3.320215  1.065331e-5  [True, True]
-fold = lambda z: duffing.frequency_response(nr.replace(pair, {"damping": z}), amplitude=.15, band=(.5, 4.), port=0, num_harmonics=9).folds.omega[0]
+fold = lambda z: duffing.frequency_response(nr.replace(pair, {"damping": z}), amplitude=.15, omega=(.5, 4.), port=0, num_harmonics=9).folds.omega[0]
 print(jax.grad(fold)(.05))               # -3.6408
 """  # noqa: E501
 

@@ -135,7 +135,7 @@ def test_peak_equals_a_scipy_minimisation(case, points) -> None:
 @pytest.mark.slow
 def test_it_is_the_peak_of_that_resonance(points) -> None:
     for case in (0, 1):
-        curve = duffing.frequency_response(points[case].model, amplitude=0.15, band=(0.5, 4.0), port=0)
+        curve = duffing.frequency_response(points[case].model, amplitude=0.15, omega=(0.5, 4.0), port=0)
         peaks = curve.peaks(out=1)
         assert peaks.count == 2
         assert float(peaks.omega[case]) == pytest.approx(float(points[case].omega), rel=1e-10)  # roots to round-off

@@ -27,7 +27,7 @@ def measured(locus: ReciprocityLocus, point: int, amplitude: float) -> tuple[flo
     omega = float(locus.omega[point])
     branches = []
     for port in (0, 1):
-        curve = duffing.frequency_response(model, amplitude=amplitude, band=(0.7 * omega, 1.3 * omega), port=port)
+        curve = duffing.frequency_response(model, amplitude=amplitude, omega=(0.7 * omega, 1.3 * omega), port=port)
         found = curve.at(omega)
         branches.append([np.asarray(found.b[i, 1 - port]) for i in range(int(found.count))])
     pairs = [(np.sqrt(np.sum(np.abs(x - y) ** 2) / 2), x, y) for x in branches[0] for y in branches[1]]
@@ -114,7 +114,7 @@ def test_resonance_1_loses_stability_at_a_fold() -> None:
     # There the response to frequency has its upper fold, found by another method.
     r, omega = (np.interp(mass, locus.parameter[i : i + 2], x[i : i + 2]) for x in (locus.ratio, locus.omega))
     model = nr.replace(EQUAL, {"mass_ratio": mass, "stiffness_ratio": r})
-    curve = duffing.frequency_response(model, amplitude=1.0, band=(2.8, 4.2), port=0)
+    curve = duffing.frequency_response(model, amplitude=1.0, omega=(2.8, 4.2), port=0)
     folds = np.asarray(curve.folds.omega)
     folds = folds[np.isfinite(folds)]
     # Between two points of the locus ω was taken on the chord: off by its sag, from the slopes of the chords around it.

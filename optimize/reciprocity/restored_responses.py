@@ -48,7 +48,7 @@ def responses(
         band = float(natural[0] / 2), float(4 * max(natural[1], restored.omega) / 3)
     band = as_range(band, "band", positive=True)
     sweeps = (
-        duffing.frequency_response(model, amplitude=amplitude, band=band, port=port, max_points=max_points).trim()
+        duffing.frequency_response(model, amplitude=amplitude, omega=band, port=port, max_points=max_points).trim()
         for port in (0, 1)
     )
     return Responses(*sweeps)

@@ -39,7 +39,7 @@ def sweep(direction: str = "up") -> nr.FrequencySweep:
 
 
 def entries() -> list[Entry]:
-    response = duffing.frequency_response(PAIR, amplitude=0.15, band=(0.5, 1.3), num_harmonics=3, max_points=60)
+    response = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 1.3), num_harmonics=3, max_points=60)
     wave = response.b[0]
     return [
         Entry(
@@ -68,7 +68,7 @@ def entries() -> list[Entry]:
         Entry(
             "frequency_response",
             duffing.frequency_response,
-            dict(model=PAIR, amplitude=0.15, band=(0.5, 0.9), port=0, num_harmonics=3, throw=True, **SMALL),
+            dict(model=PAIR, amplitude=0.15, omega=(0.5, 0.9), port=0, num_harmonics=3, throw=True, **SMALL),
             allow={"num_harmonics": ("None",)},
             cost=1,
         ),
