@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ from jaxtyping import Array, ArrayLike, Complex, Float
 class Basis(eqx.Module):
     """The real Fourier basis of an orbit: its harmonics, and the transforms to and from instants.
 
-    **Fields:** `orders`, the harmonics; `terms` [m], the harmonic of each coefficient; `synthesis` [s, m], coefficients
+    **Fields:** `orders`, the harmonics, of the orbit's own frequency, which is the drive's over `periods`; `harmonics`,
+    of the drive; `terms` [m], the harmonic of each coefficient; `phase` [s], the drive's at the instants; `synthesis` [s, m], coefficients
     to values at instants; `analysis` [m, s], back; `derivative` [m, m], by τ; `product` [s, m·m], values k of a
     stiffness at instants to the matrix of y -> analysis (k · synthesis y). All are constants of the code.
 
@@ -24,12 +26,20 @@ class Basis(eqx.Module):
     orders: tuple[int, ...] = eqx.field(static=True)
     instants: int = eqx.field(static=True)
     odd: bool = eqx.field(static=True)
+    periods: float = eqx.field(static=True, default=1.0)
 
     @classmethod
-    def of(cls, highest: int, *, odd: bool) -> Basis:
-        """The basis of harmonics up to `highest`."""
+    def of(cls, highest: int, *, odd: bool, periods: float = 1.0) -> Basis:
+        """The basis of harmonics of the drive up to `highest`, of orbits that close after so many of its periods."""
+        highest = int(highest * periods)
         orders = tuple(range(1, highest + 1, 2)) if odd else tuple(range(highest + 1))
-        return cls(orders, 2 * highest + 1 if odd else 4 * highest + 2, odd)
+        return cls(orders, 2 * highest + 1 if odd else 4 * highest + 2, odd, periods)
+
+    @property
+    def harmonics(self) -> tuple[Any, ...]:
+        """The harmonics of the drive, whole numbers where they are."""
+        shares = [order / self.periods for order in self.orders]
+        return tuple(int(share) if share == int(share) else share for share in shares)
 
     @property
     def size(self) -> int:
@@ -43,7 +53,7 @@ class Basis(eqx.Module):
     @property
     def phase(self) -> np.ndarray:
         """The phase of the drive at the instants, [s]."""
-        return np.arange(self.instants) * (np.pi if self.odd else 2 * np.pi) / self.instants
+        return np.arange(self.instants) * (np.pi if self.odd else 2 * np.pi) * self.periods / self.instants
 
     @property
     def weights(self) -> np.ndarray:
@@ -67,8 +77,8 @@ class Basis(eqx.Module):
         return _tables(self)[4]
 
     def at(self, tau: Float[ArrayLike, " instant"]) -> Float[Array, "instant m"]:
-        """The synthesis matrix of other phases τ, [instant, m]."""
-        phase = jnp.asarray(tau)[:, None] * np.asarray([h for h in self.orders if h > 0])
+        """The synthesis matrix of other phases τ of the drive, [instant, m]."""
+        phase = jnp.asarray(tau)[:, None] * np.asarray([h for h in self.harmonics if h > 0])
         waves = jnp.stack([jnp.cos(phase), jnp.sin(phase)], axis=-1).reshape(phase.shape[0], -1)
         return waves if self.odd else jnp.concatenate([jnp.ones_like(waves[:, :1]), waves], axis=1)
 
@@ -86,7 +96,7 @@ class Basis(eqx.Module):
 
 @functools.cache
 def _tables(basis: Basis) -> tuple[np.ndarray, ...]:
-    orders = [h for h in basis.orders if h > 0]
+    orders = [h for h in basis.harmonics if h > 0]
     phase = basis.phase[:, None] * np.asarray(orders)
     waves = np.stack([np.cos(phase), np.sin(phase)], axis=-1).reshape(basis.instants, -1)
     terms = np.repeat(orders, 2)

@@ -24,8 +24,8 @@ from diffnr.checks import (
     require,
     require_double,
 )
-from diffnr.continuation import course_of, trace
-from diffnr.duffing import special_points
+from diffnr.continuation import course_of, trace, turning
+from diffnr.duffing import bifurcations, special_points
 from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
@@ -42,12 +42,14 @@ from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
 
+MOST = 6  # bifurcations of a kind on a branch
+
 
 class OrbitBranch(AbstractAnswer):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
     **Fields:** `points`, in order along the branch, piece by piece; `piece` [point], which of its pieces each is on
-    (−1 beyond `count`); `folds`, where it turns back; `ends` [piece], of `RESULTS`, how each piece ended, and `result`,
+    (−1 beyond `count`); `slope` [point], of λ along the branch, 0 at folds; `folds`, where it turns back; `ends` [piece], of `RESULTS`, how each piece ended, and `result`,
     the first of them that is not at a bound; `complete` [], whether the range asked for is covered from bound to bound;
     `driven`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
     and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of `driven`.
@@ -58,6 +60,7 @@ class OrbitBranch(AbstractAnswer):
     result: Any
     driven: DrivenOscillators
     piece: Int[Array, "*batch point"]
+    slope: Float[Array, "*batch point"]
     ends: Any
     complete: Bool[Array, "*batch"]
 
@@ -135,11 +138,29 @@ class OrbitBranch(AbstractAnswer):
         same = self.piece[1:] == self.piece[:-1]
         return Crossings(*(mask & same for mask in crossings(self.points.multipliers)))
 
+    @property
+    def period_doublings(self) -> Points:
+        """Where a multiplier passes −1 (at most 6), with exact derivatives: orbits of twice the period branch off."""
+        return bifurcations.located(self.driven, self.points, self.crossings.at_minus_one, "period_doubling", MOST)
+
+    @property
+    def neimark_sacker(self) -> Points:
+        """Where a complex pair of multipliers passes the unit circle (at most 6), with exact derivatives: motions with a
+        second frequency branch off."""
+        return bifurcations.located(self.driven, self.points, self.crossings.as_pair, "neimark_sacker", MOST)
+
+    @property
+    def symmetry_breakings(self) -> Points:
+        """Where orbits of odd harmonics lose their symmetry (at most 6), with exact derivatives: pairs of orbits with
+        even harmonics branch off, which `AllHarmonics` has."""
+        here = self.crossings.at_one & ~turning(self.slope)
+        return bifurcations.located(self.driven, self.points, here, "symmetry_breaking", MOST)
+
     def trim(self) -> OrbitBranch:
         """The branch without the empty rest of its buffers, for people; not inside a transformation."""
         count = int(self.count)
-        parts = self.points.trim(), self.folds.trim(), self.piece[:count]
-        return eqx.tree_at(lambda r: (r.points, r.folds, r.piece), self, parts)
+        parts = self.points.trim(), self.folds.trim(), self.piece[:count], self.slope[:count]
+        return eqx.tree_at(lambda r: (r.points, r.folds, r.piece, r.slope), self, parts)
 
     def at(self, value: Numbers, *, most: Count = 7) -> Points:
         """The orbits at one value of the parameter, one for each time that the branch passes it, in order.
@@ -286,7 +307,7 @@ def read_off(
     every = driven.orbits(
         jnp.concatenate([y_folds, y]), jnp.concatenate([folds, value]), jnp.concatenate([folded, valid])
     )
-    return OrbitBranch(every[max_folds:], every[:max_folds], result, driven, piece, course.ends, complete)
+    return OrbitBranch(every[max_folds:], every[:max_folds], result, driven, piece, slope, course.ends, complete)
 
 
 def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array]:

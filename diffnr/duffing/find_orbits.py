@@ -191,11 +191,11 @@ def _starts(
     shape = starts - multiples, n
     radius = bound * 10 ** jax.random.uniform(radius_key, shape, bound.dtype, -2.0, 0.0)
     phase = jax.random.uniform(phase_key, shape, bound.dtype, 0.0, 2 * np.pi)
-    X = jnp.zeros((*shape, len(basis.orders)), jnp.result_type(bound, jnp.complex64))
-    X = X.at[..., basis.orders.index(1)].set(radius * jnp.exp(1j * phase))
+    X = jnp.zeros((*shape, len(basis.harmonics)), jnp.result_type(bound, jnp.complex64))
+    X = X.at[..., basis.harmonics.index(1)].set(radius * jnp.exp(1j * phase))
     if not basis.odd:
         # Newton's method on odd forces keeps symmetry: a start without even harmonics leads to orbits without them.
-        even = [basis.orders.index(h) for h in (0, 2) if h in basis.orders]
+        even = [basis.harmonics.index(h) for h in (0, 2) if h in basis.harmonics]
         share = jax.random.normal(even_key, (*shape, len(even)), bound.dtype)
         X = X.at[..., jnp.asarray(even)].set(0.5 * share * radius[..., None])
     random = jax.vmap(basis.coefficients)(X).reshape(shape[0], n * basis.size)

@@ -202,7 +202,7 @@ def _multipliers(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array)
     """Of orbits c [orbit, oscillator, m]. The period is cut into as many parts as the stiffest spring asks for, and
     each is worked through in the same number of steps."""
     repeats, steps = _repeats(basis), _steps(basis)
-    period, units = 2 * np.pi / repeats, jnp.eye(c.shape[1], dtype=c.dtype)
+    period, units = 2 * np.pi * basis.periods / repeats, jnp.eye(c.shape[1], dtype=c.dtype)
 
     def rates(arrays: Any, c: Array, omega: Array, phase: Array) -> tuple[Array, Array]:
         """c and k of an orbit at phases: [n, n] or [instant, n, n], and [instant, n, n]."""
@@ -243,7 +243,7 @@ def _repeats(basis: Basis) -> int:
 
 
 def _steps(basis: Basis) -> int:
-    return STEPS * 2 // _repeats(basis)
+    return int(np.ceil(STEPS * 2 * basis.periods)) // _repeats(basis)
 
 
 class Crossings(NamedTuple):

@@ -117,8 +117,8 @@ def forcing(model: Balanced, port: Any, amplitude: Any) -> Float[Array, " n"]:
     """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator."""
     basis = model.basis
     dtype = jnp.result_type(model.inertia, jnp.real(amplitude))
-    X = jnp.zeros((model.num_ports, len(basis.orders)), jnp.result_type(dtype, jnp.complex64))
-    return basis.coefficients(X.at[port, basis.orders.index(1)].set(amplitude)).ravel()
+    X = jnp.zeros((model.num_ports, len(basis.harmonics)), jnp.result_type(dtype, jnp.complex64))
+    return basis.coefficients(X.at[port, basis.harmonics.index(1)].set(amplitude)).ravel()
 
 
 def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[Array, "oscillator harmonic"], Any]:

@@ -92,7 +92,7 @@ class AbstractOscillators(AbstractPortModel):
 
     @property
     def harmonics(self) -> tuple[int, ...]:
-        return self.basis.orders
+        return self.basis.harmonics
 
     @property
     def power_normalised(self) -> bool:

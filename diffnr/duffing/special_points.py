@@ -35,28 +35,28 @@ def folds(
     most: int,
 ) -> Found:
     """Coefficients and parameter of where a branch u = [y, λ] turns back, in order, and which of `most` there are."""
-    first, valid = _first(turning(slope) & _joined(piece), most)
+    first, valid = first_of(turning(slope) & _joined(piece), most)
     # Where dλ/ds vanishes, by linear interpolation.
     share = slope[first] / (slope[first] - slope[first + 1])
     guess = jnp.where(valid[:, None], _between(u, first, share), u[0])
     along = jnp.where(valid[:, None], u[first + 1, :-1] - u[first, :-1], 1.0)
 
-    def refined(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
+    def one(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
         return continuation.fold(linearise, balance, guess, along, driven, sought=valid)
 
-    found, valid = jax.vmap(refined)(guess, along, valid)
+    found, valid = jax.vmap(one)(guess, along, valid)
     return found[:, :-1], found[:, -1], valid
 
 
 @eqx.filter_jit
 def at(driven: DrivenOscillators, points: Points, piece: Int[Array, " point"], value: Array, most: int) -> Points:
     """The orbits at one value of the parameter, in order along the branch."""
-    u, value_ = _rows(driven, points), lax.stop_gradient(value)
+    u, value_ = rows_of(driven, points), lax.stop_gradient(value)
     below = u[:, -1] - value_
-    first, valid = _first((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & _joined(piece), most)
+    first, valid = first_of((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & _joined(piece), most)
     guess = _between(u, first, below[first] / (below[first] - below[first + 1]))
-    guess = _or_first(guess, valid, u[0])[:, :-1]
-    y, valid = jax.vmap(lambda guess, valid: _refined(balance_at, guess, (driven, value), u[0, :-1], valid))(
+    guess = or_first(guess, valid, u[0])[:, :-1]
+    y, valid = jax.vmap(lambda guess, valid: refined(balance_at, guess, (driven, value), u[0, :-1], valid))(
         guess, valid
     )
     return driven.orbits(y, jnp.broadcast_to(value, (most,)), valid)
@@ -65,16 +65,16 @@ def at(driven: DrivenOscillators, points: Points, piece: Int[Array, " point"], v
 @eqx.filter_jit
 def peaks(driven: DrivenOscillators, points: Points, piece: Int[Array, " point"], out: int, most: int) -> Points:
     """The maxima of the norm of one oscillator, in order along the branch."""
-    u, norm = _rows(driven, points), lax.stop_gradient(points.norm[:, out])
+    u, norm = rows_of(driven, points), lax.stop_gradient(points.norm[:, out])
     joined = _joined(piece)
-    before, valid = _first((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]) & joined[1:] & joined[:-1], most)
-    guess = _or_first(u[before + 1], valid, u[0])
-    along = _or_first(u[before + 2] - u[before], valid, jnp.ones_like(u[0]))
+    before, valid = first_of((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]) & joined[1:] & joined[:-1], most)
+    guess = or_first(u[before + 1], valid, u[0])
+    along = or_first(u[before + 2] - u[before], valid, jnp.ones_like(u[0]))
 
-    def refined(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
-        return _refined(_Peak(out), guess, (driven, along / jnp.linalg.norm(along)), u[0], valid)
+    def one(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
+        return refined(_Peak(out), guess, (driven, along / jnp.linalg.norm(along)), u[0], valid)
 
-    found, valid = jax.vmap(refined)(guess, along, valid)
+    found, valid = jax.vmap(one)(guess, along, valid)
     return driven.orbits(found[:, :-1], found[:, -1], valid)
 
 
@@ -103,7 +103,7 @@ def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], r
     return jnp.append(f, jnp.sum(basis.weights * u[:-1][ours] * tangent[:-1][ours]))
 
 
-def _rows(driven: DrivenOscillators, points: Points) -> Float[Array, "point m"]:
+def rows_of(driven: DrivenOscillators, points: Points) -> Float[Array, "point m"]:
     y = jax.vmap(lambda b: driven.model.basis.coefficients(b).ravel())(points.b)
     return lax.stop_gradient(jnp.concatenate([y, points.parameter[:, None]], axis=1))
 
@@ -113,7 +113,7 @@ def _joined(piece: Int[Array, " point"]) -> Bool[Array, " interval"]:
     return piece[1:] == piece[:-1]
 
 
-def _first(where: Bool[Array, " interval"], most: int) -> tuple[Array, Array]:
+def first_of(where: Bool[Array, " interval"], most: int) -> tuple[Array, Array]:
     """The first `most` places at which a condition holds, and which of them there are."""
     places = jnp.nonzero(where, size=most, fill_value=-1)[0]
     return jnp.maximum(places, 0), places >= 0
@@ -123,12 +123,12 @@ def _between(u: Array, first: Array, share: Array) -> Array:
     return u[first] * (1 - share)[:, None] + u[first + 1] * share[:, None]
 
 
-def _or_first(guess: Array, valid: Array, otherwise: Array) -> Array:
+def or_first(guess: Array, valid: Array, otherwise: Array) -> Array:
     """Guesses [point, m], with the first one in the place of those not `valid`: a batch waits for its slowest."""
     return jnp.where(valid[:, None], guess, jnp.where(valid[0], guess[0], otherwise))
 
 
-def _refined(residual: Any, guess: Array, args: Any, spare: Array, valid: Array) -> tuple[Array, Array]:
+def refined(residual: Any, guess: Array, args: Any, spare: Array, valid: Array) -> tuple[Array, Array]:
     """The root near `guess` with its derivative, and whether there is one; elsewhere `spare`, a regular point."""
     solution = newton(residual, guess, args, max_steps=20)
     valid = valid & (solution.result == RESULTS.successful)

@@ -152,7 +152,7 @@ def _restoration(
 def _same_shape(v: Array, free: FreeRatio, guess: OneHarmonicRestoration) -> Array:
     """Whether the oscillators move together, or against each other, as they do in the closed form."""
     basis = free.driven.basis
-    X = basis.phasors(split(v[:-1]).y[0].reshape(2, -1))[:, basis.orders.index(1)]
+    X = basis.phasors(split(v[:-1]).y[0].reshape(2, -1))[:, basis.harmonics.index(1)]
     return jnp.real(X[0] * jnp.conj(X[1])) * jnp.real(guess.phasors[0] * jnp.conj(guess.phasors[1])) > 0
 
 

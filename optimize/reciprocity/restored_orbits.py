@@ -181,8 +181,8 @@ def begin(driven: DrivenPair, which: Array, guess: OneHarmonicRestoration) -> tu
     """Where searches start: v with both orbits at the one-harmonic point (NaN if there are none)."""
     there = driven.with_parameters(which, guess.ratio)
     basis = driven.basis
-    phasors = jnp.zeros((2, len(basis.orders)), guess.phasors.dtype)
-    phasors = phasors.at[:, basis.orders.index(1)].set(guess.phasors)
+    phasors = jnp.zeros((2, len(basis.harmonics)), guess.phasors.dtype)
+    phasors = phasors.at[:, basis.harmonics.index(1)].set(guess.phasors)
     starts = jnp.stack([basis.coefficients(x).ravel() for x in (phasors, phasors[::-1])])
     # Both in one batch: what is compiled once takes half of the time.
     solve = lambda y, force: newton(residual, y, (there.pair, guess.omega, force)).value  # noqa: E731

@@ -139,7 +139,7 @@ def nearest(oscillators: SweptOscillators, table: SweepTable, num_harmonics: int
     first = oscillators.linear_response(table)
     phasors = table.amplitude * first / jnp.sqrt(jnp.abs(first) ** 2 + 1e-12) / oscillators.scales
     basis = model.basis
-    X = jnp.zeros((*phasors.shape, len(basis.orders)), phasors.dtype).at[:, :, 0].set(phasors)
+    X = jnp.zeros((*phasors.shape, len(basis.harmonics)), phasors.dtype).at[:, :, 0].set(phasors)
 
     def project(X: Array, level: Array, *datum: Array) -> tuple[Array, Array, Array]:
         guess, drive = jnp.append(basis.coefficients(X).ravel(), datum[0][0]), oscillators.drive(level, model)
