@@ -98,13 +98,13 @@ def follow(
 
     Pseudo-arclength: a step is quartered where the corrector has to move far or does not contract fast, or the branch
     turns by much, so that no other branch is jumped to in silence. Folds, where t turns back, are passed, and the root
-    is that at which the branch *first* arrives at t = 1. A load that is raised slowly ends in it, too: where it jumps at
-    a fold, it jumps past what lies at smaller loads. This is the definition of "the branch continued from the linear
+    is that at which the branch *first* arrives at t = 1. A load that is raised slowly ends in it, too: where it jumps
+    at a fold, it jumps past what lies at smaller loads. This is the definition of "the branch continued from the linear
     response". Where other solutions branch off on the way the one asked for is not determined, and `result` says so.
 
-    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for t ≤ 1 (where it is not finite at
-    t ≤ 0, the branch ends there); `guess`: [n], the solution
-    for t → 0, to a thousandth; `scale`: [], the change of y that counts like t (default ‖guess‖); `start`: the first t tried, in (0, 1) (a smaller one where Newton leads far from
+    **Arguments:** as `newton`, but `residual` is `(y, t, args) -> F`, asked for t ≤ 1 (where it is not finite at t ≤ 0,
+    the branch ends there); `guess`: [n], the solution for t → 0, to a thousandth; `scale`: [], the change of y that
+    counts like t (default ‖guess‖); `start`: the first t tried, in (0, 1) (a smaller one where Newton leads far from
     `guess`); `max_steps`: Newton steps in all.
 
     **Returns:** a `RootSolution` at t = 1 with the implicit derivative there.
@@ -268,8 +268,7 @@ def _follow(
         # Along a branch that is regular, round folds too, the sign stays.
         branched = taken & (sign * path.sign < 0)
         u, along, sign = (
-            jnp.where(taken, new, old)
-            for new, old in ((corrected, path.u), (tangent, path.tangent), (sign, path.sign))
+            jnp.where(taken, new, old) for new, old in ((corrected, path.u), (tangent, path.tangent), (sign, path.sign))
         )
         grown = path.ds * jnp.where(first, 1.0, jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 3.0))
         ds = jnp.where(taken, grown, jnp.where(refused, path.ds / 4, path.ds))
@@ -294,11 +293,10 @@ def _follow(
         moving = (path.ds > smallest * start) & (path.u[-1] > -FAR)
         return ~path.ended & ~path.branched & moving & (path.iterations < max_steps)
 
-    zero, no = jnp.zeros((), guess.dtype), jnp.zeros((), bool)
+    zero, none, no = jnp.zeros((), guess.dtype), jnp.zeros((), int), jnp.zeros((), bool)
     u = jnp.append(guess, zero) / unit
     trial, row, advance, last = ahead(u, up, zero + start)
-    first = _Path(u, up, zero, zero + start, trial, row, advance, zero + 0.1, last, 0, no, no)
-    first = first._replace(iterations=jnp.zeros((), int))
+    first = _Path(u, up, zero, zero + start, trial, row, advance, zero + 0.1, last, none, no, no)
     end = lax.while_loop(going, iterate, first)
     y = end.u[:-1] * unit[:-1]
     norm = jnp.linalg.norm(residual(y, zero + 1, args))

@@ -3,6 +3,7 @@
 from diffnr.duffing.branch import OrbitBranch, continue_orbit
 from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
+from diffnr.duffing.forcing import BaseMotion
 from diffnr.duffing.network import OscillatorNetwork
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
@@ -20,6 +21,7 @@ from diffnr.duffing.transient import Motion, simulate
 __all__ = [
     "AbstractOscillators",
     "AllHarmonics",
+    "BaseMotion",
     "DuffingPair",
     "FoundOrbits",
     "Motion",

@@ -14,10 +14,11 @@ from jaxtyping import Array, ArrayLike, Complex, Float
 class Basis(eqx.Module):
     """The real Fourier basis of an orbit: its harmonics, and the transforms to and from instants.
 
-    **Fields:** `orders`, the harmonics, of the orbit's own frequency, which is the drive's over `periods`; `harmonics`,
-    of the drive; `terms` [m], the harmonic of each coefficient; `phase` [s], the drive's at the instants; `synthesis` [s, m], coefficients
-    to values at instants; `analysis` [m, s], back; `derivative` [m, m], by τ; `product` [s, m·m], values k of a
-    stiffness at instants to the matrix of y -> analysis (k · synthesis y). All are constants of the code.
+    **Fields:** `orders`, the harmonics of the orbit's own frequency, which is the drive's over `periods`; `harmonics`,
+    those of the drive; `terms` [m], the harmonic of each coefficient; `phase` [s], the drive's at the instants;
+    `synthesis` [s, m], coefficients to values at instants; `analysis` [m, s], back; `derivative` [m, m], by τ;
+    `product` [s, m·m], values k of a stiffness at instants to the matrix of y -> analysis (k · synthesis y). All are
+    constants of the code.
 
     Odd orbits obey x(τ + π) = −x(τ): half of a period tells all. The product of three harmonics up to H reaches 3H, and
     4H + 2 instants a period keep that off the harmonics kept, so that cubic forces are exact.

@@ -4,8 +4,8 @@ A small disturbance e^{iκt} p(t) of an orbit neither grows nor decays where Hil
 
     H(κ) p = 0,    H = M (ωD + iκ)² + (C + ∂f/∂v)(ωD + iκ) + ∂f/∂x      with D = d/dτ
 
-Period doubling: κ = 0 for p of half-odd harmonics. Broken symmetry of odd orbits: κ = 0 for p of even harmonics. Neimark–
-Sacker: κ is unknown, and H complex. The equations of the orbit and of g, which vanishes where H is singular,
+Period doubling: κ = 0 for p of half-odd harmonics. Broken symmetry of odd orbits: κ = 0 for p of even harmonics.
+Neimark–Sacker: κ is unknown, and H complex. The equations of the orbit and of g, which vanishes where H is singular,
 
     [[H, b], [cᴴ, 0]] [v; g] = [0; 1]
 
@@ -66,8 +66,7 @@ class Hill(eqx.Module):
         )
         p = p.reshape(n, basis.size)
         slope = omega * p @ derivative.T
-        change = jax.jvp(lambda x, v: model.forces(x, v, phase), (x, v), (p @ synthesis.T, slope @ synthesis.T)
-        )[1]
+        change = jax.jvp(lambda x, v: model.forces(x, v, phase), (x, v), (p @ synthesis.T, slope @ synthesis.T))[1]
         total = change @ analysis.T - omega**2 * (model.inertia @ p) * squares + model.dissipation @ slope
         if not self.pair:
             return total.ravel()
@@ -119,9 +118,7 @@ def _null_vectors(matrix: Array, b: Array, c: Array) -> tuple[Array, Array, Arra
 
 
 @eqx.filter_jit
-def located(
-    driven: DrivenOscillators, points: Points, where: Bool[Array, " interval"], kind: str, most: int
-) -> Points:
+def located(driven: DrivenOscillators, points: Points, where: Bool[Array, " interval"], kind: str, most: int) -> Points:
     """The bifurcations of a kind in the intervals marked, in order along the branch."""
     u = rows_of(driven, points)
     first, valid = first_of(where, most)

@@ -24,10 +24,11 @@ from diffnr.checks import (
     require,
     require_double,
 )
-from diffnr.continuation import course_of, trace, turning
+from diffnr.continuation import Branch, course_of, trace, turning
 from diffnr.duffing import bifurcations, special_points
 from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise
 from diffnr.duffing.floquet import Crossings, crossings
+from diffnr.duffing.forcing import as_forcing
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.duffing.oscillators import (
     AbstractOscillators,
@@ -49,10 +50,11 @@ class OrbitBranch(AbstractAnswer):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
     **Fields:** `points`, in order along the branch, piece by piece; `piece` [point], which of its pieces each is on
-    (−1 beyond `count`); `slope` [point], of λ along the branch, 0 at folds; `folds`, where it turns back; `ends` [piece], of `RESULTS`, how each piece ended, and `result`,
-    the first of them that is not at a bound; `complete` [], whether the range asked for is covered from bound to bound;
-    `driven`, whose orbits they are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b`
-    and `count` are those of the points; `model`, `amplitude`, `port` and `along` those of `driven`.
+    (−1 beyond `count`); `slope` [point], of λ along the branch, 0 at folds; `folds`, where it turns back; `ends`
+    [piece], of `RESULTS`, how each piece ended, and `result`, the first of them that is not at a bound; `complete` [],
+    whether the range asked for is covered from bound to bound; `driven`, whose orbits they are. `parameter`, `omega`,
+    `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b` and `count` are those of the points; `model`,
+    `amplitude`, `port` and `along` those of `driven`.
     """
 
     points: Points
@@ -122,8 +124,8 @@ class OrbitBranch(AbstractAnswer):
         return self.driven.amplitude
 
     @property
-    def port(self) -> int:
-        return self.driven.port
+    def port(self) -> Any:
+        return self.driven.forcing.given
 
     @property
     def along(self) -> str:
@@ -145,8 +147,8 @@ class OrbitBranch(AbstractAnswer):
 
     @property
     def neimark_sacker(self) -> Points:
-        """Where a complex pair of multipliers passes the unit circle (at most 6), with exact derivatives: motions with a
-        second frequency branch off."""
+        """Where a complex pair of multipliers passes the unit circle (at most 6), with exact derivatives: motions with
+        a second frequency branch off."""
         return bifurcations.located(self.driven, self.points, self.crossings.as_pair, "neimark_sacker", MOST)
 
     @property
@@ -190,7 +192,7 @@ def continue_orbit(
     bounds: Numbers,
     amplitude: Numbers | None = None,
     omega: Numbers | None = None,
-    port: Count = 0,
+    port: Any = 0,
     start: Numbers | None = None,
     upwards: bool = True,
     num_harmonics: Count | None = None,
@@ -202,7 +204,7 @@ def continue_orbit(
 
     **Arguments:**
 
-    - `model`: the oscillators; `port`: the driven one.
+    - `model`: the oscillators; `port`: the driven one, complex shares [n] of the force, or a `BaseMotion`.
     - `along`: what changes: "amplitude", "omega", or the path of a scalar leaf of the model ("damping").
     - `bounds`: (lowest, highest) value of it. The branch ends there, or where it has come full circle (an isola).
     - `amplitude`, `omega`: [], of the force. What changes may be left out if there is no `start`.
@@ -247,12 +249,12 @@ def driven_by(
 ) -> DrivenOscillators:
     """Oscillators under a tone, of the arguments as users gave them."""
     require_oscillators(model)
-    port = as_index(port, "port", model.num_ports, "port")
+    forcing = as_forcing(port, model)
     amplitude = as_scalar(amplitude, "amplitude")
     if num_harmonics is not None:
         model = with_harmonics(model, num_harmonics)
     require_double("model", model.mass)
-    return DrivenOscillators(model, omega, amplitude, port, along)
+    return DrivenOscillators(model, omega, amplitude, forcing, along)
 
 
 def _scalars(model: AbstractOscillators) -> tuple[str, ...]:
@@ -274,7 +276,9 @@ def _traced(
     branch = trace(
         linearise, y, begin, bounds, driven, scale=scale_of(driven, *bounds), upwards=upwards, max_points=max_points
     )
-    course = Course(branch.y, branch.parameter, branch.slope, jnp.zeros(max_points, int), branch.count, (branch.result,))
+    course = Course(
+        branch.y, branch.parameter, branch.slope, jnp.zeros(max_points, int), branch.count, (branch.result,)
+    )
     good = (branch.result == RESULTS.successful) | (branch.result == RESULTS.closed)
     return read_off(driven, course, begin, branch.result, good, max_folds)
 
@@ -289,6 +293,12 @@ class Course(NamedTuple):
     piece: Array
     count: Array
     ends: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, branch: Branch) -> Course:
+        """The course of one piece."""
+        piece = jnp.zeros(branch.parameter.size, int)
+        return cls(branch.y, branch.parameter, branch.slope, piece, branch.count, (branch.result,))
 
 
 def read_off(
@@ -316,11 +326,11 @@ def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> t
     if start is None:
         begin = low
         model, omega, amplitude = driven.at(low)
-        b, result = continued_orbit(model, Drive(omega, amplitude), driven.port)
+        b, result = continued_orbit(model, Drive(omega, amplitude), driven.forcing)
     else:
         named = {"omega": lambda: driven.omega, "amplitude": lambda: driven.amplitude}
         begin = named.get(driven.along, lambda: get(driven.model, driven.along))()
-        b, result = orbit_from(driven.model, Drive(driven.omega, driven.amplitude), driven.port, start)
+        b, result = orbit_from(driven.model, Drive(driven.omega, driven.amplitude), driven.forcing, start)
     return jnp.where(result == RESULTS.successful, basis.coefficients(b).ravel(), jnp.nan), begin
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from diffnr.duffing import harmonic_balance
+from diffnr.duffing.forcing import Forcing
 from diffnr.duffing.harmonic_balance import forcing
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.duffing.points import Points, orbits
@@ -15,12 +16,12 @@ from diffnr.parameters import replace
 
 
 class DrivenOscillators(eqx.Module):
-    """Oscillators driven at `port`; λ replaces what `along` names: "omega", "amplitude" or a leaf's path."""
+    """Oscillators under a force; λ replaces what `along` names: "omega", "amplitude" or a leaf's path."""
 
     model: AbstractOscillators
     omega: Float[Array, ""]
     amplitude: Float[Array, ""]
-    port: int = eqx.field(static=True)
+    forcing: Forcing
     along: str = eqx.field(static=True)
 
     def at(self, value: Array) -> tuple[AbstractOscillators, Array, Array]:
@@ -46,8 +47,9 @@ class DrivenOscillators(eqx.Module):
 def linearise(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:
     """F(y, λ), ∂F/∂y and ∂F/∂λ of the balance, for `continuation.trace`."""
     model, omega, amplitude = driven.at(value)
-    f, jacobian, slope = harmonic_balance.linearise(y, omega, (model, forcing(model, driven.port, amplitude)))
-    if driven.along == "omega":
+    drive = forcing(model, driven.forcing, amplitude, omega)
+    f, jacobian, slope = harmonic_balance.linearise(y, omega, (model, drive))
+    if driven.along == "omega" and driven.forcing.base is None:
         return f, jacobian, slope
     return f, jacobian, jax.jvp(lambda value: balance(y, value, driven), (value,), (jnp.ones_like(value),))[1]
 
@@ -55,7 +57,7 @@ def linearise(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array,
 def balance(y: Array, value: Array, driven: DrivenOscillators) -> Array:
     """F(y, λ), for `continuation`."""
     model, omega, amplitude = driven.at(value)
-    return harmonic_balance.residual(y, (model, omega, forcing(model, driven.port, amplitude)))
+    return harmonic_balance.residual(y, (model, omega, forcing(model, driven.forcing, amplitude, omega)))
 
 
 def balance_at(y: Array, args: tuple[DrivenOscillators, Array]) -> Array:

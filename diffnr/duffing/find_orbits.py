@@ -20,6 +20,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from diffnr.checks import Count, as_count, as_flag, as_key, require_double
+from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.harmonic_balance import forcing, residual
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, with_harmonics
 from diffnr.duffing.points import Points, orbits
@@ -45,7 +46,7 @@ class FoundOrbits(Points, AbstractAnswer):
 def find_orbits(
     model: AbstractOscillators,
     drive: Drive,
-    port: Count = 0,
+    port: Any = 0,
     *,
     starts: Count = 64,
     most: Count = 8,
@@ -89,16 +90,16 @@ def find_orbits(
         model = with_harmonics(model, num_harmonics)
     key = as_key(key)
     key = jax.random.key(0) if key is None else key
-    orbits = _find_orbits(model, drive, int(port), starts, most, key)
+    orbits = _find_orbits(model, drive, as_forcing(port, model), starts, most, key)
     some = RESULTS.where(orbits.result == RESULTS.no_orbit_found, RESULTS.no_orbit_found, RESULTS.successful)
     return raise_failures(orbits, some) if throw else orbits
 
 
 @eqx.filter_jit
 def _find_orbits(
-    model: AbstractOscillators, drive: Drive, port: int, starts: int, most: int, key: PRNGKeyArray
+    model: AbstractOscillators, drive: Drive, port: Forcing, starts: int, most: int, key: PRNGKeyArray
 ) -> FoundOrbits:
-    args = model, drive.omega, forcing(model, port, drive.amplitude)
+    args = model, drive.omega, forcing(model, port, drive.amplitude, drive.omega)
     held = frozen(args)
     y, found, ended = _roots(_starts(*held, port, starts, key), most, held)
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
@@ -114,10 +115,16 @@ def _find_orbits(
 
 @eqx.filter_jit
 def orbits_beside(
-    model: AbstractOscillators, omega: Array, amplitude: Array, port: int, known: Array, there: Array, starts: int = 32
+    model: AbstractOscillators,
+    omega: Array,
+    amplitude: Array,
+    port: Forcing,
+    known: Array,
+    there: Array,
+    starts: int = 32,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"]]:
     """Coefficients of orbits, and which of them are new, beside those `known` [k, n·m] where `there` [k]."""
-    args = frozen((model, omega, forcing(model, port, amplitude)))
+    args = frozen((model, omega, forcing(model, port, amplitude, omega)))
     most = 2 * there.size
     y, found, _ = _roots(_starts(*args, port, starts, jax.random.key(0)), most, args, (known, there))
     return y, found & (jnp.arange(most) >= jnp.sum(there))
@@ -128,7 +135,7 @@ def _roots(
     most: int,
     args: tuple[AbstractOscillators, Array, Array],
     before: tuple[Array, Array] | None = None,
-) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Bool[Array, ""]]:
+) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Any]:
     """Roots, those known `before` first, which of them there are, and whether the last round found nothing new."""
     unit = jnp.linalg.norm(guesses[0])
     unit = jnp.where(unit > 0, unit, 1.0)
@@ -172,7 +179,7 @@ def _distinct(y: Float[Array, "root n"], found: Bool[Array, " root"]) -> Bool[Ar
 
 
 def _starts(
-    model: AbstractOscillators, omega: Array, force: Array, port: int, starts: int, key: PRNGKeyArray
+    model: AbstractOscillators, omega: Array, force: Array, port: Forcing, starts: int, key: PRNGKeyArray
 ) -> Float[Array, "start n"]:
     """Coefficients to start from: the linear response, multiples of it, and random fundamentals."""
     n, basis, args = model.num_ports, model.basis, (model, omega, force)
@@ -183,7 +190,8 @@ def _starts(
     # A response without friction has no bound; a quality of 1e4 is as good as none.
     friction, mass = (jnp.diagonal(matrix) for matrix in (model.dissipation, model.inertia))
     friction = jnp.maximum(friction, 1e-4 * mass * omega)
-    bound = strength / (omega * jnp.sqrt(friction * friction[port]))
+    driven = jnp.min(friction[np.asarray(port.driven(n))])
+    bound = strength / (omega * jnp.sqrt(friction * driven))
     multiples = 1 + starts // 4
     factors = jnp.append(1.0, jnp.geomspace(1e-2, 1.0, multiples - 1) * jnp.max(bound) / jnp.where(size > 0, size, 1.0))
 

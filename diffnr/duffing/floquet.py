@@ -90,8 +90,8 @@ def propagator(
         return _times(_exponential(jnp.concatenate([top, bottom])), state), None
 
     start = jnp.broadcast_to(np.eye(2 * n)[:, :, None], (2 * n, 2 * n, duration.size)).astype(k.dtype)
-    pairs = [None if x.ndim == 3 else x.reshape(steps, 2, *x.shape[1:]) for x in (k, damping)]
-    end, _ = lax.scan(step, start, tuple(pairs))
+    rates = None if constant else damping.reshape(steps, 2, *damping.shape[1:])
+    end, _ = lax.scan(step, start, (k.reshape(steps, 2, *k.shape[1:]), rates))
     return jnp.moveaxis(end, -1, 0)
 
 

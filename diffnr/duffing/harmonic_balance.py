@@ -113,17 +113,20 @@ def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[
     return residual(y, (model, omega, drive))
 
 
-def forcing(model: Balanced, port: Any, amplitude: Any) -> Float[Array, " n"]:
-    """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator."""
+def forcing(model: Balanced, port: Any, amplitude: Any, omega: Any = None) -> Float[Array, " n"]:
+    """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator, or as a `Forcing` shares it."""
     basis = model.basis
     dtype = jnp.result_type(model.inertia, jnp.real(amplitude))
     X = jnp.zeros((model.num_ports, len(basis.harmonics)), jnp.result_type(dtype, jnp.complex64))
-    return basis.coefficients(X.at[port, basis.harmonics.index(1)].set(amplitude)).ravel()
+    one = basis.harmonics.index(1)
+    whole = hasattr(port, "phasors")
+    X = X.at[:, one].set(port.phasors(model, omega, amplitude)) if whole else X.at[port, one].set(amplitude)
+    return basis.coefficients(X).ravel()
 
 
 def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
     """The orbit continued from the linear response in drive amplitude at fixed frequency, and a `RESULTS`."""
-    force = forcing(model, port, drive.amplitude)
+    force = forcing(model, port, drive.amplitude, drive.omega)
     args = model, drive.omega, force
     rest = jnp.zeros_like(force)
     linear = jnp.linalg.norm(jnp.linalg.solve(jax.jacfwd(residual)(rest, args), force))
@@ -142,7 +145,7 @@ def orbit_from(
     model: Balanced, drive: Drive, port: Any, guess: Any
 ) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
     """The orbit by Newton from `guess` [oscillator, harmonic], and a `RESULTS`."""
-    args = model, drive.omega, forcing(model, port, drive.amplitude)
+    args = model, drive.omega, forcing(model, port, drive.amplitude, drive.omega)
     solution = newton(residual, model.basis.coefficients(guess).ravel(), args)
     return _phasors(model, solution.value), solution.result
 

@@ -67,10 +67,10 @@ class OscillatorNetwork(AbstractOscillators):
     stiffness: Float[Array, "oscillator by"] = real_field()
     damping: Float[Array, "oscillator by"] = real_field()
     gyroscopic: Float[Array, "oscillator by"] | None = real_field()
-    force: Force | None
-    num_harmonics: int = eqx.field(static=True)
-    odd: bool = eqx.field(static=True)
-    force_arguments: int = eqx.field(static=True)
+    force: Force | None  # pyright: ignore[reportGeneralTypeIssues]
+    num_harmonics: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    odd: bool = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    force_arguments: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
 
     def __init__(
         self,
@@ -177,4 +177,3 @@ def _is_odd(model: OscillatorNetwork, dtype: Any) -> bool:
         raise ValueError("Argument odd must be given where a network is built inside a transformation, but was not.")
     require_finite("force", there)
     return bool(np.all(np.abs(np.asarray(there + opposite)) <= 1e-6 * np.max(np.abs(np.asarray(there)))))
-

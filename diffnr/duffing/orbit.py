@@ -32,6 +32,7 @@ from diffnr.checks import (
     require_double,
     require_finite,
 )
+from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.harmonic_balance import continued_orbit
 from diffnr.duffing.oscillators import AbstractOscillators, as_orbit, require_oscillators
 from diffnr.duffing.settle import fourier
@@ -78,7 +79,7 @@ class Orbit(AbstractAnswer):
 def shoot(
     model: AbstractOscillators,
     drive: Drive,
-    port: Count = 0,
+    port: Any = 0,
     guess: Numbers | None = None,
     *,
     rtol: Numbers = 1e-11,
@@ -109,7 +110,7 @@ def shoot(
     require_double("model", model.mass)
     rtol, throw = as_tolerance(rtol, "rtol"), as_flag(throw, "throw")
     guess = None if guess is None else as_orbit(guess, "guess", model)
-    orbit = _shoot(model, drive, int(port), guess, rtol)
+    orbit = _shoot(model, drive, as_forcing(port, model), guess, rtol)
     return raise_failures(orbit, orbit.result) if throw else orbit
 
 
@@ -172,17 +173,18 @@ class _Iteration(NamedTuple):
 
 
 def _integrate(
-    z: Array, model: AbstractOscillators, drive: Drive, unit: Array, port: int, ts: np.ndarray, rtol: float
+    z: Array, model: AbstractOscillators, drive: Drive, unit: Array, port: Forcing, ts: np.ndarray, rtol: float
 ) -> Float[Array, "instant state"]:
     """z = (x, dx/dτ) / unit at phases τ = ωt = ts > 0 up to 2π, where steps end, so that nothing is interpolated."""
-    omega, real, imag = drive.omega, jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
+    omega, force = drive.omega, port.phasors(model, drive.omega, drive.amplitude)
+    real, imag = jnp.real(force), jnp.imag(force)
     mobility = model.mobility
 
     def velocity(tau: Array, z: Array, _: Any) -> Array:
         x, w = jnp.split(z, 2)
         tone = real * jnp.cos(tau) - imag * jnp.sin(tau)
         g = model.forces(unit * x, unit * omega * w, tau)
-        push = (-omega * model.dissipation @ w - g / unit).at[port].add(tone / unit)
+        push = -omega * model.dissipation @ w - (g - tone) / unit
         return jnp.concatenate([w, mobility @ push / omega**2])
 
     vector_field: Any = velocity
@@ -219,7 +221,7 @@ def _numbers(tree: Any) -> tuple[Float[Array, " number"], Callable[[Array], tupl
 
 
 @eqx.filter_jit
-def _shoot(model: AbstractOscillators, drive: Drive, port: int, guess: Array | None, rtol: float) -> Orbit:
+def _shoot(model: AbstractOscillators, drive: Drive, port: Forcing, guess: Array | None, rtol: float) -> Orbit:
     n, orders = model.num_ports, jnp.asarray(model.harmonics)
     if guess is None:
         guess, _ = continued_orbit(model, drive, port)

@@ -247,9 +247,7 @@ def require_oscillators(model: Any, name: str = "model") -> None:
     require_instance(model, name, AbstractOscillators, must)
 
 
-def stiffness_of(
-    model: AbstractOscillators, x: Float[Array, " oscillator"]
-) -> Float[Array, "oscillator oscillator"]:
+def stiffness_of(model: AbstractOscillators, x: Float[Array, " oscillator"]) -> Float[Array, "oscillator oscillator"]:
     """∂f/∂x at rest at x, at phase 0."""
     return jax.jacfwd(lambda x: model.forces(x, jnp.zeros_like(x), jnp.zeros((), x.dtype)))(x)
 

@@ -32,7 +32,7 @@ def frequency_response(
     *,
     amplitude: Numbers,
     omega: Numbers,
-    port: Count = 0,
+    port: Any = 0,
     num_harmonics: Count | None = None,
     isolas: bool = False,
     max_points: Count = 400,
@@ -43,7 +43,8 @@ def frequency_response(
 
     **Arguments:**
 
-    - `model`: the oscillators. `amplitude`: [], P, of the force; `port`: the driven oscillator.
+    - `model`: the oscillators. `amplitude`: [], P, of the force; `port`: the driven oscillator,
+      or complex shares [n] of the force, of several driven ones with phases, or a `BaseMotion`.
     - `omega`: (lowest, highest) frequency, positive. A piece begins at the lowest, with the orbit in which a slowly
       raised force ends there, and goes on through folds until it leaves the range; where it does not come to the other
       bound's, a second one begins at the highest.
@@ -108,8 +109,8 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
     jobs = starts, ends, jnp.asarray([True, False])
     none = jnp.full_like(starts[0], jnp.nan), jnp.full_like(bounds[0], jnp.nan)
     _, (both, known) = lax.scan(piece, none, jobs)
-    first, second = (jax.tree_util.tree_map(lambda x: x[k], both) for k in (0, 1))
-    course = _joined(_begun(first), second, 1, max_points)
+    first, second = (jax.tree_util.tree_map(lambda x, k=k: x[k], both) for k in (0, 1))
+    course = _joined(Course.of(first), second, 1, max_points)
     covered = (first.count > 0) & ((second.count > 0) | known[1])
     end = RESULTS.where(known[1], RESULTS.successful, second.result)
     ends_ = (first.result, end)
@@ -130,12 +131,7 @@ def _arrived(result: Any) -> Array:
     return (result == RESULTS.successful) | (result == RESULTS.closed)
 
 
-def _begun(branch: Branch) -> Course:
-    piece = jnp.zeros(branch.parameter.size, int)
-    return Course(branch.y, branch.parameter, branch.slope, piece, branch.count, (branch.result,))
-
-
-def _joined(course: Course, further: Branch, number: int, room: int) -> Course:
+def _joined(course: Course, further: Branch, number: Any, room: int) -> Course:
     """A course with the points of another piece, as far as there is room."""
     place = jnp.arange(room)
     own, theirs = place < course.count, jnp.clip(place - course.count, 0, room - 1)
@@ -156,7 +152,7 @@ def _with_isolas(
     for k in range(PLACES):
         omega = jnp.asarray(low + (high - low) * (k + 0.5) / PLACES)
         known, there = _at(driven, course, omega)
-        found, new = orbits_beside(driven.model, omega, driven.amplitude, driven.port, known, there)
+        found, new = orbits_beside(driven.model, omega, driven.amplitude, driven.forcing, known, there)
         for y in np.asarray(found)[np.asarray(new)]:
             known, there = _at(driven, course, omega)
             size = float(jnp.linalg.norm(y))
@@ -173,9 +169,7 @@ def _with_isolas(
     return _jitted_read(driven, course, bounds[0], result, complete, max_folds)
 
 
-def _through(
-    driven: DrivenOscillators, y: Array, omega: Array, bounds: Any, scale: Any, max_points: int
-) -> Branch:
+def _through(driven: DrivenOscillators, y: Array, omega: Array, bounds: Any, scale: Any, max_points: int) -> Branch:
     """The branch through an orbit, to both sides."""
     up = _jitted_trace(driven, y, omega, bounds, scale, jnp.asarray(True), max_points)
     if up.result == RESULTS.closed or up.count == 0:
@@ -208,10 +202,12 @@ def _at(driven: DrivenOscillators, course: Course, omega: Array) -> tuple[Array,
     share = below[first] / (below[first] - below[first + 1])
     guess = course.y[first] * (1 - share)[:, None] + course.y[first + 1] * share[:, None]
     there = first >= 0
-    args = driven.model, omega, forcing(driven.model, driven.port, driven.amplitude)
+    args = driven.model, omega, forcing(driven.model, driven.forcing, driven.amplitude, omega)
     guess = jnp.where(there[:, None], guess, 0.0)
     return jax.vmap(lambda y: newton(residual, y, args, max_steps=20).value)(guess), there
 
 
-_jitted_course, _jitted_join, _jitted_read = (eqx.filter_jit(f) for f in (_course, _joined, read_off))
+_jitted_course = eqx.filter_jit(_course)
+_jitted_join = eqx.filter_jit(_joined)
+_jitted_read = eqx.filter_jit(read_off)
 _jitted_trace = eqx.filter_jit(_trace)

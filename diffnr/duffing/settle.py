@@ -25,6 +25,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import Count, Numbers, as_count, as_flag
+from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators
 from diffnr.duffing.transient import as_state, require_tone
 from diffnr.ports import Drive
@@ -85,7 +86,7 @@ class SettledOrbit(AbstractAnswer):
 def settle(
     model: AbstractOscillators,
     drive: Drive,
-    port: Count = 0,
+    port: Any = 0,
     *,
     periods: Count = 200,
     steps_per_period: Count = 12,
@@ -126,13 +127,13 @@ def settle(
     periods, steps_per_period = as_count(periods, "periods"), as_count(steps_per_period, "steps_per_period")
     throw = as_flag(throw, "throw")
     start = as_state("x0", x0, model), as_state("v0", v0, model)
-    orbit = _settle(model, drive, int(port), periods, steps_per_period, *start)
+    orbit = _settle(model, drive, as_forcing(port, model), periods, steps_per_period, *start)
     return raise_failures(orbit, orbit.result) if throw else orbit
 
 
 @eqx.filter_jit
 def _settle(
-    model: AbstractOscillators, drive: Drive, port: int, periods: int, steps: int, x0: Array, v0: Array
+    model: AbstractOscillators, drive: Drive, port: Forcing, periods: int, steps: int, x0: Array, v0: Array
 ) -> SettledOrbit:
     omega = drive.omega
     dtype = jnp.result_type(model.mass, omega, jnp.real(drive.amplitude), x0, v0)
@@ -165,26 +166,27 @@ def fourier(x: Float[Array, "instant oscillator"], harmonics: tuple[int, ...]) -
 
 
 def _period(
-    model: AbstractOscillators, drive: Drive, port: int, state: State, steps: int, dtype: jnp.dtype
+    model: AbstractOscillators, drive: Drive, port: Forcing, state: State, steps: int, dtype: jnp.dtype
 ) -> tuple[State, State]:
     """The state after a period, and at the beginning of each of its steps."""
     if "velocity" in model.depends_on:
         return _by_runge_kutta(model, drive, port, state, steps, dtype)
     h = 2 * jnp.pi / drive.omega / steps
-    oscillators = range(model.num_ports)
+    oscillators, driven = range(model.num_ports), port.driven(model.num_ports)
     share, fade, glide = _drifts(model, h)
     tau = 2 * np.pi / steps * (np.arange(steps)[:, None] + NODES)
     table = [jnp.asarray(wave, dtype) for wave in (np.cos(tau), np.sin(tau), tau)]
-    real, imag = jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
-    quadrature = jnp.iscomplexobj(drive.amplitude)
+    push_of = port.phasors(model, drive.omega, drive.amplitude)
+    real, imag = {j: jnp.real(push_of)[j] for j in driven}, {j: jnp.imag(push_of)[j] for j in driven}
+    quadrature = jnp.iscomplexobj(push_of)
 
     def step(state: State, waves: list[Array]) -> tuple[State, State]:
         x, v = list(state[0]), list(state[1])
         for i, kick in enumerate(KICKS):
-            force = real * waves[0][i] - imag * waves[1][i] if quadrature else real * waves[0][i]
+            force = {j: real[j] * waves[0][i] - (imag[j] * waves[1][i] if quadrature else 0.0) for j in driven}
             rest = jnp.zeros(model.num_ports, dtype)
             g = model.forces(jnp.stack(x), rest, waves[2][i])
-            push = [force - g[j] if j == port else -g[j] for j in oscillators]
+            push = [force[j] - g[j] if j in force else -g[j] for j in oscillators]
             v = [v[j] + kick * _row(share[j], push) for j in oscillators]
             if i < len(DRIFTS):
                 x = [x[j] + _row(glide[i][j], v) for j in oscillators]
@@ -224,15 +226,15 @@ def _drifts(model: AbstractOscillators, h: Array) -> tuple[list[Row], list[list[
 
 
 def _by_runge_kutta(
-    model: AbstractOscillators, drive: Drive, port: int, state: State, steps: int, dtype: jnp.dtype
+    model: AbstractOscillators, drive: Drive, port: Forcing, state: State, steps: int, dtype: jnp.dtype
 ) -> tuple[State, State]:
-    omega, real, imag = drive.omega, jnp.real(drive.amplitude), jnp.imag(drive.amplitude)
+    omega, force = drive.omega, port.phasors(model, drive.omega, drive.amplitude)
     n, mobility, solver = model.num_ports, model.mobility, diffrax.Dopri8()
 
     def field(tau: Array, z: Array, _: Any) -> Array:
         x, v = jnp.split(z, 2)
-        push = -model.dissipation @ v - model.forces(x, v, tau)
-        push = push.at[port].add(real * jnp.cos(tau) - imag * jnp.sin(tau))
+        tone = jnp.real(force) * jnp.cos(tau) - jnp.imag(force) * jnp.sin(tau)
+        push = tone - model.dissipation @ v - model.forces(x, v, tau)
         return (jnp.concatenate([v, mobility @ push]) / omega).astype(dtype)
 
     vector_field: Any = field

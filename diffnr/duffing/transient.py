@@ -22,7 +22,6 @@ from diffnr.checks import (
     Numbers,
     as_count,
     as_flag,
-    as_index,
     as_shaped,
     as_tolerance,
     described,
@@ -31,6 +30,7 @@ from diffnr.checks import (
     require_finite,
     require_instance,
 )
+from diffnr.duffing.forcing import as_forcing
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, stiffness_of
 from diffnr.ports import Drive
 from diffnr.results import AbstractAnswer, from_diffrax, raise_failures
@@ -59,7 +59,7 @@ def simulate(
     x0: Numbers | None = None,
     v0: Numbers | None = None,
     *,
-    port: Count | None = None,
+    port: Any = None,
     rtol: Numbers | None = None,
     solver: diffrax.AbstractSolver | None = None,
     adjoint: diffrax.AbstractAdjoint | None = None,
@@ -129,7 +129,7 @@ def require_tone(drive: Any, port: Any, model: AbstractOscillators) -> None:
     require(shapes == ((), ()), "drive", "have a scalar omega and amplitude (use jax.vmap for many)", was)
     if is_concrete(drive.omega):
         require(np.asarray(drive.omega) > 0, "drive", "have a positive omega", drive.omega)
-    port = as_index(port, "port", model.num_ports, "port")
+    as_forcing(port, model)
 
 
 def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: Any) -> Any:
@@ -137,7 +137,8 @@ def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: Any) -> A
     size = model.num_ports
     if isinstance(force, Drive):
         require_tone(force, port, model)
-        return _Tone(force.omega, jnp.real(force.amplitude), jnp.imag(force.amplitude), int(port), size)
+        phasors = as_forcing(port, model).phasors(model, force.omega, force.amplitude)
+        return _Tone(force.omega, jnp.real(phasors), jnp.imag(phasors))
     timed = "phase" in model.depends_on
     require(not timed, "force", "be a Drive where the oscillators' own forces depend on its phase", described(force))
     require(port is None, "port", "be left out where force is no Drive", port)
@@ -145,17 +146,14 @@ def _waveform(force: Any, ts: Array, model: AbstractOscillators, port: Any) -> A
 
 
 class _Tone(eqx.Module):
-    """Re(A e^{iωt}) at one oscillator; A as two reals, which is all that diffrax promises to treat right."""
+    """Re(F e^{iωt}); F [n] as two reals, which is all that diffrax promises to treat right."""
 
     omega: Float[Array, ""]
-    real: Float[Array, ""]
-    imag: Float[Array, ""]
-    port: Any = eqx.field(static=True)
-    size: int = eqx.field(static=True)
+    real: Float[Array, " oscillator"]
+    imag: Float[Array, " oscillator"]
 
     def __call__(self, t: Array) -> Array:
-        tone = self.real * jnp.cos(self.omega * t) - self.imag * jnp.sin(self.omega * t)
-        return jnp.zeros(self.size, tone.dtype).at[self.port].set(tone)
+        return self.real * jnp.cos(self.omega * t) - self.imag * jnp.sin(self.omega * t)
 
 
 class _Motion(eqx.Module):
