@@ -86,9 +86,9 @@ class Hill(eqx.Module):
         """b and c near to the singular directions of H."""
         u, kappa = (unknowns[:-1], unknowns[-1]) if self.pair else (unknowns, jnp.zeros((), unknowns.dtype))
         inverse = jnp.linalg.inv(self.matrix(driven, u, kappa))
-        any_ = jnp.cos(jnp.arange(inverse.shape[0]) * 1.7).astype(inverse.dtype)
+        right = left = jnp.cos(1.7 * jnp.arange(inverse.shape[0])).astype(inverse.dtype)  # along neither by chance
         for _ in range(2):
-            right, left = inverse @ any_, any_ @ inverse
+            right, left = inverse @ right, left @ inverse
             right, left = right / jnp.linalg.norm(right), left / jnp.linalg.norm(left)
         return lax.stop_gradient((left.conj(), right))
 

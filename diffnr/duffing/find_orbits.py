@@ -154,13 +154,14 @@ def _roots(
         count = jnp.sum(found)
         return (rounds < ROUNDS) & (count > before) & (count < most)
 
-    nothing = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
+    known, found = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
     if before is not None:
         order = jnp.argsort(~before[1])
-        nothing = tuple(all_.at[: order.size].set(part[order]) for all_, part in zip(nothing, before, strict=True))
-        nothing = jnp.where(nothing[1][:, None], nothing[0], 0.0), nothing[1]
-    known, found, before, _ = lax.while_loop(going, search, (*nothing, jnp.asarray(-1), jnp.asarray(0)))
-    return known, found, jnp.sum(found) == before
+        found = found.at[: order.size].set(before[1][order])
+        known = jnp.where(found[:, None], known.at[: order.size].set(before[0][order]), 0.0)
+    start = known, found, jnp.asarray(-1), jnp.asarray(0)
+    known, found, count, _ = lax.while_loop(going, search, start)
+    return known, found, jnp.sum(found) == count
 
 
 def _deflated(y: Float[Array, " n"], args: tuple) -> Float[Array, " n"]:

@@ -14,7 +14,8 @@ from jaxtyping import Array
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range, is_concrete, require
 from diffnr.continuation import Branch, trace
-from diffnr.duffing.branch import Course, OrbitBranch, driven_by, first_orbit, read_off, scale_of
+from diffnr.duffing.branch import OrbitBranch, driven_by, read_off
+from diffnr.duffing.course import Course, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, linearise
 from diffnr.duffing.find_orbits import orbits_beside
 from diffnr.duffing.harmonic_balance import forcing, residual
@@ -118,7 +119,7 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
     full = first.count + second.count > max_points
     result = RESULTS.where(full, RESULTS.out_of_points, result)
     complete = covered & _arrived(first.result) & _arrived(end) & ~full
-    return course._replace(ends=ends_), result, complete
+    return eqx.tree_at(lambda course: course.ends, course, ends_), result, complete
 
 
 def _trace(
