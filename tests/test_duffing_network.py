@@ -1,0 +1,163 @@
+"""Any forced oscillators: full matrices, forces of velocity and phase, shared forces and moving bases."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffnr as nr
+from diffnr import duffing
+
+PAIR = duffing.DuffingPair(2.0, 1.3, 0.7, 5.0, 1.0, 0.05, num_harmonics=5)
+SAME = duffing.OscillatorNetwork(
+    [1.0, 2.0],
+    [[6.0, -5.0], [-5.0, 6.3]],
+    0.1,
+    lambda x: jnp.array([1.0, 0.7]).reshape(-1, *[1] * (x.ndim - 1)) * x**3,
+    num_harmonics=5,
+)
+EVERYTHING = duffing.OscillatorNetwork(
+    mass=[[2.0, 0.3], [0.3, 1.0]],
+    stiffness=[[3.0, -1.0], [-0.8, 2.0]],
+    damping=[[0.1, -0.02], [-0.02, 0.1]],
+    force=lambda x, v, phase: x**3 + 0.1 * v**3 + 0.2 * jnp.cos(2 * phase) * x,
+    gyroscopic=[[0.0, 0.2], [-0.2, 0.0]],
+)
+# NLvib's second example: a primary mass with a nonlinear absorber.
+ABSORBER = duffing.OscillatorNetwork(
+    mass=[1.0, 0.05],
+    stiffness=[[1.0453, -0.0453], [-0.0453, 0.0453]],
+    damping=[[0.015, -0.013], [-0.013, 0.013]],
+    force=lambda x, v: jnp.array([x[0] ** 3 - 0.0042 * (x[1] - x[0]) ** 3, 0.0042 * (x[1] - x[0]) ** 3]),
+)
+
+
+def test_a_pair_is_a_network() -> None:
+    drive = nr.Drive(0.7, 0.15)
+    ours, theirs = (nr.port_response(model, drive) for model in (SAME, PAIR))
+    assert SAME.odd
+    assert SAME.harmonics == PAIR.harmonics
+    np.testing.assert_allclose(ours.b, theirs.b, atol=1e-14)  # round-off
+    frequencies = [duffing.linear_frequencies(model) for model in (SAME, PAIR)]
+    np.testing.assert_allclose(frequencies[0], frequencies[1], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        pytest.param([1.0, 0.5j], marks=pytest.mark.slow),
+        pytest.param(duffing.BaseMotion([1.0, 0.5]), marks=pytest.mark.slow),
+    ],
+    ids=["one", "shares", "base"],
+)
+def test_balance_shooting_and_time_agree_whatever_drives(port) -> None:
+    drive = nr.Drive(0.7, 0.3)
+    assert not EVERYTHING.odd or EVERYTHING.depends_on == ("velocity", "phase")
+    found, orbit = duffing.find_orbits(EVERYTHING, drive, port), duffing.shoot(EVERYTHING, drive, port)
+    np.testing.assert_allclose(found.norm[0], orbit.norm, atol=1e-10)  # 9 harmonics leave 2e-13
+    multipliers = np.sort(np.abs(found.multipliers[0]))
+    np.testing.assert_allclose(multipliers, np.sort(np.abs(orbit.multipliers)), atol=1e-8)  # Magnus' order 4: 1e-9
+    settled = duffing.settle(EVERYTHING, drive, port, periods=400)
+    np.testing.assert_allclose(settled.norm, orbit.norm, atol=1e-7)  # order 8 in 12 steps a period: 7e-9
+    moved = duffing.simulate(EVERYTHING, drive, np.array([0.0, 400 * 2 * np.pi / 0.7]), port=port, rtol=1e-10)
+    np.testing.assert_allclose(moved.x[-1], orbit.x[0], atol=1e-6)  # 1e-10 a step
+    curve = duffing.frequency_response(EVERYTHING, amplitude=0.3, omega=(0.5, 1.0), port=port)
+    np.testing.assert_allclose(curve.at(0.7).norm[0], orbit.norm, atol=1e-10)
+
+
+def test_an_absolute_base_is_the_relative_one() -> None:
+    """x = z + u: springs and dashpots to the base push by k u + c u', in absolute coordinates."""
+    linear = duffing.OscillatorNetwork([1.3], [2.0], [0.2], num_harmonics=1)
+    omega, motion = 0.9, 0.01
+    relative = duffing.find_orbits(linear, nr.Drive(omega, motion), duffing.BaseMotion(), starts=4).b[0, 0, 0]
+    push = motion * (2.0 + 0.2j * omega)
+    absolute = duffing.find_orbits(linear, nr.Drive(omega, 1.0), [push], starts=4).b[0, 0, 0]
+    np.testing.assert_allclose(relative + motion, absolute, rtol=1e-12)  # linear: round-off
+
+
+def test_linear_frequencies_of_matrices_that_are_not_symmetric_or_indefinite() -> None:
+    lattice = duffing.OscillatorNetwork([1.0, 1.0], [[2.0, -0.4], [-1.6, 2.0]])  # k_R ≠ k_L: ω² = 2 ∓ .8
+    np.testing.assert_allclose(duffing.linear_frequencies(lattice), np.sqrt([1.2, 2.8]), rtol=1e-14)
+    well = duffing.OscillatorNetwork([1.0, 1.0], [-1.0, 4.0], force=lambda x: x**3)
+    np.testing.assert_allclose(duffing.linear_frequencies(well), [0.0, 2.0], rtol=1e-14)
+    flutter = duffing.OscillatorNetwork([1.0, 1.0], [[1.0, 1.0], [-1.0, 1.0]])  # ω² = 1 ± i
+    np.testing.assert_allclose(duffing.linear_frequencies(flutter), [np.sqrt(1 + 1j).real] * 2, rtol=1e-14)
+
+
+@pytest.mark.slow
+def test_an_isola_and_its_bifurcations_come_out_as_published() -> None:
+    """NLvib's example 2; folds and Neimark–Sacker points by an independent continuation, to the digits given."""
+    curve = duffing.frequency_response(ABSORBER, amplitude=0.11, omega=(0.8, 1.4), port=0)
+    np.testing.assert_allclose(curve.folds.omega[:2], [1.2146262252, 1.2062194574], atol=1e-10)
+    torus = curve.neimark_sacker
+    np.testing.assert_allclose(torus.omega[:2], [1.1127112391, 1.1957366691], atol=1e-10)
+    assert torus.count == 2
+    np.testing.assert_allclose(np.abs(torus.multipliers[:2, 0]), 1, atol=2e-8)  # Magnus' order 4
+    assert curve.complete
+    assert curve.message == "The branch of 71 points from omega = 0.8 reached its bound at omega = 1.4."
+    every = duffing.frequency_response(ABSORBER, amplitude=0.17, omega=(0.8, 3.0), port=0, isolas=True)
+    np.testing.assert_allclose(np.sort(every.folds.omega[4:6]), [1.5144525440, 2.5119466084], atol=1e-10)
+    assert int(np.max(every.piece)) == 2
+    assert "closed loop" in every.message
+
+
+@pytest.mark.slow
+def test_period_doubling_and_broken_symmetry_are_located() -> None:
+    helmholtz = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: 0.6 * x**2 + 0.3 * x**3, num_harmonics=12)
+    curve = duffing.frequency_response(helmholtz, amplitude=1.2, omega=(1.0, 3.0))
+    doubled = curve.period_doublings
+    k = int(np.argmin(np.abs(doubled.omega - 2.16)))
+    np.testing.assert_allclose(doubled.omega[k], 2.1615366093, atol=1e-10)
+    np.testing.assert_allclose(doubled.norm[k, 0], 0.2320200171, atol=1e-10)
+    np.testing.assert_allclose(np.sort(curve.folds.omega[:2]), [1.4088679078, 2.4577691396], atol=1e-10)
+    single = duffing.OscillatorNetwork([1.0], [1.0], 0.2, lambda x: x**3, num_harmonics=25)
+    branch = duffing.continue_orbit(single, along="amplitude", bounds=(0.01, 5.0), omega=1.0)
+    np.testing.assert_allclose(branch.symmetry_breakings.parameter[0], 2.7157984761, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_both_ends_of_a_range_are_covered() -> None:
+    """Softening: from below the branch folds back; what lies above its fold begins at the other bound."""
+    soft = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: -(x**3))
+    curve = duffing.frequency_response(soft, amplitude=0.2, omega=(0.2, 1.6))
+    assert curve.complete
+    assert int(np.max(curve.piece)) == 1
+    assert curve.at(1.2).count == 1
+    settled = duffing.settle(soft, nr.Drive(1.2, 0.2), periods=100)
+    np.testing.assert_allclose(curve.at(1.2).norm[0], settled.norm, atol=1e-6)  # settle's 12 steps a period
+
+
+BAD = [
+    (lambda: duffing.OscillatorNetwork([[1.0, 0.0]], [1.0]), "Argument mass must have shape (n,) or (n, n), but was"),
+    (
+        lambda: duffing.OscillatorNetwork([[1.0, 2.0], [2.0, 1.0]], 1.0),
+        "Argument mass must be symmetric and positive definite, but was of eigenvalue -1",
+    ),
+    (
+        lambda: duffing.OscillatorNetwork([[1.0, 0.2], [0.1, 1.0]], 1.0),
+        "Argument mass must be symmetric and positive definite, but was not symmetric",
+    ),
+    (lambda: duffing.OscillatorNetwork([1.0, 1.0], [[1.0]]), "Argument stiffness must have shape"),
+    (
+        lambda: duffing.OscillatorNetwork([1.0, 1.0], 1.0, gyroscopic=[[0.0, 1.0], [1.0, 0.0]]),
+        "Argument gyroscopic must be skew-symmetric",
+    ),
+    (lambda: duffing.OscillatorNetwork([1.0], 1.0, force=lambda x, v, p, q: x), "but was one of 4 arguments"),
+    (lambda: duffing.OscillatorNetwork([1.0, 1.0], 1.0, force=lambda x: x[0]), "but was one that returns shape"),
+    (
+        lambda: duffing.find_orbits(ABSORBER, nr.Drive(1.0, 1.0), [1.0]),
+        "Argument port must have shape (2,), but was of shape (1,)",
+    ),
+    (
+        lambda: duffing.simulate(EVERYTHING, np.zeros(2), [0.0, 1.0]),
+        "Argument force must be a Drive where the oscillators' own forces depend on its phase",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), BAD)
+def test_bad_input_gets_one_sentence(call, sentence: str) -> None:
+    with pytest.raises(ValueError) as error:
+        call()
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
