@@ -110,6 +110,16 @@ def _state_space(fields: Fields) -> Fields:
     return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None], "symmetric": False}
 
 
+def _in_one_piece(fields: Fields) -> Fields:
+    """A branch that was one piece, and did not know its slope: that of the parameter from point to point."""
+    points, result = fields["points"], fields["result"]
+    count, parameter = points.count, points.parameter
+    piece = jnp.where(jnp.arange(parameter.shape[-1]) < count[..., None], 0, -1)
+    slope = jnp.where(piece < 0, jnp.nan, jnp.gradient(parameter, axis=-1))
+    complete = (result == RESULTS.successful) | (result == RESULTS.closed)
+    return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, **fields}
+
+
 def _history_of_objectives(fields: Fields) -> Fields:
     history = {"objective" if name == "value" else name: rows for name, rows in fields["history"].items()}
     return {**fields, "history": history}
@@ -120,6 +130,8 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
+    "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
+    "diffnr.duffing.OrbitBranch": _in_one_piece,
     "diffnr.FieldData": _with(resistance=None, transmission=False),
     # Data of then had every entry measured.
     "diffnr.Passivity": _with(whole=True),

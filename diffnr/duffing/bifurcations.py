@@ -20,7 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.duffing.basis import Basis
 from diffnr.duffing.driven import DrivenOscillators, balance
@@ -142,7 +142,7 @@ def located(driven: DrivenOscillators, points: Points, where: Bool[Array, " inte
 
 
 def _critical(
-    before: Float[Array, "found state"], behind: Float[Array, "found state"], kind: str
+    before: Complex[Array, "found state"], behind: Complex[Array, "found state"], kind: str
 ) -> tuple[Float[Array, " found"], Float[Array, " found"]]:
     """At which share of each interval a multiplier is on the unit circle, and its angle there, by interpolation."""
     target = {"period_doubling": -1.0, "symmetry_breaking": 1.0}.get(kind)

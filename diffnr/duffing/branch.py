@@ -251,7 +251,7 @@ def driven_by(
     if num_harmonics is not None:
         model = with_harmonics(model, num_harmonics)
     require_double("model", model.mass)
-    return DrivenOscillators(model, omega, amplitude, forcing, along)
+    return DrivenOscillators(model, omega, amplitude, forcing.port, along, forcing.share, forcing.base)
 
 
 def _scalars(model: AbstractOscillators) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Inexact
 
 from diffnr.duffing import harmonic_balance
-from diffnr.duffing.forcing import Forcing
+from diffnr.duffing.forcing import BaseMotion, Forcing
 from diffnr.duffing.harmonic_balance import forcing
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.duffing.points import Points, orbits
@@ -21,8 +21,15 @@ class DrivenOscillators(eqx.Module):
     model: AbstractOscillators
     omega: Float[Array, ""]
     amplitude: Float[Array, ""]
-    forcing: Forcing
+    port: int | None = eqx.field(static=True)
     along: str = eqx.field(static=True)
+    share: Inexact[Array, " oscillator"] | None = None
+    base: BaseMotion | None = None
+
+    @property
+    def forcing(self) -> Forcing:
+        """What of the force each oscillator feels."""
+        return Forcing(self.port, self.share, self.base)
 
     def at(self, value: Array) -> tuple[AbstractOscillators, Array, Array]:
         """(model, ω, amplitude) at λ = value."""

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from diffnr.continuation import trace
-from diffnr.duffing.branch import response_scale
+from diffnr.duffing.course import response_scale
 from diffnr.duffing.harmonic_balance import continued_orbit, forcing, linearise
 from diffnr.ports import Drive
 from diffnr.results import RESULTS
