@@ -130,6 +130,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
+    "diffnr.duffing.Basis": _with(periods=1.0),
     "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
     "diffnr.duffing.OrbitBranch": _in_one_piece,
     "diffnr.FieldData": _with(resistance=None, transmission=False),
