@@ -19,7 +19,8 @@ from diffnr.results import raise_failures
 from optimize.mode_fit.choice import choose
 from optimize.mode_fit.device import device_of, spread_of
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
-from optimize.mode_fit.power_fit import PowerFit, fit_powers
+from optimize.mode_fit.power_fit import fit_powers
+from optimize.mode_fit.power_result import PowerFit
 from optimize.mode_fit.problem import made_passive
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit
