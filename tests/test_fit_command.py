@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 import diffnr as nr
 from command_line import one_resonance, refusal
 from optimize.command.cli import main
+from pairs import Pair
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,55 @@ def test_an_entry_that_was_not_measured_is_one_line(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("frequency_hz,S21_re,S21_im\n1,2,3\n2,3,4\n")
     said = refusal(capsys, "fit", str(tmp_path / "a.csv"), "--entry", "S12", "--out", str(tmp_path / "out"))
     assert "Argument --entry: These data lack S12" in said
+
+
+def test_reciprocity_is_demanded_where_it_is_asked_for(two_files, tmp_path, monkeypatch):
+    asked = []
+    fit_modes = importlib.import_module("optimize.mode_fit.fit_modes")
+    monkeypatch.setattr(
+        fit_modes, "fit_modes", lambda data, modes, **kwargs: (asked.append(kwargs["reciprocal"]), Fitted(data))[1]
+    )
+    for chosen in ([], ["--reciprocal"]):
+        assert main(["fit", two_files[0][0], *chosen, "--out", str(tmp_path / "out")]) == 0
+    assert asked == [False, True]
+
+
+def test_a_series_is_one_report_one_figure_and_one_model(tmp_path, capsys):
+    files = []
+    for bias in (-1, 1):
+        files.append(str(tmp_path / f"{bias}.s2p"))
+        nr.write_touchstone(files[-1], Pair.biased(0.5 * bias).data(1e-3, seed=bias + 1))
+    out = tmp_path / "out"
+    values = ["--series", "-5", "5", "--name", "bias (mT)", "--shared", "gamma", "gamma_0", "--background", "0"]
+    assert main(["fit", *files, *values, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "two coupled resonators fitted to 2 data sets over bias (mT)" in printed
+    assert (out / "report.txt").read_text(encoding="utf-8").strip() in printed
+    assert (out / "series.png").stat().st_size > 10_000
+    series = nr.load(out / "series.npz")
+    assert series.shared == ("gamma[0]", "gamma[1]", "gamma_0[0]", "gamma_0[1]")
+    assert series.name == "bias (mT)"
+    np.testing.assert_array_equal(series.parameter, [-5.0, 5.0])
+    # κ12 and κ21 change places with the bias: 20 log₁₀(1.15/.85) dB, within five errors.
+    told = series.coefficient("nonreciprocity")
+    assert np.all(np.abs(told.value - [-2.6255, 2.6255]) < 5 * told.error)
+    assert np.all(told.error < 0.1)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        (["--series", "1"], "Argument --series must give 2 values, one a file, but gives 1."),
+        (["--series", "1", "x"], "argument --series: must be finite numbers, one a file, but was 'x'"),
+        (["--name", "bias"], "Argument --name must go with --series"),
+        (["--shared", "gamma"], "Argument --shared must go with --series"),
+        (["--series", "1", "2", "--reciprocal"], "Argument --reciprocal must be left out of a series"),
+        (["--series", "1", "2"], "Argument --modes must be a number in a series of files that are no two-ports."),
+        (["--series", "1", "2", "--modes", "1", "--shared", "kappa12"], "Argument shared must name coefficients among"),
+    ],
+)
+def test_a_series_that_is_none_is_one_line(two_files, chosen, sentence, tmp_path, capsys):
+    assert sentence in refusal(capsys, "fit", *two_files[0], *chosen, "--out", str(tmp_path / "out"))
 
 
 def test_one_bad_file_of_several_is_refused_before_the_work(two_files, tmp_path, capsys):

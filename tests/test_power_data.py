@@ -194,6 +194,8 @@ def test_what_needs_a_phase_refuses_powers(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=r"^Argument data must be a .*FieldData.*, but was .*PowerData"):
             call(data)
+    with pytest.raises(ValueError, match=r"^Argument reciprocal must be left out for powers"):
+        op.fit_modes(data, 1, reciprocal=True)
     (tmp_path / "a.csv").write_text("frequency_hz,S21_mag,S11_re,S11_im\n1,.5,1,2\n2,.5,1,2\n")
     with pytest.raises(ValueError, match="has S21_mag without a phase beside others with one"):
         nr.read_csv(tmp_path / "a.csv")

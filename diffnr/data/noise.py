@@ -70,17 +70,18 @@ def _like_the_others(s: np.ndarray, sigma: np.ndarray, told: np.ndarray) -> np.n
 def rounding_step(data: Any) -> Float[np.ndarray, "out in"]:
     """The step of the decimal grid on which the real and imaginary parts lie, as a file printed them; 0 for none.
 
-    Decimals ("%.6f") or significant digits ("%.4e") that all entries have in common; rounding by them is noise of
-    step / √12.
+        Decimals ("%.6f") or significant digits ("%.4e") that all entries have in common; rounding by them is noise of
+        step / √12.
 
-**Arguments:** `data`: `FieldData` or `PowerData`.  **Returns:** [out, in], in the unit of s (or of |S|²); where digits
-are significant ones, the rms step over frequency. 0 for numbers of full precision, for fewer than 30 different numbers,
-for entries that were not measured, and for magnitudes with phases or dB, whose grid does not show in real and imaginary
-parts.
+    **Arguments:** `data`: `FieldData` or `PowerData`.
 
-    **Raises:** `ValueError` for what is neither.
+    **Returns:** [out, in], in the unit of s (or of |S|²); where digits are significant ones, the rms step over
+    frequency. 0 for numbers of full precision, for fewer than 30 different numbers, for entries that were not measured,
+    and for magnitudes with phases or dB, whose grid does not show in real and imaginary parts.
 
-    Example: `nr.data.rounding_step(nr.read_touchstone("device.s2p"))[0, 0]`.
+        **Raises:** `ValueError` for what is neither.
+
+        Example: `nr.data.rounding_step(nr.read_touchstone("device.s2p"))[0, 0]`.
     """
     s, known = numbers_of(data), np.asarray(data.entries)
     # The shortest grid is that of the magnitude, so that the sign counts for no digit.

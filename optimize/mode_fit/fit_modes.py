@@ -73,7 +73,7 @@ def fit_modes(
 
     - `data`: a `FieldData`, of all entries of S or of some; its stored energies are used where it has them, and its
       `sigma` where given. Without σ each entry of S is weighted by its misfit, but never so little that it is given up.
-      `PowerData` are fitted by |S|² of such a response; `delay`, `passive` and `reciprocal` then have no meaning.
+      `PowerData` are fitted by |S|² of such a response; `delay` and `passive` then have no meaning.
     - `modes`: N ≥ 1, how many resonances: at most a fifth of the points, and 20. "auto" takes as many as the data show
       by an information criterion; the table that decided is in `.choice`.
     - `delay`: fit a delay τ per port (reference planes away from the device). Default: only for measurements.
@@ -82,7 +82,7 @@ def fit_modes(
     - `passive`: whether the response must be passive, everywhere in the band. Default: unless the data are not.
     - `reciprocal`: demand S = Sᵀ. S_oi and S_io are then one entry that was measured twice, there are fewer unknowns,
       and entries that were not measured follow from the others where they can. Data that are not reciprocal are missed,
-      and the fit says so.
+      and the fit says so. Not of `PowerData`.
     - `max_steps`: of the Levenberg–Marquardt iteration.
     - `throw`: raise where that did not converge. By default the best that was met is returned in any case, and
       `converged` and `message` say how it ended.
@@ -115,6 +115,7 @@ def fit_modes(
     passive = None if passive is None else as_flag(passive, "passive")
     symmetric = as_flag(reciprocal, "reciprocal")
     if isinstance(data, PowerData):
+        require(not symmetric, "reciprocal", "be left out for powers without phase", "True")
         most = _most_modes(data, order, delay=False, symmetric=False)
         if modes != "auto":
             _require_carried(modes, most, data)

@@ -147,9 +147,7 @@ def entries() -> list[Entry]:
         Entry("data.passivity", nr.data.passivity, {"data": data, "multiples": 5.0}),
         Entry("data.noise_estimate, powers", nr.data.noise_estimate, {"data": powers}),
         Entry("data.rounding_step, powers", nr.data.rounding_step, {"data": powers}),
-        Entry(
-            "data.reciprocity, powers", nr.data.reciprocity, {"data": powers, "relative": 0.01, "noise_factor": 1.5}
-        ),
+        Entry("data.reciprocity, powers", nr.data.reciprocity, {"data": powers, "relative": 0.01, "noise_factor": 1.5}),
         Entry("data.passivity, powers", nr.data.passivity, {"data": powers, "multiples": 5.0}),
         Entry(
             "read_csv",
