@@ -9,7 +9,7 @@ import pytest
 
 import diffnr as nr
 from diffnr.data import FieldData
-from optimize.mode_fit.choice import ModeChoice
+from optimize.mode_fit.choice import Candidate, ModeChoice, criteria
 from optimize.mode_fit.fit_modes import fit_modes
 from slow import slow_except
 
@@ -99,6 +99,20 @@ def test_systematic_errors_do_not_make_modes() -> None:
     assert "as systematic errors leave them" in fit.report()
     assert not fit.complete
     assert any("would describe the data better than 1, but mode" in sentence for sentence in fit.concerns)
+
+
+def test_correlated_residuals_count_as_fewer_numbers() -> None:
+    """ν (−2 log L) + p log(ν n), with ν = (1 − .5)/(1 + .5) of the fit that is closest."""
+    parts: dict = {"data": None, "coefficients": None, "stderr": None, "rms": 0.0, "least": 0.0, "noise_like": False}
+    tried = [
+        Candidate(**parts, unknowns=unknowns, deviance=deviance, numbers=600, correlation=rho, response=None)
+        for unknowns, deviance, rho in ((8, 1000.0, 0.9), (16, 940.0, 0.5))
+    ]
+    criterion, correlation = criteria(tried)
+    assert correlation == 0.5
+    # Of 600 independent numbers the larger one would be chosen: 60 > 8 log 600.
+    np.testing.assert_allclose(criterion, [1000 / 3 + 8 * np.log(200), 940 / 3 + 16 * np.log(200)], rtol=1e-14)
+    assert criterion[0] < criterion[1]
 
 
 @pytest.mark.slow
