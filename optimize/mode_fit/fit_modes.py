@@ -167,7 +167,7 @@ def _most_modes(data: FieldData | PowerData, order: int, delay: bool, symmetric:
         most > 0,
         "data",
         f"have more points for one mode ({unknowns + couplings} unknowns, and {POINTS} points a mode)",
-        f"{data.num_points} points ({numbers} real numbers)",
+        f"of {data.num_points} ({numbers} real numbers)",
     )
     return most
 

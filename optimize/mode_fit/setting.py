@@ -82,6 +82,8 @@ class Setting(NamedTuple):
         verdict = judge_residual(residual, self.noise, sigma, rank, sigma_known=problem.known, exact=digits)
         covariance = covariance * verdict.inflation
         coefficients = coefficients_of(response, self.centre, self.half, energy=energy)
+        modes = np.arange(len(response.A))  # ω comes first, and is rounded itself
+        covariance[modes, modes] += np.spacing(np.abs(np.asarray(coefficients.omega))) ** 2 / 12
         stderr = coefficients.unflatten(np.sqrt(np.diagonal(covariance)))
         return Judged(coefficients, stderr, covariance, rank, residual, verdict, J)
 
