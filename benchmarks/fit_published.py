@@ -30,7 +30,7 @@ import diffnr as nr  # noqa: E402
 import optimize as op  # noqa: E402
 
 HEAD = ["data", "quantity", "published", "here", "missed by published", "missed here", "missed by scipy, same formula"]
-Trace = np.ndarray
+Trace = Any
 
 
 def notch(f: Trace, f0: float, loaded: float, coupled: float, phi: float) -> Trace:
