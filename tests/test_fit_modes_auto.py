@@ -133,6 +133,19 @@ def test_data_without_a_resonance_are_one_sentence(path: np.ndarray) -> None:
             fit_modes(FieldData(X, s, sigma=sigma, measured=True))
 
 
+@pytest.mark.parametrize("delay", slow_except([0.0, 2.0], 0))
+def test_a_resonance_of_the_other_phasors_is_told_from_none(delay: float) -> None:
+    line = 0.05 / (1j * (X - 0.1) + 0.1)
+    s = np.moveaxis(np.array([[-line, 1 - line], [1 - line, -line]]), 2, 0) * np.exp(-1j * delay * X)[:, None, None]
+    s = s + 2e-3 * np.random.default_rng(0).normal(size=(*s.shape, 2)) @ [1, 1j]
+    data = FieldData(X, s.conj(), measured=delay > 0)
+    if delay:  # modes that do not grow describe a part of it
+        assert fit_modes(data).report().startswith("INCOMPLETE: conj(S) is described far better than S")
+        return
+    with pytest.raises(ValueError, match=r"^Argument data must show a resonance .* but only conj\(S\) does \(1 mode"):
+        fit_modes(data)
+
+
 def test_what_varies_slowly_is_no_resonance() -> None:
     s = 0.5 / (1j * (X - 0.2) + 1.5) + 1e-3 * np.random.default_rng(0).normal(size=(X.size, 2)) @ [1, 1j]
     with pytest.raises(ValueError, match="wider than two thirds of the band"):

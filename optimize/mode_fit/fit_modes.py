@@ -16,7 +16,6 @@ import numpy as np
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
 from diffnr.data import FieldData, PowerData, passivity, reciprocity
 from diffnr.results import raise_failures
-from optimize.mode_fit.choice import choose
 from optimize.mode_fit.device import device_of, spread_of
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
 from optimize.mode_fit.power_fit import fit_powers
@@ -24,7 +23,7 @@ from optimize.mode_fit.power_result import PowerFit
 from optimize.mode_fit.problem import made_passive
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit
-from optimize.mode_fit.setting import Setting, conjugate_is_better, folded, grows
+from optimize.mode_fit.setting import Setting, chosen_modes, conjugate_is_better, folded, grows
 
 POINTS = 5  # a mode, at least
 MOST = 20  # modes of one fit
@@ -127,7 +126,7 @@ def fit_modes(
         _require_carried(modes, most, data)
     setting, choice = Setting.of(data, fitted, order, delay, max_steps, symmetric), None
     if modes == "auto":
-        response, choice = choose(setting.candidate, min(most, MOST))
+        response, choice = chosen_modes(setting, min(most, MOST))
         found = setting.fitted([response])
     else:
         found = setting.fitted(setting.starts(setting.problem, modes))

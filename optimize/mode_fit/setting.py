@@ -8,7 +8,7 @@ import numpy as np
 
 from diffnr.data import FieldData, PowerData, noise_estimate, numbers_of, rounding_step
 from optimize.least_squares import parameter_covariance
-from optimize.mode_fit.choice import Candidate
+from optimize.mode_fit.choice import Candidate, ModeChoice, choose
 from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs
 from optimize.mode_fit.problem import FittedForm, Problem, best_fit, most_likely, settled, starts, tried, with_energy
@@ -114,6 +114,27 @@ class Setting(NamedTuple):
             noise_like=verdict.noise_like,
             response=response,
         )
+
+
+def chosen_modes(setting: Setting, most: int) -> tuple[Form, ModeChoice]:
+    """What `choose` chooses.
+
+    **Raises:** `ValueError` where the data show no resonance, which says so where conj(S) does.
+    """
+    try:
+        return choose(setting.candidate, most)
+    except ValueError as refused:
+        problem, whole = (each._replace(s=each.s.conj()) for each in (setting.problem, setting.whole))
+        mirrored = setting._replace(data=setting.data.conjugated(), problem=problem, whole=whole)
+        try:
+            shown = choose(mirrored.candidate, most)[1].chosen
+        except ValueError:
+            raise refused from None
+        modes = f"{shown} mode{'s' * (shown > 1)}"
+        raise ValueError(
+            f"Argument data must show a resonance in their band, but only conj(S) does ({modes}): the data seem to be "
+            "of phasors e^{−iωt}. Fit data.conjugated() instead."
+        ) from refused
 
 
 def folded(data: FieldData) -> FieldData:
