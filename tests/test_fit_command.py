@@ -41,7 +41,7 @@ def two_files(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        s = rng.normal(size=(5, 3, 3)) + 0j
+        s = rng.normal(size=(5, 3, 3, 2)) @ [1, 1j]
         nr.write_touchstone(tmp_path / name / "x.s3p", nr.FieldData(2 * np.pi * np.arange(1.0, 6.0), s))
     return [str(tmp_path / name / "x.s3p") for name in ("a", "b")], given
 
@@ -100,6 +100,7 @@ def test_several_files_have_a_folder_each(two_files, one_line, tmp_path, capsys)
         (["--entry", "s3_1"], lambda s: s[:, 2:3, 0:1]),
         (["--port", "2"], lambda s: s[:, 1:2, 1:2]),
         (["--port", "3,1"], lambda s: s[:, [2, 0]][:, :, [2, 0]]),
+        (["--conjugated"], np.conj),
     ],
 )
 def test_a_part_of_a_file(two_files, chosen, expected, tmp_path):
@@ -176,6 +177,12 @@ def test_a_series_is_one_report_one_figure_and_one_model(tmp_path, capsys):
 )
 def test_a_series_that_is_none_is_one_line(two_files, chosen, sentence, tmp_path, capsys):
     assert sentence in refusal(capsys, "fit", *two_files[0], *chosen, "--out", str(tmp_path / "out"))
+
+
+def test_powers_have_nothing_to_conjugate(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("frequency_hz,T\n1,2\n2,3\n")
+    said = refusal(capsys, "fit", str(tmp_path / "a.csv"), "--conjugated", "--out", str(tmp_path / "out"))
+    assert "Argument --conjugated must be left out" in said
 
 
 def test_one_bad_file_of_several_is_refused_before_the_work(two_files, tmp_path, capsys):

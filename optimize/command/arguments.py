@@ -106,6 +106,7 @@ def _add_fit(commands: Any) -> None:
         help="polynomial order of the direct path over the band (default: 2)",
     )
     fit.add_argument("--no-delay", action="store_true", help="do not fit a delay per port")
+    fit.add_argument("--conjugated", action="store_true", help="fit conj(S): of programs whose phasors are e^{−iωt}")
     fit.add_argument("--reciprocal", action="store_true", help="demand a response with S = Sᵀ")
     fit.add_argument(
         "--band", type=_frequency, nargs=2, metavar=("LO", "HI"), help="use only frequencies from LO to HI, in Hz"

@@ -124,6 +124,10 @@ def _data(file: Path, arguments: argparse.Namespace) -> Any:
             raise ValueError(f"Argument --port must name some of {ports}, each once, but was {given}.")
         with naming("Argument --port"):
             data = data.ports(*(port - 1 for port in arguments.port))
+    if arguments.conjugated:
+        if isinstance(data, diffnr.PowerData):
+            raise ValueError(f"Argument --conjugated must be left out for {str(file)!r}, whose powers have no phase.")
+        data = data.conjugated()
     return _within(data, *arguments.band) if arguments.band else data
 
 
