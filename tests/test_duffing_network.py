@@ -1,5 +1,7 @@
 """Any forced oscillators: full matrices, forces of velocity and phase, shared forces and moving bases."""
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -157,7 +159,6 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "sentence"), BAD)
 def test_bad_input_gets_one_sentence(call, sentence: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(sentence)) as error:
         call()
-    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
