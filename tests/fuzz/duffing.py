@@ -62,13 +62,25 @@ def entries() -> list[Entry]:
             allow={"odd": ("None",)},
             named={"mass": ("friction",)},
         ),
+        Entry(
+            "OscillatorNetwork",
+            duffing.OscillatorNetwork,
+            dict(
+                mass=np.array([1.0, 2.0]), stiffness=np.eye(2), damping=0.1, force=cubic, gyroscopic=np.zeros((2, 2)),
+                num_harmonics=3, odd=True,
+            ),
+            allow={"odd": ("None",), "force": ("None",), "gyroscopic": ("None",)},
+        ),
+        Entry("BaseMotion", duffing.BaseMotion, {"direction": 1.0}),
         Entry("AllHarmonics", duffing.AllHarmonics, {"oscillators": PAIR}),
         Entry("linear_frequencies", duffing.linear_frequencies, {"model": PAIR}),
         Entry("port_response", nr.port_response, {"model": PAIR, "drive": DRIVE, "throw": True}),
         Entry(
             "frequency_response",
             duffing.frequency_response,
-            dict(model=PAIR, amplitude=0.15, omega=(0.5, 0.9), port=0, num_harmonics=3, throw=True, **SMALL),
+            dict(
+                model=PAIR, amplitude=0.15, omega=(0.5, 0.9), port=0, num_harmonics=3, isolas=False, throw=True, **SMALL
+            ),
             allow={"num_harmonics": ("None",)},
             cost=1,
         ),
