@@ -104,7 +104,7 @@ def trace(
     that fails when it is tried.
     """
     y, parameter, bounds = as_real(y, "y"), as_scalar(parameter, "parameter"), as_range(bounds, "bounds")
-    upwards = upwards if isinstance(upwards, jax.core.Tracer) else as_flag(upwards, "upwards")
+    upwards = as_flag(upwards, "upwards") if is_concrete(upwards) and not hasattr(upwards, "dtype") else upwards
     require(y.ndim == 1 and y.size > 0, "y", "be a vector", f"of shape {y.shape}")
     require_finite("y", y)
     sizes: Any = scale

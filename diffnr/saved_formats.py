@@ -116,7 +116,7 @@ def _in_one_piece(fields: Fields) -> Fields:
     points, result = fields["points"], fields["result"]
     count, parameter = points.count, points.parameter
     piece = jnp.where(jnp.arange(parameter.shape[-1]) < count[..., None], 0, -1)
-    slope = jnp.where(piece < 0, jnp.nan, jnp.gradient(parameter, axis=-1))
+    slope = jnp.where(piece < 0, jnp.nan, jnp.asarray(jnp.gradient(parameter, axis=-1)))
     complete = (result == RESULTS.successful) | (result == RESULTS.closed)
     return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, **fields}
 
