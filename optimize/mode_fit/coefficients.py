@@ -116,7 +116,8 @@ def coefficient_slopes(form: Form, half: float, *, energy: bool) -> Host:
     rows = [*slopes[:2], slopes[2].real, slopes[2].imag, slopes[3].real, slopes[3].imag]
     if form.delay is not None:
         ports = len(form.delay)
-        rows = [np.pad(part, ((0, 0), (0, ports))) for part in rows]
+        if form.mirror is None:  # else C follows delays, and they have a block of their own
+            rows = [np.pad(part, ((0, 0), (0, ports))) for part in rows]
         rows.append(np.eye(rows[0].shape[1])[-ports:] / half)
     if energy:
         width = rows[0].shape[1]

@@ -125,10 +125,11 @@ def fit_modes(
         _require_carried(modes, most, data)
     setting, choice = Setting.of(data, fitted, order, delay, max_steps, symmetric), None
     if modes == "auto":
-        response, choice = choose(setting.candidate, min(most, MOST))
+        response, choice = choose(setting.candidate, min(most, MOST), setting.images)
         found = setting.fitted([response])
     else:
         found = setting.fitted(setting.starts(setting.problem, modes))
+    found, images = setting.imaged(found)
 
     bounded = passivity(data)
     passive = bounded.passive is not False if passive is None else passive
@@ -150,7 +151,7 @@ def fit_modes(
         data=data, residual=jnp.asarray(judged.residual), noise=jnp.asarray(setting.noise),
         verdict=judged.verdict, reciprocity=reciprocity(data), passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
-        bounded=bounded_response, model_scale=scale, choice=choice,
+        bounded=bounded_response, model_scale=scale, choice=choice, images=images,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 

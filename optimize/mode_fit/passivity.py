@@ -24,7 +24,7 @@ def largest_gain(form: Form) -> float:
 
     **Returns:** the bound; inf where an interval would have to be cut too often (a pole on the axis).
     """
-    here = replace(form, delay=None)
+    here = replace(form.unfolded(), delay=None)
     A, _, D, K = here.modal(np.zeros(1))
     poles: Host
     poles, right = np.linalg.eig(A)
@@ -58,23 +58,19 @@ def largest_gain(form: Form) -> float:
 
 def excess(form: Form, x: Host) -> Host:
     """By how much singular values exceed 1, max(σ − 1, 0) [f · port]."""
-    sigma = np.linalg.svd(replace(form, delay=None).response(x)[0], compute_uv=False)
+    sigma = np.linalg.svd(form.response(x)[0], compute_uv=False)
     return np.maximum(sigma - 1, 0.0).ravel()
 
 
 def excess_slopes(form: Form, x: Host) -> Host:
     """Its derivatives in the form's parameters [p, f · port]."""
-    here = replace(form, delay=None)
-    u, sigma, vh = np.linalg.svd(here.response(x)[0])
+    u, sigma, vh = np.linalg.svd(form.response(x)[0])
     gain = np.flatnonzero(sigma[:, 0] > 1)
-    ds = here.linearised(x[gain])[2]
+    ds = form.linearised(x[gain])[2]
     change = np.einsum("fok,pfoi,fki->pfk", u[gain].conj(), ds, vh[gain].conj(), optimize=True).real
     rows = np.zeros((len(change), *sigma.shape))
     rows[:, gain] = np.where(sigma[gain] > 1, change, 0.0)
-    rows = rows.reshape(len(change), -1)
-    if form.delay is not None:
-        rows = np.concatenate([rows, np.zeros((len(form.delay), rows.shape[1]))])
-    return rows
+    return rows.reshape(len(change), -1)
 
 
 def _slope(form: Form, x: Host) -> Host:

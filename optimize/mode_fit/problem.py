@@ -86,6 +86,12 @@ class Problem(NamedTuple):
         """The rms misfit of real and imaginary parts [entry]."""
         return np.sqrt(np.mean(np.abs(self.missed(response)) ** 2, axis=0) / 2)
 
+    def deviance(self, response: FormLike) -> float:
+        """−2 log likelihood, but for a constant, at the most likely σ where it is not known."""
+        if self.known:
+            return float(np.sum(np.abs(self.missed(response) / self.sigma) ** 2))
+        return 2 * len(self.x) * self.weights.cost(self.misfit(response))
+
     def reweighed(self, response: FormLike) -> Problem:
         """The problem with σ as the misfit has it, where it is not known."""
         changed = self
@@ -139,24 +145,29 @@ class Projected(NamedTuple):
 
     def residual(self, response: Form) -> Host:
         missed, a, _ = self._missed(response)
-        return self.problem._together(self._beyond(missed), a)
+        return self.problem._together(self.beyond(missed), a)
 
     def linearised(self, response: Form) -> tuple[Host, Host]:
         x, out, into = self.problem.x, self.problem.out, self.problem.into
         missed, a, turned = self._missed(response)
         _, _, ds, da = response.resonant().linearised(x, energy=self.problem.energy is not None)
+        if response.mirror is not None:
+            ds = ds + np.concatenate(response.image_slopes(x))[: len(ds)]
         rows = ds[:, :, out, into] / self.problem.sigma
         if response.delay is not None:
             # D and K follow, so that the resonant part stays what it is: e^{−ixδ} d (ix − A)⁻¹ is d e^{−Aδ} (ix − A)⁻¹
             # but for a smooth part. What a delay then changes is next to nothing where there is a background.
             ports, A = np.eye(len(response.delay)), from_pairs(response.A)
-            followed = from_pairs(response.D) @ A @ a
+            D = from_pairs(response.D) @ A
+            followed = D @ a
+            if response.mirror is not None:
+                followed = followed + response.image(x, D) - 1j * response.mirror * response.image(x)
             change = followed[:, out, into] - 1j * x[:, None] * turned
             shift = (ports[:, None, out] + ports[:, None, into]) * change / self.problem.sigma
             rows = np.concatenate([rows, shift])
             if da is not None:
                 da = np.concatenate([da, (A @ a)[None] * ports[:, None, None, :]])
-        return self.problem._together(self._beyond(missed), a), self.problem._rows(self._beyond(rows), a, da)
+        return self.problem._together(self.beyond(missed), a), self.problem._rows(self.beyond(rows), a, da)
 
     def move(self, response: Form, change: Host) -> Form:
         moved = response.at(response.vector("background") + change, "background")
@@ -183,16 +194,17 @@ class Projected(NamedTuple):
         return replace(response, background=to_pairs(background))
 
     def _missed(self, response: Form) -> tuple[Host, Host, Host]:
-        """(D (ix − A)⁻¹ Kᵀ − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
+        """(D (ix − A)⁻¹ Kᵀ and its image − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
         problem = self.problem
         s, a = response.resonant().response(problem.x)
+        s = s + response.image(problem.x)
         turned = problem.s
         if response.delay is not None:
             delay = np.asarray(response.delay)
             turned = turned * np.exp(1j * problem.x[:, None] * (delay[problem.out] + delay[problem.into]))
         return (s[:, problem.out, problem.into] - turned) / problem.sigma, a, turned
 
-    def _beyond(self, entries: Host) -> Host:
+    def beyond(self, entries: Host) -> Host:
         """What of [..., f, entry] no background can stand for."""
         own = np.einsum("efk,...fe->...ek", self.basis.conj(), entries, optimize=True)
         return entries - np.einsum("efk,...ek->...fe", self.basis, own, optimize=True)

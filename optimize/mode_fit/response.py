@@ -22,6 +22,7 @@ class ActiveResponse(eqx.Module):
     background: Float[Array, "power port port 2"]
     delay: Float[Array, " port"] | None
     symmetric: bool = eqx.field(static=True, default=False)
+    mirror: float | None = eqx.field(static=True, default=None)
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
@@ -82,5 +83,6 @@ def form_of(response: Any) -> Form:
 
 def _each(fields: Form | ActiveResponse, as_array: Any) -> dict[str, Any]:
     """The fields that both have, as arrays of a kind."""
-    parts = {name: getattr(fields, name) for name in ActiveResponse.__dataclass_fields__}
-    return {name: part if part is None or name == "symmetric" else as_array(part) for name, part in parts.items()}
+    found = {name: getattr(fields, name) for name in ActiveResponse.__dataclass_fields__}
+    arrays = {name for name, part in found.items() if part is not None} - {"symmetric", "mirror"}
+    return {name: as_array(part) if name in arrays else part for name, part in found.items()}

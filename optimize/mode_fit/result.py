@@ -99,6 +99,8 @@ class ModeFit(AbstractAnswer):
       `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
       whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is.
     - `choice`: a `ModeChoice`, how the number of modes was chosen; None where it was given.
+    - `images`: a sentence on whether poles count with their conjugates at negative frequencies, S(−ω) = S(ω)*; "" where
+      that makes no difference. `negative_frequency_poles`: whether they do.
     - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
@@ -123,11 +125,17 @@ class ModeFit(AbstractAnswer):
     model_scale: float = eqx.field(static=True, default=1.0)
     spread: Float[Array, "p r"] | None = None
     choice: ModeChoice | None = None
+    images: str = eqx.field(static=True, default="")
 
     @property
     def symmetric(self) -> bool:
         """Whether S = Sᵀ was demanded."""
         return getattr(self.response, "symmetric", False)
+
+    @property
+    def negative_frequency_poles(self) -> bool:
+        """Whether each pole counts with its conjugate at the negative frequency, as in networks."""
+        return getattr(self.response, "mirror", None) is not None
 
     @property
     def lacks(self) -> list[str]:
@@ -203,6 +211,7 @@ class ModeFit(AbstractAnswer):
         lines.append(f"noise {noise}: {level}; {self.rank} parameters identified")
         demanded = " S = Sᵀ was demanded of the response." if self.symmetric else ""
         lines += [f"{self.reciprocity.message}{demanded}", f"{self.passivity.message} {self._constraint}"]
+        lines += [self.images] if self.images else []
         lines += self.concerns if self.complete else []
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")

@@ -11,6 +11,7 @@ from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.choice import Candidate
 from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs
+from optimize.mode_fit.negative_frequencies import Images, mirrored
 from optimize.mode_fit.problem import FittedForm, Problem, best_fit, most_likely, settled, starts, tried, with_energy
 from optimize.mode_fit.result import judge_residual
 from optimize.mode_fit.vector_fitting import Weights
@@ -45,6 +46,7 @@ class Setting(NamedTuple):
     order: int
     delay: bool
     max_steps: int
+    images: Images | None = None  # of poles at negative frequencies, if there can be any
 
     @classmethod
     def of(
@@ -57,7 +59,8 @@ class Setting(NamedTuple):
         problem = whole = problem_of(data, noise, centre, half)
         if symmetric:
             problem = problem_of(fitted, noise_of(fitted), centre, half)._replace(symmetric=True)
-        return cls(data, noise, problem, whole, centre, half, order, delay, max_steps)
+        images = Images.of(data, centre, half)
+        return cls(data, noise, problem, whole, centre, half, order, delay, max_steps, images)
 
     def starts(self, problem: Problem, modes: int) -> list[Form]:
         return starts(problem, self.data.num_ports, modes, self.order, self.delay)
@@ -69,6 +72,28 @@ class Setting(NamedTuple):
             return found
         problem = found.problem._replace(energy=problem.energy)
         return settled(problem, with_energy(problem, found.response), self.max_steps)
+
+    def imaged(self, found: FittedForm) -> tuple[FittedForm, str]:
+        """What is found with images of poles at negative frequencies, or without, whichever the data prefer, and a
+        sentence on it; where they can have no effect, it is found already."""
+        problem, response, _ = found
+        images = self.images
+        if images is None or not images.matter(problem, response):
+            return found, ""
+        mirror = images.mirror if response.mirror is None else None
+        other = settled(problem, mirrored(problem, response, mirror), self.max_steps)
+        both = (found, other) if response.mirror is None else (other, found)
+        judged = [self.judged(one.problem, one.response) for one in both]
+        deviances = [one.problem.deviance(one.response) for one in both]
+        closest = judged[int(np.argmin(deviances))]
+        correlation = _correlation(closest.verdict)
+        better = (1 - correlation) / (1 + correlation) * (deviances[0] - deviances[1])
+        poles = [np.concatenate([one.coefficients.omega, one.coefficients.gamma]) for one in judged]
+        errors = np.concatenate([closest.stderr.omega, closest.stderr.gamma])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shifts = np.abs(poles[1] - poles[0]) / errors
+        shift = float(np.max(shifts, initial=0.0, where=np.isfinite(shifts)))
+        return both[images.preferred(better)], images.sentence(better, shift)
 
     def judged(self, problem: Problem, response: Form) -> Judged:
         energy = problem.energy is not None
@@ -85,33 +110,37 @@ class Setting(NamedTuple):
         stderr = coefficients.unflatten(np.sqrt(np.diagonal(covariance)))
         return Judged(coefficients, stderr, covariance, rank, residual, verdict, J)
 
-    def candidate(self, modes: int, *, restarts: int, start: Form | None = None) -> Candidate:
+    def candidate(
+        self, modes: int, *, restarts: int, start: Form | None = None, mirror: float | None = None
+    ) -> Candidate:
         """What some steps of a fit say of a number of modes."""
         problem = self.problem._replace(energy=None)
-        candidates = [] if start is None else [start]
-        response = most_likely(problem, [*candidates, *self.starts(problem, modes)], restarts=restarts)
+        candidates = [*([] if start is None else [start]), *self.starts(problem, modes)]
+        candidates = [mirrored(problem, form, mirror) for form in candidates]
+        response = most_likely(problem, candidates, restarts=restarts)
         problem, numbers = problem.reweighed(response), 2 * problem.s.size
         judged, misfit = self.judged(problem, response), problem.misfit(response)
         verdict = judged.verdict
-        if problem.known:
-            deviance, least = float(np.sum(np.abs(problem.missed(response) / problem.sigma) ** 2)), 0.0
-        else:
-            deviance, least = (
-                2 * len(problem.x) * problem.weights.cost(each) for each in (misfit, problem.weights.least)
-            )
+        least = 0.0 if problem.known else 2 * len(problem.x) * problem.weights.cost(problem.weights.least)
         return Candidate(
             data=self.data,
             coefficients=judged.coefficients,
             stderr=judged.stderr,
             unknowns=judged.rank,
             rms=float(np.sqrt(2 * np.mean(misfit**2))),
-            deviance=deviance,
+            deviance=problem.deviance(response),
             least=least,
             numbers=numbers,
-            correlation=0.0 if verdict.noise_like else min(max(verdict.autocorrelation, 0.0), MOST_CORRELATED),
+            correlation=_correlation(verdict),
             noise_like=verdict.noise_like,
             response=response,
+            imaged=self.images is not None and self.images.matter(problem, response),
         )
+
+
+def _correlation(verdict: ResidualVerdict) -> float:
+    """Of neighbouring residuals, as far as it counts."""
+    return 0.0 if verdict.noise_like else min(max(verdict.autocorrelation, 0.0), MOST_CORRELATED)
 
 
 def folded(data: FieldData) -> FieldData:
@@ -176,11 +205,12 @@ def grows(form: Form) -> bool:
 def conjugate_is_better(setting: Setting, found: FittedForm) -> bool:
     """Whether conj(S) leaves less than a third of the misfit (the geometric mean over entries), or as little by modes
     that do not grow where those of S do."""
-    mirrored = found.problem._replace(s=found.problem.s.conj(), energy=None)
-    other = tried(mirrored, setting.starts(mirrored, len(found.response.A))[0])[1]
+    turned = found.problem._replace(s=found.problem.s.conj(), energy=None)
+    start = setting.starts(turned, len(found.response.A))[0]
+    other = tried(turned, mirrored(turned, start, found.response.mirror))[1]
     theirs, ours = (
         np.maximum(problem.misfit(form), problem.weights.least)
-        for problem, form in ((mirrored, other), (found.problem, found.response))
+        for problem, form in ((turned, other), (found.problem, found.response))
     )
     change = float(np.exp(np.mean(np.log(theirs / ours))))
     return change < 1 / 3 or (change < 1.5 and grows(found.response) and not grows(other))
