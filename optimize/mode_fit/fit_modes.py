@@ -129,7 +129,7 @@ def fit_modes(
         found = setting.fitted([response])
     else:
         found = setting.fitted(setting.starts(setting.problem, modes))
-    found, images = setting.imaged(found)
+    found, evidence, shift = setting.imaged(found)
 
     bounded = passivity(data)
     passive = bounded.passive is not False if passive is None else passive
@@ -151,7 +151,8 @@ def fit_modes(
         data=data, residual=jnp.asarray(judged.residual), noise=jnp.asarray(setting.noise),
         verdict=judged.verdict, reciprocity=reciprocity(data), passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
-        bounded=bounded_response, model_scale=scale, choice=choice, images=images,
+        bounded=bounded_response, model_scale=scale, choice=choice,
+        image_evidence=evidence, image_shift=shift,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 

@@ -15,7 +15,8 @@ from optimize.mode_fit.problem import Problem, Projected
 Host = Any
 LEAST = 0.1  # of χ²: images with less effect beyond the background move no number by more than a third of its error
 TOLD = 10.0  # of −2 log L: what chance explains once in 150 times
-SHIFT = 0.3  # of an error: less is not worth a word
+SHIFT = 0.3  # of an error, by which poles move: less is not worth a word
+DOUBT = 1.0  # of an error: more speaks against a fit whose data do not tell
 
 
 class Images(NamedTuple):
@@ -43,19 +44,27 @@ class Images(NamedTuple):
         """Whether they are in the model, where they lower −2 log L by `better`."""
         return better > (-TOLD if self.measured else TOLD)
 
-    def sentence(self, better: float, shift: float) -> str:
-        """The choice in words; `shift`: by how much of its error a pole would move by the other."""
-        with_images = "Each pole counts with its conjugate at the negative frequency, S(−ω) = S(ω)*, as in networks"
-        without = "Poles count without conjugates at negative frequencies, as of rotating waves"
-        if abs(better) > TOLD:
-            chosen, other = (with_images, "without them") if better > 0 else (without, "with them")
-            return f"{chosen}: −2 log L is {abs(better):.3g} less than {other}."
-        if shift < SHIFT:
-            return ""
-        moved = f"poles would move by up to {shift:.2g} of their errors"
-        if self.measured:
-            return f"{with_images}; these data do not tell, and without them {moved}."
-        return f"{without}; these data do not tell, and with them, as in networks (measured=True), {moved}."
+
+def said(fit: Any) -> str:
+    """The choice in a sentence, where it makes a difference."""
+    better, shift = fit.image_evidence, fit.image_shift
+    images = "Each pole counts with its conjugate at the negative frequency, S(−ω) = S(ω)*, as in networks"
+    without = "Poles count without conjugates at negative frequencies, as of rotating waves"
+    if better is None or (abs(better) <= TOLD and shift < SHIFT):
+        return ""
+    if abs(better) > TOLD:
+        chosen, other = (images, "without them") if better > 0 else (without, "with them")
+        return f"{chosen}: −2 log L is {abs(better):.3g} less than {other}."
+    moved = f"poles would move by up to {shift:.2g} of their errors"
+    if fit.negative_frequency_poles:
+        return f"{images}; these data do not tell, and without them {moved}."
+    return f"{without}; these data do not tell, and with them, as in networks (measured=True), {moved}."
+
+
+def doubtful_images(fit: Any) -> list[str]:
+    """The sentence, where the data do not tell and it matters."""
+    told = fit.image_evidence is None or abs(fit.image_evidence) > TOLD
+    return [] if told or fit.image_shift < DOUBT else [said(fit)]
 
 
 def mirrored(problem: Problem, response: Form, mirror: float | None) -> Form:

@@ -27,7 +27,7 @@ class ResonatorForm:
     resonance's circle stands askew, 0 of a port that nothing is in front of.
 
     **Fields:** `omega`, `decay`, `gamma`, `skew` [2]: ω, Γ, γ and ψ; `kappa` [2, 2]: (Re, Im) of κ12 and κ21;
-    `background`, `delay` and `mirror`: as of `Form`; `turn` [2]: near which −C_jj(ω_j) has its argument, so that d stays
+    `background`, `delay`, `mirror`: as of `Form`; `turn` [2]: near which −C_jj(ω_j) has its argument, so that d stays
     smooth; `framed`: whether the delay is a frame that stays as it is. Beside a background that varies a delay is
     hardly identified: to be wrong in it by half a turn over the band costs little χ² and moves all else by far more
     than errors of first order can tell.

@@ -17,6 +17,7 @@ from optimize.mode_fit.choice import ModeChoice
 from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import demanded_symmetry, doubtful_modes, growth, incomplete, smaller_model
 from optimize.mode_fit.device import possible_leaves
+from optimize.mode_fit.negative_frequencies import doubtful_images, said
 from optimize.mode_fit.resonance import Resonance, rounded
 from optimize.mode_fit.response import Response, form_of
 from optimize.scenarios import Scenarios
@@ -99,8 +100,9 @@ class ModeFit(AbstractAnswer):
       `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
       whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is.
     - `choice`: a `ModeChoice`, how the number of modes was chosen; None where it was given.
-    - `images`: a sentence on whether poles count with their conjugates at negative frequencies, S(−ω) = S(ω)*; "" where
-      that makes no difference. `negative_frequency_poles`: whether they do.
+    - `negative_frequency_poles`: whether poles count with their conjugates at negative frequencies, S(−ω) = S(ω)*;
+      `image_evidence`: by how much that lowers −2 log likelihood, None where it makes no difference; `image_shift`: by
+      how much of its error it moves a pole.
     - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
@@ -125,7 +127,8 @@ class ModeFit(AbstractAnswer):
     model_scale: float = eqx.field(static=True, default=1.0)
     spread: Float[Array, "p r"] | None = None
     choice: ModeChoice | None = None
-    images: str = eqx.field(static=True, default="")
+    image_evidence: float | None = eqx.field(static=True, default=None)
+    image_shift: float = eqx.field(static=True, default=0.0)
 
     @property
     def symmetric(self) -> bool:
@@ -152,7 +155,8 @@ class ModeFit(AbstractAnswer):
         """What speaks against the fit, in sentences."""
         own = [CONJUGATED] if self.conjugated else self.lacks
         more = [] if self.choice is None else self.choice.excluded
-        return [*own, *more, *doubtful_modes(self).values(), *smaller_model(self), *suspicions(self.data)]
+        doubts = [*doubtful_modes(self).values(), *doubtful_images(self), *smaller_model(self)]
+        return [*own, *more, *doubts, *suspicions(self.data)]
 
     @property
     def resonances(self) -> tuple[Resonance, ...]:
@@ -211,8 +215,9 @@ class ModeFit(AbstractAnswer):
         lines.append(f"noise {noise}: {level}; {self.rank} parameters identified")
         demanded = " S = Sᵀ was demanded of the response." if self.symmetric else ""
         lines += [f"{self.reciprocity.message}{demanded}", f"{self.passivity.message} {self._constraint}"]
-        lines += [self.images] if self.images else []
-        lines += self.concerns if self.complete else []
+        concerns, images = self.concerns, said(self)
+        lines += [images] if images and images not in concerns else []
+        lines += concerns if self.complete else []
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
         return "\n".join(lines)

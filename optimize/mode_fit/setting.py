@@ -73,13 +73,13 @@ class Setting(NamedTuple):
         problem = found.problem._replace(energy=problem.energy)
         return settled(problem, with_energy(problem, found.response), self.max_steps)
 
-    def imaged(self, found: FittedForm) -> tuple[FittedForm, str]:
-        """What is found with images of poles at negative frequencies, or without, whichever the data prefer, and a
-        sentence on it; where they can have no effect, it is found already."""
+    def imaged(self, found: FittedForm) -> tuple[FittedForm, float | None, float]:
+        """What is found with images of poles at negative frequencies, or without, whichever the data prefer; by how
+        much images lower −2 log L, None where they can have no effect; and by how much of its error a pole moves."""
         problem, response, _ = found
         images = self.images
         if images is None or not images.matter(problem, response):
-            return found, ""
+            return found, None, 0.0
         mirror = images.mirror if response.mirror is None else None
         other = settled(problem, mirrored(problem, response, mirror), self.max_steps)
         both = (found, other) if response.mirror is None else (other, found)
@@ -93,7 +93,7 @@ class Setting(NamedTuple):
         with np.errstate(invalid="ignore", divide="ignore"):
             shifts = np.abs(poles[1] - poles[0]) / errors
         shift = float(np.max(shifts, initial=0.0, where=np.isfinite(shifts)))
-        return both[images.preferred(better)], images.sentence(better, shift)
+        return both[images.preferred(better)], better, shift
 
     def judged(self, problem: Problem, response: Form) -> Judged:
         energy = problem.energy is not None
