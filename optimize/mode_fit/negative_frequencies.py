@@ -42,7 +42,7 @@ class Images(NamedTuple):
 
     def preferred(self, better: float) -> bool:
         """Whether they are in the model, where they lower −2 log L by `better`."""
-        return better > (-TOLD if self.measured else TOLD)
+        return bool(better > (-TOLD if self.measured else TOLD))
 
 
 def said(fit: Any) -> str:
