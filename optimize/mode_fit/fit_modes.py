@@ -96,8 +96,8 @@ def fit_modes(
     Usage: `fit_modes(read_touchstone("device.s2p")).report()`.
 
     **Notes:** resonances should lie in the band and span several points. Where their width is some part of ω, poles may
-    have conjugates at negative frequencies, as those of networks: `.negative_frequency_poles` says whether. Gain is never forced away: data that are not
-    passive are reported and fitted without the constraint.
+    have conjugates at negative frequencies, as those of networks: `.negative_frequency_poles` says whether. Gain is
+    never forced away: data that are not passive are reported and fitted without the constraint.
 
     Source: paper 3, equations 1–5 and section 5 (hidden ports).
     """
