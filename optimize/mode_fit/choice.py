@@ -109,7 +109,7 @@ def choose(candidate: Callable[..., Candidate], most: int, images: Images | None
     tried = _numbers(candidate, most)
     if images is not None and any(one.imaged for one in tried):
         others = _numbers(partial(candidate, mirror=images.mirror), most)
-        lowest = [_criteria(part, [*tried, *others])[0][_best(part)] for part in (tried, others)]
+        lowest = [criteria(part, [*tried, *others])[0][_best(part)] for part in (tried, others)]
         tried = others if images.preferred(lowest[0] - lowest[1]) else tried
     return _chosen(tried)
 
@@ -146,7 +146,7 @@ def _numbers(candidate: Callable[..., Candidate], most: int) -> list[Candidate]:
 def _chosen(tried: list[Candidate]) -> tuple[Any, ModeChoice]:
     chosen = _best(tried)
     concerns = [next(iter(_concerns(tried, n).values()), "") for n in range(len(tried))]
-    criterion, correlation = _criteria(tried)
+    criterion, correlation = criteria(tried)
     lowest = _lowest(tried)
     if not chosen:
         raise ValueError(_no_resonance(tried[0], lowest, concerns[lowest]))
@@ -165,7 +165,7 @@ def _chosen(tried: list[Candidate]) -> tuple[Any, ModeChoice]:
 
 def _best(tried: Sequence[Candidate]) -> int:
     """The number with the lowest criterion of those without doubtful modes."""
-    criterion = _criteria(tried)[0]
+    criterion = criteria(tried)[0]
     return min((n for n in range(len(tried)) if not _concerns(tried, n)), key=lambda n: criterion[n])
 
 
@@ -177,7 +177,7 @@ def _weakest(one: Candidate) -> int:
 
 
 def _lowest(tried: Sequence[Candidate]) -> int:
-    return int(np.argmin(_criteria(tried)[0]))
+    return int(np.argmin(criteria(tried)[0]))
 
 
 def _enough(tried: Sequence[Candidate]) -> bool:
@@ -193,7 +193,7 @@ def _enough(tried: Sequence[Candidate]) -> bool:
     return last - best >= (1 if one.noise_like else FAILURES) or last - good >= DOUBTED
 
 
-def _criteria(tried: Sequence[Candidate], every: Sequence[Candidate] | None = None) -> tuple[Host, float]:
+def criteria(tried: Sequence[Candidate], every: Sequence[Candidate] | None = None) -> tuple[Host, float]:
     """The criterion of each, and ρ, of those among which the closest is."""
     closest = min(tried if every is None else every, key=lambda one: one.deviance)
     share = (1 - closest.correlation) / (1 + closest.correlation)
@@ -205,7 +205,7 @@ def _criteria(tried: Sequence[Candidate], every: Sequence[Candidate] | None = No
 def _concerns(tried: Sequence[Candidate], number: int) -> dict[int, str]:
     """Modes that are none of the device, as far as the data can tell, and why. Of two that are nearly one, both
     residues may be within their errors: such modes count where the data demand them."""
-    one, criterion = tried[number], _criteria(tried)[0]
+    one, criterion = tried[number], criteria(tried)[0]
     omega, coefficients = np.asarray(one.data.omega), one.coefficients
     band = omega[-1] - omega[0]
     modes = zip(coefficients.omega.tolist(), coefficients.gamma.tolist(), strict=True)
