@@ -17,8 +17,9 @@ from optimize.mode_fit.choice import ModeChoice
 from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import demanded_symmetry, doubtful_modes, growth, incomplete, smaller_model
 from optimize.mode_fit.device import possible_leaves
+from optimize.mode_fit.planes import FlatPlanes, entries_of
 from optimize.mode_fit.resonance import Resonance, rounded
-from optimize.mode_fit.response import Response, form_of
+from optimize.mode_fit.response import ActiveResponse, Response, form_of
 from optimize.scenarios import Scenarios
 from optimize.verdict import ResidualVerdict, judge
 
@@ -125,6 +126,13 @@ class ModeFit(AbstractAnswer):
     choice: ModeChoice | None = None
 
     @property
+    def planes(self) -> FlatPlanes | None:
+        """The reference planes of `coefficients` and `model`; None of files of version 0.1."""
+        if not isinstance(self.response, ActiveResponse):
+            return None
+        return FlatPlanes.of(form_of(self.response), entries_of(self.data))
+
+    @property
     def symmetric(self) -> bool:
         """Whether S = Sᵀ was demanded."""
         return getattr(self.response, "symmetric", False)
@@ -171,11 +179,11 @@ class ModeFit(AbstractAnswer):
         model is near a draw.
         """
         draws = as_count(draws, "draws")
-        if self.spread is None or self.verdict.errors == "withheld":
-            raise ValueError("Argument tolerances must be given: this fit has no standard errors.")
         where = (float(self.centre), float(self.half_band))
         passive = isinstance(self.model, PassiveModes)
-        leaves = possible_leaves(form_of(self.response), *where, np.asarray(self.spread), draws, passive=passive)
+        if self.planes is None or self.spread is None or self.verdict.errors == "withheld":
+            raise ValueError("Argument tolerances must be given: this fit has no standard errors.")
+        leaves = possible_leaves(self.planes.form(), *where, np.asarray(self.spread), draws, passive=passive)
         return Scenarios({name: jnp.asarray(drawn) - getattr(self.model, name) for name, drawn in leaves.items()})
 
     def report(self) -> str:

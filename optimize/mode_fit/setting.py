@@ -11,6 +11,7 @@ from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.choice import Candidate
 from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs
+from optimize.mode_fit.planes import FlatPlanes, entries_of
 from optimize.mode_fit.problem import FittedForm, Problem, best_fit, most_likely, settled, starts, tried, with_energy
 from optimize.mode_fit.result import judge_residual
 from optimize.mode_fit.vector_fitting import Weights
@@ -31,6 +32,8 @@ class Judged(NamedTuple):
     residual: Host
     verdict: ResidualVerdict
     jacobian: Host
+    planes: FlatPlanes
+    slopes: Host  # of the parameters of the form at these planes
 
 
 class Setting(NamedTuple):
@@ -73,7 +76,9 @@ class Setting(NamedTuple):
     def judged(self, problem: Problem, response: Form) -> Judged:
         energy = problem.energy is not None
         _, J = problem.linearised(response)
-        covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, self.half, energy=energy))
+        planes = FlatPlanes.of(response, entries_of(self.data))
+        flat, slopes = planes.form(), planes.slopes()
+        covariance, rank = parameter_covariance(J.T, coefficient_slopes(flat, self.half, energy=energy) @ slopes)
         residual = np.full(self.data.s.shape, np.nan, complex)
         whole = self.whole
         residual[:, whole.out, whole.into] = whole.missed(response)
@@ -81,9 +86,9 @@ class Setting(NamedTuple):
         digits = 3 * DIGITS * float(np.nanmax(np.abs(self.data.s)))
         verdict = judge_residual(residual, self.noise, sigma, rank, sigma_known=problem.known, exact=digits)
         covariance = covariance * verdict.inflation
-        coefficients = coefficients_of(response, self.centre, self.half, energy=energy)
+        coefficients = coefficients_of(flat, self.centre, self.half, energy=energy)
         stderr = coefficients.unflatten(np.sqrt(np.diagonal(covariance)))
-        return Judged(coefficients, stderr, covariance, rank, residual, verdict, J)
+        return Judged(coefficients, stderr, covariance, rank, residual, verdict, J, planes, slopes)
 
     def candidate(self, modes: int, *, restarts: int, start: Form | None = None) -> Candidate:
         """What some steps of a fit say of a number of modes."""
