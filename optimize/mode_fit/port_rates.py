@@ -130,9 +130,10 @@ class Entry(NamedTuple):
             x = (float(fit.coefficients.omega[mode]) - float(fit.centre)) / half
             before, path, after = planes.direct_path(x + STEP * np.array([-1, 0, 1]))
             C, ports = complex(path[out, into]), np.eye(len(path))
-            size = np.abs(path)[planes.out, planes.into]
-            turning = ((after - before) * path.conj())[planes.out, planes.into].imag / (2 * STEP * half)
-            rows = size[:, None] * (ports[planes.out] + ports[planes.into])
+            seen_out, seen_into = np.nonzero(planes.bright)
+            size = np.abs(path)[planes.bright]
+            turning = ((after - before) * path.conj())[planes.bright].imag / (2 * STEP * half)
+            rows = size[:, None] * (ports[seen_out] + ports[seen_into])
             times = np.linalg.pinv(rows) @ (-turning / np.maximum(size, 1e-300))
             time = float(times[out] + times[into])
             told = planes.fixed or planes.tells(out, into)
@@ -149,7 +150,10 @@ class Entry(NamedTuple):
         if self.told:
             return ""
         why = f"No direct path is bright enough to tell a delay, {delay}, from a background that turns with frequency"
-        return f"{why}: the error of its Q_external may be several times larger."
+        share = abs(self.C) * self.gamma / max(abs(self.R), 1e-300)
+        return (
+            f"{why}: at planes where the direct path is not as small, Q_external differs by some {100 * share:.2g} %."
+        )
 
     def rate(self, value: float, u: complex, v: complex = 0.0, *, note: str = "") -> Rate:
         """A number that changes by Re(u dR + v dC).

@@ -28,11 +28,6 @@ CONJUGATED = (
     "phasors e^{−iωt}. Fit data.conjugated() instead."
 )
 
-TOGETHER = (
-    "Residues, C and delays are told together, as the direct path may vary over the band: their errors may be up to "
-    "2.5 times too small, not those of poles and Q's."
-)
-
 
 def judge_residual(
     residual: Complex[ArrayLike, "f out in"],
@@ -86,7 +81,7 @@ class ModeFit(AbstractAnswer):
 
     **Fields:**
 
-    - `model`: the device at band centre, at the ports' reference planes (without delay and the background's slope): a
+    - `model`: the device with its direct path at band centre, at the reference planes of `coefficients`: a
       `tcmt.PassiveModes`, passive whatever its leaves are, to design with. It is a `tcmt.ActiveModes` where the data
       have gain, or stored energies: its D and K then stand in the gauge in which the energy is |a|². Without energies
       that gauge is one of many that fit equally well. Leaves of both are real and free of bounds.
@@ -94,7 +89,7 @@ class ModeFit(AbstractAnswer):
       errors are withheld.
     - `covariance` [q, q]: of the numbers of `coefficients.rows()`; `rank`: how many parameters the data identify.
     - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to;
-      `spread` [p, r]: a square root of the covariance of its parameters (`scenarios` draws from it).
+      `spread` [p, r]: a square root of the covariance of the parameters of `planes.form()` (`scenarios` draws from it).
     - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
     - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
       `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
@@ -202,8 +197,7 @@ class ModeFit(AbstractAnswer):
                 f"{value:.6g} (error withheld)" if withheld else rounded(value, error) if known else "not identified"
             )
             lines.append(f"  {name:<24}{shown}")
-        if self.response.delay is not None and len(self.response.background) > 1:
-            lines.append(TOGETHER)
+        lines += self._of_planes()
         lines.append(self.verdict.sentence)
         noise = "given" if self.data.sigma is not None else "estimated from the data's own scatter"
         known = np.asarray(self.noise)[~np.isnan(self.noise)]
@@ -225,6 +219,17 @@ class ModeFit(AbstractAnswer):
         hertz = bool(resonances[0].f0.unit)
         lines.append("in rad/s (in Hz divide by 2π):" if hertz else "in the data's rate unit (above: over 2π):")
         return lines
+
+    def _of_planes(self) -> list[str]:
+        planes = self.planes
+        if planes is None or not planes.chosen.size:
+            return []
+        dark = [m for m in range(self.data.num_ports) if not planes.tells(m, m)]
+        which = f"port {dark[0] + 1}" if len(dark) == 1 else f"ports {', '.join(str(m + 1) for m in dark)} each"
+        return [
+            f"No bright direct path tells the planes of {which}: residues, C and delays are those at planes where "
+            "what reflects or passes beside the modes is least."
+        ]
 
     @property
     def _constraint(self) -> str:
