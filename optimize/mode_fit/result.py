@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
 from diffnr.checks import Numbers, as_count, as_vector
-from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
+from diffnr.data import FieldData, Passivity, Reciprocity, entry_name, suspicions
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import ActiveModes, CoupledModes, PassiveModes
 from optimize.mode_fit.choice import ModeChoice
@@ -222,14 +222,13 @@ class ModeFit(AbstractAnswer):
 
     def _of_planes(self) -> list[str]:
         planes = self.planes
-        if planes is None or not planes.chosen.size:
+        if planes is None or planes.fixed:
             return []
-        dark = [m for m in range(self.data.num_ports) if not planes.tells(m, m)]
-        which = f"port {dark[0] + 1}" if len(dark) == 1 else f"ports {', '.join(str(m + 1) for m in dark)} each"
-        return [
-            f"No bright direct path tells the planes of {which}: residues, C and delays are those at planes where "
-            "what reflects or passes beside the modes is least."
-        ]
+        untold = [pair for pair in np.argwhere(planes.entries).tolist() if not planes.tells(*pair)]
+        names = ", ".join(entry_name(out, into, self.data.num_ports) for out, into in untold)
+        told = f"No direct path of {names} is bright enough to tell their planes: residues, C and delays "
+        how = "are those where it is least." if planes.chosen.size else "may have several times larger errors."
+        return [told + how] if untold else []
 
     @property
     def _constraint(self) -> str:
