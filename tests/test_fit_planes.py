@@ -16,6 +16,7 @@ from slow import slow_except
 
 X = np.linspace(-1, 1, 9)
 ALL = np.ones((2, 2), bool)
+CASES: list[dict] = [{}, {"order": 1}, {"symmetric": True}, {"dark": True}, {"order": 0}]
 
 
 def form(*, order: int = 2, symmetric: bool = False, dark: bool = False, seed: int = 0) -> Form:
@@ -32,7 +33,7 @@ def form(*, order: int = 2, symmetric: bool = False, dark: bool = False, seed: i
     return Form(**{name: to_pairs(part) for name, part in parts.items()}, delay=rng.normal(size=2), symmetric=symmetric)
 
 
-@pytest.mark.parametrize("case", [{}, {"order": 1}, {"symmetric": True}, {"dark": True}, {"order": 0}])
+@pytest.mark.parametrize("case", CASES)
 def test_planes_leave_the_response_as_it_is_and_are_flat(case: dict) -> None:
     fitted = form(**case)
     planes = FlatPlanes.of(fitted, ALL)
@@ -108,7 +109,7 @@ def rms_and_coverage(kind: str, order: int, seeds: range) -> tuple[np.ndarray, n
 
 @pytest.mark.parametrize(("kind", "order"), [("hanger", 1), ("reflection", 2)])
 def test_errors_are_true_where_a_background_may_stand_for_a_delay(kind: str, order: int) -> None:
-    rms, _, fits = rms_and_coverage(kind, order, range(8))
+    rms, _, fits = rms_and_coverage(kind, order, range(1, 9))
     assert fits == 8
     # Of eight normal numbers, at the least, the rms is 1 within 1/√16 = .25, three of them.
     assert rms == pytest.approx(1.0, abs=0.75)
