@@ -140,15 +140,17 @@ def fit_modes(
     problem, response, end = found
     bounded_response = passive and largest_gain(response) <= 1 + 2 * ALLOWED
     centre, half = setting.centre, setting.half
-    model, scale = device_of(response, centre, half, passive=bounded_response and data.energy is None)
     judged = setting.judged(problem, response)
+    flat = judged.planes.form()
+    model, scale = device_of(flat, centre, half, passive=bounded_response and data.energy is None)
+    spread = judged.slopes @ spread_of(judged.jacobian, judged.verdict.inflation)
     doubtful = not judged.verdict.noise_like or grows(response)
     conjugated = doubtful and conjugate_is_better(setting, found)
     fit = ModeFit(
         model=model,
         coefficients=judged.coefficients, stderr=judged.stderr,
         covariance=jnp.asarray(judged.covariance), rank=judged.rank,
-        response=as_response(response), spread=jnp.asarray(spread_of(judged.jacobian, judged.verdict.inflation)),
+        response=as_response(response), spread=jnp.asarray(spread),
         centre=jnp.asarray(centre), half_band=jnp.asarray(half),
         data=data, residual=jnp.asarray(judged.residual), noise=jnp.asarray(setting.noise),
         verdict=judged.verdict, reciprocity=reciprocity(data), passivity=bounded,

@@ -102,12 +102,12 @@ class Form:
 
     def vector(self, *without: str) -> Host:
         """Every parameter, field by field, but those of the fields named."""
-        return np.concatenate([np.ravel(part[where]) for _, part, where in self._fields(without)])
+        return np.concatenate([np.ravel(part[where]) for _, part, where in self.fields(without)])
 
     def at(self, vector: Host, *without: str) -> Any:
         """The response with these parameters, in the order of `vector`."""
         position, new = 0, {}
-        for name, part, where in self._fields(without):
+        for name, part, where in self.fields(without):
             size = part[where].size
             new[name] = np.empty(part.shape)
             new[name][where] = np.reshape(vector[position : position + size], part[where].shape)
@@ -117,7 +117,7 @@ class Form:
             position += size
         return dataclasses.replace(self, **new, **({"K": new["D"]} if self.symmetric else {}))  # pyright: ignore[reportArgumentType]
 
-    def _fields(self, without: tuple[str, ...]) -> list[tuple[str, Host, Host]]:
+    def fields(self, without: tuple[str, ...] = ()) -> list[tuple[str, Host, Host]]:
         """Names, values, and which of these are free."""
         names = ("A", "D", "background", "delay") if self.symmetric else ("A", "D", "K", "background", "delay")
         found = []

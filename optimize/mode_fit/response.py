@@ -28,10 +28,6 @@ class ActiveResponse(eqx.Module):
         """S at scaled frequencies x [f]."""
         return form_of(self).response(x)[0]
 
-    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
-        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
-        return form_of(self).modal(np.asarray(x)).C
-
 
 class PassiveResponse(eqx.Module):
     """A response of fits of version 0.1, kept for files that hold one:
@@ -55,11 +51,6 @@ class PassiveResponse(eqx.Module):
         a = -jnp.linalg.solve(1j * x[:, None, None] * jnp.eye(len(A)) - A, D.conj().T @ V)
         delay = jnp.zeros(ports) if self.delay is None else self.delay
         return np.asarray((V + D @ a)[:, :ports] * jnp.exp(-1j * x[:, None, None] * (delay[:, None] + delay)))
-
-    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
-        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
-        V = self._isometry(x)
-        return np.asarray(V[:, : V.shape[2]])
 
     def _isometry(self, x: Any) -> Complex[Array, "f wire port"]:
         W = from_pairs(self.direct)

@@ -12,6 +12,7 @@ from optimize.mode_fit.choice import Candidate, ModeChoice, choose
 from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs
 from optimize.mode_fit.negative_frequencies import Images, mirrored
+from optimize.mode_fit.planes import FlatPlanes, entries_of
 from optimize.mode_fit.problem import FittedForm, Problem, best_fit, most_likely, settled, starts, tried, with_energy
 from optimize.mode_fit.result import judge_residual
 from optimize.mode_fit.vector_fitting import Weights
@@ -32,6 +33,8 @@ class Judged(NamedTuple):
     residual: Host
     verdict: ResidualVerdict
     jacobian: Host
+    planes: FlatPlanes
+    slopes: Host  # of the parameters of the form at these planes
 
 
 class Setting(NamedTuple):
@@ -98,7 +101,9 @@ class Setting(NamedTuple):
     def judged(self, problem: Problem, response: Form) -> Judged:
         energy = problem.energy is not None
         _, J = problem.linearised(response)
-        covariance, rank = parameter_covariance(J.T, coefficient_slopes(response, self.half, energy=energy))
+        planes = FlatPlanes.of(response, entries_of(self.data))
+        flat, slopes = planes.form(), planes.slopes()
+        covariance, rank = parameter_covariance(J.T, coefficient_slopes(flat, self.half, energy=energy) @ slopes)
         residual = np.full(self.data.s.shape, np.nan, complex)
         whole = self.whole
         residual[:, whole.out, whole.into] = whole.missed(response)
@@ -106,11 +111,11 @@ class Setting(NamedTuple):
         digits = 3 * DIGITS * float(np.nanmax(np.abs(self.data.s)))
         verdict = judge_residual(residual, self.noise, sigma, rank, sigma_known=problem.known, exact=digits)
         covariance = covariance * verdict.inflation
-        coefficients = coefficients_of(response, self.centre, self.half, energy=energy)
+        coefficients = coefficients_of(flat, self.centre, self.half, energy=energy)
         modes = np.arange(len(response.A))  # ω comes first, and is rounded itself
         covariance[modes, modes] += np.spacing(np.abs(np.asarray(coefficients.omega))) ** 2 / 12
         stderr = coefficients.unflatten(np.sqrt(np.diagonal(covariance)))
-        return Judged(coefficients, stderr, covariance, rank, residual, verdict, J)
+        return Judged(coefficients, stderr, covariance, rank, residual, verdict, J, planes, slopes)
 
     def candidate(
         self, modes: int, *, restarts: int, start: Form | None = None, mirror: float | None = None
