@@ -147,8 +147,14 @@ def passivity(data: Any, multiples: Any = 5.0) -> Passivity:
     Example: `nr.data.passivity(nr.read_touchstone("device.s2p")).message`.
     """
     require_instance(data, "data", FieldData, "be a FieldData")
-    multiples = float(as_scalar(_known(multiples, "multiples"), "multiples", lower=0.0))
-    s, known, noise = np.asarray(data.s), np.asarray(data.entries), noise_of(data)
+    return passivity_beside(
+        data, noise_of(data), float(as_scalar(_known(multiples, "multiples"), "multiples", lower=0.0))
+    )
+
+
+def passivity_beside(data: FieldData, noise: np.ndarray, multiples: float = 5.0) -> Passivity:
+    """`passivity` of data whose noise [out, in], as `noise_of` has it, is known already."""
+    s, known = np.asarray(data.s), np.asarray(data.entries)
     largest = np.max([np.linalg.norm(s[:, rows][:, :, columns], 2, (1, 2)) for rows, columns in _blocks(known)], axis=0)
     worst = int(np.argmax(largest))
     told = known & np.isfinite(noise)

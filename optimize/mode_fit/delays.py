@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from optimize.mode_fit.vector_fitting import misfits, relocated, starting_poles
+from optimize.mode_fit.vector_fitting import least_misfits, relocated, starting_poles
 
 Host = Any
-SPAN, CANDIDATES = 8.0, 11  # delays tried around the mean group delay, and how far from it
-MINIMA = 3  # of them that are looked at more closely
+BESIDE = np.array(
+    [0.03, 0.1, 0.3, 1.0, 2.5, 5.0, 8.0]
+)  # how far from the direct path's delay others are tried, both ways
+MINIMA = 3  # of them that are looked at more closely, beside the direct path's
 SWEEPS = 3  # relocations of poles for each
+PARABOLAS = 3  # through the squared misfits of three delays, each ten times closer
+ROUNDS = 8  # of the direct path's delay, weighted by the misfit before
 
 
 def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor: Host) -> Host:
@@ -46,20 +50,48 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
 
 def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> float:
     """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best."""
-    step = 2 * SPAN / (CANDIDATES - 1)
-    trials = _mean_delay(x, entry) + step * np.arange(-(CANDIDATES // 2), CANDIDATES // 2 + 1)
+    trials = _direct_delay(x, entry) + np.concatenate([-BESIDE[::-1], [0.0], BESIDE])
     turned = entry[:, None] * np.exp(1j * x[:, None] * trials)
-    starts = np.stack([starting_poles(x, s[:, None], modes, order, np.ones(1)) for s in turned.T])
+    starts = np.stack([starting_poles(x, s[:, None], modes, order, np.ones(1))[::2] for s in turned.T])
     costs, poles = _described(x, entry, trials, starts, order, floor)
-    # Broad resonances and delays stand for each other in part: several may look good from afar.
-    beside = np.pad(costs, 1, constant_values=np.inf)
-    lowest = np.flatnonzero((costs <= beside[:-2]) & (costs <= beside[2:]))
-    lowest = lowest[np.argsort(costs[lowest])][:MINIMA]
-    for reach in (0.8, 0.16):
-        finer = (trials[lowest, None] + step * reach * np.linspace(-1, 1, 9)).ravel()
-        costs, poles = _described(x, entry, finer, np.repeat(poles[lowest, None], 9, axis=0), order, floor)
-        trials, lowest = finer, np.argmin(costs, keepdims=True)
-    return float(trials[lowest[0]])
+    # Broad resonances and delays stand for each other in part: several may look good from afar, and the best,
+    # often that of the direct path, is narrow.
+    around = np.pad(costs, 1, constant_values=np.inf)
+    lowest = np.flatnonzero((costs <= around[:-2]) & (costs <= around[2:]))
+    lowest = np.unique([len(BESIDE), *lowest[np.argsort(costs[lowest])][:MINIMA].tolist()])
+    gaps = np.pad(np.diff(trials), 1, mode="edge")
+    apart = np.maximum(gaps[lowest], gaps[lowest + 1])
+    for _ in range(2):
+        apart = apart / 5
+        finer = trials[lowest, None] + apart[:, None] * np.arange(-4, 5)
+        costs, poles = _described(x, entry, finer.ravel(), np.repeat(poles[lowest, None], 9, axis=0), order, floor)
+        trials, lowest = finer.ravel(), np.argmin(costs, keepdims=True)
+        apart = apart[lowest // 9]
+    # Where direct paths are bright, what is left of a delay would take the place of a resonance.
+    at, width, best = float(trials[lowest[0]]), float(apart[0]), poles[lowest]
+    for _ in range(PARABOLAS):
+        costs, poles = _described(
+            x, entry, at + width * np.arange(-1, 2), np.repeat(best[None], 3, axis=0), order, floor
+        )
+        below, here, above = np.exp(2 * (costs - np.min(costs)))
+        bend = below - 2 * here + above
+        at += width * float(np.clip((below - above) / (2 * bend), -1, 1)) if bend > 0 else 0.0
+        width, best = width / 10, poles[1:2]
+    return at
+
+
+def _direct_delay(x: Host, entry: Host) -> float:
+    """The t of the constant c for which Σ |e^{ixt} entry − c| is least, near the mean group delay: the few points of
+    resonances hardly count."""
+    t, weight, size = _mean_delay(x, entry), np.ones(len(x)), float(np.median(np.abs(entry)))
+    for _ in range(ROUNDS):
+        turned = weight * entry * np.exp(1j * x * t)
+        unit = weight / np.linalg.norm(weight)
+        missed, slope = (part - unit * (unit @ part) for part in (turned, 1j * x * turned))
+        step = -np.vdot(slope, missed).real / max(np.vdot(slope, slope).real, 1e-300)
+        t, left = t + step, np.abs(missed + step * slope) / weight
+        weight = 1 / np.sqrt(np.maximum(left, 1e-3 * size + 0.1 * np.median(left)))
+    return float(t)
 
 
 def _described(x: Host, entry: Host, delays: Host, poles: Host, order: int, floor: float) -> tuple[Host, Host]:
@@ -68,7 +100,7 @@ def _described(x: Host, entry: Host, delays: Host, poles: Host, order: int, floo
     sets, modes = poles.shape[1:]
     turned = (entry * np.exp(1j * x * np.repeat(delays, sets)[:, None]))[:, :, None]
     moved = relocated(x, turned, poles.reshape(len(delays) * sets, modes), order, np.ones(1), SWEEPS)
-    misfit = misfits(x, turned, moved, order)[1].reshape(-1, sets)
+    misfit = least_misfits(x, turned[:, :, 0], moved, order).reshape(-1, sets)
     best = np.argmin(misfit, axis=1)
     costs = np.log(np.maximum(misfit[np.arange(len(delays)), best], max(floor, 1e-300)))
     return costs, moved.reshape(len(delays), sets, modes)[np.arange(len(delays)), best]

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
-from diffnr.data import FieldData, PowerData, passivity, reciprocity
+from diffnr.data import FieldData, PowerData, reciprocity
+from diffnr.data.verdicts import passivity_beside
 from diffnr.results import raise_failures
 from optimize.mode_fit.choice import choose
 from optimize.mode_fit.device import device_of, spread_of
@@ -130,7 +131,7 @@ def fit_modes(
     else:
         found = setting.fitted(setting.starts(setting.problem, modes))
 
-    bounded = passivity(data)
+    bounded = passivity_beside(data, setting.estimate)
     passive = bounded.passive is not False if passive is None else passive
     if passive:
         found = made_passive(found, max_steps)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffnr.data import FieldData, noise_estimate, rounding_step
+from diffnr.data import FieldData, rounding_step
+from diffnr.data.verdicts import FEWEST, noise_of
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.choice import Candidate
 from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
@@ -37,7 +38,8 @@ class Setting(NamedTuple):
     """What the fits of all numbers of modes have in common."""
 
     data: FieldData
-    noise: Host
+    estimate: Host  # of the noise [out, in], as the verdicts on the data have it
+    noise: Host  # [f, out, in], with what digits leave
     problem: Problem  # which is fitted
     whole: Problem  # all entries, also those that a symmetric response takes for others measured twice
     centre: float
@@ -53,11 +55,12 @@ class Setting(NamedTuple):
         """Those of `data`, of which `fitted` are described."""
         ends = np.asarray(data.omega)[[0, -1]]
         centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
-        noise = noise_of(data)
+        estimate = noise_of(data)
+        noise = with_digits(data, estimate)
         problem = whole = problem_of(data, noise, centre, half)
         if symmetric:
-            problem = problem_of(fitted, noise_of(fitted), centre, half)._replace(symmetric=True)
-        return cls(data, noise, problem, whole, centre, half, order, delay, max_steps)
+            problem = problem_of(fitted, with_digits(fitted, noise_of(fitted)), centre, half)._replace(symmetric=True)
+        return cls(data, estimate, noise, problem, whole, centre, half, order, delay, max_steps)
 
     def starts(self, problem: Problem, modes: int) -> list[Form]:
         return starts(problem, self.data.num_ports, modes, self.order, self.delay)
@@ -129,17 +132,15 @@ def folded(data: FieldData) -> FieldData:
     return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
 
 
-def noise_of(data: FieldData) -> Host:
-    """The standard deviation [f, out, in] of real and imaginary parts: as given, else estimated, and at least what the
-    digits of the numbers leave; NaN where it is not known."""
+def with_digits(data: FieldData, estimate: Host) -> Host:
+    """The standard deviation [f, out, in] of real and imaginary parts: as given, else as estimated [out, in], and at
+    least what the digits of the numbers leave; NaN where it is not known."""
     least = _digits(data)
     if data.deviation is not None:
-        noise = np.asarray(data.deviation)
-    elif data.num_points > 16:
-        noise = noise_estimate(data)
-    else:
-        noise = np.full(least.shape, np.nan)
-    return np.broadcast_to(np.maximum(noise, least), data.s.shape)
+        estimate = np.asarray(data.deviation)
+    elif data.num_points < FEWEST:
+        estimate = np.full(least.shape, np.nan)
+    return np.broadcast_to(np.maximum(estimate, least), data.s.shape)
 
 
 def _digits(data: FieldData) -> Host:
