@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from optimize.mode_fit.vector_fitting import least_misfits, relocated, starting_poles
+from optimize.mode_fit.vector_fitting import delay_steps, least_misfits, relocated, starting_poles
 
 Host = Any
-BESIDE = np.array(
-    [0.03, 0.1, 0.3, 1.0, 2.5, 5.0, 8.0]
-)  # how far from the direct path's delay others are tried, both ways
-MINIMA = 3  # of them that are looked at more closely, beside the direct path's
-SWEEPS = 3  # relocations of poles for each
-PARABOLAS = 3  # through the squared misfits of three delays, each ten times closer
+BESIDE = np.array([0.3, 1.2, 3.5, 7.0])  # from the direct path's delay: others that are tried, both ways
+FEW, MANY, KEPT = 4, 10, 3  # steps of all trials, and of the best of them
+FARTHEST = 3.0  # of a step
+SETTLED = 1e-9  # a step that moves nothing
 ROUNDS = 8  # of the direct path's delay, weighted by the misfit before
 
 
@@ -44,40 +42,31 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
             chosen.append((out, into))
     if not chosen:
         return np.zeros(ports)
-    totals = np.array([entry_delay(x, s[:, o, i], modes, order, floor[o, i]) for o, i in chosen])
+    totals = np.array([entry_delay(x, s[:, o, i], modes, order) for o, i in chosen])
     return _agreed(x, s, pairs, power, rows, totals)
 
 
-def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> float:
-    """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best."""
+def entry_delay(x: Host, entry: Host, modes: int, order: int) -> float:
+    """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best.
+
+    Broad resonances and delays stand for each other in part: there are many local minima, and the lowest is narrow
+    where the direct path is bright. From several trials, poles are relocated and delays moved in turn.
+    """
     trials = _direct_delay(x, entry) + np.concatenate([-BESIDE[::-1], [0.0], BESIDE])
-    turned = entry[:, None] * np.exp(1j * x[:, None] * trials)
-    starts = np.stack([starting_poles(x, s[:, None], modes, order, np.ones(1))[::2] for s in turned.T])
-    costs, poles = _described(x, entry, trials, starts, order, floor)
-    # Broad resonances and delays stand for each other in part: several may look good from afar, and the best,
-    # often that of the direct path, is narrow.
-    around = np.pad(costs, 1, constant_values=np.inf)
-    lowest = np.flatnonzero((costs <= around[:-2]) & (costs <= around[2:]))
-    lowest = np.unique([len(BESIDE), *lowest[np.argsort(costs[lowest])][:MINIMA].tolist()])
-    gaps = np.pad(np.diff(trials), 1, mode="edge")
-    apart = np.maximum(gaps[lowest], gaps[lowest + 1])
-    for _ in range(2):
-        apart = apart / 5
-        finer = trials[lowest, None] + apart[:, None] * np.arange(-4, 5)
-        costs, poles = _described(x, entry, finer.ravel(), np.repeat(poles[lowest, None], 9, axis=0), order, floor)
-        trials, lowest = finer.ravel(), np.argmin(costs, keepdims=True)
-        apart = apart[lowest // 9]
-    # Where direct paths are bright, what is left of a delay would take the place of a resonance.
-    at, width, best = float(trials[lowest[0]]), float(apart[0]), poles[lowest]
-    for _ in range(PARABOLAS):
-        costs, poles = _described(
-            x, entry, at + width * np.arange(-1, 2), np.repeat(best[None], 3, axis=0), order, floor
-        )
-        below, here, above = np.exp(2 * (costs - np.min(costs)))
-        bend = below - 2 * here + above
-        at += width * float(np.clip((below - above) / (2 * bend), -1, 1)) if bend > 0 else 0.0
-        width, best = width / 10, poles[1:2]
-    return at
+    starts = [starting_poles(x, (entry * np.exp(1j * x * t))[:, None], modes, order, np.ones(1))[::2] for t in trials]
+    delays, poles = np.repeat(trials, 2), np.concatenate(starts)
+    for step in range(FEW + MANY):
+        turned = entry * np.exp(1j * x * delays[:, None])
+        poles = relocated(x, turned[:, :, None], poles, order, np.ones(1), 1)
+        if step == FEW:
+            best = np.argsort(least_misfits(x, turned, poles, order))[:KEPT]
+            delays, poles, turned = delays[best], poles[best], turned[best]
+        moved = np.clip(delay_steps(x, turned, poles, order), -FARTHEST, FARTHEST)
+        delays = delays + moved
+        if np.max(np.abs(moved)) < SETTLED:
+            break
+    turned = entry * np.exp(1j * x * delays[:, None])
+    return float(delays[np.argmin(least_misfits(x, turned, poles, order))])
 
 
 def _direct_delay(x: Host, entry: Host) -> float:
@@ -92,18 +81,6 @@ def _direct_delay(x: Host, entry: Host) -> float:
         t, left = t + step, np.abs(missed + step * slope) / weight
         weight = 1 / np.sqrt(np.maximum(left, 1e-3 * size + 0.1 * np.median(left)))
     return float(t)
-
-
-def _described(x: Host, entry: Host, delays: Host, poles: Host, order: int, floor: float) -> tuple[Host, Host]:
-    """How well an entry is described with each delay, from sets of poles [delay, set, n]: ln of its misfit, at least
-    `floor`, and the poles [delay, n] that are best."""
-    sets, modes = poles.shape[1:]
-    turned = (entry * np.exp(1j * x * np.repeat(delays, sets)[:, None]))[:, :, None]
-    moved = relocated(x, turned, poles.reshape(len(delays) * sets, modes), order, np.ones(1), SWEEPS)
-    misfit = least_misfits(x, turned[:, :, 0], moved, order).reshape(-1, sets)
-    best = np.argmin(misfit, axis=1)
-    costs = np.log(np.maximum(misfit[np.arange(len(delays)), best], max(floor, 1e-300)))
-    return costs, moved.reshape(len(delays), sets, modes)[np.arange(len(delays)), best]
 
 
 def _mean_delay(x: Host, entry: Host) -> float:

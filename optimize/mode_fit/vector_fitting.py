@@ -166,12 +166,24 @@ def misfits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int) -> t
 
 
 def least_misfits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int) -> RealArray:
-    """The least rms misfit [set] of real and imaginary parts that sets of poles [set, n] leave of one entry `s` [f], or
+    """The least rms misfit [set] of real and imaginary parts that sets of poles [set, n] leave of one entry each, `s`
     [set, f]."""
     columns = _basis(x, poles, order, 1)
     columns[..., -1] = s
     triangles: ComplexArray = np.linalg.qr(columns, mode="r")
     return np.abs(triangles[:, -1, -1]) / np.sqrt(2 * len(x))
+
+
+def delay_steps(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int) -> RealArray:
+    """The t [set] for which e^{ixt}s is described best, to first order in t and in the change of sets of poles
+    [set, n]; `s` [set, f] is one entry."""
+    size = poles.shape[1] + order + 1
+    columns = _basis(x, poles, order, poles.shape[1] + 2)
+    columns[..., size:-2] = columns[..., : poles.shape[1]] ** 2  # what a change of the poles adds
+    columns[..., -2], columns[..., -1] = 1j * x * s, s
+    triangles: ComplexArray = np.linalg.qr(columns, mode="r")
+    slope, left = triangles[:, -2, -2], triangles[:, -2, -1]
+    return -np.real(slope.conj() * left) / np.maximum(np.abs(slope) ** 2, np.finfo(float).tiny)
 
 
 def _fits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int, weights: Weights) -> list[PoleResidue]:
