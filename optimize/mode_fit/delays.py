@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from diffnr.data.noise import ramps
 from optimize.mode_fit.vector_fitting import delay_steps, least_misfits, relocated, starting_poles
 
 Host = Any
@@ -90,9 +91,7 @@ def _mean_delay(x: Host, entry: Host) -> float:
     turned = turned / np.maximum(np.abs(turned), 1e-300) * np.sqrt(np.abs(turned))
     if _even(x):  # every step turns alike
         return -float(np.angle(np.sum(turned))) / float(np.mean(steps))
-    longest = np.pi / np.median(steps)
-    trials = np.linspace(-longest, longest, 8 * len(x) + 1)
-    return float(trials[np.argmax(np.real(np.exp(1j * trials[:, None] * steps) @ turned))])
+    return float(ramps(x, (entry / np.maximum(np.sqrt(np.abs(entry)), 1e-300))[:, None])[0])
 
 
 def _even(x: Host) -> bool:

@@ -58,23 +58,33 @@ def largest_gain(form: Form) -> float:
 
 def excess(form: Form, x: Host) -> Host:
     """By how much singular values exceed 1, max(σ − 1, 0) [f · port]."""
-    sigma = np.linalg.svd(replace(form, delay=None).response(x)[0], compute_uv=False)
-    return np.maximum(sigma - 1, 0.0).ravel()
+    s = replace(form, delay=None).response(x)[0]
+    large = _may_exceed(s)
+    above = np.zeros(s.shape[:2])
+    above[large] = np.maximum(np.linalg.svd(s[large], compute_uv=False) - 1, 0.0)
+    return above.ravel()
 
 
 def excess_slopes(form: Form, x: Host) -> Host:
     """Its derivatives in the form's parameters [p, f · port]."""
     here = replace(form, delay=None)
-    u, sigma, vh = np.linalg.svd(here.response(x)[0])
-    gain = np.flatnonzero(sigma[:, 0] > 1)
-    ds = here.linearised(x[gain])[2]
-    change = np.einsum("fok,pfoi,fki->pfk", u[gain].conj(), ds, vh[gain].conj(), optimize=True).real
-    rows = np.zeros((len(change), *sigma.shape))
-    rows[:, gain] = np.where(sigma[gain] > 1, change, 0.0)
+    s = here.response(x)[0]
+    large = _may_exceed(s)
+    u, sigma, vh = np.linalg.svd(s[large])
+    ds = here.linearised(x[large])[2]
+    change = np.einsum("fok,pfoi,fki->pfk", u.conj(), ds, vh.conj(), optimize=True).real
+    rows = np.zeros((len(change), *s.shape[:2]))
+    rows[:, large] = np.where(sigma > 1, change, 0.0)
     rows = rows.reshape(len(change), -1)
     if form.delay is not None:
         rows = np.concatenate([rows, np.zeros((len(form.delay), rows.shape[1]))])
     return rows
+
+
+def _may_exceed(s: Host) -> Host:
+    """Of matrices [f, out, in], those whose largest singular value may exceed 1: it is at most √(‖S‖₁‖S‖_∞)."""
+    size = np.abs(s)
+    return np.flatnonzero(np.max(np.sum(size, axis=1), axis=1) * np.max(np.sum(size, axis=2), axis=1) > 1)
 
 
 def _slope(form: Form, x: Host) -> Host:

@@ -19,6 +19,7 @@ Host = Any
 FormLike = Any  # a Form, or a chart of some, that gives `response`, `linearised`, `vector` and `at`
 SHORT = 10  # steps by which starts are compared, and after which σ is looked at again
 ROUGH = 0.1  # of standard errors: the tolerance meanwhile
+CREEPING = 1e-2  # of standard errors: on the bound, which is no smooth function, the last steps are many and small
 STARTS, WORSE = 3, 3.0  # starts that are tried: how many, and how much worse by −2 log likelihood a number and entry
 DESCRIBED = 1.1  # of the noise, rms over entries: a start with no more misfit is good enough to be the only one
 RESTARTS, ASTRAY = 6, 0.7  # starts with other delays, and by how much, in rad over half the band
@@ -342,7 +343,7 @@ def made_passive(found: FittedForm, max_steps: int) -> FittedForm:
         form, _ = bounded.solved(form, SHORT, tolerance=ROUGH)
         gain = largest_gain(form)
         if gain <= 1 + enough:
-            form, end = bounded.solved(form, max_steps)
+            form, end = bounded.solved(form, max_steps, tolerance=CREEPING)
             gain = largest_gain(form)
             if gain <= 1 + enough:
                 break
