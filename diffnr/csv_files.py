@@ -2,7 +2,8 @@
 
 The format: a header line, then a line of numbers a frequency, separated by commas (or semicolons, or tabs, if the
 header is); empty lines and those that start with `#` or `!` are comments. The first column is `frequency_hz` (or in
-kHz, MHz, GHz, THz, as `Frequency (GHz)` or `freq_ghz` too) or `omega_rad_s`; the others stand in any order. Each
+kHz, MHz, GHz, THz, as `Frequency (GHz)` or `freq_ghz` too) or `omega_rad_s`; or it is the wavelength in vacuum, as
+`wavelength_nm`, `Wavelength (µm)` or `lambda_m`, rising or falling. The others stand in any order. Each
 S-parameter has two columns, `S21_re,S21_im` or `S21_mag`, `S21_db` with `S21_deg`, `S21_rad`, out before in and counted
 from 1 as in the laboratory (`S21` is `s[:, 1, 0]`: in at port 1, out at port 2; `S10_1_re` where a number has two
 digits); `Re(S21)` or `S21 (dB)`, as instruments write them, are the same. One that has no columns was not measured.
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from diffnr.checks import as_choice, as_path, require_instance
+from diffnr.csv_header import WORDS, Axis, read_header
 from diffnr.data import FieldData, PowerData, entry_name
 from diffnr.text_files import (
     PathLike,
@@ -33,7 +35,6 @@ from diffnr.text_files import (
     has_decimal_commas,
     mark,
     number,
-    place,
     read_arguments,
     read_lines,
     refusal,
@@ -44,25 +45,7 @@ from diffnr.text_files import (
 from diffnr.whole_files import write_whole
 
 _FREQUENCY = ("frequency_hz", "omega_rad_s")
-_UNITS = {"hz": 1.0, "khz": 1e3, "mhz": 1e6, "ghz": 1e9, "thz": 1e12}
-_HERTZ = re.compile(r"(?:f|freq|frequency)\.? ?(t|g|m|k)?hz")
-_ENTRY = re.compile(r"\bs ?(?:([1-9]\d*)[ ,]([1-9]\d*)|([1-9])([1-9])(?!\d))")
 _MOST_PORTS = 99
-_WORDS = {
-    "re": ("re", "real"),
-    "im": ("im", "imag", "imaginary"),
-    "mag": ("mag", "magnitude", "abs", "lin mag", "linmag"),
-    "db": ("db", "mag db", "magnitude db", "log mag db", "logmag db"),
-    "deg": ("deg", "phase deg", "ang deg", "angle deg", "arg deg"),
-    "rad": ("rad", "phase rad", "ang rad", "angle rad", "arg rad"),
-    "power": ("power", "abs2", "mag2"),
-    "sigma": ("sigma",),
-}
-_POWERS = {
-    **dict.fromkeys(("t", "transmission", "transmittance"), "s21"),
-    **dict.fromkeys(("r", "reflection", "reflectance"), "s11"),
-}
-_KINDS = {words: kind for kind, forms in _WORDS.items() for words in forms}
 _RESISTANCE = re.compile(r"\s*[#!]\s*resistance_ohm\s*=\s*(.*)")
 # Of the last three, the first and last lines that some instruments and spreadsheets write.
 _COMMENT = re.compile(r"\s*(#|!|$|BEGIN\b|END\b|sep=)")
@@ -85,7 +68,7 @@ def read_csv(
     of its two columns, a cell that is no finite number (naming its line, frequency and column), frequencies that do not
     increase, or a file that was cut.
 
-    **Warns:** `UserWarning` of placeholders.
+    **Warns:** `UserWarning` of placeholders, and of what wavelengths were taken for.
 
     Example: `nr.read_csv("device.csv").omega`.
     """
@@ -96,12 +79,17 @@ def read_csv(
         raise refusal(path, "must hold a header and at least one line of data")
     separator = next((mark for mark in (";", "\t") if mark in rows[0][1]), ",")
     header = _cells(rows[0][1], separator)
-    names, unit = _header(path, header)
-    table = np.array([_numbers(path, k, _cells(line, separator), header, names, unit) for k, line in rows[1:]])
+    axis, names = read_header(path, header)
+    table = np.array([_numbers(path, k, _cells(line, separator), header, names, axis) for k, line in rows[1:]])
     require_whole(path, lines, len(table))
+    numbered, said = [k for k, _ in rows[1:]], []
+    if axis.metres:
+        turned = bool(table[-1, 0] > table[0, 0])
+        table, numbered = (table[::-1], numbered[::-1]) if turned else (table, numbered)
+        said.append(axis.sentence(path, turned))
     columns: Columns = dict(zip(names, table.T, strict=True))
-    omega = columns["omega_rad_s"] if "omega_rad_s" in columns else 2 * np.pi * (unit * columns["frequency_hz"])
-    require_rising(path, [k for k, _ in rows[1:]], omega / (2 * np.pi))
+    omega = axis.omega(table[:, 0])
+    require_rising(path, numbered, omega / (2 * np.pi))
     num_ports = max((int(i) for c in names if c[0] == "S" for i in c.split("_")[1:3]), default=1)
     if num_ports > _MOST_PORTS:
         raise refusal(path, f"must have at most {_MOST_PORTS} ports, but has a column of port {num_ports}")
@@ -112,13 +100,13 @@ def read_csv(
     powers = _powers(path, columns, list(product(ports, ports)))
     if powers is not None:
         power, sigma = powers.reshape(shape), _sigma(path, columns, powers.reshape(shape))
+        _warn(said)
         return field_data(path, PowerData, omega=omega, power=power, sigma=sigma, measured=measured, name=name)
     s = np.stack([_entry(path, columns, out, into) for out, into in product(ports, ports)], axis=1).reshape(shape)
     if np.isnan(s).all():
         raise refusal(path, "must have columns such as S11_re and S11_im, but has none of an S-parameter")
-    s, said = without_placeholders(path, s, placeholders)
-    for sentence in said:
-        warnings.warn(sentence, UserWarning, stacklevel=2)
+    s, more = without_placeholders(path, s, placeholders)
+    _warn([*said, *more])
     return field_data(
         path,
         omega=omega,
@@ -130,6 +118,11 @@ def read_csv(
         measured=measured,
         name=name,
     )
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        warnings.warn(sentence, UserWarning, stacklevel=3)
 
 
 def write_csv(path: PathLike, data: FieldData | PowerData, *, column: Any = "frequency_hz") -> None:
@@ -181,42 +174,11 @@ def _cells(line: str, separator: str) -> list[str]:
     return [cell.strip().strip('"').strip() for cell in line.rstrip().removesuffix(separator).split(separator)]
 
 
-def _header(path: Path, header: list[str]) -> tuple[list[str], float]:
-    """The header's names in one form (frequency_hz, S_1_1_re, energy_1, energy_1_sigma, sigma, ...); hertz a unit."""
-    first = re.sub(r"[\W_]+", " ", header[0].lower()).strip()
-    hertz = _HERTZ.fullmatch(first)
-    if not hertz and first != "omega rad s":
-        raise refusal(
-            path,
-            "must have frequency_hz (or another unit: Frequency (GHz)) or omega_rad_s as its first column, but has "
-            f"{header[0]!r}",
-        )
-    names = ["frequency_hz" if hertz else "omega_rad_s"]
-    for column in header[1:]:
-        words = re.sub(r"[^\w,]+|_", " ", re.sub(r"trc\d+_?", "", column.lower())).strip()
-        first, *unit = words.split() or [""]
-        if first in _POWERS and unit in ([], ["db"]):
-            words = f"{_POWERS[first]} {'db' if unit else 'power'}"
-        entry = _ENTRY.search(words)
-        if entry:
-            kind = _KINDS.get(" ".join(f"{words[: entry.start()]} {words[entry.end() :]}".split()))
-            name = f"S_{entry[1] or entry[3]}_{entry[2] or entry[4]}_{kind}"
-        else:
-            name = words.replace(" ", "_")
-            kind = re.fullmatch(r"sigma|energy_[1-9]\d*(_sigma)?", name)
-        if not kind:
-            raise refusal(path, f"must have columns such as S11_re, energy_1 or sigma, but has {column!r}")
-        if name in names:
-            raise refusal(path, f"must name each column once, but names {column!r} twice")
-        names.append(name)
-    return names, _UNITS[f"{hertz[1] or ''}hz"] if hertz else 1 / (2 * math.pi)
-
-
-def _numbers(path: Path, line: int, cells: list[str], header: list[str], names: list[str], unit: float) -> list[float]:
+def _numbers(path: Path, line: int, cells: list[str], header: list[str], names: list[str], axis: Axis) -> list[float]:
     if has_decimal_commas([cell for cell in cells if cell]):
         raise refusal(path, f"must have decimal points, but line {line} has a decimal comma in {cells[0]!r}")
     values = [number(cell) for cell in cells]
-    here = place(line, unit * values[0] if math.isfinite(values[0]) else None)
+    here = axis.place(line, values[0])
     if len(cells) != len(header):
         commas = " (decimal commas, or cut?)" if len(cells) > len(header) else ""
         raise refusal(path, f"must have {len(header)} cells in every line, but {here} has {len(cells)}{commas}")
@@ -224,6 +186,8 @@ def _numbers(path: Path, line: int, cells: list[str], header: list[str], names: 
         # −∞ dB is the modulus 0.
         if not math.isfinite(value) and not (name.endswith("_db") and value == -math.inf):
             raise refusal(path, f"must hold finite numbers, but {here}, column {column} holds {cell!r}")
+        if name == "axis" and axis.metres and value <= 0:
+            raise refusal(path, f"must have wavelengths that are positive, but {here} holds {cell!r}")
         if name.endswith("sigma") and value <= 0:
             raise refusal(path, f"must have a sigma that is positive, but {here}, column {column} holds {cell!r}")
         if name.startswith("energy") and value < 0:
@@ -233,7 +197,7 @@ def _numbers(path: Path, line: int, cells: list[str], header: list[str], names: 
 
 def _entry(path: Path, columns: Columns, out: int, into: int) -> np.ndarray:
     """S-parameter (out, into), counted from 1, from whichever pair of columns it has; NaN where it has none."""
-    found = {kind: columns[column] for kind in _WORDS if (column := f"S_{out}_{into}_{kind}") in columns}
+    found = {kind: columns[column] for kind in WORDS if (column := f"S_{out}_{into}_{kind}") in columns}
     sigma = found.pop("sigma", None)
     match tuple(found):
         case ():
@@ -254,7 +218,7 @@ def _powers(path: Path, columns: Columns, entries: Sequence[tuple[int, int]]) ->
     """|S|² [f, entry] where all that were measured have a power and no phase, NaN for the others; else None."""
     found = []
     for out, into in entries:
-        own = {kind: columns[column] for kind in _WORDS if (column := f"S_{out}_{into}_{kind}") in columns}
+        own = {kind: columns[column] for kind in WORDS if (column := f"S_{out}_{into}_{kind}") in columns}
         sigma = own.pop("sigma", None)
         match tuple(own):
             case () if sigma is None:

@@ -7,6 +7,7 @@ changed its fields since is listed here, under its public name of then.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -120,10 +121,10 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
-    "diffnr.FieldData": _with(resistance=None, transmission=False),
+    "diffnr.FieldData": _with(resistance=None, transmission=None),
     # Data of then had every entry measured.
-    "diffnr.Passivity": _with(whole=True),
-    "diffnr.Reciprocity": _with(pairs=1, compared=1),
+    "diffnr.Passivity": _with(whole=True, most=math.nan),
+    "diffnr.Reciprocity": _with(pairs=1, compared=1, powers=False),
     # These answers had no result: what was not raised had succeeded.
     **dict.fromkeys(
         (

@@ -13,8 +13,10 @@ from .minimisation import minimise as minimise
 from .mode_fit.choice import ModeChoice as ModeChoice
 from .mode_fit.fit_modes import fit_modes as fit_modes
 from .mode_fit.fit_resonators import fit_two_resonators as fit_two_resonators
-from .mode_fit.power_fit import PowerCoefficients as PowerCoefficients
-from .mode_fit.power_fit import PowerFit as PowerFit
+from .mode_fit.power_result import PowerCoefficients as PowerCoefficients
+from .mode_fit.power_result import PowerFit as PowerFit
+from .mode_fit.resonance import Resonance as Resonance
+from .mode_fit.resonance import Value as Value
 from .mode_fit.resonator_fit import ResonatorFit as ResonatorFit
 from .mode_fit.result import ModeCoefficients as ModeCoefficients
 from .mode_fit.result import ModeFit as ModeFit
@@ -32,6 +34,8 @@ from .reciprocity.restored_locus import reciprocity_level as reciprocity_level
 from .reciprocity.restored_locus import reciprocity_locus as reciprocity_locus
 from .scenarios import Scenarios as Scenarios
 from .series_fit.fit_series import fit_series as fit_series
+from .series_fit.result import OddEven as OddEven
+from .series_fit.result import SeriesCoefficient as SeriesCoefficient
 from .series_fit.result import SeriesFit as SeriesFit
 from .sweep_fit.fit_oscillators import fit_oscillators as fit_oscillators
 from .sweep_fit.oscillators import SweptOscillators as SweptOscillators
@@ -42,3 +46,4 @@ from .transforms import Parametrisation as Parametrisation
 from .transforms import Positive as Positive
 from .transforms import Scaled as Scaled
 from .transforms import parametrise as parametrise
+from .verdict import ResidualVerdict as ResidualVerdict

@@ -293,6 +293,20 @@ FAULTS = (
         ("test_fit_modes_parts.py",),
     ),
     Fault(
+        "number of modes: correlated residuals counted as independent ones",
+        "optimize/mode_fit/choice.py",
+        "share = (1 - closest.correlation) / (1 + closest.correlation)",
+        "share = 1.0",
+        ("test_fit_modes_auto.py",),
+    ),
+    Fault(
+        "powers: the antisymmetric part of a line with the other sign",
+        "optimize/mode_fit/power_form.py",
+        "lines.real, -lines.imag]",
+        "lines.real, lines.imag]",
+        ("test_power_data.py",),
+    ),
+    Fault(
         "objectives: residual of reciprocity without the factor of Parseval",
         "optimize/objectives.py",
         "else (0.5**0.5, 0.5**0.5) for h in",

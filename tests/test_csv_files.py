@@ -160,6 +160,29 @@ class TestReading:
             data = read(tmp_path, "frequency_hz,S21_re,S21_im,S12_re,S12_im\n1,.1,.2,0,0\n2,.2,.2,0,0\n")
         np.testing.assert_array_equal(data.entries, [[False, False], [True, False]])
 
+    @pytest.mark.parametrize(
+        ("header", "unit"),
+        [
+            ("wavelength_nm", 1e-9),
+            ("Wavelength (nm)", 1e-9),
+            ("wavelength_um", 1e-6),
+            ("Wavelength [µm]", 1e-6),
+            ("lambda (\u03bcm)", 1e-6),  # the Greek letter, not the sign
+            ("Wavelength (m)", 1.0),
+        ],
+    )
+    @pytest.mark.parametrize("rising", [True, False])
+    def test_wavelengths_become_frequencies_that_rise(self, tmp_path, header, unit, rising):
+        metres = [1.548e-6, 1.550e-6, 1.553e-6]
+        rows = [f"{length / unit!r},{k}" for k, length in enumerate(metres)]
+        text = "\n".join([f"{header},T", *(rows if rising else rows[::-1])]) + "\n"
+        with pytest.warns(UserWarning, match=r"in vacuum, f = c/λ") as said:
+            data = read(tmp_path, text)
+        assert ("turned round" in str(said[0].message)) == rising
+        # The division by the unit rounds, as c/λ does.
+        np.testing.assert_allclose(data.frequency, 299792458.0 / np.array(metres[::-1]), rtol=1e-15 * 4)
+        np.testing.assert_array_equal(data.power[:, 1, 0], [2.0, 1.0, 0.0])
+
     def test_sigma_of_what_was_measured(self, tmp_path):
         data = read(tmp_path, "frequency_hz,S21_re,S21_im,S21_sigma\n1,2,3,.1\n2,3,4,.2\n")
         np.testing.assert_array_equal(data.sigma[:, 1, 0], [0.1, 0.2])
@@ -171,8 +194,12 @@ class TestReading:
             ("", "must hold a header and at least one line"),
             ("frequency_hz,S11_re,S11_im\n", "must hold a header and at least one line"),
             ("f,S11_re,S11_im\n1,2,3\n", "as its first column, but has 'f'"),
-            ("frequency,S11_re,S11_im\n1,2,3\n", r"or another unit: Frequency \(GHz\)\) .* but has 'frequency'"),
-            ("wavelength_nm,S11_re,S11_im\n1,2,3\n", "as its first column, but has 'wavelength_nm'"),
+            ("frequency,S11_re,S11_im\n1,2,3\n", r"or another unit: Frequency \(GHz\)\).* but has 'frequency'"),
+            ("wavelength,T\n1550,1\n", r"say the one unit of its wavelengths, nm, µm or m .* but has 'wavelength'"),
+            ("Wavelength (nm or µm),T\n1550,1\n", "say the one unit of its wavelengths"),
+            ("Wavelength (mm),T\n1550,1\n", "say the one unit of its wavelengths"),
+            ("wavelength_nm,T\n1550,1\n-1551,1\n", "wavelengths that are positive, but line 3 holds '-1551'"),
+            ("wavelength_nm,T\n1550,1\n1551,1\n1550.5,1\n", "must have increasing frequencies"),
             ("1,2,3\n1,2,3\n", "as its first column, but has '1'"),
             ("frequency_hz,omega_rad_s,S11_re,S11_im\n1,2,3,4\n", "but has 'omega_rad_s'"),
             ("frequency_hz,S11_re,S11_im,S21_phase\n1,2,3,4\n", "but has 'S21_phase'"),

@@ -9,7 +9,7 @@ import pytest
 
 import diffnr as nr
 from diffnr.data import FieldData
-from optimize.mode_fit.choice import ModeChoice
+from optimize.mode_fit.choice import Candidate, ModeChoice, criteria
 from optimize.mode_fit.fit_modes import fit_modes
 from slow import slow_except
 
@@ -101,6 +101,20 @@ def test_systematic_errors_do_not_make_modes() -> None:
     assert any("would describe the data better than 1, but mode" in sentence for sentence in fit.concerns)
 
 
+def test_correlated_residuals_count_as_fewer_numbers() -> None:
+    """ν (−2 log L) + p log(ν n), with ν = (1 − .5)/(1 + .5) of the fit that is closest."""
+    parts: dict = {"data": None, "coefficients": None, "stderr": None, "rms": 0.0, "least": 0.0, "noise_like": False}
+    tried = [
+        Candidate(**parts, unknowns=unknowns, deviance=deviance, numbers=600, correlation=rho, response=None)
+        for unknowns, deviance, rho in ((8, 1000.0, 0.9), (16, 940.0, 0.5))
+    ]
+    criterion, correlation = criteria(tried)
+    assert correlation == 0.5
+    # Of 600 independent numbers the larger one would be chosen: 60 > 8 log 600.
+    np.testing.assert_allclose(criterion, [1000 / 3 + 8 * np.log(200), 940 / 3 + 16 * np.log(200)], rtol=1e-14)
+    assert criterion[0] < criterion[1]
+
+
 @pytest.mark.slow
 def test_the_measured_resonator_has_two_lines() -> None:
     fit = fit_modes(nr.read_touchstone(MEASURED / "skrf_resonator_36mm.s2p"))
@@ -117,6 +131,19 @@ def test_data_without_a_resonance_are_one_sentence(path: np.ndarray) -> None:
     for sigma in (None, 1e-3):
         with pytest.raises(ValueError, match=r"^Argument data must show a resonance in their band, but a direct path"):
             fit_modes(FieldData(X, s, sigma=sigma, measured=True))
+
+
+@pytest.mark.parametrize("delay", slow_except([0.0, 2.0], 0))
+def test_a_resonance_of_the_other_phasors_is_told_from_none(delay: float) -> None:
+    line = 0.05 / (1j * (X - 0.1) + 0.1)
+    s = np.moveaxis(np.array([[-line, 1 - line], [1 - line, -line]]), 2, 0) * np.exp(-1j * delay * X)[:, None, None]
+    s = s + 2e-3 * np.random.default_rng(0).normal(size=(*s.shape, 2)) @ [1, 1j]
+    data = FieldData(X, s.conj(), measured=delay > 0)
+    if delay:  # modes that do not grow describe a part of it
+        assert fit_modes(data).report().startswith("INCOMPLETE: conj(S) is described far better than S")
+        return
+    with pytest.raises(ValueError, match=r"^Argument data must show a resonance .* but only conj\(S\) does \(1 mode"):
+        fit_modes(data)
 
 
 def test_what_varies_slowly_is_no_resonance() -> None:

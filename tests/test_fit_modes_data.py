@@ -105,6 +105,21 @@ def test_a_mode_too_few_is_said_first_and_names_the_entry() -> None:
     assert "The data are reciprocal and the model is not" in first
 
 
+def test_a_trace_of_transmission_that_is_missed_is_named_as_it_was_measured() -> None:
+    w = np.linspace(-1, 1, 201)
+    s = np.zeros((w.size, 2, 2), complex)
+    s[:, 0, 1] = 1 - 0.05 / (1j * (w - 0.3) + 0.08) - 0.05 / (1j * (w + 0.3) + 0.08)
+    trace = FieldData(w, noisy(s, 1e-4)).entry(out=0, into=1)
+    assert trace.transmission == (0, 1)
+    assert fit_modes(trace, 1).report().startswith("INCOMPLETE: The model misses S12 (")
+    assert (
+        fit_modes(FieldData(w, trace.s, transmission=True), 1).report().startswith("INCOMPLETE: The model misses S21")
+    )
+    for wrong in ((1, 1), (0, 1, 2), "S21", 2):
+        with pytest.raises(ValueError, match=r"^Argument transmission must be"):
+            FieldData(w, trace.s, transmission=wrong)
+
+
 def test_phasors_of_the_other_sign_are_recognised_and_mended() -> None:
     data = FieldData(OMEGA, behind_cables(noisy(hanger(), 1e-3), 5.0, 8.0).conj(), measured=True)
     fit = fit_modes(data, 1)

@@ -35,7 +35,7 @@ def test_f0_width_and_q_of_a_power_spectrum(noise: float) -> None:
     # The dip is 1 − |1 − κ/γ|² deep, κ/γ = 2 · 3/5.
     height = 2 * float(fit.coefficients.residues[0, 0, 0].real) / GAMMA
     assert height == pytest.approx((1 - 1.2) ** 2 - 1, abs=5e-3 if noise else 1e-6)
-    assert float(fit.resonances[0]["q_loaded"]) == pytest.approx(1.2e5, rel=0.01)
+    assert float(fit.resonances[0].q_loaded) == pytest.approx(1.2e5, rel=0.01)
     report = fit.report()
     assert "Without phase are not identified: delays" in report
     assert "Q_loaded" in report
@@ -76,6 +76,53 @@ def test_the_number_of_resonances_of_powers_is_found(poles: list[complex]) -> No
     assert fit.verdict.noise_like
     np.testing.assert_allclose(fit.predict(X)[:, 1, 0], several(poles, 1e-3).power[:, 1, 0], atol=6e-3)  # six σ
     fit.plot()
+
+
+def test_noise_of_powers_is_that_of_their_scatter_beside_what_is_smooth() -> None:
+    data = ring(5e-3)
+    unknown = PowerData(data.omega, data.power)
+    # 401 points tell it to 1/√800 of differences that are correlated and of a median: 20 % is four deviations.
+    assert nr.data.noise_estimate(unknown)[0, 0] == pytest.approx(5e-3, rel=0.2)
+    fit = op.fit_modes(unknown, 1)
+    assert fit.verdict.noise_like
+    assert 0.5 < fit.verdict.chi2_reduced < 1.6
+    assert "noise estimated from the data's own scatter" in fit.report()
+    # A line that the model lacks is no noise.
+    two = several([-0.05 - 0.3j, -0.02 + 0.4j], 1e-3)
+    missed = op.fit_modes(PowerData(two.omega, two.power), 1)
+    assert missed.report().startswith("INCOMPLETE: The model misses |S12|²")
+    printed = PowerData(data.omega, np.round(np.asarray(ring(0.0).power), 3))
+    assert nr.data.rounding_step(printed)[0, 0] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("power", "reciprocal", "passive"),
+    [
+        ([[0.1, 0.7], [0.7, 0.1]], None, None),  # |S| of .84 and .32: 1.15 in phase, .89 in quadrature
+        ([[0.0, 0.7], [0.7, 0.0]], None, True),
+        ([[0.0, 0.01], [0.8, 0.0]], False, True),
+        ([[0.3, 0.01], [0.8, 0.0]], False, False),  # port 1 alone gives out 1.1
+        ([[np.nan, 0.81], [0.8, np.nan]], None, True),  # within the 2 % of amplitude that count as alike
+    ],
+)
+def test_verdicts_of_powers(power: list, reciprocal: bool | None, passive: bool | None) -> None:
+    noise = 1e-4 * np.random.default_rng(0).normal(size=(X.size, 2, 2))
+    data = PowerData(X, np.array(power) + noise)
+    found = nr.data.reciprocity(data), nr.data.passivity(data)
+    assert (found[0].reciprocal, found[1].passive) == (reciprocal, passive)
+    assert found[0].noise < 1e-3
+    says = {True: "reciprocal: ", False: "NOT reciprocal: ", None: "cannot be told: the rms difference of |S|²"}
+    assert says[reciprocal] in found[0].message
+    says = {True: "passive: ", False: "NOT passive: ", None: "by its unknown phases at most 1.1"}
+    assert says[passive] in found[1].message
+
+
+def test_a_trace_of_transmission_keeps_its_name() -> None:
+    data = several([-0.04 + 0.1j, -0.1 + 0.5j], 1e-3)
+    trace = data.entry(out=0, into=1)
+    assert trace.transmission == (0, 1)
+    assert nr.data.reciprocity(trace).reciprocal is None
+    assert "|S12|²: symmetric part" in op.fit_modes(trace, 1).report()
 
 
 def test_a_model_is_fitted_to_powers() -> None:
@@ -142,14 +189,13 @@ def test_what_needs_a_phase_refuses_powers(tmp_path: Path) -> None:
     data = several([-0.04 + 0.1j], 1e-3)
     for call in (
         nr.data.causality,
-        nr.data.noise_estimate,
-        nr.data.passivity,
-        nr.data.reciprocity,
         nr.data.suspicions,
         lambda data: nr.write_touchstone(tmp_path / "a.s2p", data),
     ):
         with pytest.raises(ValueError, match=r"^Argument data must be a .*FieldData.*, but was .*PowerData"):
             call(data)
+    with pytest.raises(ValueError, match=r"^Argument reciprocal must be left out for powers"):
+        op.fit_modes(data, 1, reciprocal=True)
     (tmp_path / "a.csv").write_text("frequency_hz,S21_mag,S11_re,S11_im\n1,.5,1,2\n2,.5,1,2\n")
     with pytest.raises(ValueError, match="has S21_mag without a phase beside others with one"):
         nr.read_csv(tmp_path / "a.csv")

@@ -34,6 +34,8 @@ def make_fit():
 RESULTS = {
     "Fit": make_fit,
     "ModeFit": lambda: op.fit_modes(resonance(), 1),
+    "PowerFit": lambda: op.fit_modes(nr.PowerData.of(resonance()), 1),
+    "SeriesFit": lambda: op.fit_series([resonance(), resonance()], [0.0, 1.0], model=1),
     "ResonatorFit": lambda: op.fit_two_resonators(Pair().data(1e-3, seed=0, points=31, given=True)),
     "Minimum": lambda: op.minimise(lambda m: (m.kappa - 1.0) ** 2, PAIR, free="kappa", steps=5, progress=False),
     "Design": lambda: op.maximise_contrast(PAIR, omega=0.0, free="loss.gamma_k", out=0, into=1),

@@ -2,7 +2,9 @@
 
 from diffnr.data.field_data import FieldData as FieldData
 from diffnr.data.field_data import entry_name as entry_name
+from diffnr.data.field_data import name_of_entry as name_of_entry
 from diffnr.data.noise import noise_estimate, rounding_step
+from diffnr.data.noise import numbers_of as numbers_of
 from diffnr.data.plausibility import Causality, causality, real_valued, suspicions
 from diffnr.data.power_data import PowerData as PowerData
 from diffnr.data.verdicts import Passivity, Reciprocity, passivity, reciprocity

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Complex, Float
 
 from diffnr.checks import (
     as_complex,
+    as_count,
     as_flag,
     as_index,
     as_real,
@@ -44,7 +45,8 @@ class FieldData(eqx.Module):
       waves of another kind.
     - `measured`: whether this is a measurement, with cables and a background that a fit must allow for.
     - `name`: a name for plots and reports.
-    - `transmission`: whether a one-port's trace is no reflection but S21 of a device, as `entry` gives it.
+    - `transmission`: whether a one-port's trace is no reflection but S21 of a device (True), or which entry (out, into)
+      it is, as `entry` gives it.
 
     **Raises:** `ValueError` for a wrong shape, a value that is not finite, frequencies that do not increase, negative
     energy, or a sigma or a resistance that is not positive.
@@ -63,7 +65,7 @@ class FieldData(eqx.Module):
     resistance: Float[Array, "*each"] | None
     measured: bool = eqx.field(static=True)
     name: str = eqx.field(static=True)
-    transmission: bool = eqx.field(static=True)
+    transmission: tuple[int, int] | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class FieldData(eqx.Module):
         resistance: Values | None = None,
         measured: bool = False,
         name: str = "",
-        transmission: Any = False,
+        transmission: Any = None,
     ):
         s, energies = as_complex(s, "s"), _real("energy", energy)
         self.omega = as_real(omega, "omega")
@@ -88,7 +90,7 @@ class FieldData(eqx.Module):
         self.measured = as_flag(measured, "measured")
         require(isinstance(name, str), "name", "be text", described(name))
         self.name = name
-        self.transmission = as_flag(transmission, "transmission")
+        self.transmission = as_transmission(transmission)
 
     def __check_init__(self):
         points, ports = self.omega.size, self.s.shape[-1] if self.s.ndim else 1
@@ -201,7 +203,7 @@ class FieldData(eqx.Module):
         sigma = None if self.deviation is None else self.deviation[:, out, into]
         named = entry_name(out, into, self.num_ports)
         self._require_measured([out], [into])
-        said = {**self._said, "name": f"{self.name} {named}".strip(), "transmission": True}
+        said = {**self._said, "name": f"{self.name} {named}".strip(), "transmission": (out, into)}
         return FieldData(self.omega, self.s[:, out, into], sigma=sigma, **said)
 
     def ports(self, *ports: Any) -> FieldData:
@@ -318,6 +320,22 @@ def _spread(sigma: Array | None, shape: tuple[int, ...]) -> Array | None:
 def _columns(value: Array | None, chosen: list[int], axes: int) -> Array | None:
     """The chosen ports of a `value` that has one for each port, on the last of `axes` axes."""
     return value[..., np.array(chosen)] if value is not None and value.ndim == axes else value
+
+
+def as_transmission(value: Any) -> tuple[int, int] | None:
+    """The entry (out, into) that a trace is; True stands for S21, False and None for a reflection."""
+    if isinstance(value, (tuple, list)):
+        ports = tuple(as_count(port, "transmission", least=0) for port in value)
+        require(len(ports) == 2 and ports[0] != ports[1], "transmission", "be of two ports (out, into)", value)
+        return ports[0], ports[1]
+    return (1, 0) if value is not None and as_flag(value, "transmission") else None
+
+
+def name_of_entry(data: Any, out: int, into: int) -> str:
+    """The name of an entry of data, which a trace of transmission keeps."""
+    if data.transmission is None:
+        return entry_name(out, into, data.num_ports)
+    return entry_name(*data.transmission, num_ports=max(data.transmission) + 1)
 
 
 def entry_name(out: int, into: int, num_ports: int) -> str:

@@ -1,4 +1,4 @@
-"""The noise of field data, from their own scatter along frequency and from the digits that a file printed."""
+"""The noise of data, from their own scatter along frequency and from the digits that a file printed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from diffnr.checks import require, require_instance
 from diffnr.data.field_data import FieldData
+from diffnr.data.power_data import PowerData
 
 MEDIAN = 0.6744897501960817  # of |x| for a normal x of unit variance
 ORDERS = (4, 8)  # of the differences; the lower one alone for fewer points than
@@ -25,13 +26,14 @@ def noise_estimate(data: Any) -> Float[np.ndarray, "out in"]:
     with w ⟂ all polynomials of degree < order over `order + 1` neighbouring points and Σ w_j² = 1: on an even grid
     (−1)^j binom(order, j)/√(Σ binom²). The delay τ takes out the common ramp of the phase, which may turn by several
     turns a step; the orders are 4 and 8; `step` is `rounding_step`. The median passes over the few points where a sharp
-    resonance is not smooth on the grid.
+    resonance is not smooth on the grid. Powers have no phase, and no ramp of it: τ = 0.
 
-    **Arguments:** `data`.
+    **Arguments:** `data`: `FieldData` or `PowerData`.
 
-    **Returns:** [out, in], in the unit of s. NaN where an entry was not measured, and where its noise cannot be told,
-    since no delay makes neighbouring points smooth: the grid is too coarse for it (resonances narrower than a step,
-    paths whose delays differ by half a turn a step), or it is noise alone, and more than ten times that of the others.
+    **Returns:** [out, in], in the unit of s (or of |S|²). NaN where an entry was not measured, and where its noise
+    cannot be told, since no delay makes neighbouring points smooth: the grid is too coarse for it (resonances narrower
+    than a step, paths whose delays differ by half a turn a step), or it is noise alone, and more than ten times that of
+    the others.
 
     **Raises:** `ValueError` for fewer than 5 points.
 
@@ -42,15 +44,21 @@ def noise_estimate(data: Any) -> Float[np.ndarray, "out in"]:
 
     Example: `nr.data.noise_estimate(nr.read_touchstone("device.s2p"))[1, 0]`, that of S21.
     """
-    require_instance(data, "data", FieldData, "be a FieldData")
+    s = numbers_of(data)
     require(data.num_points > ORDERS[0], "data", f"have at least {ORDERS[0] + 1} points", f"of {data.num_points}")
     known = np.asarray(data.entries)
-    s = np.asarray(data.s, dtype=complex)[:, known]
+    s = s.astype(complex if np.iscomplexobj(s) else float)[:, known]
     sigma, told = scatter(np.asarray(data.omega, dtype=float), s)
     told |= _like_the_others(s, sigma, told)
     noise = np.full(known.shape, np.nan)
     noise[known] = np.where(told, np.maximum(sigma, rounding_step(data)[known] / np.sqrt(12)), np.nan)
     return noise
+
+
+def numbers_of(data: Any) -> np.ndarray:
+    """The S-parameters of `FieldData`, or the powers of `PowerData` [f, out, in]."""
+    require_instance(data, "data", (FieldData, PowerData), "be a FieldData or PowerData")
+    return np.asarray(data.power if isinstance(data, PowerData) else data.s)
 
 
 def _like_the_others(s: np.ndarray, sigma: np.ndarray, told: np.ndarray) -> np.ndarray:
@@ -62,24 +70,22 @@ def _like_the_others(s: np.ndarray, sigma: np.ndarray, told: np.ndarray) -> np.n
 def rounding_step(data: Any) -> Float[np.ndarray, "out in"]:
     """The step of the decimal grid on which the real and imaginary parts lie, as a file printed them; 0 for none.
 
-    Decimals ("%.6f") or significant digits ("%.4e") that all entries have in common; rounding by them is noise of
-    step / √12.
+        Decimals ("%.6f") or significant digits ("%.4e") that all entries have in common; rounding by them is noise of
+        step / √12.
 
-    **Arguments:** `data`.
+    **Arguments:** `data`: `FieldData` or `PowerData`.
 
-    **Returns:** [out, in], in the unit of s; where digits are significant ones, the rms step over frequency. 0 for
-    numbers of full precision, for fewer than 30 different numbers, for entries that were not measured, and for
-    magnitudes with phases or dB, whose grid does not show in real and imaginary parts.
+    **Returns:** [out, in], in the unit of s (or of |S|²); where digits are significant ones, the rms step over
+    frequency. 0 for numbers of full precision, for fewer than 30 different numbers, for entries that were not measured,
+    and for magnitudes with phases or dB, whose grid does not show in real and imaginary parts.
 
-    **Raises:** `ValueError` for what is no `FieldData`.
+        **Raises:** `ValueError` for what is neither.
 
-    Example: `nr.data.rounding_step(nr.read_touchstone("device.s2p"))[0, 0]`.
+        Example: `nr.data.rounding_step(nr.read_touchstone("device.s2p"))[0, 0]`.
     """
-    require_instance(data, "data", FieldData, "be a FieldData")
-    s = np.asarray(data.s)
-    known = np.asarray(data.entries)
+    s, known = numbers_of(data), np.asarray(data.entries)
     # The shortest grid is that of the magnitude, so that the sign counts for no digit.
-    parts = np.abs(np.stack([np.real(s), np.imag(s)])[:, :, known]).astype(float)
+    parts = np.abs(np.stack([np.real(s), np.imag(s)] if np.iscomplexobj(s) else [s])[:, :, known]).astype(float)
     units = [_decimals(parts, float(np.finfo(s.dtype).eps)), _significant(parts, float(np.finfo(s.dtype).eps))]
     steps = [np.sqrt(np.mean(unit**2, axis=(0, 1))) for unit in units if unit is not None]
     step = np.zeros(known.shape)
@@ -121,9 +127,9 @@ def _on_grid(parts: np.ndarray, unit: np.ndarray | float, eps: float) -> bool:
 
 
 def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The noise of each real and imaginary part of traces `z` [f, n], and whether it can be told (see
+    """The noise of each real and imaginary part of traces `z` [f, n], or of real ones, and whether it can be told (see
     `noise_estimate`)."""
-    start = ramps(omega, z)
+    start = ramps(omega, z) if np.iscomplexobj(z) else np.zeros(z.shape[1])
     plain = _differences(omega, z, start[None], ORDERS[0])[0]
     noise, falls = plain, np.zeros(plain.shape, dtype=bool)
     chance = 1 - 2.5 / np.sqrt(len(omega))
@@ -134,7 +140,7 @@ def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if order == ORDERS[-1]:
             # Noise is as large in differences of any order; what falls further with the order is something else.
             falls = _differences(omega, z, at[None], order + 4)[0] < 0.6 * noise
-    share = _ratio(2 * noise**2, np.mean(np.abs(z) ** 2, axis=0))
+    share = _ratio((1 + np.iscomplexobj(z)) * noise**2, np.mean(np.abs(z) ** 2, axis=0))
     return noise, (share < 0.25) & ~(falls & (share > 1e-4))
 
 
@@ -163,7 +169,10 @@ def ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def _quietest(omega: np.ndarray, z: np.ndarray, start: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least noise [n] that differences give within a turn a step around the delays `start`, and its delays."""
+    """The least noise [n] that differences give within a turn a step around the delays `start`, and its delays; of
+    real traces at `start`."""
+    if np.isrealobj(z):
+        return _differences(omega, z, start[None], order)[0], start
     width = np.pi / np.median(np.diff(omega))
     offsets = width * np.linspace(-1, 1, DIRECTIONS, endpoint=False)
     width, at = 2 * width / DIRECTIONS, start
@@ -184,11 +193,15 @@ def _differences(omega: np.ndarray, z: np.ndarray, delays: np.ndarray, order: in
     grid = (grid - grid[:, :1]) / (grid[:, -1:] - grid[:, :1])
     weights = 1 / np.prod(grid[:, :, None] - grid[:, None, :] + np.eye(order + 1), axis=2)
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-    turned = z * np.exp(1j * (omega - np.mean(omega[[0, -1]]))[:, None] * delays[:, None, :])
-    total = np.zeros((len(delays), len(grid), z.shape[1]), dtype=complex)
+    if np.iscomplexobj(z):
+        turned = z * np.exp(1j * (omega - np.mean(omega[[0, -1]]))[:, None] * delays[:, None, :])
+    else:
+        turned = np.broadcast_to(z, (len(delays), *z.shape))
+    total = np.zeros((len(delays), len(grid), z.shape[1]), dtype=turned.dtype)
     for j in range(order + 1):
         total += weights[:, j, None] * turned[:, j : j + len(grid)]
-    size = np.abs(np.concatenate([np.real(total), np.imag(total)], axis=1))
+    parts = [np.real(total), np.imag(total)] if np.iscomplexobj(z) else [total]
+    size = np.abs(np.concatenate(parts, axis=1))
     middle = size.shape[1] // 2
     return np.partition(size, middle, axis=1)[:, middle] / MEDIAN
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import require, require_instance
-from diffnr.data.field_data import FieldData, entry_name
+from diffnr.data.field_data import FieldData, name_of_entry
 from diffnr.data.noise import ramps
-from diffnr.data.verdicts import FEWEST, noise_of
+from diffnr.data.verdicts import FEWEST, mean_noise
 
 ONE_SIDED = 0.8  # asymmetry in time from which it is a verdict
 STRONG = 0.16  # part of the largest peak's energy from which others are arrivals too
@@ -75,7 +75,7 @@ def causality(data: Any) -> Causality:
     """
     require_instance(data, "data", FieldData, "be a FieldData")
     require(data.num_points >= FEWEST, "data", f"have at least {FEWEST} points", f"of {data.num_points}")
-    return _causality(data, noise_of(data))
+    return _causality(data, mean_noise(data))
 
 
 def suspicions(data: Any) -> tuple[str, ...]:
@@ -112,12 +112,12 @@ def suspicions(data: Any) -> tuple[str, ...]:
         )
     if real_valued(data):
         found.append(
-            "S is real at every frequency, as where a phase of 0 was filled in: give the measured phase; magnitudes "
-            "alone do not determine S."
+            "S is real at every frequency, as where a phase of 0 was filled in: give the measured phase, or fit "
+            "PowerData.of(data), which needs none; magnitudes alone do not determine S."
         )
     if data.num_points < FEWEST:
         return tuple(found)
-    noise = noise_of(data)
+    noise = mean_noise(data)
     rough = known & np.isnan(noise)
     if np.any(rough):
         found.append(
@@ -216,7 +216,7 @@ def _even(steps: np.ndarray) -> bool:
 
 
 def _names(data: FieldData, chosen: np.ndarray) -> str:
-    names: Iterable[str] = (entry_name(out, into, data.num_ports) for out, into in np.argwhere(chosen).tolist())
+    names: Iterable[str] = (name_of_entry(data, out, into) for out, into in np.argwhere(chosen).tolist())
     return ", ".join(names)
 
 

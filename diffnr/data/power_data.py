@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from diffnr.checks import as_flag, as_index, as_real, as_scalar, described, require
-from diffnr.data.field_data import FieldData, entry_name
+from diffnr.data.field_data import FieldData, as_transmission, entry_name
 
 
 class PowerData(eqx.Module):
@@ -19,7 +19,8 @@ class PowerData(eqx.Module):
         power[k, out, in] = |b_out / s_in|² at omega[k], with port `in` alone driven
 
     They are a kind of data of their own: what needs a phase (causality, delays, conjugation, other reference
-    resistances, Touchstone files, a model to design with) takes `FieldData` alone, and refuses these.
+    resistances, Touchstone files, a model to design with) takes `FieldData` alone, and refuses these. `diffnr.data`'s
+    `noise_estimate`, `rounding_step`, `reciprocity` and `passivity` take both.
 
     **Arguments:**
 
@@ -29,6 +30,7 @@ class PowerData(eqx.Module):
     - `sigma`: optional standard deviation of the noise of `power`: scalar, [f] or [f, out, in], positive.
     - `measured`: whether this is a measurement, with a background that a fit must allow for.
     - `name`: a name for plots and reports.
+    - `transmission`: as of `FieldData`.
 
     **Raises:** `ValueError` for a wrong shape, a value that is not finite, frequencies that do not increase, or a sigma
     that is not positive.
@@ -41,12 +43,22 @@ class PowerData(eqx.Module):
     sigma: Float[Array, "*any"] | None
     measured: bool = eqx.field(static=True)
     name: str = eqx.field(static=True)
+    transmission: tuple[int, int] | None = eqx.field(static=True)
 
-    def __init__(self, omega: Any, power: Any, sigma: Any = None, *, measured: Any = False, name: Any = ""):
+    def __init__(
+        self,
+        omega: Any,
+        power: Any,
+        sigma: Any = None,
+        *,
+        measured: Any = False,
+        name: Any = "",
+        transmission: Any = None,
+    ):
         # Whatever holds of amplitudes' shapes and of what is missing holds of powers; their checks are made there.
         power = as_real(power, "power")
         try:
-            alike = FieldData(omega, power + 0j, sigma=sigma)
+            alike = FieldData(omega, power + 0j, sigma=sigma, transmission=transmission)
         except ValueError as error:
             named = str(error).replace("Argument s ", "Argument power ").replace("but s[", "but power[")
             raise ValueError(named.replace("one S-matrix", "one matrix")) from None
@@ -55,6 +67,7 @@ class PowerData(eqx.Module):
         self.measured = as_flag(measured, "measured")
         require(isinstance(name, str), "name", "be text", described(name))
         self.name = name
+        self.transmission = as_transmission(transmission)
 
     @classmethod
     def of(cls, data: FieldData) -> PowerData:
@@ -66,7 +79,8 @@ class PowerData(eqx.Module):
         sigma = None
         if data.deviation is not None:
             sigma = jnp.where(data.entries, jnp.hypot(2 * size * data.deviation, 2 * data.deviation**2), jnp.nan)
-        return cls(data.omega, size**2, sigma, measured=data.measured, name=data.name)
+        said = {"measured": data.measured, "name": data.name, "transmission": data.transmission}
+        return cls(data.omega, size**2, sigma, **said)
 
     @property
     def num_points(self) -> int:
@@ -106,7 +120,8 @@ class PowerData(eqx.Module):
         if not keep.size:
             raise ValueError(f"Arguments lo and hi must hold points between them, but were {low:g} and {high:g}.")
         sigma = self.sigma if self.sigma is None or self.sigma.ndim == 0 else self.sigma[keep]
-        return PowerData(self.omega[keep], self.power[keep], sigma, measured=self.measured, name=self.name)
+        said = {"measured": self.measured, "name": self.name, "transmission": self.transmission}
+        return PowerData(self.omega[keep], self.power[keep], sigma, **said)
 
     def entry(self, *, out: Any, into: Any) -> PowerData:
         """One entry alone: |S21|² is `entry(out=1, into=0)`.
@@ -115,7 +130,7 @@ class PowerData(eqx.Module):
         """
         out, into = (as_index(port, n, self.num_ports, "port") for port, n in ((out, "out"), (into, "into")))
         named = entry_name(out, into, self.num_ports)
-        return self._part(np.ix_([out], [into]), named)
+        return self._part(np.ix_([out], [into]), named, None if out == into else (out, into))
 
     def ports(self, *ports: Any) -> PowerData:
         """The entries between some of the ports, in the order given.
@@ -125,12 +140,14 @@ class PowerData(eqx.Module):
         """
         chosen = [as_index(port, "ports", self.num_ports, "port") for port in ports]
         require(chosen and len(set(chosen)) == len(chosen), "ports", "name one port or several, each once", ports)
-        return self._part(np.ix_(chosen, chosen), f"port {'-'.join(f'{port + 1}' for port in chosen)}")
+        named = f"port {'-'.join(f'{port + 1}' for port in chosen)}"
+        return self._part(np.ix_(chosen, chosen), named, self.transmission)
 
-    def _part(self, chosen: Any, named: str) -> PowerData:
+    def _part(self, chosen: Any, named: str, transmission: tuple[int, int] | None) -> PowerData:
         if not np.any(np.asarray(self.entries)[chosen]):
             raise ValueError(f"These data lack {named}, which this needs: it was not measured.")
         block = (slice(None), *chosen)
         sigma = self.sigma[block] if self.sigma is not None and self.sigma.ndim == 3 else self.sigma
         name = f"{self.name} {named}".strip()
-        return PowerData(self.omega, self.power[block], sigma, measured=self.measured, name=name)
+        said = {"measured": self.measured, "name": name, "transmission": transmission}
+        return PowerData(self.omega, self.power[block], sigma, **said)

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import diffnr
 from optimize.command.refusals import REFUSED, sentence
@@ -66,11 +67,18 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(command="demo")
 
+    _add_fit(commands)
+    _add_isolate(commands)
+    _add_restore(commands)
+    return top
+
+
+def _add_fit(commands: Any) -> None:
     fit = commands.add_parser(
         "fit",
         help="fit coupled-mode coefficients to a Touchstone or CSV file",
         description="Fits resonances to complex S-parameters without start values, and writes a report, a figure "
-        "and the fitted model; of several files for each, in a folder of its name.",
+        "and the fitted model; of several files for each, in a folder of its name, or (--series) of all as one.",
     )
     fit.add_argument(
         "files",
@@ -98,14 +106,29 @@ def parser() -> argparse.ArgumentParser:
         help="polynomial order of the direct path over the band (default: 2)",
     )
     fit.add_argument("--no-delay", action="store_true", help="do not fit a delay per port")
+    fit.add_argument("--conjugated", action="store_true", help="fit conj(S): of programs whose phasors are e^{−iωt}")
+    fit.add_argument("--reciprocal", action="store_true", help="demand a response with S = Sᵀ")
     fit.add_argument(
         "--band", type=_frequency, nargs=2, metavar=("LO", "HI"), help="use only frequencies from LO to HI, in Hz"
     )
     fit.add_argument(
         "--out", type=Path, default=Path("diffnr-fit"), metavar="DIR", help="where to write (default: %(default)s)"
     )
+    series = fit.add_argument_group(
+        "several files as one model",
+        "Two coupled resonators behind two ports, or as many resonances as --modes says. Give these after the files.",
+    )
+    series.add_argument(
+        "--series", type=_real, nargs="+", metavar="V", help="the value (bias, power, temperature) of each file"
+    )
+    series.add_argument("--name", metavar="TEXT", help='of the value, for table and figure: "bias (mT)"')
+    series.add_argument(
+        "--shared", nargs="+", metavar="NAME", help="coefficients that are one for all files: gamma, omega[1], …"
+    )
     fit.set_defaults(command="fit")
 
+
+def _add_isolate(commands: Any) -> None:
     isolate = commands.add_parser(
         "isolate",
         help="design a device for isolation from a configuration file",
@@ -121,6 +144,8 @@ def parser() -> argparse.ArgumentParser:
     )
     isolate.set_defaults(command="isolate")
 
+
+def _add_restore(commands: Any) -> None:
     restore = commands.add_parser(
         "restore",
         help="restore the reciprocity of two oscillators from a configuration file",
@@ -134,7 +159,6 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("diffnr-restore"), metavar="DIR", help="where to write (default: %(default)s)"
     )
     restore.set_defaults(command="restore")
-    return top
 
 
 class _Parser(argparse.ArgumentParser):
@@ -176,11 +200,22 @@ def _ports(text: str) -> list[int]:
     return [int(port) for port in text.split(",")]
 
 
-def _frequency(text: str) -> float:
+def _number(text: str) -> float:
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
-        number = math.nan
+        return math.nan
+
+
+def _real(text: str) -> float:
+    number = _number(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be finite numbers, one a file, but was {text!r}")
+    return number
+
+
+def _frequency(text: str) -> float:
+    number = _number(text)
     if not (math.isfinite(number) and number >= 0):
         raise argparse.ArgumentTypeError(f"must be a frequency in Hz, not negative and finite, but was {text!r}")
     return number

@@ -126,7 +126,7 @@ def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Any, ModeCho
             break
         chosen = _best(tried)
     concerns = [next(iter(_concerns(tried, n).values()), "") for n in range(len(tried))]
-    criterion, correlation = _criteria(tried)
+    criterion, correlation = criteria(tried)
     lowest = _lowest(tried)
     if not chosen:
         raise ValueError(_no_resonance(tried[0], lowest, concerns[lowest]))
@@ -145,7 +145,7 @@ def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Any, ModeCho
 
 def _best(tried: Sequence[Candidate]) -> int:
     """The number with the lowest criterion of those without doubtful modes."""
-    criterion = _criteria(tried)[0]
+    criterion = criteria(tried)[0]
     return min((n for n in range(len(tried)) if not _concerns(tried, n)), key=lambda n: criterion[n])
 
 
@@ -157,7 +157,7 @@ def _weakest(one: Candidate) -> int:
 
 
 def _lowest(tried: Sequence[Candidate]) -> int:
-    return int(np.argmin(_criteria(tried)[0]))
+    return int(np.argmin(criteria(tried)[0]))
 
 
 def _enough(tried: Sequence[Candidate]) -> bool:
@@ -173,7 +173,7 @@ def _enough(tried: Sequence[Candidate]) -> bool:
     return last - best >= (1 if one.noise_like else FAILURES) or last - good >= DOUBTED
 
 
-def _criteria(tried: Sequence[Candidate]) -> tuple[Host, float]:
+def criteria(tried: Sequence[Candidate]) -> tuple[Host, float]:
     """The criterion of each, and ρ."""
     closest = min(tried, key=lambda one: one.deviance)
     share = (1 - closest.correlation) / (1 + closest.correlation)
@@ -185,7 +185,7 @@ def _criteria(tried: Sequence[Candidate]) -> tuple[Host, float]:
 def _concerns(tried: Sequence[Candidate], number: int) -> dict[int, str]:
     """Modes that are none of the device, as far as the data can tell, and why. Of two that are nearly one, both
     residues may be within their errors: such modes count where the data demand them."""
-    one, criterion = tried[number], _criteria(tried)[0]
+    one, criterion = tried[number], criteria(tried)[0]
     omega, coefficients = np.asarray(one.data.omega), one.coefficients
     band = omega[-1] - omega[0]
     modes = zip(coefficients.omega.tolist(), coefficients.gamma.tolist(), strict=True)

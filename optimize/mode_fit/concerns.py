@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from diffnr.data import entry_name
+from diffnr.data import name_of_entry, numbers_of
 
 Host = Any
 MISSED = 5.0  # times its noise: an entry is missed
@@ -15,7 +15,7 @@ UNSEEN = 3.0  # times its error: a residue below is not seen
 
 def incomplete(fit: Any) -> list[str]:
     """Sentences on what the model lacks; none where it describes the data."""
-    return [] if fit.verdict.noise_like else [*_missed_entries(fit), *_broken_symmetry(fit)]
+    return [] if fit.verdict.noise_like else [*missed_entries(fit), *_broken_symmetry(fit)]
 
 
 def doubtful_modes(fit: Any) -> dict[int, str]:
@@ -73,16 +73,19 @@ def growth(fit: Any) -> list[str]:
     ]
 
 
-def _missed_entries(fit: Any) -> list[str]:
-    s, residual, noise = (np.asarray(part) for part in (fit.data.s, fit.residual, fit.noise))
-    misfit = np.sqrt(np.mean(np.abs(residual) ** 2, axis=0) / 2)
-    size = np.sqrt(np.mean(np.abs(s) ** 2, axis=0) / 2)
+def missed_entries(fit: Any) -> list[str]:
+    """A sentence on entries that are missed by more than noise, if there are any."""
+    s, residual, noise = numbers_of(fit.data), np.asarray(fit.residual), np.asarray(fit.noise)
+    parts = 2 if np.iscomplexobj(s) else 1
+    misfit = np.sqrt(np.mean(np.abs(residual) ** 2, axis=0) / parts)
+    size = np.sqrt(np.mean(np.abs(s) ** 2, axis=0) / parts)
     level = np.sqrt(np.mean(noise**2, axis=0))
     missed = []
     for out, into in np.argwhere(misfit > MISSED * level).tolist():
         here = out, into
         share = f"{100 * misfit[here] / size[here]:.2g} % of it, " if size[here] > 0 else ""
-        name, times = entry_name(out, into, fit.data.num_ports), misfit[here] / level[here]
+        name, times = name_of_entry(fit.data, out, into), misfit[here] / level[here]
+        name = name if np.iscomplexobj(s) else f"|{name}|²"
         missed.append(f"{name} ({share}{times:.2g} times its noise)")
     return [f"The model misses {', '.join(missed)}."] if missed else []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffnr import plot
-from diffnr.data import entry_name
+from diffnr.data import name_of_entry
 from diffnr.plot.spectra import frequency_axis
 from optimize.mode_fit.resonance import in_hertz
 
@@ -43,7 +43,7 @@ def fit_figure(fit: Any) -> Figure:
             _draw_entry(upper, fit, scale, out, into)
             rms = np.sqrt(np.mean(np.abs(normalised[:, out, into]) ** 2) / 2)
             _draw_residual(lower, np.asarray(fit.data.omega) / scale, normalised[:, out, into])
-            name = "21" if fit.data.transmission else entry_name(out, into, fit.data.num_ports)[1:]
+            name = name_of_entry(fit.data, out, into)[1:]
             upper.set_title(rf"$S_{{{name.replace('_', ',')}}}$, residual {rms:.3g} {sigma}")
             if column == 0:
                 upper.set_ylabel("$|S|$ (dB)")

@@ -14,17 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
-from diffnr.data import FieldData, PowerData, reciprocity
-from diffnr.data.verdicts import passivity_beside
+from diffnr.data import FieldData, PowerData, passivity, reciprocity
 from diffnr.results import raise_failures
-from optimize.mode_fit.choice import choose
 from optimize.mode_fit.device import device_of, spread_of
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
-from optimize.mode_fit.power_fit import PowerFit, fit_powers
+from optimize.mode_fit.power_fit import fit_powers
+from optimize.mode_fit.power_result import PowerFit
 from optimize.mode_fit.problem import made_passive
 from optimize.mode_fit.response import as_response
 from optimize.mode_fit.result import ModeFit
-from optimize.mode_fit.setting import Setting, conjugate_is_better, folded, grows
+from optimize.mode_fit.setting import Setting, chosen_modes, conjugate_is_better, folded, grows
 
 POINTS = 5  # a mode, at least
 MOST = 20  # modes of one fit
@@ -73,7 +72,7 @@ def fit_modes(
 
     - `data`: a `FieldData`, of all entries of S or of some; its stored energies are used where it has them, and its
       `sigma` where given. Without σ each entry of S is weighted by its misfit, but never so little that it is given up.
-      `PowerData` are fitted by |S|² of such a response; `delay`, `passive` and `reciprocal` then have no meaning.
+      `PowerData` are fitted by |S|² of such a response; `delay` and `passive` then have no meaning.
     - `modes`: N ≥ 1, how many resonances: at most a fifth of the points, and 20. "auto" takes as many as the data show
       by an information criterion; the table that decided is in `.choice`.
     - `delay`: fit a delay τ per port (reference planes away from the device). Default: only for measurements.
@@ -82,7 +81,7 @@ def fit_modes(
     - `passive`: whether the response must be passive, everywhere in the band. Default: unless the data are not.
     - `reciprocal`: demand S = Sᵀ. S_oi and S_io are then one entry that was measured twice, there are fewer unknowns,
       and entries that were not measured follow from the others where they can. Data that are not reciprocal are missed,
-      and the fit says so.
+      and the fit says so. Not of `PowerData`.
     - `max_steps`: of the Levenberg–Marquardt iteration.
     - `throw`: raise where that did not converge. By default the best that was met is returned in any case, and
       `converged` and `message` say how it ended.
@@ -115,6 +114,7 @@ def fit_modes(
     passive = None if passive is None else as_flag(passive, "passive")
     symmetric = as_flag(reciprocal, "reciprocal")
     if isinstance(data, PowerData):
+        require(not symmetric, "reciprocal", "be left out for powers without phase", "True")
         most = _most_modes(data, order, delay=False, symmetric=False)
         if modes != "auto":
             _require_carried(modes, most, data)
@@ -126,12 +126,12 @@ def fit_modes(
         _require_carried(modes, most, data)
     setting, choice = Setting.of(data, fitted, order, delay, max_steps, symmetric), None
     if modes == "auto":
-        response, choice = choose(setting.candidate, min(most, MOST))
+        response, choice = chosen_modes(setting, min(most, MOST))
         found = setting.fitted([response])
     else:
         found = setting.fitted(setting.starts(setting.problem, modes))
 
-    bounded = passivity_beside(data, setting.estimate)
+    bounded = passivity(data)
     passive = bounded.passive is not False if passive is None else passive
     if passive:
         found = made_passive(found, max_steps)
@@ -166,7 +166,7 @@ def _most_modes(data: FieldData | PowerData, order: int, delay: bool, symmetric:
         most > 0,
         "data",
         f"have more points for one mode ({unknowns + couplings} unknowns, and {POINTS} points a mode)",
-        f"{data.num_points} points ({numbers} real numbers)",
+        f"of {data.num_points} ({numbers} real numbers)",
     )
     return most
 

@@ -82,40 +82,35 @@ class Resonance(NamedTuple):
     @classmethod
     def of(cls, fit: Any, mode: int) -> Resonance:
         """That of one mode of a fit."""
-        names = [name for name, _ in fit.coefficients.rows()]
-        omega, gamma = (float(part[mode]) for part in (fit.coefficients.omega, fit.coefficients.gamma))
+        line = _Line.of(fit, mode)
         rates, note = port_rates(fit, mode)
-        at_omega = Rate(omega, {f"omega[{mode}]": 1.0})
-        whole = Rate(2 * gamma, {f"gamma[{mode}]": 2.0})
-        inner = whole.less(rates)
-        detuned = float(fit.data.omega[0]) <= 0
-        unit = "Hz" if in_hertz(fit.data) else ""
-        covariance = np.asarray(fit.covariance)
-
-        def given(rate: Rate, unit: str = "") -> Value:
-            index = [names.index(name) for name in rate.slopes]
-            slope = np.array(list(rate.slopes.values()))
-            error = np.sqrt(max(float(slope @ covariance[np.ix_(index, index)] @ slope), 0.0))
-            return Value(rate.value, error if index else np.nan, unit, rate.note)
-
-        def width(rate: Rate) -> Value:
-            return given(rate.times(1 / (2 * np.pi)), unit)
-
-        def quality(rate: Rate) -> Value:
-            if detuned:
-                return Value(np.nan, np.nan, note="Q has no meaning over detunings.")
-            return given(at_omega.over(rate))
-
-        internal = quality(inner)
+        inner = line.whole.less(rates)
+        internal = line.quality(inner)
+        few = _few_losses(line.given(inner), line.centre.value, line.detuned)
         return cls(
-            f0=width(at_omega),
-            fwhm=width(whole),
-            q_loaded=quality(whole),
-            q_internal=internal._replace(note=internal.note or _few_losses(given(inner), at_omega.value, detuned)),
-            q_external=tuple(quality(rate) for rate in rates),
-            fwhm_internal=width(inner),
-            fwhm_external=tuple(width(rate) for rate in rates),
+            f0=line.width(line.centre),
+            fwhm=line.width(line.whole),
+            q_loaded=line.quality(line.whole),
+            q_internal=internal._replace(note=internal.note or few),
+            q_external=tuple(line.quality(rate) for rate in rates),
+            fwhm_internal=line.width(inner),
+            fwhm_external=tuple(line.width(rate) for rate in rates),
             note=note,
+        )
+
+    @classmethod
+    def of_powers(cls, fit: Any, mode: int) -> Resonance:
+        """That of one mode of a fit to powers, which tell the line alone."""
+        line, unknown = _Line.of(fit, mode), Value(np.nan, np.nan)
+        return cls(
+            f0=line.width(line.centre),
+            fwhm=line.width(line.whole),
+            q_loaded=line.quality(line.whole),
+            q_internal=unknown,
+            q_external=(unknown,) * fit.data.num_ports,
+            fwhm_internal=unknown,
+            fwhm_external=(unknown,) * fit.data.num_ports,
+            note="Powers without phase do not tell what a mode loses inside and by its ports.",
         )
 
     def __str__(self) -> str:
@@ -139,6 +134,43 @@ class Resonance(NamedTuple):
         """What the numbers take for granted, and why there are none, in sentences."""
         every = [self.note, self.q_internal.note, *(value.note for value in self.fwhm_external)]
         return tuple(dict.fromkeys(note for note in every if note))
+
+
+class _Line(NamedTuple):
+    """What gives rates of one mode their errors and units."""
+
+    centre: Rate
+    whole: Rate
+    names: list[str]
+    covariance: Any
+    unit: str
+    detuned: bool
+
+    @classmethod
+    def of(cls, fit: Any, mode: int) -> _Line:
+        omega, gamma = (float(part[mode]) for part in (fit.coefficients.omega, fit.coefficients.gamma))
+        return cls(
+            centre=Rate(omega, {f"omega[{mode}]": 1.0}),
+            whole=Rate(2 * gamma, {f"gamma[{mode}]": 2.0}),
+            names=[name for name, _ in fit.coefficients.rows()],
+            covariance=np.asarray(fit.covariance),
+            unit="Hz" if in_hertz(fit.data) else "",
+            detuned=float(fit.data.omega[0]) <= 0,
+        )
+
+    def given(self, rate: Rate, unit: str = "") -> Value:
+        index = [self.names.index(name) for name in rate.slopes]
+        slope = np.array(list(rate.slopes.values()))
+        error = np.sqrt(max(float(slope @ self.covariance[np.ix_(index, index)] @ slope), 0.0))
+        return Value(rate.value, error if index else np.nan, unit, rate.note)
+
+    def width(self, rate: Rate) -> Value:
+        return self.given(rate.times(1 / (2 * np.pi)), self.unit)
+
+    def quality(self, rate: Rate) -> Value:
+        if self.detuned:
+            return Value(np.nan, np.nan, note="Q has no meaning over detunings.")
+        return self.given(self.centre.over(rate))
 
 
 def in_hertz(data: Any) -> bool:

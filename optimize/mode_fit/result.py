@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Complex, Float, Int
+from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int
 
 from diffnr.checks import Numbers, as_count, as_vector
 from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
@@ -34,7 +34,7 @@ TOGETHER = (
 
 
 def judge_residual(
-    residual: Complex[ArrayLike, "f out in"],
+    residual: Inexact[ArrayLike, "f out in"],
     noise: Float[ArrayLike, ...],
     sigma: Float[ArrayLike, ...],
     rank: int,
@@ -44,10 +44,10 @@ def judge_residual(
 ) -> ResidualVerdict:
     """Compare a fit's residual with noise, and say what its standard errors are worth.
 
-    **Arguments:** `residual`: [f, out, in], NaN where nothing was measured; `noise`: the standard deviation each real
-    number of it should have, broadcastable to it, NaN where it is not known; `sigma`: the one that the fit weighted by,
-    [f, entry measured]; `rank`: how many parameters were identified;
-    `sigma_known`: whether `noise` was given rather than estimated; `exact`: the rms that digits of the data leave.
+    **Arguments:** `residual`: [f, out, in], of S or of |S|², NaN where nothing was measured; `noise`: the standard
+    deviation each real number of it should have, broadcastable to it, NaN where it is not known; `sigma`: the one that
+    the fit weighted by, [f, entry measured]; `rank`: how many parameters were identified; `sigma_known`: whether
+    `noise` was given rather than estimated; `exact`: the rms that digits of the data leave.
 
     **Returns:** a `ResidualVerdict`, by `optimize.verdict.judge` from the mean lag-1 autocorrelation of the entries of
     S; errors are withheld where fewer than three independent numbers are left per parameter.
@@ -56,7 +56,7 @@ def judge_residual(
     measured = ~np.isnan(residual[0])
     noise = np.broadcast_to(np.asarray(noise), residual.shape)[:, measured]
     residual, sigma = residual[:, measured], np.asarray(sigma)
-    count = 2 * residual.size
+    count = (2 if np.iscomplexobj(residual) else 1) * residual.size
     freedom = max(count - rank, 1)
     unit = residual / np.maximum(np.sqrt(np.mean(np.abs(residual) ** 2, axis=0)), np.finfo(float).tiny)
     told = ~np.isnan(noise[0])
@@ -78,6 +78,21 @@ def judge_residual(
         least_independent=3,
         otherwise=lambda _, inflation: f": standard errors are inflated by {np.sqrt(inflation):.3g}.",
     )
+
+
+def title(fit: Any, of: str = "") -> str:
+    """How many modes were fitted to what, the head of a report."""
+    count, ports = len(fit.coefficients.omega), fit.data.num_ports
+    size = f"{fit.data.num_points} points, {ports} port{'s' * (ports > 1)}"
+    return f"{count} mode{'s' * (count > 1)} fitted to {of}{fit.data.name or 'data'}: {size}"
+
+
+def noise_sentence(fit: Any) -> str:
+    """What is known of the noise of the data that were fitted."""
+    noise = "given" if fit.data.sigma is not None else "estimated from the data's own scatter"
+    known = np.asarray(fit.noise)[~np.isnan(fit.noise)]
+    level = f"{np.min(known):.2g} to {np.max(known):.2g}" if known.size else "not known"
+    return f"noise {noise}: {level}; {fit.rank} parameters identified"
 
 
 class ModeFit(AbstractAnswer):
@@ -180,10 +195,8 @@ class ModeFit(AbstractAnswer):
 
     def report(self) -> str:
         """The coefficients ± standard errors and what was found about the data, as text."""
-        size = f"{self.data.num_points} points, {self.data.num_ports} ports"
         lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.concerns)]
-        count = len(self.coefficients.omega)
-        lines.append(f"{count} mode{'s' * (count > 1)} fitted to {self.data.name or 'data'}: {size}")
+        lines.append(title(self))
         if self.choice is not None:
             lines += [self.choice.sentence, self.choice.table()]
         withheld = self.verdict.errors == "withheld"
@@ -197,10 +210,7 @@ class ModeFit(AbstractAnswer):
         if self.response.delay is not None and len(self.response.background) > 1:
             lines.append(TOGETHER)
         lines.append(self.verdict.sentence)
-        noise = "given" if self.data.sigma is not None else "estimated from the data's own scatter"
-        known = np.asarray(self.noise)[~np.isnan(self.noise)]
-        level = f"{np.min(known):.2g} to {np.max(known):.2g}" if known.size else "not known"
-        lines.append(f"noise {noise}: {level}; {self.rank} parameters identified")
+        lines.append(noise_sentence(self))
         demanded = " S = Sᵀ was demanded of the response." if self.symmetric else ""
         lines += [f"{self.reciprocity.message}{demanded}", f"{self.passivity.message} {self._constraint}"]
         lines += self.concerns if self.complete else []

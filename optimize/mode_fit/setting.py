@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffnr.data import FieldData, rounding_step
-from diffnr.data.verdicts import FEWEST, noise_of
+from diffnr.data import FieldData, PowerData, noise_estimate, numbers_of, rounding_step
 from optimize.least_squares import parameter_covariance
-from optimize.mode_fit.choice import Candidate
+from optimize.mode_fit.choice import Candidate, ModeChoice, choose
 from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
 from optimize.mode_fit.form import Form, from_pairs
 from optimize.mode_fit.problem import FittedForm, Problem, best_fit, most_likely, settled, starts, tried, with_energy
@@ -38,8 +37,7 @@ class Setting(NamedTuple):
     """What the fits of all numbers of modes have in common."""
 
     data: FieldData
-    estimate: Host  # of the noise [out, in], as the verdicts on the data have it
-    noise: Host  # [f, out, in], with what digits leave
+    noise: Host
     problem: Problem  # which is fitted
     whole: Problem  # all entries, also those that a symmetric response takes for others measured twice
     centre: float
@@ -55,12 +53,11 @@ class Setting(NamedTuple):
         """Those of `data`, of which `fitted` are described."""
         ends = np.asarray(data.omega)[[0, -1]]
         centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
-        estimate = noise_of(data)
-        noise = with_digits(data, estimate)
+        noise = noise_levels(data)
         problem = whole = problem_of(data, noise, centre, half)
         if symmetric:
-            problem = problem_of(fitted, with_digits(fitted, noise_of(fitted)), centre, half)._replace(symmetric=True)
-        return cls(data, estimate, noise, problem, whole, centre, half, order, delay, max_steps)
+            problem = problem_of(fitted, noise_levels(fitted), centre, half)._replace(symmetric=True)
+        return cls(data, noise, problem, whole, centre, half, order, delay, max_steps)
 
     def starts(self, problem: Problem, modes: int) -> list[Form]:
         return starts(problem, self.data.num_ports, modes, self.order, self.delay)
@@ -85,6 +82,8 @@ class Setting(NamedTuple):
         verdict = judge_residual(residual, self.noise, sigma, rank, sigma_known=problem.known, exact=digits)
         covariance = covariance * verdict.inflation
         coefficients = coefficients_of(response, self.centre, self.half, energy=energy)
+        modes = np.arange(len(response.A))  # ω comes first, and is rounded itself
+        covariance[modes, modes] += np.spacing(np.abs(np.asarray(coefficients.omega))) ** 2 / 12
         stderr = coefficients.unflatten(np.sqrt(np.diagonal(covariance)))
         return Judged(coefficients, stderr, covariance, rank, residual, verdict, J)
 
@@ -117,6 +116,27 @@ class Setting(NamedTuple):
         )
 
 
+def chosen_modes(setting: Setting, most: int) -> tuple[Form, ModeChoice]:
+    """What `choose` chooses.
+
+    **Raises:** `ValueError` where the data show no resonance, which says so where conj(S) does.
+    """
+    try:
+        return choose(setting.candidate, most)
+    except ValueError as refused:
+        problem, whole = (each._replace(s=each.s.conj()) for each in (setting.problem, setting.whole))
+        mirrored = setting._replace(data=setting.data.conjugated(), problem=problem, whole=whole)
+        try:
+            shown = choose(mirrored.candidate, most)[1].chosen
+        except ValueError:
+            raise refused from None
+        modes = f"{shown} mode{'s' * (shown > 1)}"
+        raise ValueError(
+            f"Argument data must show a resonance in their band, but only conj(S) does ({modes}): the data seem to be "
+            "of phasors e^{−iωt}. Fit data.conjugated() instead."
+        ) from refused
+
+
 def folded(data: FieldData) -> FieldData:
     """Entries on and below the diagonal alone, the others taken for second measurements of them: means, weighted by σ
     where it is given."""
@@ -132,20 +152,22 @@ def folded(data: FieldData) -> FieldData:
     return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
 
 
-def with_digits(data: FieldData, estimate: Host) -> Host:
-    """The standard deviation [f, out, in] of real and imaginary parts: as given, else as estimated [out, in], and at
+def noise_levels(data: FieldData | PowerData) -> Host:
+    """The standard deviation [f, out, in] of real and imaginary parts, or of powers: as given, else estimated, and at
     least what the digits of the numbers leave; NaN where it is not known."""
     least = _digits(data)
     if data.deviation is not None:
-        estimate = np.asarray(data.deviation)
-    elif data.num_points < FEWEST:
-        estimate = np.full(least.shape, np.nan)
-    return np.broadcast_to(np.maximum(estimate, least), data.s.shape)
+        noise = np.asarray(data.deviation)
+    elif data.num_points > 16:
+        noise = noise_estimate(data)
+    else:
+        noise = np.full(least.shape, np.nan)
+    return np.broadcast_to(np.maximum(noise, least), (data.num_points, *least.shape))
 
 
-def _digits(data: FieldData) -> Host:
+def _digits(data: FieldData | PowerData) -> Host:
     """What the digits of the numbers leave [out, in], as a standard deviation."""
-    return np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(data.s))))
+    return np.maximum(rounding_step(data) / np.sqrt(12), DIGITS * float(np.nanmax(np.abs(numbers_of(data)))))
 
 
 def problem_of(data: FieldData, noise: Host, centre: float, half: float) -> Problem:

@@ -134,10 +134,20 @@ LINE = line()
 
 def fit(**values: Any) -> int:
     """`diffnr fit`, as a function of its arguments."""
+    return fitted(1, values)
+
+
+def series(**values: Any) -> int:
+    """`diffnr fit --series` of two files."""
+    return fitted(2, values)
+
+
+def fitted(files: int, values: Mapping[str, Any]) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "line.csv"
-        path.write_text(LINE, encoding="utf-8")
-        given = ["fit", str(path), "--no-delay", "--out", str(Path(folder) / "out")]
+        paths = [Path(folder) / f"line{k}.csv" for k in range(files)]
+        for path in paths:
+            path.write_text(LINE, encoding="utf-8")
+        given = ["fit", *map(str, paths), "--no-delay", "--out", str(Path(folder) / "out")]
         for name, value in values.items():
             if isinstance(value, jax.core.Tracer):
                 value = "9" * 5000
@@ -164,7 +174,10 @@ def entries() -> list[Entry]:
     # A third number after --band is none of it: the parser names the number, and not the argument.
     named = {"band": ("unrecognized arguments",)}
     arguments = Entry("fit", fit, given, cost=1, allow=allowed(given), named=named)
-    return [*isolate, modes, *restore, arguments]
+    given = {"series": (0.0, 1.0), "modes": 1, "background": 0}
+    # Without values the two files are fitted each by itself.
+    together = Entry("fit --series", series, given, cost=1, allow={**allowed(given), "series": ("None",)})
+    return [*isolate, modes, *restore, arguments, together]
 
 
 def allowed(table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

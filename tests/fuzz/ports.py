@@ -105,6 +105,7 @@ def entries() -> list[Entry]:
                 "transmission": False,
             },
             allow={
+                "transmission": NONE,
                 "resistance": NONE,
                 "energy": NONE,
                 "sigma": NONE,
@@ -115,8 +116,20 @@ def entries() -> list[Entry]:
         Entry(
             "PowerData",
             nr.PowerData,
-            {"omega": OMEGAS, "power": np.abs(s) ** 2, "sigma": np.full(25, 1e-3), "measured": True, "name": "device"},
-            allow={"sigma": NONE, "name": ("another word", "no word"), "power": ("an entry negative",)},
+            {
+                "omega": OMEGAS,
+                "power": np.abs(s) ** 2,
+                "sigma": np.full(25, 1e-3),
+                "measured": True,
+                "name": "device",
+                "transmission": False,
+            },
+            allow={
+                "sigma": NONE,
+                "transmission": NONE,
+                "name": ("another word", "no word"),
+                "power": ("an entry negative",),
+            },
         ),
         Entry("PowerData.band", powers.band, {"lo": 1.5, "hi": 2.5}),
         Entry("PowerData.entry", powers.entry, {"out": 1, "into": 0}),
@@ -132,6 +145,10 @@ def entries() -> list[Entry]:
         Entry("data.rounding_step", nr.data.rounding_step, {"data": data}),
         Entry("data.reciprocity", nr.data.reciprocity, {"data": data, "relative": 0.01, "noise_factor": 1.5}),
         Entry("data.passivity", nr.data.passivity, {"data": data, "multiples": 5.0}),
+        Entry("data.noise_estimate, powers", nr.data.noise_estimate, {"data": powers}),
+        Entry("data.rounding_step, powers", nr.data.rounding_step, {"data": powers}),
+        Entry("data.reciprocity, powers", nr.data.reciprocity, {"data": powers, "relative": 0.01, "noise_factor": 1.5}),
+        Entry("data.passivity, powers", nr.data.passivity, {"data": powers, "multiples": 5.0}),
         Entry(
             "read_csv",
             nr.read_csv,
