@@ -7,7 +7,7 @@ import pytest
 
 from diffnr.results import RESULTS
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
-from optimize.mode_fit.delays import port_delays
+from optimize.mode_fit.delays import entry_delay, port_delays
 from optimize.mode_fit.descent import descend
 from optimize.mode_fit.form import Form, from_pairs, started
 from optimize.mode_fit.passivity import ALLOWED, excess, excess_slopes, largest_gain
@@ -102,6 +102,19 @@ def test_descent_follows_a_curved_valley_and_says_when_steps_run_out() -> None:
     assert short.result == RESULTS.max_steps_reached
 
 
+def test_descent_steps_far_along_a_valley_flatter_than_its_derivatives_say() -> None:
+    """χ² = u² + (1 − .48 u²)² bends by 1 − .96 of what JJᵀ says: Gauss and Newton's steps are too short by that."""
+
+    def linearised(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([u[0], 1 - 0.48 * u[0] ** 2, 0.1]), np.array([[1.0, -0.96 * u[0], 0.0]])
+
+    parts = (lambda u: linearised(u)[0], linearised, lambda u, change: u + change)
+    end = descend(np.array([1.0]), *parts, max_steps=30, tolerance=1e-6, size=1.0)
+    assert end.result == RESULTS.successful
+    # Steps are below 1e-6 of the standard error, some 1, and what is left is at most 1/.04 of a step.
+    np.testing.assert_allclose(end.point, 0.0, atol=3e-5)
+
+
 @pytest.mark.parametrize("height", [0.999, 1.0, 1.001])
 def test_passivity_is_judged_between_the_samples_too(height: float) -> None:
     """A line of the width 1e-4 between two of the samples, at which |S| reaches its height, and is 1 elsewhere."""
@@ -133,6 +146,17 @@ def test_delays_of_ports_agree_with_every_entry(turns: float) -> None:
     # What is left of the phase turns by less than what a fit finds its way from.
     left = np.exp(1j * (x[1] - x[0]) * ((found - tau)[:, None] + found - tau))
     assert np.max(np.abs(np.angle(left))) * 200 < 2.0
+
+
+@pytest.mark.parametrize("delay", [0.33, -30.0])
+def test_the_delay_of_a_bright_path_is_found_beside_weak_resonances(delay: float) -> None:
+    """As through an isolator: what is left of a delay would hide them, and take a pole for itself."""
+    x, rng = np.linspace(-1, 1, 301), np.random.default_rng(0)
+    poles, residues = np.array([-0.009 - 0.79j, -0.02 - 0.56j, -0.011 + 0.71j]), np.array([0.006, 0.012j, -0.008])
+    entry = 0.95 + np.sum(residues / (1j * x[:, None] - poles), axis=1)
+    entry += 1e-6 * (rng.normal(size=301) + 1j * rng.normal(size=301))
+    found = entry_delay(x, entry * np.exp(-1j * x * delay), 3, 0)
+    assert found == pytest.approx(delay, abs=1e-6)  # ten standard errors, 1e-6/(.95 √(301/3))
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.0])
