@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
-from diffnr.data import FieldData, PowerData, passivity, reciprocity
+from diffnr.data import FieldData, PowerData, passivity_beside, reciprocity
 from diffnr.results import raise_failures
 from optimize.mode_fit.device import device_of, spread_of
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
@@ -133,7 +133,7 @@ def fit_modes(
         found = setting.fitted(setting.starts(setting.problem, modes))
     found, evidence, shift = setting.imaged(found)
 
-    bounded = passivity(data)
+    bounded = passivity_beside(data, setting.scatter)
     passive = bounded.passive is not False if passive is None else passive
     if passive:
         found = made_passive(found, max_steps)

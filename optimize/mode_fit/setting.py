@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffnr.data import FieldData, PowerData, noise_estimate, numbers_of, rounding_step
+from diffnr.data import FEWEST, FieldData, PowerData, mean_noise, numbers_of, rounding_step
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.choice import Candidate, ModeChoice, choose
 from optimize.mode_fit.coefficients import ModeCoefficients, coefficient_slopes, coefficients_of
@@ -41,6 +41,7 @@ class Setting(NamedTuple):
     """What the fits of all numbers of modes have in common."""
 
     data: FieldData
+    scatter: Host  # [out, in], on which the data's verdicts rest
     noise: Host
     problem: Problem  # which is fitted
     whole: Problem  # all entries, also those that a symmetric response takes for others measured twice
@@ -58,12 +59,13 @@ class Setting(NamedTuple):
         """Those of `data`, of which `fitted` are described."""
         ends = np.asarray(data.omega)[[0, -1]]
         centre, half = float(np.sum(ends)) / 2, float(ends[1] - ends[0]) / 2
-        noise = noise_levels(data)
+        scatter = mean_noise(data)
+        noise = noise_levels(data, scatter)
         problem = whole = problem_of(data, noise, centre, half)
         if symmetric:
             problem = problem_of(fitted, noise_levels(fitted), centre, half)._replace(symmetric=True)
         images = Images.of(data, centre, half)
-        return cls(data, noise, problem, whole, centre, half, order, delay, max_steps, images)
+        return cls(data, scatter, noise, problem, whole, centre, half, order, delay, max_steps, images)
 
     def starts(self, problem: Problem, modes: int) -> list[Form]:
         return starts(problem, self.data.num_ports, modes, self.order, self.delay)
@@ -186,14 +188,14 @@ def folded(data: FieldData) -> FieldData:
     return FieldData(data.omega, *parts, measured=data.measured, name=data.name)
 
 
-def noise_levels(data: FieldData | PowerData) -> Host:
+def noise_levels(data: FieldData | PowerData, scatter: Host = None) -> Host:
     """The standard deviation [f, out, in] of real and imaginary parts, or of powers: as given, else estimated, and at
-    least what the digits of the numbers leave; NaN where it is not known."""
+    least what the digits of the numbers leave; NaN where it is not known. `scatter`: `mean_noise`, if known already."""
     least = _digits(data)
     if data.deviation is not None:
         noise = np.asarray(data.deviation)
-    elif data.num_points > 16:
-        noise = noise_estimate(data)
+    elif data.num_points >= FEWEST:
+        noise = mean_noise(data) if scatter is None else scatter
     else:
         noise = np.full(least.shape, np.nan)
     return np.broadcast_to(np.maximum(noise, least), (data.num_points, *least.shape))
