@@ -108,7 +108,7 @@ def _of_standard_deviation(fields: Fields) -> Fields:
 def _state_space(fields: Fields) -> Fields:
     """A response whose A was diagonal, and kept by its diagonal."""
     poles = fields.pop("poles")
-    return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None], "symmetric": False}
+    return {**fields, "A": jnp.eye(len(poles))[:, :, None] * poles[:, None], "symmetric": False, "mirror": None}
 
 
 def _in_one_piece(fields: Fields) -> Fields:
@@ -164,6 +164,8 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
             "model_scale": 1.0,
             "spread": None,
             "choice": None,
+            "image_evidence": None,
+            "image_shift": 0.0,
         }
     ),
     "diffnr.duffing.OneHarmonicRestoration": _with_result(

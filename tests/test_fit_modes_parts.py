@@ -1,11 +1,13 @@
 """What a fit of modes is made of: derivatives against differences, the descent, passivity between samples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from diffnr.results import RESULTS
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
-from optimize.mode_fit.delays import port_delays
+from optimize.mode_fit.delays import entry_delay, port_delays
 from optimize.mode_fit.descent import descend
 from optimize.mode_fit.form import Form, from_pairs, started
 from optimize.mode_fit.passivity import ALLOWED, excess, excess_slopes, largest_gain
@@ -21,7 +23,7 @@ def pair(value: complex) -> np.ndarray:
 
 
 def forms() -> list[Form]:
-    """Of two ports and three modes, with and without delays and backgrounds, and a symmetric one."""
+    """Of two ports and three modes, with and without delays and backgrounds, a symmetric one, and three of networks."""
     rng = np.random.default_rng(0)
     draw = lambda *shape: rng.normal(size=shape)  # noqa: E731
     plain = [
@@ -31,10 +33,14 @@ def forms() -> list[Form]:
     A, background = draw(3, 3, 2), draw(2, 2, 2, 2)
     A, background = A + A.swapaxes(0, 1), background + background.swapaxes(1, 2)
     D = draw(2, 3, 2)
-    return [*plain, Form(A=A, D=D, K=D, background=background, delay=draw(2), symmetric=True)]
+    found = [*plain, Form(A=A, D=D, K=D, background=background, delay=draw(2), symmetric=True)]
+    return [*found, *(replace(form, mirror=2.3) for form in found)]
 
 
-@pytest.mark.parametrize("form", forms(), ids=["with delays", "plain", "symmetric"])
+NAMES = ["with delays", "plain", "symmetric", "network", "plain network", "symmetric network"]
+
+
+@pytest.mark.parametrize("form", forms(), ids=NAMES)
 def test_derivatives_are_those_of_central_differences(form: Form) -> None:
     linear, slopes = form.linearised(X, energy=True), coefficient_slopes(form, 2.0, energy=True)
     above, rows = excess(form, X), excess_slopes(form, X)
@@ -58,7 +64,7 @@ def problem(form: Form, sigma: float = 1.0) -> Problem:
     return Problem(X, s, out, into, spread, Weights(least, least), least, True, symmetric=form.symmetric)
 
 
-@pytest.mark.parametrize("form", forms()[::2], ids=["plain", "symmetric"])
+@pytest.mark.parametrize("form", [forms()[k] for k in (0, 2, 3, 5)], ids=[NAMES[k] for k in (0, 2, 3, 5)])
 def test_the_projected_problem_has_the_residual_of_the_best_background(form: Form) -> None:
     rng = np.random.default_rng(1)
     asked = problem(form)._replace(s=rng.normal(size=(9, 4)) + 1j * rng.normal(size=(9, 4)))
@@ -96,6 +102,19 @@ def test_descent_follows_a_curved_valley_and_says_when_steps_run_out() -> None:
     assert short.result == RESULTS.max_steps_reached
 
 
+def test_descent_steps_far_along_a_valley_flatter_than_its_derivatives_say() -> None:
+    """χ² = u² + (1 − .48 u²)² bends by 1 − .96 of what JJᵀ says: Gauss and Newton's steps are too short by that."""
+
+    def linearised(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([u[0], 1 - 0.48 * u[0] ** 2, 0.1]), np.array([[1.0, -0.96 * u[0], 0.0]])
+
+    parts = (lambda u: linearised(u)[0], linearised, lambda u, change: u + change)
+    end = descend(np.array([1.0]), *parts, max_steps=30, tolerance=1e-6, size=1.0)
+    assert end.result == RESULTS.successful
+    # Steps are below 1e-6 of the standard error, some 1, and what is left is at most 1/.04 of a step.
+    np.testing.assert_allclose(end.point, 0.0, atol=3e-5)
+
+
 @pytest.mark.parametrize("height", [0.999, 1.0, 1.001])
 def test_passivity_is_judged_between_the_samples_too(height: float) -> None:
     """A line of the width 1e-4 between two of the samples, at which |S| reaches its height, and is 1 elsewhere."""
@@ -127,6 +146,17 @@ def test_delays_of_ports_agree_with_every_entry(turns: float) -> None:
     # What is left of the phase turns by less than what a fit finds its way from.
     left = np.exp(1j * (x[1] - x[0]) * ((found - tau)[:, None] + found - tau))
     assert np.max(np.abs(np.angle(left))) * 200 < 2.0
+
+
+@pytest.mark.parametrize("delay", [0.33, -30.0])
+def test_the_delay_of_a_bright_path_is_found_beside_weak_resonances(delay: float) -> None:
+    """As through an isolator: what is left of a delay would hide them, and take a pole for itself."""
+    x, rng = np.linspace(-1, 1, 301), np.random.default_rng(0)
+    poles, residues = np.array([-0.009 - 0.79j, -0.02 - 0.56j, -0.011 + 0.71j]), np.array([0.006, 0.012j, -0.008])
+    entry = 0.95 + np.sum(residues / (1j * x[:, None] - poles), axis=1)
+    entry += 1e-6 * (rng.normal(size=301) + 1j * rng.normal(size=301))
+    found = entry_delay(x, entry * np.exp(-1j * x * delay), 3, 0)
+    assert found == pytest.approx(delay, abs=1e-6)  # ten standard errors, 1e-6/(.95 √(301/3))
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.0])

@@ -7,7 +7,10 @@ from diffnr.data.noise import noise_estimate, rounding_step
 from diffnr.data.noise import numbers_of as numbers_of
 from diffnr.data.plausibility import Causality, causality, real_valued, suspicions
 from diffnr.data.power_data import PowerData as PowerData
+from diffnr.data.verdicts import FEWEST as FEWEST
 from diffnr.data.verdicts import Passivity, Reciprocity, passivity, reciprocity
+from diffnr.data.verdicts import mean_noise as mean_noise
+from diffnr.data.verdicts import passivity_beside as passivity_beside
 
 # `FieldData` and `PowerData` are here too, but a user has them from `diffnr`.
 __all__ = [

@@ -168,9 +168,15 @@ def passivity(data: Any, multiples: Any = 5.0) -> Passivity:
 
     Example: `nr.data.passivity(nr.read_touchstone("device.s2p")).message`.
     """
-    s, known, powers = numbers_of(data), np.asarray(data.entries), isinstance(data, PowerData)
+    numbers_of(data)  # refuses what is neither
     multiples = float(as_scalar(_known(multiples, "multiples"), "multiples", lower=0.0))
-    noise, most = mean_noise(data), np.nan
+    return passivity_beside(data, mean_noise(data), multiples)
+
+
+def passivity_beside(data: FieldData | PowerData, noise: np.ndarray, multiples: float = 5.0) -> Passivity:
+    """`passivity`, where the noise [out, in] is known already."""
+    s, known, powers = numbers_of(data), np.asarray(data.entries), isinstance(data, PowerData)
+    most = np.nan
     if powers:
         moduli = np.nan_to_num(_modulus(s))
         largest = np.max([np.max(np.linalg.norm(moduli, axis=axis), axis=1) for axis in (1, 2)], axis=0)

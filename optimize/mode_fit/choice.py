@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from optimize.mode_fit.concerns import impossible_modes, unseen_modes
+from optimize.mode_fit.negative_frequencies import Images
 from optimize.mode_fit.problem import RESTARTS
 
 Host = Any
@@ -25,7 +27,8 @@ class Candidate(NamedTuple):
 
     **Fields:** `data`, `coefficients`, `stderr` as in a `ModeFit`; `unknowns` that it identifies; `rms` of S_fit − S;
     `deviance`, −2 log likelihood, and the `least` that any fit could have; `numbers` described; `correlation` of
-    neighbouring residuals, 0 where they look like noise (`noise_like`); `response`, from which the fit goes on.
+    neighbouring residuals, 0 where they look like noise (`noise_like`); `response`, from which the fit goes on;
+    `imaged`, whether images of its poles at negative frequencies make a difference.
     """
 
     data: Any
@@ -39,6 +42,7 @@ class Candidate(NamedTuple):
     correlation: float
     noise_like: bool
     response: Any
+    imaged: bool = False
 
     @property
     def modes(self) -> int:
@@ -95,12 +99,23 @@ class ModeChoice(eqx.Module):
         ]
 
 
-def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Any, ModeChoice]:
+def choose(candidate: Callable[..., Candidate], most: int, images: Images | None = None) -> tuple[Any, ModeChoice]:
     """The number of modes that the data show, from 0 to `most`, and a response with as many to go on from; `candidate`
-    takes some steps with a number of them, and with more starts where `restarts` says so.
+    takes some steps with a number of them, and with more starts where `restarts` says so. Where `images` of poles
+    at negative frequencies would make a difference, all numbers are tried with them too.
 
     **Raises:** `ValueError` where they show none.
     """
+    tried = _numbers(candidate, most)
+    if images is not None and any(one.imaged for one in tried):
+        others = _numbers(partial(candidate, mirror=images.mirror), most)
+        lowest = [criteria(part, [*tried, *others])[0][_best(part)] for part in (tried, others)]
+        tried = others if images.preferred(lowest[0] - lowest[1]) else tried
+    return _chosen(tried)
+
+
+def _numbers(candidate: Callable[..., Candidate], most: int) -> list[Candidate]:
+    """The numbers of modes that are worth a trial, from 0 on."""
     tried: list[Candidate] = []
     again: set[int] = set()  # numbers that were tried from more starts
     while len(tried) <= most and not _enough(tried):
@@ -125,6 +140,11 @@ def choose(candidate: Callable[..., Candidate], most: int) -> tuple[Any, ModeCho
         if _best(tried) == chosen:
             break
         chosen = _best(tried)
+    return tried
+
+
+def _chosen(tried: list[Candidate]) -> tuple[Any, ModeChoice]:
+    chosen = _best(tried)
     concerns = [next(iter(_concerns(tried, n).values()), "") for n in range(len(tried))]
     criterion, correlation = criteria(tried)
     lowest = _lowest(tried)
@@ -173,9 +193,9 @@ def _enough(tried: Sequence[Candidate]) -> bool:
     return last - best >= (1 if one.noise_like else FAILURES) or last - good >= DOUBTED
 
 
-def criteria(tried: Sequence[Candidate]) -> tuple[Host, float]:
-    """The criterion of each, and ρ."""
-    closest = min(tried, key=lambda one: one.deviance)
+def criteria(tried: Sequence[Candidate], every: Sequence[Candidate] | None = None) -> tuple[Host, float]:
+    """The criterion of each, and ρ, of those among which the closest is."""
+    closest = min(tried if every is None else every, key=lambda one: one.deviance)
     share = (1 - closest.correlation) / (1 + closest.correlation)
     terms = [(one.deviance, one.unknowns) for one in tried]
     criterion = [share * deviance + unknowns * np.log(share * closest.numbers) for deviance, unknowns in terms]

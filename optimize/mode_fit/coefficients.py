@@ -19,11 +19,18 @@ class ModeCoefficients(eqx.Module):
     """What scattering data identify about N modes and M ports, in the data's rate unit; or the standard errors of it.
 
     **Fields:** `omega` [N], `gamma` [N]: poles iω_n − γ_n, by rising ω; `residues` complex [N, out, in]: the rank-one
-    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i, where a background varies each at its own
-    resonance; `C` complex [out, in]: the direct path at band centre, at the ports' reference planes; `delay` [M],
-    seconds per port, or None; `outcoupling`, `incoupling` [M, N]: |d|² and |k|² per unit of stored energy, or None
-    without energy data, which alone identify their ratio. In errors a complex number holds those of the real and
-    imaginary part.
+    matrices of S = C + Σ R_n/(i(ω − ω_n) + γ_n), with R_n[o, i] = d_o k_i; `C` complex [out, in]: the direct path at
+    band centre; `delay` [M]: how far the reference planes stand from the device, seconds per port, or None;
+    `outcoupling`, `incoupling` [M, N]: |d|² and |k|² per unit of stored energy, or None without energy data, which
+    alone identify their ratio. In errors a complex number holds those of the real and imaginary part.
+
+    A direct path that varies over the band can stand for a part of a delay t, which makes of R_n and C
+
+        R_n e^{p_n t},      C + Σ R_n (e^{p_n t} − 1)/p_n,      p_n = i(ω_n − ω_centre) − γ_n
+
+    so all are given at the planes for which the phase of bright direct paths is flat at band centre; where none tells a
+    port's plane (a matched port), at those for which its other direct paths are least (`FlatPlanes` has the equations).
+    Beside a constant background, or stored energies, planes stay where `delay` was fitted.
     """
 
     omega: Float[Array, " mode"]
@@ -116,7 +123,8 @@ def coefficient_slopes(form: Form, half: float, *, energy: bool) -> Host:
     rows = [*slopes[:2], slopes[2].real, slopes[2].imag, slopes[3].real, slopes[3].imag]
     if form.delay is not None:
         ports = len(form.delay)
-        rows = [np.pad(part, ((0, 0), (0, ports))) for part in rows]
+        if form.mirror is None:  # else C follows delays, and they have a block of their own
+            rows = [np.pad(part, ((0, 0), (0, ports))) for part in rows]
         rows.append(np.eye(rows[0].shape[1])[-ports:] / half)
     if energy:
         width = rows[0].shape[1]

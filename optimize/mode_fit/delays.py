@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from optimize.mode_fit.vector_fitting import misfits, relocated, starting_poles
+from diffnr.data.noise import ramps
+from optimize.mode_fit.vector_fitting import delay_steps, least_misfits, relocated, starting_poles
 
 Host = Any
-SPAN, CANDIDATES = 8.0, 11  # delays tried around the mean group delay, and how far from it
-MINIMA = 3  # of them that are looked at more closely
-SWEEPS = 3  # relocations of poles for each
+BESIDE = np.array([0.3, 1.2, 3.5, 7.0])  # from the direct path's delay: others that are tried, both ways
+FEW, MANY, KEPT = 4, 10, 3  # steps of all trials, and of the best of them
+FARTHEST = 3.0  # of a step
+SETTLED = 1e-9  # a step that moves nothing
+ROUNDS = 8  # of the direct path's delay, weighted by the misfit before
 
 
 def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor: Host) -> Host:
@@ -40,38 +43,45 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
             chosen.append((out, into))
     if not chosen:
         return np.zeros(ports)
-    totals = np.array([entry_delay(x, s[:, o, i], modes, order, floor[o, i]) for o, i in chosen])
+    totals = np.array([entry_delay(x, s[:, o, i], modes, order) for o, i in chosen])
     return _agreed(x, s, pairs, power, rows, totals)
 
 
-def entry_delay(x: Host, entry: Host, modes: int, order: int, floor: float) -> float:
-    """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best."""
-    step = 2 * SPAN / (CANDIDATES - 1)
-    trials = _mean_delay(x, entry) + step * np.arange(-(CANDIDATES // 2), CANDIDATES // 2 + 1)
-    turned = entry[:, None] * np.exp(1j * x[:, None] * trials)
-    starts = np.stack([starting_poles(x, s[:, None], modes, order, np.ones(1)) for s in turned.T])
-    costs, poles = _described(x, entry, trials, starts, order, floor)
-    # Broad resonances and delays stand for each other in part: several may look good from afar.
-    beside = np.pad(costs, 1, constant_values=np.inf)
-    lowest = np.flatnonzero((costs <= beside[:-2]) & (costs <= beside[2:]))
-    lowest = lowest[np.argsort(costs[lowest])][:MINIMA]
-    for reach in (0.8, 0.16):
-        finer = (trials[lowest, None] + step * reach * np.linspace(-1, 1, 9)).ravel()
-        costs, poles = _described(x, entry, finer, np.repeat(poles[lowest, None], 9, axis=0), order, floor)
-        trials, lowest = finer, np.argmin(costs, keepdims=True)
-    return float(trials[lowest[0]])
+def entry_delay(x: Host, entry: Host, modes: int, order: int) -> float:
+    """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best.
+
+    Broad resonances and delays stand for each other in part: there are many local minima, and the lowest is narrow
+    where the direct path is bright. From several trials, poles are relocated and delays moved in turn.
+    """
+    trials = _direct_delay(x, entry) + np.concatenate([-BESIDE[::-1], [0.0], BESIDE])
+    starts = [starting_poles(x, (entry * np.exp(1j * x * t))[:, None], modes, order, np.ones(1))[::2] for t in trials]
+    delays, poles = np.repeat(trials, 2), np.concatenate(starts)
+    for step in range(FEW + MANY):
+        turned = entry * np.exp(1j * x * delays[:, None])
+        poles = relocated(x, turned[:, :, None], poles, order, np.ones(1), 1)
+        if step == FEW:
+            best = np.argsort(least_misfits(x, turned, poles, order))[:KEPT]
+            delays, poles, turned = delays[best], poles[best], turned[best]
+        moved = np.clip(delay_steps(x, turned, poles, order), -FARTHEST, FARTHEST)
+        delays = delays + moved
+        if np.max(np.abs(moved)) < SETTLED:
+            break
+    turned = entry * np.exp(1j * x * delays[:, None])
+    return float(delays[np.argmin(least_misfits(x, turned, poles, order))])
 
 
-def _described(x: Host, entry: Host, delays: Host, poles: Host, order: int, floor: float) -> tuple[Host, Host]:
-    """How well an entry is described with each delay, from sets of poles [delay, set, n]: ln of its misfit, at least
-    `floor`, and the poles [delay, n] that are best."""
-    sets, modes = poles.shape[1:]
-    turned = (entry * np.exp(1j * x * np.repeat(delays, sets)[:, None]))[:, :, None]
-    moved = relocated(x, turned, poles.reshape(len(delays) * sets, modes), order, np.ones(1), SWEEPS)
-    misfit = misfits(x, turned, moved, order)[1].reshape(-1, sets)
-    best = np.argmin(misfit, axis=1)
-    costs = np.log(np.maximum(misfit[np.arange(len(delays)), best], max(floor, 1e-300)))
-    return costs, moved.reshape(len(delays), sets, modes)[np.arange(len(delays)), best]
+def _direct_delay(x: Host, entry: Host) -> float:
+    """The t of the constant c for which Σ |e^{ixt} entry − c| is least, near the mean group delay: the few points of
+    resonances hardly count."""
+    t, weight, size = _mean_delay(x, entry), np.ones(len(x)), float(np.median(np.abs(entry)))
+    for _ in range(ROUNDS):
+        turned = weight * entry * np.exp(1j * x * t)
+        unit = weight / np.linalg.norm(weight)
+        missed, slope = (part - unit * (unit @ part) for part in (turned, 1j * x * turned))
+        step = -np.vdot(slope, missed).real / max(np.vdot(slope, slope).real, 1e-300)
+        t, left = t + step, np.abs(missed + step * slope) / weight
+        weight = 1 / np.sqrt(np.maximum(left, 1e-3 * size + 0.1 * np.median(left)))
+    return float(t)
 
 
 def _mean_delay(x: Host, entry: Host) -> float:
@@ -81,9 +91,7 @@ def _mean_delay(x: Host, entry: Host) -> float:
     turned = turned / np.maximum(np.abs(turned), 1e-300) * np.sqrt(np.abs(turned))
     if _even(x):  # every step turns alike
         return -float(np.angle(np.sum(turned))) / float(np.mean(steps))
-    longest = np.pi / np.median(steps)
-    trials = np.linspace(-longest, longest, 8 * len(x) + 1)
-    return float(trials[np.argmax(np.real(np.exp(1j * trials[:, None] * steps) @ turned))])
+    return float(ramps(x, (entry / np.maximum(np.sqrt(np.abs(entry)), 1e-300))[:, None])[0])
 
 
 def _even(x: Host) -> bool:

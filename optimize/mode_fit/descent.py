@@ -18,6 +18,8 @@ FIRST, LEAST, MOST = 1e-3, 1e-15, 1e12  # of the damping, as a part of the scale
 GAUGE = 1e-14  # of the largest eigenvalue of JJᵀ: directions below are without effect
 SHARE = 0.1  # of a step, over which the bend of r is measured
 BEND = 0.4  # of a step: the largest correction by it that is taken
+LONGER = 1.5  # times a step: how much farther a parabola must have the lowest χ² for it to be looked at
+FARTHEST = 8.0  # times as far, at once
 STALL = 5  # steps that together lower χ² by no more than the tolerance: what moves still has no effect
 ROUND_OFF = 1e-13  # of what the data are: a residual below has no digits left
 
@@ -88,7 +90,33 @@ def descend(
                 done = RESULTS.successful if np.isfinite(gain) else RESULTS.nonfinite
                 return DescentEnd(point, r, J, done, step)
             damping *= 8
+        change = _farther(point, change, residual, move, cost, -float(gradient @ moved), float(new @ new))
         point = move(point, change)
         r, J = linearised(point)
         damping = max(damping * (0.1 if gain > 0.75 else 1.0 if gain > 0.25 else 4.0), LEAST)
     return DescentEnd(point, r, J, RESULTS.max_steps_reached if len(J) else RESULTS.successful, max_steps)
+
+
+def _farther(
+    point: Any,
+    change: Host,
+    residual: Callable[[Any], Host],
+    move: Callable[[Any, Host], Any],
+    cost: float,
+    slope: float,
+    lower: float,
+) -> Host:
+    """The step, or as many times it as the parabola cost − 2 slope t + … through χ² = `lower` at t = 1 is lowest at.
+
+    Where r is large, valleys are flatter than J has them by the curvature of r, and steps too short by as much.
+    """
+    reach = 1.0
+    while True:
+        bend = (2 * slope - (cost - lower) / reach) / reach
+        aim = min(slope / bend, FARTHEST * reach) if bend > 0 else FARTHEST * reach
+        if aim < LONGER * reach:
+            return reach * change
+        r = residual(move(point, aim * change))
+        if not r @ r < lower:
+            return reach * change
+        reach, lower = aim, float(r @ r)

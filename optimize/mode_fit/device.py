@@ -17,7 +17,7 @@ KNOWN = 1e-9  # of the largest singular value of the scaled derivatives: below, 
 
 
 def device_of(form: Form, centre: float, half: float, *, passive: bool) -> tuple[Device, float]:
-    """The device at band centre, at the ports' reference planes, and the part of the fitted S that it is."""
+    """The device of a form with a constant direct path, at its reference planes, and the part of its S that it is."""
     kind, matrices, scale = _matrices(form, centre, half, passive=passive)
     if kind is ActiveModes:
         return ActiveModes(**matrices), scale

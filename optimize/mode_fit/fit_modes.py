@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import as_count, as_flag, require, require_double, require_instance, require_known
-from diffnr.data import FieldData, PowerData, passivity, reciprocity
+from diffnr.data import FieldData, PowerData, passivity_beside, reciprocity
 from diffnr.results import raise_failures
 from optimize.mode_fit.device import device_of, spread_of
 from optimize.mode_fit.passivity import ALLOWED, largest_gain
@@ -95,8 +95,9 @@ def fit_modes(
 
     Usage: `fit_modes(read_touchstone("device.s2p")).report()`.
 
-    **Notes:** resonances should lie in the band and span several points. Gain is never forced away: data that are not
-    passive are reported and fitted without the constraint.
+    **Notes:** resonances should lie in the band and span several points. Where their width is some part of ω, poles may
+    have conjugates at negative frequencies, as those of networks: `.negative_frequency_poles` says whether. Gain is
+    never forced away: data that are not passive are reported and fitted without the constraint.
 
     Source: paper 3, equations 1–5 and section 5 (hidden ports).
     """
@@ -130,28 +131,32 @@ def fit_modes(
         found = setting.fitted([response])
     else:
         found = setting.fitted(setting.starts(setting.problem, modes))
+    found, evidence, shift = setting.imaged(found)
 
-    bounded = passivity(data)
+    bounded = passivity_beside(data, setting.scatter)
     passive = bounded.passive is not False if passive is None else passive
     if passive:
         found = made_passive(found, max_steps)
     problem, response, end = found
     bounded_response = passive and largest_gain(response) <= 1 + 2 * ALLOWED
     centre, half = setting.centre, setting.half
-    model, scale = device_of(response, centre, half, passive=bounded_response and data.energy is None)
     judged = setting.judged(problem, response)
+    flat = judged.planes.form()
+    model, scale = device_of(flat, centre, half, passive=bounded_response and data.energy is None)
+    spread = judged.slopes @ spread_of(judged.jacobian, judged.verdict.inflation)
     doubtful = not judged.verdict.noise_like or grows(response)
     conjugated = doubtful and conjugate_is_better(setting, found)
     fit = ModeFit(
         model=model,
         coefficients=judged.coefficients, stderr=judged.stderr,
         covariance=jnp.asarray(judged.covariance), rank=judged.rank,
-        response=as_response(response), spread=jnp.asarray(spread_of(judged.jacobian, judged.verdict.inflation)),
+        response=as_response(response), spread=jnp.asarray(spread),
         centre=jnp.asarray(centre), half_band=jnp.asarray(half),
         data=data, residual=jnp.asarray(judged.residual), noise=jnp.asarray(setting.noise),
         verdict=judged.verdict, reciprocity=reciprocity(data), passivity=bounded,
         result=end.result, steps=jnp.asarray(end.steps), conjugated=conjugated,
         bounded=bounded_response, model_scale=scale, choice=choice,
+        image_evidence=evidence, image_shift=shift,
     )  # fmt: skip
     return raise_failures(fit, fit.result) if throw else fit
 

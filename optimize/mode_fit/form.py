@@ -46,6 +46,10 @@ class Form:
     same response for A → T⁻¹AT, D → DT, Kᵀ → T⁻¹Kᵀ; A is kept whole, since a basis of modes turns singular where two
     of them become one. A `symmetric` form has A = Aᵀ, K = D and C_k = C_kᵀ, hence S = Sᵀ: every reciprocal S has
     such a state space, degenerate modes too, and its parameters are the fewer that are left.
+
+    Networks have S(−ω) = S(ω)*, hence with each pole its conjugate at the negative frequency. `mirror`, twice the
+    band's centre in the unit of x, adds these to the direct path: conj(resonant part at −x − mirror), delays of P
+    included. They have no parameters of their own.
     """
 
     A: Host
@@ -54,6 +58,7 @@ class Form:
     background: Host
     delay: Host
     symmetric: bool = False
+    mirror: float | None = None
 
     def response(self, x: Host) -> tuple[Host, Host]:
         """S [f, out, in], and the amplitudes a [f, mode, in] for unit power at each port alone."""
@@ -87,18 +92,22 @@ class Form:
         s = s * phase
         if self.delay is not None:
             ports = np.eye(s.shape[1])
-            rows.append(-1j * x[:, None, None] * (ports[:, None, :, None] + ports[:, None, None, :]) * s)
-            inner.append(np.zeros((len(ports), *a.shape), complex))
+            turned = -1j * x[:, None, None] * (ports[:, None, :, None] + ports[:, None, None, :]) * s
+            if self.mirror is None:
+                rows.append(turned)
+                inner.append(np.zeros((len(ports), *a.shape), complex))
+            else:  # the last block is of C, which delays turn as well
+                rows[-1] = rows[-1] + turned
         return Linear(s, a, np.concatenate(rows), np.concatenate(inner) if energy else None)
 
     def vector(self, *without: str) -> Host:
         """Every parameter, field by field, but those of the fields named."""
-        return np.concatenate([np.ravel(part[where]) for _, part, where in self._fields(without)])
+        return np.concatenate([np.ravel(part[where]) for _, part, where in self.fields(without)])
 
     def at(self, vector: Host, *without: str) -> Any:
         """The response with these parameters, in the order of `vector`."""
         position, new = 0, {}
-        for name, part, where in self._fields(without):
+        for name, part, where in self.fields(without):
             size = part[where].size
             new[name] = np.empty(part.shape)
             new[name][where] = np.reshape(vector[position : position + size], part[where].shape)
@@ -108,7 +117,7 @@ class Form:
             position += size
         return dataclasses.replace(self, **new, **({"K": new["D"]} if self.symmetric else {}))  # pyright: ignore[reportArgumentType]
 
-    def _fields(self, without: tuple[str, ...]) -> list[tuple[str, Host, Host]]:
+    def fields(self, without: tuple[str, ...] = ()) -> list[tuple[str, Host, Host]]:
         """Names, values, and which of these are free."""
         names = ("A", "D", "background", "delay") if self.symmetric else ("A", "D", "K", "background", "delay")
         found = []
@@ -130,7 +139,51 @@ class Form:
 
     def resonant(self) -> Form:
         """D (ix − A)⁻¹ Kᵀ alone, at the planes of the device."""
-        return dataclasses.replace(self, background=np.asarray(self.background)[:0], delay=None)
+        return dataclasses.replace(self, background=np.asarray(self.background)[:0], delay=None, mirror=None)
+
+    def image(self, x: Host, D: Host = None) -> Host:
+        """What poles at negative frequencies add to the direct path [f, out, in], with the form's D or another; 0
+        without them."""
+        if self.mirror is None:
+            return 0.0
+        A, own, K = (from_pairs(part) for part in (self.A, self.D, self.K))
+        a = _resolvent(A, -x - self.mirror) @ K.T
+        return ((own if D is None else D) @ a).conj() * self._turn()
+
+    def image_slopes(self, x: Host) -> list[Host]:
+        """The derivatives [p, f, out, in] of `image` in A, D, K (of a symmetric form, A and D) and delay."""
+        if self.mirror is None:
+            return []
+        resonant = self.resonant()
+        slopes = resonant.linearised(-x - self.mirror).ds.conj() * self._turn()
+        sizes = [len(next(part for part in block if part is not None)) for block in resonant.directions(x)]
+        parts = np.split(slopes, np.cumsum(sizes)[:-1])
+        if self.delay is not None:
+            ports = np.eye(len(self.delay))
+            between = ports[:, None, :, None] + ports[:, None, None, :]
+            parts.append(-1j * self.mirror * between * self.image(x))
+        return parts
+
+    def _turn(self) -> Host:
+        """The phase [out, in] by which planes away from the device turn residues, twice; 1 without delays."""
+        if self.mirror is None or self.delay is None:
+            return 1.0
+        return self._phase(np.full(1, self.mirror))[0]
+
+    def unfolded(self) -> Form:
+        """The same response with the poles at negative frequencies as modes like others."""
+        if self.mirror is None:
+            return self
+        A, D, K = (from_pairs(part) for part in (self.A, self.D, self.K))
+        turn = 1.0 if self.delay is None else np.exp(-1j * self.mirror * self.delay)[:, None]
+        none = np.zeros_like(A)
+        mirrored = A.conj() - 1j * self.mirror * np.eye(len(A))
+        parts = {
+            "A": np.block([[A, none], [none, mirrored]]),
+            "D": np.concatenate([D, turn * D.conj()], axis=1),
+            "K": np.concatenate([K, turn * K.conj()], axis=1),
+        }
+        return dataclasses.replace(self, mirror=None, **{name: to_pairs(part) for name, part in parts.items()})
 
     def part(self, kept: Host) -> Form:
         """The same without some of its modes: `kept` [N], in the order of rising frequency."""
@@ -146,7 +199,7 @@ class Form:
 
     def modal(self, x: Host) -> Modal:
         coefficients = from_pairs(self.background)
-        C = np.tensordot(x[:, None] ** np.arange(len(coefficients)), coefficients, 1)
+        C = np.tensordot(x[:, None] ** np.arange(len(coefficients)), coefficients, 1) + self.image(x)
         return Modal(from_pairs(self.A), C, from_pairs(self.D), from_pairs(self.K))
 
     def directions(self, x: Host) -> list[Modal]:
@@ -155,11 +208,14 @@ class Form:
         path = _units(ports, ports, self.symmetric)[:, None]
         powers = [path * (x**k)[:, None, None] for k in range(len(self.background))]
         apart = [Modal(None, None, coupled, None), Modal(None, None, None, coupled)]
-        return [
-            Modal(between, None, None, None),
-            *([Modal(None, None, coupled, coupled)] if self.symmetric else apart),
-            *(Modal(None, C, None, None) for C in powers),
-        ]
+        coupling = [Modal(None, None, coupled, coupled)] if self.symmetric else apart
+        direct = [Modal(None, C, None, None) for C in powers]
+        resonant = [Modal(between, None, None, None), *coupling]
+        if self.mirror is None:
+            return [*resonant, *direct]
+        slopes = self.image_slopes(x)
+        resonant = [block._replace(C=C) for block, C in zip(resonant, slopes)]  # noqa: B905, the rest are of delays
+        return [*resonant, *direct, *(Modal(None, C, None, None) for C in slopes[len(resonant) :])]
 
 
 def started(poles: Host, residues: Host, background: Host, ranks: Host, delay: Host, *, symmetric: bool) -> Form:

@@ -24,7 +24,7 @@ def largest_gain(form: Form) -> float:
 
     **Returns:** the bound; inf where an interval would have to be cut too often (a pole on the axis).
     """
-    here = replace(form, delay=None)
+    here = replace(form.unfolded(), delay=None)
     A, _, D, K = here.modal(np.zeros(1))
     poles: Host
     poles, right = np.linalg.eig(A)
@@ -58,23 +58,38 @@ def largest_gain(form: Form) -> float:
 
 def excess(form: Form, x: Host) -> Host:
     """By how much singular values exceed 1, max(σ − 1, 0) [f · port]."""
-    sigma = np.linalg.svd(replace(form, delay=None).response(x)[0], compute_uv=False)
-    return np.maximum(sigma - 1, 0.0).ravel()
+    s = _undelayed(form).response(x)[0]
+    large = _may_exceed(s)
+    above = np.zeros(s.shape[:2])
+    above[large] = np.maximum(np.linalg.svd(s[large], compute_uv=False) - 1, 0.0)
+    return above.ravel()
 
 
 def excess_slopes(form: Form, x: Host) -> Host:
     """Its derivatives in the form's parameters [p, f · port]."""
-    here = replace(form, delay=None)
-    u, sigma, vh = np.linalg.svd(here.response(x)[0])
-    gain = np.flatnonzero(sigma[:, 0] > 1)
-    ds = here.linearised(x[gain])[2]
-    change = np.einsum("fok,pfoi,fki->pfk", u[gain].conj(), ds, vh[gain].conj(), optimize=True).real
-    rows = np.zeros((len(change), *sigma.shape))
-    rows[:, gain] = np.where(sigma[gain] > 1, change, 0.0)
+    here = _undelayed(form)
+    s = here.response(x)[0]
+    large = _may_exceed(s)
+    u, sigma, vh = np.linalg.svd(s[large])
+    ds = here.linearised(x[large])[2]
+    change = np.einsum("fok,pfoi,fki->pfk", u.conj(), ds, vh.conj(), optimize=True).real
+    rows = np.zeros((len(change), *s.shape[:2]))
+    rows[:, large] = np.where(sigma > 1, change, 0.0)
     rows = rows.reshape(len(change), -1)
-    if form.delay is not None:
+    if form.delay is not None and here.delay is None:
         rows = np.concatenate([rows, np.zeros((len(form.delay), rows.shape[1]))])
     return rows
+
+
+def _undelayed(form: Form) -> Form:
+    """A form of the same singular values without delays; images depend on them."""
+    return replace(form, delay=None) if form.mirror is None else form
+
+
+def _may_exceed(s: Host) -> Host:
+    """Of matrices [f, out, in], those whose largest singular value may exceed 1: it is at most √(‖S‖₁‖S‖_∞)."""
+    size = np.abs(s)
+    return np.flatnonzero(np.max(np.sum(size, axis=1), axis=1) * np.max(np.sum(size, axis=2), axis=1) > 1)
 
 
 def _slope(form: Form, x: Host) -> Host:

@@ -11,7 +11,6 @@ from diffnr.data import entry_name
 Host = Any
 ALIKE = 5.0  # errors: residues closer than this are the same
 TOLD = 0.01  # of Q_external, that modes which overlap may make it wrong by unsaid
-BRIGHT = 0.1  # of the largest direct path: those whose phase counts
 STEP = 1e-4  # of half the band, for differences of a polynomial
 LOST = 1.0  # beyond it there is no Q_external
 
@@ -105,46 +104,41 @@ def _of_one_entry(fit: Any, mode: int, out: int, into: int, *, both: bool) -> tu
 
 class Entry(NamedTuple):
     """A mode's residue `R` in an entry of S and the direct path `C` beside it, at the reference planes for which the
-    phase of the direct path is flat at the mode; with what these have of the fit's coefficients.
+    phase of the direct path is flat at the mode, rather than at band centre as that of the fit's coefficients.
 
-    A background that turns with frequency may stand for a part of a delay, and the data hardly say for which. But poles
-    lie off the real axis, where e^{−iωt} has the size e^{γt}: planes that are a time t further leave
+    Poles lie off the real axis, where e^{−iωt} has the size e^{γt}: planes that are a time t further leave
 
         R e^{−γt},      C + R (1 − e^{−γt})/γ
 
-    with t = t_out + t_in, the ports' times by which direct paths turn still. What these take from a delay they give to
-    it: their sum is known.
+    with t = t_out + t_in, by which direct paths turn still. It is of their curvature alone, and its errors count for
+    nothing beside those of R and C.
     """
 
     place: tuple[int, int, int]  # mode, out, into
     R: complex
     C: complex
     gamma: float
-    offset: float  # from the band's centre
     time: float
-    shared: Host  # [port], how t follows each port's delay, turned; empty where none was fitted, or beside a constant
-    told: bool  # whether t is that of direct paths that are bright enough to have a phase
+    told: bool  # whether direct paths that are bright enough to have a phase tell the planes
 
     @classmethod
     def of(cls, fit: Any, mode: int, out: int, into: int) -> Entry:
         residues, gamma = (np.asarray(part)[mode] for part in (fit.coefficients.residues, fit.coefficients.gamma))
-        R, half, ports = complex(residues[out, into]), float(fit.half_band), np.eye(fit.data.num_ports)
-        offset = float(fit.coefficients.omega[mode]) - float(fit.centre)
-        before, C, after = fit.response.direct_path(offset / half + STEP * np.array([-1, 0, 1]))
-        slope = (after - before) / (2 * STEP * half)
-        # A leak beside a peak has a phase of its own.
-        above = np.abs(C) >= np.maximum(BRIGHT * np.max(np.abs(C)), np.abs(residues) / (2 * np.abs(gamma)))
-        bright = np.argwhere(np.asarray(fit.data.entries) & above).tolist()
-        rows = np.array([ports[o] + ports[i] for o, i in bright]).reshape(-1, len(ports))
-        onto = (ports[out] + ports[into]) @ np.linalg.pinv(rows)
-        time = float(onto @ np.array([0.0 if C[o, i] == 0 else -(slope[o, i] / C[o, i]).imag for o, i in bright]))
-        shared, told = np.zeros(0), True
-        if fit.coefficients.delay is not None and np.any(slope):
-            shared = onto @ rows
-            told = bool(np.allclose(shared, ports[out] + ports[into]))
+        R, C, time, told = complex(residues[out, into]), complex(fit.coefficients.C[out, into]), 0.0, True
+        if fit.planes is not None:
+            half, planes = float(fit.half_band), fit.planes
+            x = (float(fit.coefficients.omega[mode]) - float(fit.centre)) / half
+            before, path, after = planes.direct_path(x + STEP * np.array([-1, 0, 1]))
+            C, ports = complex(path[out, into]), np.eye(len(path))
+            seen_out, seen_into = np.nonzero(planes.bright)
+            size = np.abs(path)[planes.bright]
+            turning = ((after - before) * path.conj())[planes.bright].imag / (2 * STEP * half)
+            rows = size[:, None] * (ports[seen_out] + ports[seen_into])
+            times = np.linalg.pinv(rows) @ (-turning / np.maximum(size, 1e-300))
+            time = float(times[out] + times[into])
+            told = planes.fixed or planes.tells(out, into)
         factor = float(np.exp(-gamma * time))
-        direct = complex(C[out, into]) + R * (1 - factor) / gamma
-        return cls((mode, out, into), R * factor, direct, float(gamma), offset, time, shared, told)
+        return cls((mode, out, into), R * factor, C + R * (1 - factor) / gamma, float(gamma), time, told)
 
     @property
     def along(self) -> complex:
@@ -156,25 +150,26 @@ class Entry(NamedTuple):
         if self.told:
             return ""
         why = f"No direct path is bright enough to tell a delay, {delay}, from a background that turns with frequency"
-        return f"{why}: the error of its Q_external may be several times larger."
+        share = abs(self.C) * self.gamma / max(abs(self.R), 1e-300)
+        return (
+            f"{why}: at planes where the direct path is not as small, Q_external differs by some {100 * share:.2g} %."
+        )
 
     def rate(self, value: float, u: complex, v: complex = 0.0, *, note: str = "") -> Rate:
         """A number that changes by Re(u dR + v dC).
 
-        C is where the mode is, and its errors stand at band centre: they differ by little but for the delays' phase.
+        C is where the mode is, and its errors stand at band centre: they differ by little.
         """
         (mode, out, into), gamma, time = self.place, self.gamma, self.time
         factor = float(np.exp(-gamma * time))
         R = self.R / factor
         of_residue = u * factor + v * (1 - factor) / gamma
         of_gamma = -u * factor * time * R + v * R * (factor * time / gamma - (1 - factor) / gamma**2)
-        of_delay = u * factor * gamma * R - v * factor * R + v * 1j * self.offset * self.C
         entry = f"{out},{into}]"
         slopes = {
             f"Re residues[{mode},{entry}": of_residue.real,
             f"Im residues[{mode},{entry}": -of_residue.imag,
             f"gamma[{mode}]": of_gamma.real,
-            **{f"delay[{port}]": float(part) * of_delay.real for port, part in enumerate(self.shared)},
         }
         if v:
             slopes |= {f"Re C[{entry}": v.real, f"Im C[{entry}": -v.imag}

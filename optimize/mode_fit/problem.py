@@ -19,7 +19,9 @@ Host = Any
 FormLike = Any  # a Form, or a chart of some, that gives `response`, `linearised`, `vector` and `at`
 SHORT = 10  # steps by which starts are compared, and after which σ is looked at again
 ROUGH = 0.1  # of standard errors: the tolerance meanwhile
+CREEPING = 1e-2  # of standard errors: on the bound, which is no smooth function, the last steps are many and small
 STARTS, WORSE = 3, 3.0  # starts that are tried: how many, and how much worse by −2 log likelihood a number and entry
+DESCRIBED = 1.1  # of the noise, rms over entries: a start with no more misfit is good enough to be the only one
 RESTARTS, ASTRAY = 6, 0.7  # starts with other delays, and by how much, in rad over half the band
 MISSED = 1.5  # of the noise: a misfit beyond it
 ROUNDS = 20  # of fits, each with the σ of the one before
@@ -53,38 +55,45 @@ class Problem(NamedTuple):
     def residual(self, response: FormLike) -> Host:
         """(S_fit − S)/σ and what the energies miss, as real numbers [n]."""
         s, a = response.response(self.x)
-        r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
+        r = self._together((self.of(s) - self.s) / self.sigma, a)
         return r if self.bounded is None else np.concatenate([r, self.stiffness * excess(response, self.bounded)])
 
     def linearised(self, response: FormLike) -> tuple[Host, Host]:
         """The residual [n] and its derivatives [p, n]."""
         s, a, ds, da = response.linearised(self.x, energy=self.energy is not None)
-        r = self._together((s[:, self.out, self.into] - self.s) / self.sigma, a)
-        J = self._rows(ds[:, :, self.out, self.into] / self.sigma, a, da)
+        r = self._together((self.of(s) - self.s) / self.sigma, a)
+        J = self._rows(self.of(ds) / self.sigma, a, da)
         if self.bounded is None:
             return r, J
         above, rows = excess(response, self.bounded), excess_slopes(response, self.bounded)
         return np.concatenate([r, self.stiffness * above]), np.concatenate([J, self.stiffness * rows], axis=1)
 
     def _rows(self, missed: Host, a: Host, da: Host) -> Host:
-        parts = [missed.real, missed.imag]
-        if self.energy is not None:
-            parts.append(2 * np.sum((a.conj() * da).real, axis=2) / self.sigma_energy)
-        return np.concatenate([part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], axis=1)
+        numbers = np.ascontiguousarray(missed).view(float).reshape(len(missed), 2 * math.prod(missed.shape[1:]))
+        if self.energy is None:
+            return numbers
+        rows = 2 * np.sum((a.conj() * da).real, axis=2) / self.sigma_energy
+        return np.concatenate([numbers, rows.reshape(len(rows), -1)], axis=1)
 
     def _together(self, missed: Host, a: Host) -> Host:
-        parts = [missed.real.ravel(), missed.imag.ravel()]
-        if self.energy is not None:
-            parts.append(((np.sum(np.abs(a) ** 2, axis=1) - self.energy) / self.sigma_energy).ravel())
-        return np.concatenate(parts)
+        numbers = np.ascontiguousarray(missed).view(float).ravel()
+        if self.energy is None:
+            return numbers
+        return np.concatenate([numbers, ((np.sum(np.abs(a) ** 2, axis=1) - self.energy) / self.sigma_energy).ravel()])
 
     def missed(self, response: FormLike) -> Host:
         """S_fit − S [f, entry]."""
-        return response.response(self.x)[0][:, self.out, self.into] - self.s
+        return self.of(response.response(self.x)[0]) - self.s
 
     def misfit(self, response: FormLike) -> Host:
         """The rms misfit of real and imaginary parts [entry]."""
         return np.sqrt(np.mean(np.abs(self.missed(response)) ** 2, axis=0) / 2)
+
+    def deviance(self, response: FormLike) -> float:
+        """−2 log likelihood, but for a constant, at the most likely σ where it is not known."""
+        if self.known:
+            return float(np.sum(np.abs(self.missed(response) / self.sigma) ** 2))
+        return 2 * len(self.x) * self.weights.cost(self.misfit(response))
 
     def reweighed(self, response: FormLike) -> Problem:
         """The problem with σ as the misfit has it, where it is not known."""
@@ -109,6 +118,12 @@ class Problem(NamedTuple):
         )
         return (end.point if projected is None else projected.whole(end.point)), end
 
+    def of(self, whole: Host) -> Host:
+        """The entries [..., entry] of [..., out, in]."""
+        ports = whole.shape[-1]
+        flat = whole.reshape(*whole.shape[:-2], ports**2)
+        return flat if len(self.out) == ports**2 else flat[..., ports * self.out + self.into]
+
     def fill(self, whole: Host, entries: Host) -> None:
         """Put the values [..., entry] of entries where they belong in [..., out, in]."""
         whole[..., self.out, self.into] = entries
@@ -124,7 +139,7 @@ class Projected(NamedTuple):
     """The problem of a form whose background is eliminated: it is linear, so that for every A, D, K and
     delay the best one is known, and a delay that a curved background could stand for is no long valley.
 
-    **Fields:** `basis` [entry, f, order + 1], orthonormal, of x^k/σ.
+    **Fields:** `basis` [entry, f, order + 1], orthonormal, of x^k/σ; [1, f, order + 1] where it is that of all.
 
     Source: G. Golub and V. Pereyra 1973; L. Kaufman 1975, whose derivative this is.
     """
@@ -135,28 +150,34 @@ class Projected(NamedTuple):
     @classmethod
     def of(cls, problem: Problem, response: Form) -> Projected:
         powers = problem.x[:, None] ** np.arange(len(response.background))
-        return cls(problem, np.linalg.qr(powers / problem.sigma.T[:, :, None])[0])
+        alike = bool(np.all(problem.sigma == problem.sigma[0]))
+        return cls(problem, np.linalg.qr(powers[None] if alike else powers / problem.sigma.T[:, :, None])[0])
 
     def residual(self, response: Form) -> Host:
         missed, a, _ = self._missed(response)
-        return self.problem._together(self._beyond(missed), a)
+        return self.problem._together(self.beyond(missed), a)
 
     def linearised(self, response: Form) -> tuple[Host, Host]:
         x, out, into = self.problem.x, self.problem.out, self.problem.into
         missed, a, turned = self._missed(response)
         _, _, ds, da = response.resonant().linearised(x, energy=self.problem.energy is not None)
-        rows = ds[:, :, out, into] / self.problem.sigma
+        if response.mirror is not None:
+            ds = ds + np.concatenate(response.image_slopes(x))[: len(ds)]
+        rows = self.problem.of(ds) / self.problem.sigma
         if response.delay is not None:
             # D and K follow, so that the resonant part stays what it is: e^{−ixδ} d (ix − A)⁻¹ is d e^{−Aδ} (ix − A)⁻¹
             # but for a smooth part. What a delay then changes is next to nothing where there is a background.
             ports, A = np.eye(len(response.delay)), from_pairs(response.A)
-            followed = from_pairs(response.D) @ A @ a
-            change = followed[:, out, into] - 1j * x[:, None] * turned
+            D = from_pairs(response.D) @ A
+            followed = D @ a
+            if response.mirror is not None:
+                followed = followed + response.image(x, D) - 1j * response.mirror * response.image(x)
+            change = self.problem.of(followed) - 1j * x[:, None] * turned
             shift = (ports[:, None, out] + ports[:, None, into]) * change / self.problem.sigma
             rows = np.concatenate([rows, shift])
             if da is not None:
                 da = np.concatenate([da, (A @ a)[None] * ports[:, None, None, :]])
-        return self.problem._together(self._beyond(missed), a), self.problem._rows(self._beyond(rows), a, da)
+        return self.problem._together(self.beyond(missed), a), self.problem._rows(self.beyond(rows), a, da)
 
     def move(self, response: Form, change: Host) -> Form:
         moved = response.at(response.vector("background") + change, "background")
@@ -183,53 +204,63 @@ class Projected(NamedTuple):
         return replace(response, background=to_pairs(background))
 
     def _missed(self, response: Form) -> tuple[Host, Host, Host]:
-        """(D (ix − A)⁻¹ Kᵀ − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
+        """(D (ix − A)⁻¹ Kᵀ and its image − P⁻¹SP⁻¹)/σ, the amplitudes, and P⁻¹SP⁻¹."""
         problem = self.problem
         s, a = response.resonant().response(problem.x)
+        s = s + response.image(problem.x)
         turned = problem.s
         if response.delay is not None:
             delay = np.asarray(response.delay)
             turned = turned * np.exp(1j * problem.x[:, None] * (delay[problem.out] + delay[problem.into]))
-        return (s[:, problem.out, problem.into] - turned) / problem.sigma, a, turned
+        return (problem.of(s) - turned) / problem.sigma, a, turned
 
-    def _beyond(self, entries: Host) -> Host:
+    def beyond(self, entries: Host) -> Host:
         """What of [..., f, entry] no background can stand for."""
-        own = np.einsum("efk,...fe->...ek", self.basis.conj(), entries, optimize=True)
+        if len(self.basis) == 1:
+            return entries - self.basis[0] @ (self.basis[0].T @ entries)
+        own = np.einsum("efk,...fe->...ek", self.basis, entries, optimize=True)
         return entries - np.einsum("efk,...ek->...fe", self.basis, own, optimize=True)
 
 
 def starts(problem: Problem, ports: int, modes: int, order: int, delay: bool) -> list[Form]:
     """Responses found from the data alone, the best first: with a pole for each mode and with fewer poles that stand
-    for several, with the ports' delays as they look and with none.
+    for several, with the ports' delays as they look and with none; where one describes the data to their noise, it
+    alone.
 
     Residues are of full rank in vector fitting, and what modes of rank one keep of them may be little; a background
     may stand for a delay. What counts is how the start itself describes the data.
     """
-    out = problem.out
-    found = _from_poles(problem, ports, modes, order, np.zeros(ports) if delay else None)
-    if delay:
-        whole, measured = np.zeros((len(problem.x), ports, ports), complex), np.zeros((ports, ports), bool)
-        floor = np.zeros((ports, ports))
-        for part, entries in ((whole, problem.s), (measured, True), (floor, problem.weights.least)):
-            problem.fill(part, entries)
-        found += _from_poles(problem, ports, modes, order, port_delays(problem.x, whole, measured, modes, order, floor))
+    out, into = problem.out, problem.into
+    rank, found = min(len(set(out.tolist())), len(set(into.tolist()))), []
+    for tau in _delays(problem, ports, modes, order) if delay else [None]:
+        for poles in range(modes, max(min(modes, 1), -(-modes // rank)) - 1, -1):
+            form = _from_poles(problem, ports, modes, poles, rank, order, tau)
+            misfit = problem.misfit(form)
+            over = misfit / problem.noise
+            if np.max(over) <= MISSED and np.mean(over**2) <= DESCRIBED**2:
+                return [form]
+            found.append((problem.weights.cost(misfit), form))
     found.sort(key=lambda pair: pair[0])
     return [form for cost, form in found[:STARTS] if cost <= found[0][0] + WORSE * len(out)]
 
 
-def _from_poles(problem: Problem, ports: int, modes: int, order: int, tau: Host) -> list[tuple[float, Form]]:
-    """Starts with given delays [M], or None, and their −2 log likelihoods."""
-    x, s, out, into = problem.x, problem.s, problem.out, problem.into
+def _delays(problem: Problem, ports: int, modes: int, order: int) -> list[Host]:
+    whole, measured = np.zeros((len(problem.x), ports, ports), complex), np.zeros((ports, ports), bool)
+    floor = np.zeros((ports, ports))
+    for part, entries in ((whole, problem.s), (measured, True), (floor, problem.weights.least)):
+        problem.fill(part, entries)
+    return [port_delays(problem.x, whole, measured, modes, order, floor), np.zeros(ports)]
+
+
+def _from_poles(problem: Problem, ports: int, modes: int, poles: int, rank: int, order: int, tau: Host) -> Form:
+    """The start with as many poles and given delays [M], or None."""
+    s = problem.s
     if tau is not None:
-        s = s * np.exp(1j * x[:, None] * (tau[out] + tau[into]))
-    rank, found = min(len(set(out.tolist())), len(set(into.tolist()))), []
-    for poles in range(modes, max(min(modes, 1), -(-modes // rank)) - 1, -1):
-        fit = vector_fit(x, s, poles, order, problem.weights)
-        whole = np.zeros((poles + order + 1, ports, ports), complex)
-        problem.fill(whole, np.concatenate([fit.residues, fit.background]))
-        form = _started(fit, whole, modes, rank, tau, symmetric=problem.symmetric)
-        found.append((problem.weights.cost(problem.misfit(form)), form))
-    return found
+        s = s * np.exp(1j * problem.x[:, None] * (tau[problem.out] + tau[problem.into]))
+    fit = vector_fit(problem.x, s, poles, order, problem.weights)
+    whole = np.zeros((poles + order + 1, ports, ports), complex)
+    problem.fill(whole, np.concatenate([fit.residues, fit.background]))
+    return _started(fit, whole, modes, rank, tau, symmetric=problem.symmetric)
 
 
 def _started(fit: PoleResidue, whole: Host, modes: int, rank: int, tau: Host, *, symmetric: bool) -> Form:
@@ -324,7 +355,7 @@ def made_passive(found: FittedForm, max_steps: int) -> FittedForm:
         form, _ = bounded.solved(form, SHORT, tolerance=ROUGH)
         gain = largest_gain(form)
         if gain <= 1 + enough:
-            form, end = bounded.solved(form, max_steps)
+            form, end = bounded.solved(form, max_steps, tolerance=CREEPING)
             gain = largest_gain(form)
             if gain <= 1 + enough:
                 break

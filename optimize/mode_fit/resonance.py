@@ -63,7 +63,7 @@ class Resonance(NamedTuple):
     Elsewhere (nonreciprocal modes, ports whose reflection is missing) it is NaN, and `note` says why. Widths have
     errors that are Gaussian, Q_internal of little loss has none: `note` then gives the bound that two errors leave.
     In Hz where the data are in rad/s (measurements, and ω beyond 10⁴), else in the data's unit over 2π. Of data over
-    detunings (ω ≤ 0 among them) Q has no meaning and is NaN; widths do.
+    detunings (ω < 0 among them, or 0 where no unit is known) Q has no meaning and is NaN; widths do.
 
     Usage: `fit.resonances[0].q_external[1]`.
 
@@ -155,7 +155,8 @@ class _Line(NamedTuple):
             names=[name for name, _ in fit.coefficients.rows()],
             covariance=np.asarray(fit.covariance),
             unit="Hz" if in_hertz(fit.data) else "",
-            detuned=float(fit.data.omega[0]) <= 0,
+            # Networks may be known at ω = 0 too.
+            detuned=float(fit.data.omega[0]) < 0 or (float(fit.data.omega[0]) == 0 and not in_hertz(fit.data)),
         )
 
     def given(self, rate: Rate, unit: str = "") -> Value:

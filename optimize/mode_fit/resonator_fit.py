@@ -15,6 +15,7 @@ from diffnr.results import AbstractAnswer
 from diffnr.tcmt import ActiveModes, PassiveModes
 from optimize.least_squares import parameter_covariance
 from optimize.mode_fit.concerns import incomplete
+from optimize.mode_fit.negative_frequencies import said
 from optimize.mode_fit.quantities import KAPPA12, KAPPA21, PAIR, UNTOLD, Told
 from optimize.mode_fit.resonance import Value
 from optimize.mode_fit.response import Response
@@ -157,7 +158,8 @@ class ResonatorFit(AbstractAnswer):
         lines = [] if self.complete else ["INCOMPLETE: " + " ".join(self.concerns)]
         lines.append(f"two coupled resonators fitted to {self.data.name or 'data'}: {self.data.num_points} points")
         lines += [f"  {name:<20}{value}" for name, value in self.quantities.items()]
-        lines += [GAUGE, self.verdict.sentence, self.reciprocity.message]
+        images = said(self.modes)
+        lines += [GAUGE, self.verdict.sentence, self.reciprocity.message, *([images] if images else [])]
         lines += self.concerns if self.complete else []
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")

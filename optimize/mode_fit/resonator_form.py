@@ -27,7 +27,7 @@ class ResonatorForm:
     resonance's circle stands askew, 0 of a port that nothing is in front of.
 
     **Fields:** `omega`, `decay`, `gamma`, `skew` [2]: ω, Γ, γ and ψ; `kappa` [2, 2]: (Re, Im) of κ12 and κ21;
-    `background` and `delay`: as of `Form`; `turn` [2]: near which −C_jj(ω_j) has its argument, so that d stays
+    `background`, `delay`, `mirror`: as of `Form`; `turn` [2]: near which −C_jj(ω_j) has its argument, so that d stays
     smooth; `framed`: whether the delay is a frame that stays as it is. Beside a background that varies a delay is
     hardly identified: to be wrong in it by half a turn over the band costs little χ² and moves all else by far more
     than errors of first order can tell.
@@ -42,6 +42,7 @@ class ResonatorForm:
     delay: Host
     turn: Host
     framed: bool = False
+    mirror: float | None = None
 
     @classmethod
     def of(cls, form: Form, measured: Host) -> ResonatorForm:
@@ -67,7 +68,8 @@ class ResonatorForm:
             kappa = np.full(2, np.sqrt(product + 0j))
         elif not known.all():
             kappa[~known] = product / kappa[known]
-        return cls(a.imag, -a.real, gamma, skew, to_pairs(kappa), form.background, form.delay, turn)
+        rates = a.imag, -a.real, gamma, skew, to_pairs(kappa)
+        return cls(*rates, form.background, form.delay, turn, mirror=form.mirror)
 
     def signed(self) -> ResonatorForm:
         """The same response with the larger κ in the right half of the plane: −κ for both is as good, with −d₁."""
@@ -91,7 +93,7 @@ class ResonatorForm:
         A = np.diag(1j * self.omega - self.decay)
         A[APART] = 1j * from_pairs(self.kappa)
         D = to_pairs(np.diag(self._d()))
-        return Form(A=to_pairs(A), D=D, K=D, background=self.background, delay=self.delay)
+        return Form(A=to_pairs(A), D=D, K=D, background=self.background, delay=self.delay, mirror=self.mirror)
 
     def response(self, x: Host) -> tuple[Host, Host]:
         """S [f, out, in] and the amplitudes [f, mode, in] in the gauge D = K."""

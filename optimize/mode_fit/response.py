@@ -22,14 +22,11 @@ class ActiveResponse(eqx.Module):
     background: Float[Array, "power port port 2"]
     delay: Float[Array, " port"] | None
     symmetric: bool = eqx.field(static=True, default=False)
+    mirror: float | None = eqx.field(static=True, default=None)
 
     def response(self, x: Any) -> Complex[np.ndarray, "f out in"]:
         """S at scaled frequencies x [f]."""
         return form_of(self).response(x)[0]
-
-    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
-        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
-        return form_of(self).modal(np.asarray(x)).C
 
 
 class PassiveResponse(eqx.Module):
@@ -55,11 +52,6 @@ class PassiveResponse(eqx.Module):
         delay = jnp.zeros(ports) if self.delay is None else self.delay
         return np.asarray((V + D @ a)[:, :ports] * jnp.exp(-1j * x[:, None, None] * (delay[:, None] + delay)))
 
-    def direct_path(self, x: Any) -> Complex[np.ndarray, "f out in"]:
-        """The direct path at scaled frequencies x [f], at the ports' reference planes."""
-        V = self._isometry(x)
-        return np.asarray(V[:, : V.shape[2]])
-
     def _isometry(self, x: Any) -> Complex[Array, "f wire port"]:
         W = from_pairs(self.direct)
         powers = jnp.asarray(x)[:, None] ** jnp.arange(1, len(self.background) + 1)
@@ -82,5 +74,6 @@ def form_of(response: Any) -> Form:
 
 def _each(fields: Form | ActiveResponse, as_array: Any) -> dict[str, Any]:
     """The fields that both have, as arrays of a kind."""
-    parts = {name: getattr(fields, name) for name in ActiveResponse.__dataclass_fields__}
-    return {name: part if part is None or name == "symmetric" else as_array(part) for name, part in parts.items()}
+    found = {name: getattr(fields, name) for name in ActiveResponse.__dataclass_fields__}
+    arrays = {name for name, part in found.items() if part is not None} - {"symmetric", "mirror"}
+    return {name: as_array(part) if name in arrays else part for name, part in found.items()}

@@ -10,26 +10,23 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int
 
 from diffnr.checks import Numbers, as_count, as_vector
-from diffnr.data import FieldData, Passivity, Reciprocity, suspicions
+from diffnr.data import FieldData, Passivity, Reciprocity, entry_name, suspicions
 from diffnr.results import AbstractAnswer
 from diffnr.tcmt import ActiveModes, CoupledModes, PassiveModes
 from optimize.mode_fit.choice import ModeChoice
 from optimize.mode_fit.coefficients import ModeCoefficients
 from optimize.mode_fit.concerns import demanded_symmetry, doubtful_modes, growth, incomplete, smaller_model
 from optimize.mode_fit.device import possible_leaves
+from optimize.mode_fit.negative_frequencies import doubtful_images, said
+from optimize.mode_fit.planes import FlatPlanes, entries_of
 from optimize.mode_fit.resonance import Resonance, rounded
-from optimize.mode_fit.response import Response, form_of
+from optimize.mode_fit.response import ActiveResponse, Response, form_of
 from optimize.scenarios import Scenarios
 from optimize.verdict import ResidualVerdict, judge
 
 CONJUGATED = (
     "conj(S) is described far better than S, or by modes that decay where those of S grow: the data seem to be of "
     "phasors e^{−iωt}. Fit data.conjugated() instead."
-)
-
-TOGETHER = (
-    "Residues, C and delays are told together, as the direct path may vary over the band: their errors may be up to "
-    "2.5 times too small, not those of poles and Q's."
 )
 
 
@@ -100,7 +97,7 @@ class ModeFit(AbstractAnswer):
 
     **Fields:**
 
-    - `model`: the device at band centre, at the ports' reference planes (without delay and the background's slope): a
+    - `model`: the device with its direct path at band centre, at the reference planes of `coefficients`: a
       `tcmt.PassiveModes`, passive whatever its leaves are, to design with. It is a `tcmt.ActiveModes` where the data
       have gain, or stored energies: its D and K then stand in the gauge in which the energy is |a|². Without energies
       that gauge is one of many that fit equally well. Leaves of both are real and free of bounds.
@@ -108,12 +105,15 @@ class ModeFit(AbstractAnswer):
       errors are withheld.
     - `covariance` [q, q]: of the numbers of `coefficients.rows()`; `rank`: how many parameters the data identify.
     - `response`: the fitted form (`predict` evaluates it); `centre`, `half_band`: of the band, which it is scaled to;
-      `spread` [p, r]: a square root of the covariance of its parameters (`scenarios` draws from it).
+      `spread` [p, r]: a square root of the covariance of the parameters of `planes.form()` (`scenarios` draws from it).
     - `data`; `residual` complex [f, out, in] = S_fit − S; `noise` [f, out, in].
     - `verdict`, a `ResidualVerdict`; `reciprocity`, `passivity` of the data; `result`, a `RESULTS`, with
       `converged` and `message`; `steps`; `conjugated`, whether conj(S) is described better; `bounded`,
       whether the response is shown to be passive everywhere in the band; `model_scale`, the part of S that `model` is.
     - `choice`: a `ModeChoice`, how the number of modes was chosen; None where it was given.
+    - `negative_frequency_poles`: whether poles count with their conjugates at negative frequencies, S(−ω) = S(ω)*;
+      `image_evidence`: by how much that lowers −2 log likelihood, None where it makes no difference; `image_shift`: by
+      how much of its error it moves a pole.
     - `complete`: whether nothing says that the model lacks something; `concerns`: what speaks against it, in sentences.
     """
 
@@ -138,11 +138,25 @@ class ModeFit(AbstractAnswer):
     model_scale: float = eqx.field(static=True, default=1.0)
     spread: Float[Array, "p r"] | None = None
     choice: ModeChoice | None = None
+    image_evidence: float | None = eqx.field(static=True, default=None)
+    image_shift: float = eqx.field(static=True, default=0.0)
+
+    @property
+    def planes(self) -> FlatPlanes | None:
+        """The reference planes of `coefficients` and `model`; None of files of version 0.1."""
+        if not isinstance(self.response, ActiveResponse):
+            return None
+        return FlatPlanes.of(form_of(self.response), entries_of(self.data))
 
     @property
     def symmetric(self) -> bool:
         """Whether S = Sᵀ was demanded."""
         return getattr(self.response, "symmetric", False)
+
+    @property
+    def negative_frequency_poles(self) -> bool:
+        """Whether each pole counts with its conjugate at the negative frequency, as in networks."""
+        return getattr(self.response, "mirror", None) is not None
 
     @property
     def lacks(self) -> list[str]:
@@ -159,7 +173,8 @@ class ModeFit(AbstractAnswer):
         """What speaks against the fit, in sentences."""
         own = [CONJUGATED] if self.conjugated else self.lacks
         more = [] if self.choice is None else self.choice.excluded
-        return [*own, *more, *doubtful_modes(self).values(), *smaller_model(self), *suspicions(self.data)]
+        doubts = [*doubtful_modes(self).values(), *doubtful_images(self), *smaller_model(self)]
+        return [*own, *more, *doubts, *suspicions(self.data)]
 
     @property
     def resonances(self) -> tuple[Resonance, ...]:
@@ -186,11 +201,11 @@ class ModeFit(AbstractAnswer):
         model is near a draw.
         """
         draws = as_count(draws, "draws")
-        if self.spread is None or self.verdict.errors == "withheld":
-            raise ValueError("Argument tolerances must be given: this fit has no standard errors.")
         where = (float(self.centre), float(self.half_band))
         passive = isinstance(self.model, PassiveModes)
-        leaves = possible_leaves(form_of(self.response), *where, np.asarray(self.spread), draws, passive=passive)
+        if self.planes is None or self.spread is None or self.verdict.errors == "withheld":
+            raise ValueError("Argument tolerances must be given: this fit has no standard errors.")
+        leaves = possible_leaves(self.planes.form(), *where, np.asarray(self.spread), draws, passive=passive)
         return Scenarios({name: jnp.asarray(drawn) - getattr(self.model, name) for name, drawn in leaves.items()})
 
     def report(self) -> str:
@@ -207,13 +222,14 @@ class ModeFit(AbstractAnswer):
                 f"{value:.6g} (error withheld)" if withheld else rounded(value, error) if known else "not identified"
             )
             lines.append(f"  {name:<24}{shown}")
-        if self.response.delay is not None and len(self.response.background) > 1:
-            lines.append(TOGETHER)
+        lines += self._of_planes()
         lines.append(self.verdict.sentence)
         lines.append(noise_sentence(self))
         demanded = " S = Sᵀ was demanded of the response." if self.symmetric else ""
         lines += [f"{self.reciprocity.message}{demanded}", f"{self.passivity.message} {self._constraint}"]
-        lines += self.concerns if self.complete else []
+        concerns, images = self.concerns, said(self)
+        lines += [images] if images and images not in concerns else []
+        lines += concerns if self.complete else []
         if not self.converged:
             lines.append("The fit did NOT converge: raise max_steps, or look at the residual.")
         return "\n".join(lines)
@@ -227,6 +243,16 @@ class ModeFit(AbstractAnswer):
         hertz = bool(resonances[0].f0.unit)
         lines.append("in rad/s (in Hz divide by 2π):" if hertz else "in the data's rate unit (above: over 2π):")
         return lines
+
+    def _of_planes(self) -> list[str]:
+        planes = self.planes
+        if planes is None or planes.fixed:
+            return []
+        untold = [pair for pair in np.argwhere(planes.entries).tolist() if not planes.tells(*pair)]
+        names = ", ".join(entry_name(out, into, self.data.num_ports) for out, into in untold)
+        told = f"No direct path of {names} is bright enough to tell their planes: residues, C and delays "
+        how = "are those where it is least." if planes.chosen.size else "may have several times larger errors."
+        return [told + how] if untold else []
 
     @property
     def _constraint(self) -> str:

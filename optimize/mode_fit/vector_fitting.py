@@ -119,21 +119,29 @@ def relocated(
     modes = poles.shape[1]
     if not modes:
         return poles
-    size = modes + order + 1
-    weighted = np.broadcast_to(s / sigma[..., None, :], (len(poles), *s.shape[-2:])).swapaxes(1, 2)[..., None]
+    entries, size = s.shape[-1], modes + order + 1
+    weighted = np.broadcast_to(s / sigma[..., None, :], (len(poles), *s.shape[-2:]))[..., None]
     poles, going = poles.copy(), np.arange(len(poles))
     for _ in range(sweeps):
-        basis = _basis(x, poles[going], order)
-        partial = np.concatenate([basis[..., :modes], np.ones((*basis.shape[:2], 1))], axis=2)
-        # Only the common unknowns (of the weight function) are wanted of each entry: a QR leaves the rows that hold
-        # them, of the part that the entry's own basis does not reach.
-        systems = weighted[going] * partial[:, None]
-        own = np.broadcast_to(basis[:, None], (*systems.shape[:2], *basis.shape[1:]))
-        triangles: ComplexArray = np.linalg.qr(np.concatenate([own, systems], axis=3), mode="r")
-        rows = triangles[..., size:, size:]
-        scale = np.sqrt(np.mean(np.linalg.norm(rows, axis=(2, 3)) ** 2, axis=1))[:, None, None]
-        rows = rows.reshape(len(going), -1, modes + 1)
-        relaxation = scale * np.mean(partial, axis=1, keepdims=True)
+        # Only the common unknowns (of the weight function) are wanted of each entry: what of them the entry's own
+        # basis does not reach.
+        rows: ComplexArray
+        if entries == 1:  # one triangle has both
+            basis = _basis(x, poles[going], order, modes + 1)
+            basis[..., size:-1] = weighted[going, :, 0] * basis[..., :modes]
+            basis[..., -1] = weighted[going, :, 0, 0]
+            whole: ComplexArray = np.linalg.qr(basis, mode="r")
+            rows = whole[:, size:, size:]
+        else:
+            basis = _basis(x, poles[going], order)
+            own: ComplexArray = np.linalg.qr(basis)[0]
+            common = np.concatenate([basis[..., :modes], np.ones((*basis.shape[:2], 1))], axis=2)
+            systems = (weighted[going] * common[:, :, None]).reshape(*basis.shape[:2], -1)
+            systems -= own @ (own.conj().swapaxes(1, 2) @ systems)
+            rows = np.linalg.qr(systems.reshape(len(going), -1, modes + 1), mode="r")
+        scale = np.linalg.norm(rows, axis=(1, 2))[:, None, None] / np.sqrt(entries)
+        mean = np.mean(basis[..., :modes], axis=1, keepdims=True)
+        relaxation = scale * np.concatenate([mean, np.ones((len(going), 1, 1))], axis=2)
         c = scale[..., 0] * np.linalg.pinv(np.concatenate([rows, relaxation], axis=1))[..., -1]
         found = np.abs(c[:, -1]) >= 1e-8
         going, c = going[found], c[found]
@@ -157,6 +165,27 @@ def misfits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int) -> t
     return np.linalg.pinv(reduced, rcond=len(x) * np.finfo(float).eps) @ coefficients, misfit
 
 
+def least_misfits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int) -> RealArray:
+    """The least rms misfit [set] of real and imaginary parts that sets of poles [set, n] leave of one entry each, `s`
+    [set, f]."""
+    columns = _basis(x, poles, order, 1)
+    columns[..., -1] = s
+    triangles: ComplexArray = np.linalg.qr(columns, mode="r")
+    return np.abs(triangles[:, -1, -1]) / np.sqrt(2 * len(x))
+
+
+def delay_steps(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int) -> RealArray:
+    """The t [set] for which e^{ixt}s is described best, to first order in t and in the change of sets of poles
+    [set, n]; `s` [set, f] is one entry."""
+    size = poles.shape[1] + order + 1
+    columns = _basis(x, poles, order, poles.shape[1] + 2)
+    columns[..., size:-2] = columns[..., : poles.shape[1]] ** 2  # what a change of the poles adds
+    columns[..., -2], columns[..., -1] = 1j * x * s, s
+    triangles: ComplexArray = np.linalg.qr(columns, mode="r")
+    slope, left = triangles[:, -2, -2], triangles[:, -2, -1]
+    return -np.real(slope.conj() * left) / np.maximum(np.abs(slope) ** 2, np.finfo(float).tiny)
+
+
 def _fits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int, weights: Weights) -> list[PoleResidue]:
     poles = np.take_along_axis(poles, np.argsort(poles.imag, axis=1), axis=1)
     coefficients, misfit = misfits(x, s, poles, order)
@@ -167,7 +196,12 @@ def _fits(x: RealArray, s: ComplexArray, poles: ComplexArray, order: int, weight
     ]
 
 
-def _basis(x: RealArray, poles: ComplexArray, order: int) -> ComplexArray:
-    resonant = 1 / (1j * x[:, None] - poles[:, None, :])
-    powers = np.broadcast_to(x[:, None] ** np.arange(order + 1), (len(poles), len(x), order + 1))
-    return np.concatenate([resonant, powers], axis=2)
+def _basis(x: RealArray, poles: ComplexArray, order: int, more: int = 0) -> ComplexArray:
+    """1/(ix − p) and powers of x, [set, f, n + order + 1], and room for more columns."""
+    modes = poles.shape[1]
+    columns: ComplexArray = np.empty((len(poles), len(x), modes + order + 1 + more), complex)
+    away, width = x[:, None] - poles.imag[:, None, :], -poles.real[:, None, :]
+    power = away**2 + width**2  # division of complex numbers is slow
+    columns.real[..., :modes], columns.imag[..., :modes] = width / power, -away / power
+    columns[..., modes : modes + order + 1] = x[:, None] ** np.arange(order + 1)
+    return columns
