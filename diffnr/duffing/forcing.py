@@ -4,6 +4,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
@@ -32,6 +33,8 @@ class BaseMotion(eqx.Module):
 
     def __init__(self, direction: Any = 1.0):
         self.direction = as_real(direction, "direction")
+        was = f"of shape {self.direction.shape}"
+        require(self.direction.ndim < 2 and self.direction.size > 0, "direction", "have shape () or (n,)", was)
         require_finite("direction", self.direction)
 
 
@@ -70,7 +73,8 @@ def as_forcing(port: Any, model: AbstractOscillators) -> Forcing:
         require_shape(port.direction, "direction", (), (n,))
         return Forcing(base=port)
     if isinstance(port, (list, tuple)) or (hasattr(port, "ndim") and port.ndim > 0):
-        share = as_complex(port, "port") if np.iscomplexobj(port) else as_real(port, "port")
+        turned = any(np.iscomplexobj(part) for part in jax.tree_util.tree_leaves(port))
+        share = as_complex(port, "port") if turned else as_real(port, "port")
         require_shape(share, "port", (n,))
         require_finite("port", share)
         require(not is_concrete(share) or np.any(np.asarray(share)), "port", "not be 0 everywhere", share)

@@ -21,7 +21,6 @@ from diffnr.checks import (
     real_field,
     require,
     require_finite,
-    require_shape,
     tried,
 )
 from diffnr.duffing.oscillators import AbstractOscillators
@@ -131,7 +130,8 @@ class OscillatorNetwork(AbstractOscillators):
 
 def _matrix(value: Any, name: str, n: int) -> Array:
     matrix = as_real(value, name)
-    require_shape(matrix, name, (), (n,), (n, n))
+    must = f"have shape (), ({n},) or ({n}, {n}), as mass has n = {n}"
+    require(matrix.shape in ((), (n,), (n, n)), name, must, f"of shape {matrix.shape}")
     require_finite(name, matrix)
     return matrix if matrix.ndim == 2 else jnp.diag(jnp.broadcast_to(matrix, (n,)))
 

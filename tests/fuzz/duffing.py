@@ -70,6 +70,7 @@ def entries() -> list[Entry]:
                 num_harmonics=3, odd=True,
             ),
             allow={"odd": ("None",), "force": ("None",), "gyroscopic": ("None",)},
+            named={"mass": ("stiffness",)},
         ),
         Entry("BaseMotion", duffing.BaseMotion, {"direction": 1.0}),
         Entry("AllHarmonics", duffing.AllHarmonics, {"oscillators": PAIR}),
