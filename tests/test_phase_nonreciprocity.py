@@ -84,10 +84,10 @@ def test_curves_that_all_but_coincide_cross_where_they_do() -> None:
 
 
 def test_no_start_raises_or_is_empty() -> None:
-    inside = (0.95, 4.0)  # in the middle of the bistable range at P = .5, where the linear response leads to a fold
+    soft = nr.replace(PAIR, {"cubic": -1.0})  # whose springs give way to a strong force: no orbit is left
     with pytest.raises(RuntimeError, match="No solution was found at the start of the branch"):
-        points_of(amplitude=0.5, band=inside)
-    empty = points_of(amplitude=0.5, band=inside, throw=False)
+        points_of(soft, amplitude=50.0, band=(0.2, 1.0))
+    empty = points_of(soft, amplitude=50.0, band=(0.2, 1.0), throw=False)
     assert empty.count == 0
     assert np.all(np.isnan(empty.omega))
 
