@@ -1,6 +1,7 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
 from diffnr.duffing.branch import OrbitBranch, continue_orbit
+from diffnr.duffing.branch_switching import branch_off
 from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.forcing import BaseMotion
@@ -33,6 +34,7 @@ __all__ = [
     "Points",
     "PolynomialForce",
     "SettledOrbit",
+    "branch_off",
     "continue_orbit",
     "find_orbits",
     "frequency_response",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -27,7 +28,7 @@ class Points(eqx.Module):
     b: Complex[Array, "point oscillator harmonic"]
     multipliers: Complex[Array, "point state"]
     count: Int[Array, ""]
-    harmonics: tuple[int, ...] = eqx.field(static=True)
+    harmonics: tuple[Any, ...] = eqx.field(static=True)
 
     @property
     def valid(self) -> Bool[Array, "*batch point"]:
@@ -38,6 +39,13 @@ class Points(eqx.Module):
     def norm(self) -> Float[Array, "*batch point oscillator"]:
         """N = √(1/T ∫x² dt) of every oscillator."""
         return jnp.sqrt(mean_square(self.b, self.harmonics))
+
+    @property
+    def truncation(self) -> Float[Array, "*batch point"]:
+        """The size of the two highest harmonics beside that of the orbit: where the spectrum falls, about the relative
+        error of a balance that ends there. Above 1e-3 more harmonics are wanted."""
+        tail = jnp.sum(jnp.abs(self.b[..., -2:]) ** 2, axis=(-2, -1))
+        return jnp.sqrt(tail / jnp.sum(jnp.abs(self.b) ** 2, axis=(-2, -1)))
 
     @property
     def phase(self) -> Float[Array, "*batch point oscillator"]:
