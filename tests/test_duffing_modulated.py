@@ -38,7 +38,7 @@ def gap(y, model):
 
 
 # Numbers with ten digits were computed by others, with dense ladders of their own and integration in time.
-def test_sidebands_and_norms_of_a_modulated_pair() -> None:
+def test_sidebands_and_norms_of_a_modulated_pair(tmp_path) -> None:
     found = duffing.modulated_response(pair(), nr.Drive(1.05))
     middle = found.sidebands.index(0)
     expected = [0.1032797956 + 0.5426217317j, -3.9000411985 - 1.9705325756j, -0.2926371453 - 0.1745605523j]
@@ -50,6 +50,9 @@ def test_sidebands_and_norms_of_a_modulated_pair() -> None:
     deep = duffing.modulated_response(pair(0.5, (0.0, 2 * np.pi / 3)), nr.Drive(1.05))
     np.testing.assert_allclose([deep.norm[1, 0], deep.norm[0, 1]], [1.9290117625, 2.0137022115], atol=half)
     assert found.stable
+    nr.save(tmp_path / "response.npz", (pair(), found))
+    model, again = nr.load(tmp_path / "response.npz")
+    np.testing.assert_array_equal(again.b, duffing.modulated_response(model, nr.Drive(1.05)).b)
     with pytest.raises(RuntimeError, match="Undriven, the oscillators do not come to rest"):
         duffing.modulated_response(pair(0.1201, (0.0, 0.0), 2.0), nr.Drive(1.05))  # .1200236224 is the threshold
     unstable = duffing.modulated_response(pair(0.1201, (0.0, 0.0), 2.0), nr.Drive(1.05), throw=False)

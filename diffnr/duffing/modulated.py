@@ -44,8 +44,8 @@ class ModulatedOscillators(eqx.Module):
     complex matrices, a modulation frequency that is not positive.
 
     **Notes:** the response is a ladder of tones ω + nω_m (`modulated_response`); `stable` says whether there is one.
-    With nonlinear springs a modulation is covered where its frequency is p times the drive's (`locked`); one that is
-    incommensurate with the drive, together with nonlinear springs, is not.
+    Nonlinear springs are covered where the modulation goes p times as fast as the drive (`locked`), and not where it is
+    incommensurate with it.
 
         duffing.ModulatedOscillators(network, modulation=0.1, omega_m=0.2, phases=[0.0, jnp.pi / 2])
     """

@@ -58,7 +58,7 @@ def parametric_threshold(
     **Raises:** `ValueError` for what is no such model, or bounds in the wrong order; `RuntimeError` if `throw` and the
     oscillators are stable up to the highest factor, or unstable at the lowest one already.
 
-    Good values: one oscillator of frequency ω and damping ζ has 4ζω² at ω_m = 2ω, to the first order in ζ.
+    Good values: one oscillator of mass 1, frequency ω and damping c has 2cω at ω_m = 2ω, to first order in c.
 
     Example: `duffing.parametric_threshold(model, bounds=(0.0, 0.5)).factor`.
     """
