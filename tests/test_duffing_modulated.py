@@ -2,6 +2,7 @@
 
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,6 +160,34 @@ def test_derivatives_of_the_response_by_every_leaf() -> None:
     differences = jnp.stack([(lead(x + h * d) - lead(x - h * d)) / (2 * h) for d in jnp.eye(5)], axis=1)
     np.testing.assert_allclose(forward, differences, rtol=1e-5, atol=1e-8)  # h² f'''/6: these are near resonances
     np.testing.assert_allclose(reverse, forward, rtol=1e-9, atol=1e-12)  # round-off times the condition
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("measure", ["response", "threshold"])
+def test_derivatives_by_all_matrices_at_once(measure) -> None:
+    """Along one direction of all leaves: full mass, stiffness, damping, gyroscopic and complex Fourier matrices."""
+
+    def value(model):
+        if measure == "threshold":
+            found = duffing.parametric_threshold(model, bounds=(0.0, 8.0), throw=False)
+            return jnp.stack([found.factor, found.omega])
+        found = duffing.modulated_response(model, nr.Drive(1.1), throw=False)
+        return jnp.concatenate([found.norm.ravel(), found.reciprocity_norm()[None]])
+
+    rng = np.random.default_rng(0)
+    leaves, tree = jax.tree_util.tree_flatten(eqx.filter(ANY, eqx.is_inexact_array))
+    way = [rng.normal(size=leaf.shape) * (1 + 1j * jnp.iscomplexobj(leaf)) for leaf in leaves]
+    way = [jnp.asarray(w if jnp.iscomplexobj(leaf) else w.real) for w, leaf in zip(way, leaves, strict=True)]
+    way = jax.tree_util.tree_unflatten(tree, way)
+    _, forward = eqx.filter_jvp(value, (ANY,), (way,))
+
+    def moved(h):
+        return eqx.apply_updates(ANY, jax.tree_util.tree_map(lambda w: h * w, way))
+
+    h = 1e-5
+    differences = (value(moved(h)) - value(moved(-h))) / (2 * h)
+    assert np.all(np.isfinite(forward))
+    np.testing.assert_allclose(forward, differences, rtol=1e-6, atol=1e-8)  # truncation h², round-off 1e-14/h
 
 
 @pytest.mark.slow
