@@ -114,7 +114,7 @@ def draw_norms(data: ModulatedPair, ax: Axes) -> None:
     ax.plot(data.omega, data.norm[:, 1, 0], color=plot.FORWARD, label="$N_F$")
     ax.plot(data.omega, data.norm[:, 0, 1], "--", color=plot.BACKWARD, label="$N_B$")
     ax.plot(data.omega, data.reciprocity_norm, color=plot.GREY, lw=1.0, label="$R$")
-    ax.axvline(data.equal, color="black", lw=0.6, ls=":", zorder=0)
+    ax.axvline(float(data.equal), color="black", lw=0.6, ls=":", zorder=0)
     ax.set(title="a quarter apart", xlabel=r"frequency $\omega$", yscale="log")
     ax.legend(loc="upper right")
 
