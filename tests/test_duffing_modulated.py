@@ -71,16 +71,18 @@ def test_depths_above_which_the_pair_grows(phases, depth) -> None:
 
 
 def test_locked_springs_are_the_modulated_ones() -> None:
-    x, v, phase = (jnp.asarray(RNG.normal(size=size)) for size in ((2, 5), (2, 5), 5))
+    x, v, phase = (RNG.normal(size=size) for size in ((2, 5), (2, 5), 5))
     network = ANY.locked(3, lambda x, v: 0.3 * x**3 + v)
     assert not network.odd
     assert pair().locked(2).odd  # half of the drive's period is one of the modulation's
     stiffness = np.asarray(ANY.oscillators.stiffness)[..., None] + sum(
-        2 * np.real(matrix[..., None] * np.exp(1j * k * 3 * phase)) for k, matrix in enumerate(ANY.fourier, 1)
+        2 * np.real(matrix[..., None] * np.exp(1j * k * 3 * phase))
+        for k, matrix in enumerate(np.asarray(ANY.fourier), 1)
     )
     expected = np.einsum("ijs,js->is", stiffness, x) + 0.3 * x**3 + v
-    np.testing.assert_allclose(network.forces(x, v, phase), expected, rtol=1e-13)  # round-off
-    depth, phases = 2 * jnp.abs(ANY.modulation), -jnp.angle(ANY.modulation)
+    forces = eqx.filter_jit(network.forces)(*map(jnp.asarray, (x, v, phase)))
+    np.testing.assert_allclose(forces, expected, rtol=1e-13)  # round-off
+    depth, phases = 2 * np.abs(ANY.modulation), -np.angle(ANY.modulation)
     depths = duffing.ModulatedOscillators(ANY.oscillators, depth, 0.47, phases)
     np.testing.assert_allclose(depths.fourier, ANY.fourier, rtol=1e-14)
 
