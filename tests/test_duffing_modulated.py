@@ -72,9 +72,7 @@ def test_depths_above_which_the_pair_grows(phases, depth) -> None:
 
 def test_locked_springs_are_the_modulated_ones() -> None:
     x, v, phase = (RNG.normal(size=size) for size in ((2, 5), (2, 5), 5))
-    network = ANY.locked(3, lambda x, v: 0.3 * x**3 + v)
-    assert not network.odd
-    assert pair().locked(2).odd  # half of the drive's period is one of the modulation's
+    network = ANY.locked(3, lambda x, v: 0.3 * x**3 + v, odd=False)
     stiffness = np.asarray(ANY.oscillators.stiffness)[..., None] + sum(
         2 * np.real(matrix[..., None] * np.exp(1j * k * 3 * phase))
         for k, matrix in enumerate(np.asarray(ANY.fourier), 1)
@@ -256,6 +254,7 @@ def test_cubic_springs_under_a_locked_modulation() -> None:
     model = pair(0.2, (0.3, 0.3), 2.0)
     assert not model.stable  # linear springs would grow without end; cubic ones stop it
     network = model.locked(2, lambda x: x**3)
+    assert network.odd  # half of the drive's period is one of the modulation's
     found, shot = duffing.find_orbits(network, drive), duffing.settle(network, drive, periods=400)
     nearest = jnp.nanargmin(jnp.sum((found.norm - shot.norm) ** 2, axis=-1))
     np.testing.assert_allclose(found.norm[nearest], shot.norm, atol=1e-6)  # 12 steps of order 8 a period; H = 9
