@@ -122,7 +122,8 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
     def piece(before: tuple[Array, Array], job: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], tuple]:
         y, begin, upwards = job
         size = jnp.linalg.norm(y)
-        known = (before[1] == begin) & (jnp.linalg.norm(y - before[0]) <= SAME * size)
+        there = jnp.abs(before[1] - begin) <= SAME * begin  # a bound is reached to round-off
+        known = there & (jnp.linalg.norm(y - before[0]) <= SAME * size)
         y = jnp.where(known, jnp.nan, y)
         branch = _trace(driven, y, begin, bounds, scale, upwards, max_points)
         last = jnp.maximum(branch.count - 1, 0)
