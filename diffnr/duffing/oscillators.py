@@ -190,8 +190,9 @@ class DuffingPair(AbstractOscillators):
 
 
 class AllHarmonics(AbstractOscillators):
-    """The same oscillators with orbits of all harmonics and a mean, where the model's own are of odd ones alone; or with
-    orbits that close after several periods of the drive (subharmonic ones), x(t) = Re Σ_h b_h e^{ihωt/periods}.
+    """The same oscillators with orbits of all harmonics and a mean, where the model's own are of odd ones alone; or
+    with orbits that close after several periods of the drive (subharmonic ones), x(t) = Re Σ_h b_h e^{ihωt}, h = 0,
+    1/periods, 2/periods, ….
 
     Odd forces have orbits that break their symmetry, x(t + T/2) ≠ −x(t), in pairs; they begin where a multiplier of the
     symmetric orbit passes +1 without a fold. Four times as dear as odd harmonics alone. Orbits of twice the period
@@ -216,7 +217,7 @@ class AllHarmonics(AbstractOscillators):
 
     @property
     def basis(self) -> Basis:
-        return Basis.of(self.num_harmonics, odd=False, periods=self.periods)
+        return Basis.of(self.num_harmonics, odd=False, periods=float(self.periods))
 
     @property
     def mass(self) -> Float[Array, "oscillator *by"]:  # pyright: ignore[reportIncompatibleVariableOverride]

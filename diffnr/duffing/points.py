@@ -43,7 +43,7 @@ class Points(eqx.Module):
     @property
     def truncation(self) -> Float[Array, "*batch point"]:
         """About the relative error of a balance that ends with these harmonics: the size of the last two beside that of
-        the orbit, times the ratio by which pairs fall, the mean of the last two falls. NaN of fewer than five harmonics.
+        the orbit, times the ratio by which pairs fall, the mean of the last two falls. NaN of less than five harmonics.
 
         Near to a resonance with a high harmonic the spectrum does not fall evenly, and it may be several times more."""
         if len(self.harmonics) < 5:

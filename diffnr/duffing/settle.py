@@ -250,7 +250,9 @@ def _by_runge_kutta(
         begun = solver.init(term, tau, after, z, None)
         return solver.step(term, tau, after, z, None, begun, made_jump=False)[0], z
 
-    z, zs = lax.scan(step, jnp.stack([*state[0], *state[1]]), jnp.asarray(2 * np.pi / steps * np.arange(cycles * steps), dtype))
+    z, zs = lax.scan(
+        step, jnp.stack([*state[0], *state[1]]), jnp.asarray(2 * np.pi / steps * np.arange(cycles * steps), dtype)
+    )
     both = [(list(part[:n]), list(part[n:])) for part in (z, zs.T)]
     return both[0], both[1]
 

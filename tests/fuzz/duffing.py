@@ -109,7 +109,7 @@ def entries() -> list[Entry]:
             cost=1,
         ),
         Entry("BaseMotion", duffing.BaseMotion, {"direction": 1.0}),
-        Entry("AllHarmonics", duffing.AllHarmonics, {"oscillators": PAIR}),
+        Entry("AllHarmonics", duffing.AllHarmonics, {"oscillators": PAIR, "periods": 2}),
         Entry("linear_frequencies", duffing.linear_frequencies, {"model": PAIR}),
         Entry("port_response", nr.port_response, {"model": PAIR, "drive": DRIVE, "throw": True}),
         Entry(
