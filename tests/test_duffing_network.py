@@ -180,6 +180,8 @@ def test_a_branch_of_twice_the_period_begins_where_the_period_doubles() -> None:
     orbit = duffing.shoot(doubled.model, nr.Drive(omega, 1.2), guess=b)
     np.testing.assert_allclose(orbit.norm, doubled.norm[k], rtol=1e-6)  # 8 harmonics of the drive leave 1e-7
     np.testing.assert_allclose(np.abs(orbit.multipliers), np.abs(doubled.multipliers[k]), atol=1e-6)
+    response = nr.port_response(doubled.model, nr.Drive(omega, 1.2), guess=b[None])
+    np.testing.assert_allclose(response.b[:, 0], b, atol=1e-12)  # it is one already
     settled = duffing.settle(doubled.model, nr.Drive(omega, 1.2), periods=600, x0=1.001 * orbit.x[0], v0=orbit.v[0])
     assert settled.periods == 2
     np.testing.assert_allclose(settled.norm, orbit.norm, rtol=1e-6)  # 12 steps a period: 1e-7

@@ -91,7 +91,7 @@ class AbstractOscillators(AbstractPortModel):
         return self.mass.shape[0]
 
     @property
-    def harmonics(self) -> tuple[int, ...]:
+    def harmonics(self) -> tuple[Any, ...]:
         return self.basis.harmonics
 
     @property
