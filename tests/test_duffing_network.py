@@ -204,3 +204,40 @@ def test_truncation_is_the_error_of_a_spectrum_that_falls_evenly() -> None:
     parts = np.ones(1), np.ones(1), b, np.zeros((1, 2), complex), np.asarray(1)
     points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, 10)))
     np.testing.assert_allclose(points.truncation, [1e-9], rtol=0.02)
+
+
+@pytest.mark.slow
+def test_four_masses_with_a_stop_are_nonreciprocal_as_computed_by_others() -> None:
+    stiffness = np.diag([2.0, 3.0, 3.0, 2.0]) - np.eye(4, k=1) - np.eye(4, k=-1)
+    stop = duffing.Clearance(jnp.array([20.0, 0.0, 0.0, 0.0]), gap=0.3, width=0.05)
+    masses = duffing.OscillatorNetwork(np.ones(4), stiffness, 0.1, stop, num_harmonics=20, num_instants=400)
+    assert not masses.odd
+    response = nr.port_response(masses, nr.Drive(1.05, 0.4), ports=[0, 3])
+    norm = np.sqrt(nr.metrics.mean_square(response.b, masses.harmonics))
+    # 20 harmonics leave 4e-8; the others' numbers are given to 1e-8.
+    np.testing.assert_allclose([norm[3, 0], norm[0, 3]], [0.3997681789, 0.3719580096], rtol=1e-7)
+    means = response.b[3, 0, 0].real, response.b[0, 3, 0].real
+    np.testing.assert_allclose(means, [-0.0071959870, -0.1419088190], rtol=1e-6)
+
+
+KINKS = [
+    (lambda x: 20 * jnp.maximum(x - 0.3, 0.0), "whose slope jumps from 1 to 21 at x = [0.3]"),
+    (lambda x, v: 0.1 * jnp.sign(v), "whose value jumps from 0 to 0.1 at x ="),
+]
+
+
+@pytest.mark.parametrize(("force", "sentence"), KINKS, ids=["stop", "dry friction"])
+def test_forces_with_corners_are_refused(force, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape("Argument force must be smooth (see duffing.Clearance), but was")):
+        duffing.OscillatorNetwork([1.0], 1.0, 0.1, force)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        duffing.OscillatorNetwork([1.0], 1.0, 0.1, force)
+    with pytest.raises(ValueError, match=re.escape("Argument internal or coupling must be smooth")):
+        duffing.OscillatorChain([1.0, 1.0], 0.1, lambda x: jnp.abs(x), lambda e: e)
+
+
+def test_a_rounded_stop_is_no_corner() -> None:
+    stop = duffing.Clearance(20.0, 0.3, 1e-3)
+    duffing.OscillatorNetwork([1.0], 1.0, 0.1, stop)
+    x = jnp.asarray([[-1.0, 0.3, 2.0]])
+    np.testing.assert_allclose(stop(x), [[0.0, 0.01, 34.0]], atol=1e-5)  # kε²/(4·1.3) = 4e-6 away from the corner

@@ -14,6 +14,7 @@ are solved by Newton's method, as those of folds are: as precise as the harmonic
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -40,11 +41,12 @@ class Hill(eqx.Module):
     def of(cls, own: Basis, kind: str) -> Hill:
         """Disturbances of a kind of orbits in a basis."""
         highest, periods = max(own.harmonics), own.periods
+        instants = math.ceil(own.instants * (2 if own.odd else 1) / periods)  # a period of the drive, as the orbit's
         if kind == "period_doubling":
-            return cls(Basis.of(highest, odd=True, periods=2 * periods), False)
+            return cls(Basis.of(highest, odd=True, periods=2 * periods, instants=instants), False)
         if kind == "symmetry_breaking":
-            return cls(Basis.of(highest + 1, odd=False, periods=periods / 2), False)
-        return cls(Basis.of(highest, odd=False, periods=periods), True)
+            return cls(Basis.of(highest + 1, odd=False, periods=periods / 2, instants=instants), False)
+        return cls(Basis.of(highest, odd=False, periods=periods, instants=instants), True)
 
     def matrix(self, driven: DrivenOscillators, u: Array, kappa: Array) -> Array:
         """H at u = [y, λ]; complex where κ is an unknown."""
