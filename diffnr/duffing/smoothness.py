@@ -46,7 +46,7 @@ class Clearance(eqx.Module):
         check_fields(self)
         for name in ("stiffness", "gap", "width"):
             value = getattr(self, name)
-            require(value.ndim < 2, name, "have shape () or (n,)", f"of shape {value.shape}")
+            require(value.ndim < 2 and value.size > 0, name, "have shape () or (n,)", f"of shape {value.shape}")
         require_bounds("width", self.width, lower=0.0)
         if is_concrete(self.width):
             require(np.all(np.asarray(self.width) > 0), "width", "be positive", self.width)

@@ -172,6 +172,7 @@ def entries() -> list[Entry]:
                 model=PAIR, force=np.zeros(2), ts=np.array([0.0, 0.5, 1.0]), x0=np.array([0.1, 0.0]), v0=np.zeros(2),
                 port=None, rtol=1e-6, solver=None, adjoint=None, max_steps=1000, throw=True,
             ),
+            allow={"rtol": ("None",)},
             cost=1,
         ),
         Entry(
