@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -241,3 +242,47 @@ def test_a_rounded_stop_is_no_corner() -> None:
     duffing.OscillatorNetwork([1.0], 1.0, 0.1, stop)
     x = jnp.asarray([[-1.0, 0.3, 2.0]])
     np.testing.assert_allclose(stop(x), [[0.0, 0.01, 34.0]], atol=1e-5)  # kε²/(4·1.3) = 4e-6 away from the corner
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("amplitude", [0.15, 1.0, 5.0, 50.0])
+def test_every_frequency_has_the_response_in_which_a_raised_force_ends(amplitude: float) -> None:
+    pair = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05)
+
+    @jax.jit
+    @jax.vmap
+    def response(omega: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found = nr.port_response(pair, nr.Drive(omega, amplitude), ports=[0], throw=False)
+        return found.converged, found.b[:, 0]
+
+    omega = np.linspace(0.5, 4.0, 141)
+    converged, b = response(jnp.asarray(omega))
+    assert np.all(converged)
+    if amplitude == 0.15:  # in the bistable range .9157 … .9643 it is the lower sheet, above it the only one
+        curve = duffing.frequency_response(pair, amplitude=amplitude, omega=(0.5, 4.0))
+        for k in (16, 20):  # ω = .9 and 1.0, beside the range
+            here = curve.at(omega[k])
+            assert here.count == 1
+            np.testing.assert_allclose(b[k], here.b[0], atol=1e-10)
+
+
+TRUNCATED = [  # F, ω, H, the estimate that docs give, and the error against 61 harmonics
+    (0.5, 1.0, 9, 7.0e-8, 1.1e-8),
+    (1.0, 0.4, 9, 2.8e-4, 1.05e-4),
+    (1.0, 0.4, 15, 5.7e-7, 6.0e-7),
+    (3.0, 0.15, 21, 6.9e-4, 3.8e-3),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("force", "omega", "highest", "estimate", "error"), TRUNCATED)
+def test_truncation_beside_the_error(force: float, omega: float, highest: int, estimate: float, error: float) -> None:
+    found = []
+    for harmonics in (highest, 61):
+        single = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: x**3, num_harmonics=harmonics)
+        found.append(np.asarray(nr.port_response(single, nr.Drive(omega, force)).b[0, 0]))
+    b, exact = np.pad(found[0], (0, found[1].size - found[0].size)), found[1]
+    parts = np.ones(1), np.ones(1), found[0][None, None], np.zeros((1, 2), complex), np.asarray(1)
+    points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, highest + 1, 2)))
+    np.testing.assert_allclose(points.truncation[0], estimate, rtol=0.03)  # the digits that are written down
+    np.testing.assert_allclose(np.linalg.norm(b - exact) / np.linalg.norm(exact), error, rtol=0.05)
