@@ -223,7 +223,7 @@ def test_four_masses_with_a_stop_are_nonreciprocal_as_computed_by_others() -> No
 
 KINKS = [
     (lambda x: 20 * jnp.maximum(x - 0.3, 0.0), "whose slope jumps from 1 to 21 at x = [0.3]"),
-    (lambda x, v: 0.1 * jnp.sign(v), "whose value jumps from 0 to 0.1 at x ="),
+    (lambda x, v: 0.1 * jnp.sign(v), "whose value jumps from -0.1 to 0.1 at x ="),
 ]
 
 
