@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -39,11 +40,12 @@ from diffnr.duffing.points import Points
 from diffnr.parameters import get, paths, replace
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
+from diffnr.tables import AbstractTabular, largest
 
 MOST = 6  # bifurcations of a kind on a branch
 
 
-class OrbitBranch(AbstractAnswer):
+class OrbitBranch(AbstractAnswer, AbstractTabular):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
     **Fields:** `points`, in order along the branch, piece by piece; `piece` [point], which of its pieces each is on
@@ -53,6 +55,8 @@ class OrbitBranch(AbstractAnswer):
     are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b` and `count` are those of the
     points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
+
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**Points.COLUMNS, "piece": ()}
 
     points: Points
     folds: Points
@@ -160,10 +164,24 @@ class OrbitBranch(AbstractAnswer):
         here = self.crossings.at_one & ~turning(self.slope)
         return bifurcations.located(self.driven, self.points, here, "symmetry_breaking", MOST)
 
+    @property
+    def marked(self) -> dict[str, Points]:
+        """Folds and bifurcations by the name of their kind, those that there are; for people, and not of a batch."""
+        crossings, found = self.crossings, {"fold": self.folds}
+        if np.any(crossings.at_minus_one):
+            found["period doubling"] = self.period_doublings
+        if np.any(crossings.as_pair):
+            found["Neimark–Sacker"] = self.neimark_sacker
+        if np.any(crossings.at_one & ~turning(self.slope)):
+            found["symmetry breaking"] = self.symmetry_breakings
+        return {kind: points.trim() for kind, points in found.items() if points.count > 0}
+
     def trim(self) -> OrbitBranch:
-        """The branch without the empty rest of its buffers, for people; not inside a transformation."""
-        count = int(self.count)
-        parts = self.points.trim(), self.folds.trim(), self.piece[:count], self.slope[:count]
+        """The branch without the empty rest of its buffers, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        count = largest(self.count)
+        parts = self.points.trim(), self.folds.trim(), self.piece[..., :count], self.slope[..., :count]
         return eqx.tree_at(lambda r: (r.points, r.folds, r.piece, r.slope), self, parts)
 
     def at(self, value: Numbers, *, most: Count = 7) -> Points:

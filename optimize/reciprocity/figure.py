@@ -9,6 +9,7 @@ import numpy as np
 
 from diffnr import plot
 from diffnr.duffing import OrbitBranch
+from diffnr.plot.branches import stable_lines
 from optimize.reciprocity.restoration import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
 from optimize.reciprocity.restored_responses import SHOWN, Outputs, Responses
@@ -48,7 +49,7 @@ def draw_responses(ax: Axes, restored: Restoration, curves: Responses) -> None:
     # The forward one broad and pale, for the backward one to lie upon it where the two agree.
     for (name, colour, response, out), look in zip(_outputs(curves), (_BELOW, {}), strict=True):
         norm = np.asarray(response.norm[:, out])
-        lines(ax, np.asarray(response.omega), norm, np.asarray(response.stable), f"${name}$", color=colour, **look)
+        stable_lines(ax, response.omega, norm, response.stable, response.piece, label=f"${name}$", color=colour, **look)
         ax.plot(response.folds.omega, response.folds.norm[:, out], "o", color=colour, mfc="white", mew=0.7, ms=3)
     ax.plot(float(restored.omega), float(restored.norm[0]), "o", color="black", ms=3.5, zorder=5, label="restored")
     low, high = (float(end) for end in (curves.forward.omega.min(), curves.forward.omega.max()))
@@ -98,20 +99,10 @@ def draw_locus(ax: Axes, restored: Restoration, locus: ReciprocityLocus) -> None
     """The locus along another ratio, dashed where either orbit is unstable, and the point that was restored."""
     found = locus.trim()
     stable = np.all(np.asarray(found.stable), axis=1)
-    lines(ax, np.asarray(found.parameter), np.asarray(found.ratio), stable, "locus", color="black")
+    stable_lines(ax, found.parameter, found.ratio, stable, label="locus", color="black")
     ax.plot(float(getattr(restored.model, locus.along)), float(restored.ratio), "o", color="black", ms=3.5)
     ax.set(xlabel=f"${NAMES[locus.along]}$", ylabel=f"${NAMES[restored.free]}$")
     ax.set_title("locus" if stable.size else "locus: no point found")
-
-
-def lines(ax: Axes, x: np.ndarray, y: np.ndarray, stable: np.ndarray, label: str, **look: Any) -> None:
-    """A curve in pieces of one stability, each to the first point of the next: solid where stable, else dashed."""
-    changes = np.flatnonzero(np.diff(stable.astype(int))) + 1
-    ends = zip([0, *changes], [*changes, x.size], strict=True) if x.size else ()
-    for first, last in ends:
-        piece = slice(first, min(last + 1, x.size))
-        style = "-" if stable[first] else "--"
-        ax.plot(x[piece], y[piece], style, label=label if first == 0 else None, **look)
 
 
 def scientific(value: float) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -16,13 +17,14 @@ from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harm
 from diffnr.duffing.oscillators import DuffingPair
 from diffnr.parameters import replace
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
+from diffnr.tables import AbstractTabular
 from optimize.reciprocity.both_ways import PARAMETERS, DrivenPair, as_driven, difference, orbits_at
 from optimize.reciprocity.level_sets import HELD, follow_level, pair_at
 from optimize.reciprocity.restore import AT, MAX_STEPS, closed_form, restore_from, search
 from optimize.reciprocity.restored_orbits import FreeRatio
 
 
-class ReciprocityLocus(AbstractAnswer):
+class ReciprocityLocus(AbstractAnswer, AbstractTabular):
     """A curve in the plane of two ratios; made by `reciprocity_locus` and by `reciprocity_level`.
 
     **Fields**, NaN where not `valid`:
@@ -34,6 +36,17 @@ class ReciprocityLocus(AbstractAnswer):
       orbit; `stable` [point, direction], whether it is below 1. `valid` [point].
     - `result`, of `RESULTS`: [point], how each search ended; of a level set [], how following it ended.
     """
+
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "parameter": (),
+        "ratio": (),
+        "omega": (),
+        "reciprocity_norm": (),
+        "norm_difference": (),
+        "nonreciprocal_phase": (),
+        "growth": ("direction",),
+        "stable": ("direction",),
+    }
 
     parameter: Float[Array, " point"]
     ratio: Float[Array, " point"]
@@ -79,9 +92,14 @@ class ReciprocityLocus(AbstractAnswer):
         return jnp.where(self.stability_changes, there, jnp.nan)
 
     def trim(self) -> ReciprocityLocus:
-        """The valid points alone, for people; not inside a transformation."""
-        keep = np.flatnonzero(np.asarray(self.valid))
-        return jax.tree_util.tree_map(lambda x: x[keep] if eqx.is_array(x) and x.ndim else x, self)
+        """The valid points alone, for people; not inside a transformation.
+
+        Of a batch those that are valid in any of its elements."""
+        axis = self.valid.ndim - 1
+        keep = np.flatnonzero(np.any(np.asarray(self.valid), axis=tuple(range(axis))))
+        return jax.tree_util.tree_map(
+            lambda x: jnp.take(x, keep, axis) if eqx.is_array(x) and x.ndim > axis else x, self
+        )
 
 
 def reciprocity_locus(

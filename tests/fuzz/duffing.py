@@ -7,6 +7,7 @@ import diffnr as nr
 import optimize as op
 from diffnr import continuation, duffing, root
 from tests.fuzz.generator import Entry
+from tests.fuzz.ports import drawn
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05, num_harmonics=3)
 DRIVE = nr.Drive(0.7, 0.15)
@@ -142,6 +143,20 @@ def entries() -> list[Entry]:
         ),
         Entry("OrbitBranch.at", response.at, {"value": 0.7, "most": 3}),
         Entry("OrbitBranch.peaks", response.peaks, {"out": 1, "most": 2}),
+        Entry("OrbitBranch.table", response.table, {"columns": ("omega", "norm")}, allow={"columns": ("None",)}),
+        Entry("Table.write_csv", response.table().write_csv, {"path": "branch.csv"},
+              allow={"path": ("another word",)}),
+        Entry(
+            "plot.branch",
+            drawn(nr.plot.branch),
+            dict(
+                curves=response, x="omega", y="norm", out=1, labels="forward", colours="black", marks=True,
+            ),
+            allow={"x": ("None",), "labels": ("None", "another word", "no word"), "colours": ("None",)},
+            cost=1,
+        ),
+        Entry("plot.branch by a number", drawn(lambda by: nr.plot.branch(response, by=by)), {"by": "damping"},
+              allow={"by": ("None",)}, cost=1),
         Entry(
             "find_orbits",
             duffing.find_orbits,
