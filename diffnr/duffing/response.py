@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +22,7 @@ from diffnr.duffing.driven import DrivenOscillators, linearise
 from diffnr.duffing.find_orbits import orbits_beside
 from diffnr.duffing.harmonic_balance import forcing, residual
 from diffnr.duffing.oscillators import AbstractOscillators, with_harmonics
+from diffnr.progress import ProgressBar
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import newton
 
@@ -41,6 +44,7 @@ def frequency_response(
     max_points: Count = 400,
     max_folds: Count = 8,
     throw: bool = True,
+    progress: Any = None,
 ) -> OrbitBranch:
     """The response of oscillators to a force of given amplitude at one of them, over its frequency, by continuation.
 
@@ -57,6 +61,7 @@ def frequency_response(
       and to follow each; not inside of a transformation.
     - `max_points`, `max_folds`: room for points and folds of all pieces; static numbers.
     - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
+    - `progress`: a line on stderr about `isolas` and "auto", which take longer; None shows it only on a terminal.
 
     **Returns:** an `OrbitBranch` of one or more pieces. Derivatives with respect to the model and the amplitude are
     exact: of folds, peaks and `at` as they are, of points at fixed frequency (they diverge at folds).
@@ -75,17 +80,30 @@ def frequency_response(
     driven = driven_by(model, low, amplitude, port, "omega", HARMONICS[0] if chosen else num_harmonics)
     max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
     isolas, throw = as_flag(isolas, "isolas"), as_flag(throw, "throw")
+    progress = None if progress is None else as_flag(progress, "progress")
     must = "be False inside of a transformation, where it cannot be known how many branches there are"
     known = is_concrete(driven, low, high)
     require(not isolas or known, "isolas", must, True)
     require(not chosen or known, "num_harmonics", "be a whole number inside of a transformation", '"auto"')
-    trace_all = _with_isolas if isolas else _from_both_ends
-    branch = trace_all(driven, (low, high), max_points, max_folds)
-    for highest in HARMONICS[1:] if chosen else ():
-        if float(np.nanmax(np.asarray(branch.truncation), initial=0.0)) <= RESOLVED:
-            break
-        driven = eqx.tree_at(lambda driven: driven.model, driven, with_harmonics(driven.model, highest))
-        branch = trace_all(driven, (low, high), max_points, max_folds)
+    total, done = (len(HARMONICS) if chosen else 1) * (PLACES if isolas else 1), itertools.count(1)
+    with ProgressBar(progress if total > 1 else False, total) as bar:
+
+        def traced(driven: DrivenOscillators) -> OrbitBranch:
+            def show(pieces: int) -> None:
+                bar.show(next(done), f"{driven.model.num_harmonics} harmonics, {pieces} pieces")
+
+            if isolas:
+                return _with_isolas(driven, (low, high), max_points, max_folds, show)
+            branch = _from_both_ends(driven, (low, high), max_points, max_folds)
+            show(len(branch.ends))
+            return branch
+
+        branch = traced(driven)
+        for highest in HARMONICS[1:] if chosen else ():
+            if float(np.nanmax(np.asarray(branch.truncation), initial=0.0)) <= RESOLVED:
+                break
+            driven = eqx.tree_at(lambda driven: driven.model, driven, with_harmonics(driven.model, highest))
+            branch = traced(driven)
     if not throw:
         return branch
     begun = RESULTS.where(branch.count == 0, RESULTS.no_start, RESULTS.successful)
@@ -167,7 +185,11 @@ def _joined(course: Course, further: Branch, number: Any, room: int) -> Course:
 
 
 def _with_isolas(
-    driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int, max_folds: int
+    driven: DrivenOscillators,
+    bounds: tuple[Array, Array],
+    max_points: int,
+    max_folds: int,
+    show: Callable[[int], None],
 ) -> OrbitBranch:
     course, result, complete = _jitted_course(driven, bounds, max_points)
     low, high = (float(bound) for bound in bounds)
@@ -192,6 +214,7 @@ def _with_isolas(
             end = RESULTS.out_of_points if full else branch.result
             result = RESULTS.where(_arrived(result), end, result)
             complete = complete & _arrived(end)
+        show(len(course.ends))
     return _jitted_read(driven, course, bounds[0], result, complete, max_folds)
 
 
