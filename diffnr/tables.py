@@ -116,9 +116,7 @@ class AbstractTabular(eqx.Module):
 
         **Raises:** `ValueError` for a column that there is not.
         """
-        valid = _of(self, "valid")
-        require_known(valid, "result")
-        valid = np.asarray(valid)
+        valid = self.valid_points()
         names = self.names()
         must = f"be names of columns, among {', '.join(map(repr, names))}"
         listed = columns is None or isinstance(columns, (tuple, list))
@@ -140,6 +138,12 @@ class AbstractTabular(eqx.Module):
         known = {**LABELS, "harmonic": tuple(map(_plain, _of(self, "harmonics", ())))}
         return Table(found, axes, {axis: known.get(axis, tuple(range(n))) for axis, n in sizes.items()})
 
+    def valid_points(self) -> np.ndarray:
+        """Which points there are, [*batch, point]; not inside a transformation."""
+        valid = _of(self, "valid")
+        require_known(valid, "result")
+        return np.asarray(valid)
+
     def names(self) -> dict[str, str]:
         """The names of the columns there are, and the attribute that each is."""
         along = getattr(self, "along", "") or "parameter"
@@ -153,7 +157,7 @@ class AbstractTabular(eqx.Module):
 
     def elements(self: Result) -> list[Result]:
         """Each result of a batch by itself; the result alone where it is no batch."""
-        valid = _of(self, "valid")
+        valid = self.valid_points()
         arrays, rest = eqx.partition(self, eqx.is_array)
         return [
             eqx.combine(jax.tree_util.tree_map(lambda x, place=place: x[place], arrays), rest)

@@ -54,7 +54,7 @@ def test_a_branch_with_its_fold() -> None:
     np.testing.assert_array_equal(dashed.get_xdata(), [1.1])  # no line to the other piece
     np.testing.assert_array_equal(fold.get_xdata(), [1.3])
     np.testing.assert_allclose(fold.get_ydata(), [2 / 1.3 * np.sqrt(0.625)], rtol=1e-14)
-    assert legend(ax) == ["fold", "unstable"]
+    assert legend(ax) == ["unstable", "fold"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == (r"frequency $\omega$", "norm $N_{2}$")
     assert len(plot.branch(long(), marks=False).lines) == 3  # the last is the legend's
 
@@ -76,7 +76,7 @@ def test_many_curves_have_a_scale_of_colours() -> None:
 def test_a_second_call_draws_on_the_same_axes_with_one_legend() -> None:
     ax = plot.branch(long(), labels="here", colours="red")
     assert plot.branch(short(), labels="there", colours="blue", ax=ax) is ax
-    assert legend(ax) == ["here", "fold", "unstable", "there"]
+    assert legend(ax) == ["here", "unstable", "fold", "there"]
     assert to_hex(drawn(ax, "-")[-1].get_color()) == "#0000ff"
 
 
@@ -89,9 +89,17 @@ def test_a_locus_is_drawn_over_any_of_its_columns() -> None:
     np.testing.assert_allclose(drawn(over, "-")[0].get_ydata(), np.array([1.0, 1.5, 2.5]) / 3, rtol=1e-15)
 
 
+def test_heights_may_be_a_function_of_curves_and_of_the_points_marked() -> None:
+    ax = plot.branch(short(), y=lambda points: 2 * points.norm[:, 0])
+    for style, omega in (("-", [1.0, 1.2, 1.1]), ("None", [1.3])):
+        [line] = drawn(ax, style)
+        np.testing.assert_allclose(line.get_ydata(), 2 / np.array(omega) * np.sqrt(0.625), rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
+        (lambda: plot.branch(short(), y=lambda points: points.norm), r"Argument y must be a function .* \[point\]"),
         (lambda: plot.branch([]), "Argument curves must be at least one, but was none"),
         (lambda: plot.branch([1.0]), "Argument curves must be a branch or a locus, or a list of them"),
         (lambda: plot.branch(short(), y="height"), "Argument y must be one of 'omega', 'norm'.*but was 'height'"),

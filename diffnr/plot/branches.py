@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffnr.checks import as_flag, as_index, described, is_concrete, require, require_instance
+from diffnr.checks import as_flag, as_index, described, is_concrete, require, require_instance, tried
 from diffnr.parameters import get
 from diffnr.plot.look import COLOURS, GREY, axes_or_new, legend_above, style
 from diffnr.tables import AbstractTabular, Table
@@ -48,7 +48,8 @@ def branch(
 
     - `curves`: what has points in order and a `table`, such as an `OrbitBranch` or a `ReciprocityLocus`: one, a batch
       of them (of a `vmap`), or a list of either.
-    - `x`, `y`: names of columns of `table()`. By default x is what changes along the curve, and y the norm.
+    - `x`, `y`: names of columns of `table()`. By default x is what changes along the curve, and y the norm. y may be a
+      function as well, of a curve or the points marked on it, that returns [point].
     - `out`: which entry of a column that has several: the oscillator of a norm, or 0 forward and 1 backward.
     - `by`: the name of a number by which to tell the curves apart in the legend: "amplitude", or the path of a scalar
       leaf of their models, such as "damping" or "force.cubic".
@@ -67,7 +68,7 @@ def branch(
     Example: `nr.plot.branch([low, high], out=1, by="amplitude")`.
     """
     elements = _elements(curves)
-    require(isinstance(y, str), "y", "be the name of a column", described(y))
+    require(isinstance(y, str) or callable(y), "y", "be the name of a column, or a function", described(y))
     require(x is None or isinstance(x, str), "x", "be the name of a column, or None", described(x))
     require(labels is None or by is None, "labels", "be left out where by is given", "given as well")
     marks = as_flag(marks, "marks")
@@ -77,17 +78,21 @@ def branch(
     ax = axes_or_new(ax)
     known = set(ax.get_legend_handles_labels()[1])
     shades = _colours(colours, len(elements))
-    for curve, (xs, ys, table), name, colour in zip(elements, drawn, names, shades, strict=True):
+    for (xs, ys, table), name, colour in zip(drawn, names, shades, strict=True):
         stable_lines(ax, xs, ys, table["stable"], table["piece"], color=colour, label=name)
-        for kind, points in curve.marked.items() if marks else ():
-            spots = _spots(points, x or _first(curve), y, out)
-            ax.plot(*spots, MARKS.get(kind, OTHER), color=colour, mfc="white", mew=0.8, ms=3.8, zorder=4)
-            if kind not in known:
-                ax.plot([], [], MARKS.get(kind, OTHER), color=GREY, mfc="white", mew=0.8, ms=3.8, label=kind)
-                known.add(kind)
     if "unstable" not in known and any(np.any(~table["stable"]) for _, _, table in drawn):
-        ax.plot([], [], "--", color=GREY, lw=1.1, label="unstable")
-    ax.set(xlabel=_axis_name(elements[0], x or _first(elements[0]), out), ylabel=_axis_name(elements[0], y, out))
+        ax.plot([], [], "--", color=GREY, label="unstable")
+    look: dict[str, Any] = {"mfc": "white", "mew": 0.8, "ms": 3.8, "zorder": 4}
+    for curve, colour in zip(elements, shades, strict=True):
+        for kind, points in curve.marked.items() if marks else ():
+            spots, mark = _spots(points, x or _first(curve), y, out), MARKS.get(kind, OTHER)
+            ax.plot(*spots, mark, color=colour, **look)
+            if kind not in known:
+                ax.plot([], [], mark, color=GREY, label=kind, **look)
+                known.add(kind)
+    ax.set_xlabel(_axis_name(elements[0], x or _first(elements[0]), out))
+    if not callable(y):
+        ax.set_ylabel(_axis_name(elements[0], y, out))
     if ax.get_legend_handles_labels()[1]:
         legend_above(ax)
     return ax
@@ -123,13 +128,14 @@ def _elements(curves: Any) -> list[AbstractTabular]:
     return [element for curve in several for element in curve.elements()]
 
 
-def _drawn(curve: AbstractTabular, x: str | None, y: str, out: Any) -> tuple[np.ndarray, np.ndarray, Table]:
+def _drawn(curve: AbstractTabular, x: str | None, y: Any, out: Any) -> tuple[np.ndarray, np.ndarray, Table]:
     """x and y [point], and a table with `stable` and `piece` [point]."""
     table = curve.table()
     names = [name for name, column in table.columns.items() if column.ndim < 3]
     for name, given in (("x", x), ("y", y)):
-        require(given is None or given in names, name, f"be one of {', '.join(map(repr, names))}", repr(given))
-    xs, ys = (_entry(table, name, out) for name in (x or _first(curve), y))
+        known = given is None or given in names or callable(given)
+        require(known, name, f"be one of {', '.join(map(repr, names))}", repr(given))
+    xs, ys = _entry(curve, table, x or _first(curve), out), _entry(curve, table, y, out)
     stable = table.columns.get("stable", np.ones(len(table), bool))
     piece = table.columns.get("piece", np.zeros(len(table), int))
     columns = {"stable": stable.reshape(len(table), -1).all(axis=1), "piece": piece}
@@ -140,16 +146,23 @@ def _first(curve: AbstractTabular) -> str:
     return next(iter(curve.names()))
 
 
-def _entry(table: Table, name: str, out: Any) -> np.ndarray:
+def _entry(curve: AbstractTabular, table: Table, name: Any, out: Any) -> np.ndarray:
+    if callable(name):
+        must = "be a function of a curve that returns [point]"
+        values = np.asarray(tried(name, "y", must, lambda y: y(curve)))
+        valid = curve.valid_points()
+        fits = values.shape == valid.shape and values.dtype.kind in "fiu"
+        require(fits, "y", must, f"one that returns shape {values.shape} of {values.dtype}")
+        return values[valid]
     column = table[name]
     if column.ndim == 1:
         return column
     return column[:, as_index(out, "out", column.shape[1], table.axes[name][0])]
 
 
-def _spots(points: AbstractTabular, x: str, y: str, out: Any) -> tuple[np.ndarray, np.ndarray]:
+def _spots(points: AbstractTabular, x: str, y: Any, out: Any) -> tuple[np.ndarray, np.ndarray]:
     table = points.table()
-    return _entry(table, x if x in table.columns else "parameter", out), _entry(table, y, out)
+    return _entry(points, table, x if x in table.columns else "parameter", out), _entry(points, table, y, out)
 
 
 def _name(curve: AbstractTabular, by: Any) -> str:
