@@ -37,11 +37,11 @@ SEEN = 0.55  # the frequency of panel (c)
 
 
 class Beam(NamedTuple):
-    """Responses to the weak force, and to the strong one with all orbits at one frequency, unless small."""
+    """Responses to the weak force and to the strong one, and all orbits of the latter at one frequency."""
 
     weak: duffing.OrbitBranch
-    strong: duffing.OrbitBranch | None
-    orbits: duffing.Points | None
+    strong: duffing.OrbitBranch
+    orbits: duffing.Points
 
 
 def swing(points: duffing.OrbitBranch | duffing.Points) -> Array:
@@ -50,20 +50,17 @@ def swing(points: duffing.OrbitBranch | duffing.Points) -> Array:
     return jnp.where(mean < -1e-6, jnp.nan, jnp.sqrt(points.norm[:, 0] ** 2 - mean**2))
 
 
-def response(force: float, num_harmonics: int) -> duffing.OrbitBranch:
+def response(force: float) -> duffing.OrbitBranch:
     """All branches at a force, of orbits that may have a mean."""
     beam = duffing.AllHarmonics(BEAM)
-    return duffing.frequency_response(
-        beam, amplitude=force, omega=OMEGA, num_harmonics=num_harmonics, isolas=True, max_points=600
-    ).trim()
+    settings = {"omega": OMEGA, "num_harmonics": 15, "isolas": True, "max_points": 600}
+    return duffing.frequency_response(beam, amplitude=force, **settings).trim()
 
 
-def compute(small: bool = False) -> Beam:
+def compute() -> Beam:
     """Everything drawn."""
-    if small:
-        return Beam(response(WEAK, 5), None, None)
-    strong = response(STRONG, 15)
-    return Beam(response(WEAK, 15), strong, strong.at(SEEN, most=12).trim())
+    strong = response(STRONG)
+    return Beam(response(WEAK), strong, strong.at(SEEN, most=12).trim())
 
 
 def draw_orbits(ax: Axes, orbits: duffing.Points) -> None:
@@ -78,23 +75,23 @@ def draw_orbits(ax: Axes, orbits: duffing.Points) -> None:
 
 
 def main(small: bool = False) -> Figure:
-    """Draw both responses and the orbits at one frequency; print folds and period doublings."""
-    data = compute(small)
+    """Draw both responses and the orbits at one frequency; print folds and period doublings.
+
+    `small` leaves bifurcations out, which are located once more for every figure.
+    """
+    data = compute()
     shown = {f"(a) F = {WEAK:g}": data.weak, f"(b) F = {STRONG:g}": data.strong}
     with plot.style():
         figure, (*panels, last) = plt.subplots(1, 3, figsize=(7.2, 3.0))
         for ax, (name, curve) in zip(panels, shown.items(), strict=True):
-            if curve is None:
-                continue
-            for kind, points in curve.marked.items():
+            for kind, points in ({} if small else curve.marked).items():
                 print(f"{name}: {kind} at omega =", np.unique(np.round(points.omega, 8)).tolist())  # of both wells
-            plot.branch(curve, y=swing, colours=plot.FORWARD, ax=ax)
+            plot.branch(curve, y=swing, colours=plot.FORWARD, marks=not small, ax=ax)
             ax.set(title=name, xlim=OMEGA, ylim=(0, None), ylabel="swing about the mean" if ax is panels[0] else "")
             ax.legend(loc="upper right")
         rms = np.linspace(0, 0.36, 50)
         panels[0].plot(1 - 0.75 * 2 * rms**2, rms, ":", color="black", lw=0.9)
-        if data.orbits is not None:
-            draw_orbits(last, data.orbits)
+        draw_orbits(last, data.orbits)
     return figure
 
 

@@ -2,12 +2,13 @@
 
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import diffnr as nr
 from diffnr import duffing
-from example_scripts import close_figures, example  # noqa: F401 (a fixture that acts by itself)
+from example_scripts import close_figures, drawn_values, example  # noqa: F401 (a fixture that acts by itself)
 from terminal import Terminal
 
 
@@ -50,20 +51,36 @@ def test_the_absorber_s_isola_is_found_by_search_and_by_a_knock(monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_a_bistable_beam_softens_within_a_well() -> None:
+def test_a_bistable_beam_softens_within_a_well_and_swings_across_both(monkeypatch: pytest.MonkeyPatch) -> None:
     module = example("bistable_beam")
-    weak = module.compute(small=True).weak
-    swing = np.asarray(module.swing(weak))
+    data = module.compute()
+    weak, swing = data.weak, np.asarray(module.swing(data.weak))
     top = int(np.nanargmax(swing))
     # Of the well, x = 1 + u with u'' + u + 3/2 u² + 1/2 u³: 3/8 · 1/2 − 5/12 · 9/4 = −3/4, and a⁴ next.
     a = np.sqrt(2) * swing[top]
     assert float(weak.omega[top]) == pytest.approx(1 - 0.75 * a**2, abs=a**4)
     assert not np.any(np.asarray(weak.stable)[np.asarray(weak.piece) == 0])  # on top of the hill
-    # A motion that settles in either well is on a branch.
-    for well in (-1.0, 1.0):
-        settled = duffing.settle(module.BEAM, nr.Drive(1.1, module.WEAK), x0=[well], v0=[0.0])
-        found = weak.at(1.1).trim()
-        norm, mean = np.asarray(found.norm[:, 0]), np.asarray(found.b[:, 0, 0].real)
-        apart = np.where(mean * well > 0, np.abs(norm - float(settled.norm[0])), np.inf)
-        assert np.min(apart) < 1e-4  # where it counts as settled
-        assert found.stable[int(np.argmin(apart))]
+    # All orbits once, and their mirror images: one on the hill, two from well to well, three within either.
+    orbits = data.orbits
+    norm, mean = np.asarray(orbits.norm[:, 0]), np.asarray(orbits.b[:, 0, 0].real)
+    assert norm.size == 9
+    assert [int(np.sum(side)) for side in (np.abs(mean) < 1e-9, mean < -0.1, mean > 0.1)] == [3, 3, 3]
+    np.testing.assert_allclose(np.sort(norm[mean > 0.1]), np.sort(norm[mean < -0.1]), rtol=1e-9)  # Newton to round-off
+    # Motions that settle, in either well and across both, are the three that are stable.
+    settled = [
+        duffing.settle(module.BEAM, nr.Drive(module.SEEN, module.STRONG), x0=[x], v0=[v], steps_per_period=48)
+        for x, v in ((-1.15, 0.0), (1.0, 0.13), (1.6, 0.0))
+    ]
+    ours = np.sort(norm[np.asarray(orbits.stable)])
+    np.testing.assert_allclose(np.sort([float(motion.norm[0]) for motion in settled]), ours, rtol=1e-3)
+    monkeypatch.setattr(module, "compute", lambda: data)
+    figure = module.main(small=True)
+    assert np.all(np.isfinite(drawn_values(figure)[-100:]))
+
+
+def test_beams_are_shown_in_the_right_well_only() -> None:
+    """Of mirror images the left one has no height."""
+    b = np.array([[[-0.9, 0.1]], [[0.9, 0.1]], [[0.0, 0.1]]]) + 0j
+    rest = np.ones(3), np.ones(3), b, np.zeros((3, 2), complex), np.asarray(3)
+    points = duffing.Points(*map(jnp.asarray, rest), (0, 1))
+    np.testing.assert_allclose(example("bistable_beam").swing(points), [np.nan, *[0.1 / np.sqrt(2)] * 2], rtol=1e-12)

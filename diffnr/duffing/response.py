@@ -29,6 +29,7 @@ from diffnr.root import newton
 SAME = 1e-6  # of the size: two orbits at a bound nearer than this are one
 PLACES = 9  # frequencies at which isolated branches are looked for
 ISOLATED = 8  # pieces of this kind, at most
+KNOWN = 16  # orbits at one frequency, at most: of each branch as many as it has folds there, and one more
 HARMONICS = (9, 19, 39, 79)  # that "auto" tries
 RESOLVED, COARSE = 1e-6, 1e-3  # of an orbit, left out: what "auto" is content with, and what is warned of
 
@@ -244,10 +245,10 @@ def _through(driven: DrivenOscillators, y: Array, omega: Array, bounds: Any, sca
 
 @eqx.filter_jit
 def _at(driven: DrivenOscillators, course: Course, omega: Array) -> tuple[Array, Array]:
-    """Coefficients near to the orbits of a course at ω, [8, n·m], and which there are."""
+    """Coefficients near to the orbits of a course at ω, [orbit, n·m], and which there are."""
     below = course.parameter - omega
     same = (course.piece[1:] == course.piece[:-1]) & (jnp.arange(1, below.size) < course.count)
-    first = jnp.nonzero((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & same, size=8, fill_value=-1)[0]
+    first = jnp.nonzero((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & same, size=KNOWN, fill_value=-1)[0]
     share = below[first] / (below[first] - below[first + 1])
     guess = course.y[first] * (1 - share)[:, None] + course.y[first + 1] * share[:, None]
     there = first >= 0
