@@ -2,11 +2,11 @@ r"""A response that no sweep finds: the isola of a tuned absorber
 =============================================================
 
 A mass on a hardening spring, with an absorber of a twentieth of its mass tuned to it (NLvib's second example). The
-absorber keeps the mass quiet, as sweeps over the frequency confirm (circles, by integration in time, at force 0.17).
+absorber keeps the mass quiet, as sweeps over the frequency confirm (triangles, by integration in time, at force 0.17).
 But beside the response that sweeps follow there is another one (a): a closed curve, an isola, on which the mass moves
-thirty times as far. A knock leads there (dot: the mass set off with a velocity of 4), and ``isolas=True`` finds it. (b)
-The absorber's own motion tells the branches apart: between forces 0.11 and 0.14 the isola is born, and between 0.17 and
-0.19 it joins the main branch.
+some thirty times as far. A knock leads there (dot: the mass set off with a velocity of 4), and ``isolas=True`` finds
+it. (b) The absorber's own motion tells the branches apart: between forces 0.11 and 0.14 the isola is born, and between
+0.17 and 0.19 it joins the main branch.
 """
 
 from typing import NamedTuple
