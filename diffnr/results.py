@@ -56,6 +56,14 @@ class RESULTS(eqx.Enumeration):
         "Look for a bifurcation, a kink of a force, or parameters out of range near its last point."
     )
     no_start = "No solution was found at the start of the branch. Begin where the response is nearly linear."
+    no_bifurcation = "The branch has no such bifurcation. Look at its folds and crossings, and name another number."
+    strong_resonance = (
+        "The two multipliers of the locus meet at +1 or −1, beyond which they are real and its points no bifurcations."
+    )
+    no_mode = (
+        "The oscillators have no such mode: undriven it does not oscillate about x = 0, or another one has the same "
+        "frequency, or a multiple of it. Name another mode, or part their frequencies."
+    )
     # Orbits
     no_orbit_found = "Newton's method found no orbit from any of the starts. Raise starts, or pass another key."
     more_orbits = (

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range, is_concrete, require
 from diffnr.continuation import Branch, trace
 from diffnr.duffing.branch import OrbitBranch, driven_by, read_off
-from diffnr.duffing.course import Course, first_orbit, scale_of
+from diffnr.duffing.course import Course, both_ways, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, linearise
 from diffnr.duffing.find_orbits import orbits_beside
 from diffnr.duffing.harmonic_balance import forcing, residual
@@ -144,7 +144,7 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
         there = jnp.abs(before[1] - begin) <= SAME * begin  # a bound is reached to round-off
         known = there & (jnp.linalg.norm(y - before[0]) <= SAME * size)
         y = jnp.where(known, jnp.nan, y)
-        branch = _trace(driven, y, begin, bounds, scale, upwards, max_points)
+        branch = trace(linearise, y, begin, bounds, driven, scale=scale, upwards=upwards, max_points=max_points)
         last = jnp.maximum(branch.count - 1, 0)
         return (branch.y[last], branch.parameter[last]), (branch, known)
 
@@ -161,12 +161,6 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
     result = RESULTS.where(full, RESULTS.out_of_points, result)
     complete = covered & _arrived(first.result) & _arrived(end) & ~full
     return eqx.tree_at(lambda course: course.ends, course, ends_), result, complete
-
-
-def _trace(
-    driven: DrivenOscillators, y: Array, begin: Array, bounds: Any, scale: Any, upwards: Array, max_points: int
-) -> Branch:
-    return trace(linearise, y, begin, bounds, driven, scale=scale, upwards=upwards, max_points=max_points)
 
 
 def _arrived(result: Any) -> Array:
@@ -208,7 +202,7 @@ def _with_isolas(
             if len(course.ends) >= 2 + ISOLATED:  # there may be more
                 result, complete = RESULTS.more_orbits, jnp.zeros_like(complete)
                 continue
-            branch = _through(driven, jnp.asarray(y), omega, bounds, scale, max_points)
+            branch = _jitted_both_ways(linearise, jnp.asarray(y), omega, bounds, driven, scale, max_points)
             number = len(course.ends)
             full = int(course.count + branch.count) > max_points
             course = _jitted_join(course, branch, jnp.asarray(number), max_points)
@@ -217,30 +211,6 @@ def _with_isolas(
             complete = complete & _arrived(end)
         show(len(course.ends))
     return _jitted_read(driven, course, bounds[0], result, complete, max_folds)
-
-
-def _through(driven: DrivenOscillators, y: Array, omega: Array, bounds: Any, scale: Any, max_points: int) -> Branch:
-    """The branch through an orbit, to both sides."""
-    up = _jitted_trace(driven, y, omega, bounds, scale, jnp.asarray(True), max_points)
-    if up.result == RESULTS.closed or up.count == 0:
-        return up
-    down = _jitted_trace(driven, y, omega, bounds, scale, jnp.asarray(False), max_points)
-    # From the far end of the one by the orbit to the far end of the other; its own point is in both.
-    place, more = np.arange(max_points), int(down.count) - 1
-    back = np.clip(more - place, 0, max_points - 1)
-    ahead = np.clip(place - more, 0, max_points - 1)
-    pick = lambda a, b: jnp.where((place < more).reshape(-1, *[1] * (a.ndim - 1)), a[back], b[ahead])  # noqa: E731
-    result = up.result if not _arrived(up.result) else down.result
-    count = jnp.minimum(more + up.count, max_points)
-    result = RESULTS.where(more + up.count > max_points, RESULTS.out_of_points, result)
-    return Branch(
-        pick(down.y, up.y),
-        pick(down.parameter, up.parameter),
-        pick(-down.slope, up.slope),
-        count,
-        result,
-        up.num_steps + down.num_steps,
-    )
 
 
 @eqx.filter_jit
@@ -260,4 +230,4 @@ def _at(driven: DrivenOscillators, course: Course, omega: Array) -> tuple[Array,
 _jitted_course = eqx.filter_jit(_course)
 _jitted_join = eqx.filter_jit(_joined)
 _jitted_read = eqx.filter_jit(read_off)
-_jitted_trace = eqx.filter_jit(_trace)
+_jitted_both_ways = eqx.filter_jit(both_ways)

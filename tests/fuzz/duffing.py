@@ -46,6 +46,7 @@ def sweep(direction: str = "up") -> nr.FrequencySweep:
 def entries() -> list[Entry]:
     os.chdir(tempfile.mkdtemp())  # names that a file system takes are good ones: they land here
     response = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 1.3), num_harmonics=3, max_points=60)
+    locus = duffing.bifurcation_locus(response, "fold", along="amplitude", bounds=(0.1, 0.2), max_points=40)
     wave = response.b[0]
     modulated = duffing.modulated_response(MODULATED, DRIVE)
     return [
@@ -144,6 +145,22 @@ def entries() -> list[Entry]:
                 PAIR, along="omega", bounds=(0.4, 0.6), amplitude=0.15, omega=0.5, start=start, **SMALL
             ),
             {"start": wave},
+            cost=1,
+        ),
+        Entry(
+            "bifurcation_locus",
+            duffing.bifurcation_locus,
+            dict(
+                branch=response, kind="fold", number=0, along="amplitude", bounds=(0.1, 0.2), max_points=40, throw=False
+            ),
+            cost=1,
+        ),
+        Entry("BifurcationLocus.at", locus.at, {"value": 0.15, "most": 2}),
+        Entry(
+            "backbone",
+            duffing.backbone,
+            dict(model=PAIR, mode=0, amplitude=0.5, num_harmonics=3, max_points=40, throw=True),
+            allow={"num_harmonics": ("None",)},
             cost=1,
         ),
         Entry("OrbitBranch.at", response.at, {"value": 0.7, "most": 3}),
