@@ -46,6 +46,7 @@ class AbstractEqualLocus(AbstractAnswer):
     branch_crossings: eqx.AbstractVar[Bool[Array, " interval"]]
     turned: eqx.AbstractVar[Bool[Array, " point"]]
     reciprocal: eqx.AbstractVar[ReciprocalPoints]
+    result: eqx.AbstractVar[tuple[Any, Any]]
     along: eqx.AbstractVar[str]
 
     @property

@@ -150,7 +150,7 @@ def _equal_locus(
         require(inside, "bounds", f"enclose the pair's own {along}, {float(own):g}", f"({low:g}, {high:g})")
     max_points, throw = as_count(max_points, "max_points", least=2), as_flag(throw, "throw")
     u, found = beginning(driven, *begin, equal)
-    kind = PhaseNonreciprocityLocus if equal.what == "norm" else EqualPhaseLocus
+    kind: Any = PhaseNonreciprocityLocus if equal.what == "norm" else EqualPhaseLocus
     locus = kind(*_locus(driven, which, u, found, low, high, max_points, equal), along=along)
     begun = RESULTS.where(found, RESULTS.successful, RESULTS.no_point)
     return raise_failures(locus, begun) if throw else locus

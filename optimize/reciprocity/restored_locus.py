@@ -261,8 +261,8 @@ def _asked(
 ) -> tuple[DrivenBothWays, Array, Array, int]:
     driven = as_driven(pair, amplitude, num_harmonics, ports)
     driven.which(along, "along")
-    require(along != free, "along", "differ from free", repr(along))
     driven.which(free, "free")
+    require(along != free, "along", "differ from free", repr(along))
     low, high = as_range(bounds, "bounds")
     least, strict = driven.least(along)
     if is_concrete(low):

@@ -106,7 +106,7 @@ def _peak(
     ours = y.reshape(y.shape[0], -1, driven.basis.size)[:, out]
     square = jnp.sum(driven.basis.weights * ours**2, axis=1)
     highest = (square[1:-1] >= square[:-2]) & (square[1:-1] > square[2:])
-    mode = mode_of(after(u[:, :-1].ravel(), first).reshape(y.shape), driven)
+    mode = mode_of(after(u[:, :-1].ravel(), jnp.asarray(first)).reshape(y.shape), driven)
     sought = jnp.pad(highest, 1) & valid & (mode == resonance)
     best = jnp.argmax(jnp.where(sought, square, -1.0))
     before, there, beyond = u[best - 1], u[best], u[jnp.minimum(best + 1, omega.size - 1)]
