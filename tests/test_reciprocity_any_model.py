@@ -213,3 +213,23 @@ def test_a_network_is_restored_where_its_pair_is() -> None:
     for resonance in (0, 1):
         expected = ends["stiffness_ratio", resonance] + [5.0, 0.0, 0.0]  # k_c is part of K
         np.testing.assert_allclose(ends["stiffness.1.1", resonance], expected, rtol=1e-8)  # R² is flat there
+
+
+@pytest.mark.slow
+def test_the_locus_of_a_network_is_that_of_its_pair() -> None:
+    """Point from point, and each from its closed form. The force is a bare function, which has no numbers."""
+    bare = duffing.OscillatorNetwork(
+        NETWORK.mass,
+        NETWORK.stiffness,
+        NETWORK.damping,
+        lambda x: jnp.stack([x[0] ** 3, 2 * x[1] ** 3]),
+        num_harmonics=SMALL,
+    )
+    locus = op.reciprocity_locus(
+        bare, amplitude=P, along="mass.1", bounds=(1.2, 2.0), free="stiffness.1.1", resonance=0, points=3
+    )
+    assert np.all(locus.converged)
+    for mass, ratio, norm in zip(locus.parameter, locus.ratio, locus.reciprocity_norm, strict=True):
+        pair = nr.replace(PAIR, {"mass_ratio": mass})
+        r = op.restore_reciprocity(pair, amplitude=P, free="stiffness_ratio", resonance=0)
+        np.testing.assert_allclose([ratio, norm], [r.ratio + 5.0, r.reciprocity_norm], rtol=1e-7)  # R² is flat there

@@ -27,8 +27,8 @@ from optimize.reciprocity.restore import (
     search,
     search_from,
 )
-from optimize.reciprocity.restored_orbits import FreeRatio, with_tangents
-from optimize.reciprocity.starts import Start
+from optimize.reciprocity.restored_orbits import FreeRatio
+from optimize.reciprocity.starts import Start, beside, start_from
 
 
 class ReciprocityLocus(AbstractAnswer):
@@ -127,9 +127,9 @@ def reciprocity_locus(
         ).ratio
 
     **Notes:** where there is a closed form of one harmonic (the ratios of a pair) each search begins there; elsewhere
-    each begins at the point before it, the first at the lowest bound. All of it is at the resonance. The slope of a
-    stiffness ratio along the mass ratio is near to ω²: 11.03 at resonance 1 for k_c = 5. R grows with the distance from
-    the equal pair, fast at resonance 0.
+    each begins beside the point before it, or at the peaks that the oscillators have there. All are at the resonance.
+    The slope of a stiffness ratio along the mass ratio is near to ω²: 11.03 at resonance 1 for k_c = 5. R grows with
+    the distance from the equal pair, fast at resonance 0.
 
     Source: paper 2, Figures 4, 6 and 7: their resonant segments.
     """
@@ -171,17 +171,29 @@ def _separately(
 def _in_order(
     driven: DrivenBothWays, values: Array, along: Array, free: Array, resonance: Array, at: str
 ) -> tuple[list[Array], Any]:
-    """Each point from the one before it, the first from the peaks at the lowest bound."""
-    start, v, _ = search(driven.with_numbers(along, values[0]), free, resonance, at, MAX_STEPS)
+    """Each point from beside the one before it; from the peaks at its value where there is none."""
+    n = driven.forces.shape[1]
+    nowhere, no_shape = jnp.zeros(2 * n + 2), jnp.zeros(2, jnp.result_type(values, jnp.complex64))
 
-    def next_one(v: Array, value: Array) -> tuple[Array, tuple[list[Array], Any]]:
-        there = FreeRatio(driven.with_numbers(along, value), free, start.free.rows)
-        begun = Start(v, with_tangents(v, there), start.shape)
+    def next_one(before: tuple[Array, Array, Array], value: Array) -> tuple[tuple, tuple[list[Array], Any]]:
+        v, shape, known = before
+        there = driven.with_numbers(along, value)
+        held = frozen(there)
+        begun = beside(v, shape, held, free)
+        near = known & jnp.all(jnp.isfinite(begun.v))
+        v, rows, shape = lax.cond(
+            near, lambda: _arrays(begun), lambda: _arrays(start_from(held, free, resonance, MAX_STEPS))
+        )
+        begun = Start(v, FreeRatio(there, free, rows), shape)
         found, result = search_from(begun, at, MAX_STEPS)
         restored = judged(begun, found, result, None, at)
-        return frozen(jnp.where(restored.converged, found, v)), _numbers(value, restored)
+        return (frozen(found), shape, restored.converged), _numbers(value, restored)
 
-    return lax.scan(next_one, frozen(v), values)[1]
+    return lax.scan(next_one, (nowhere, no_shape, jnp.zeros((), bool)), values)[1]
+
+
+def _arrays(start: Start) -> tuple[Array, Array, Array]:
+    return start.v, start.free.rows, start.shape
 
 
 def _numbers(value: Array, restored: Restoration) -> tuple[list[Array], Any]:

@@ -39,6 +39,14 @@ def start_from(driven: DrivenBothWays, which: Array, guess: OneHarmonicRestorati
     return _from_peaks(driven, which, guess)
 
 
+def beside(v: Float[Array, " k"], shape: Array, driven: DrivenBothWays, which: Array) -> Start:
+    """Where both outputs peak at the same frequency, from a restored point v of others much like these."""
+    nothing = jnp.zeros((2, driven.forces.shape[1] + 1))
+    free = with_tangents(v, FreeRatio(driven, which, nothing))
+    v = frozen(newton(BothPeak(), v, free).value)
+    return Start(v, with_tangents(v, free), shape)
+
+
 def _from_closed_form(
     driven: DrivenBothWays, which: Array, guess: OneHarmonicRestoration
 ) -> tuple[Float[Array, " k"], FreeRatio]:
