@@ -51,7 +51,7 @@ class Restoration(AbstractAnswer):
     stable: Bool[Array, " direction"]
     multipliers: Complex[Array, "direction state"]
     response: PortResponse
-    guess: OneHarmonicRestoration | None
+    guess: Any
     condition: Float[Array, ""]
     result: Any
     free: str = eqx.field(static=True, default="")
@@ -131,9 +131,10 @@ def _restoration(
     # What the result depends on has been solved before multipliers are, as `both_ways.after` asks.
     valid = result == RESULTS.successful
     ratio, omega = (jnp.where(valid, number, jnp.nan) for number in (v[-1], split(v[:-1]).omega))
-    points = orbits_at(v[:-1], free.at(v[-1]), valid)
+    there = free.at(v[-1])
+    points = orbits_at(v[:-1], there, valid)
     first, last = ports = free.driven.ports
-    drive = Drive(omega, free.driven.amplitude)
+    drive = Drive(omega, there.amplitude)
     solved = eqx.filter_vmap(lambda ok: RESULTS.where(ok, RESULTS.successful, RESULTS.max_steps_reached))(
         jnp.stack([valid, valid])
     )
