@@ -93,8 +93,13 @@ class RESULTS(eqx.Enumeration):
         "The pair has no orbits of both directions at the point where the search starts, that of the one-harmonic "
         "closed form: its third harmonics are too strong there. Lower the amplitude."
     )
+    no_peaks = (
+        "The response to one of the two directions has no peak of the resonance asked for, or the two peaks cannot be "
+        "brought to one frequency by the number that is free. Name another resonance, free another number, or change "
+        "the amplitude."
+    )
     not_restored = (
-        "The search did not converge from the one-harmonic closed form. Lower the amplitude, or bring the pair nearer "
+        "The search did not converge from where it began. Lower the amplitude, or bring the pair nearer "
         "to mirror symmetry."
     )
     other_resonance = (

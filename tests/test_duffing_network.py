@@ -250,6 +250,12 @@ def test_every_frequency_has_the_response_in_which_a_raised_force_ends(amplitude
             np.testing.assert_allclose(b[k], here.b[0], atol=1e-10)
 
 
+def test_a_leaf_is_replaced_inside_of_a_transformation() -> None:
+    network = duffing.OscillatorNetwork([1.0, 2.0], [2.0, 3.0])
+    replaced = jax.jit(lambda k: nr.replace(network, {"stiffness.1.1": k}).stiffness[1, 1])
+    assert float(replaced(7.0)) == 7.0
+
+
 TRUNCATED = [  # F, ω, H, the estimate that docs give, and the error against 61 harmonics
     (0.5, 1.0, 9, 7.0e-8, 1.1e-8),
     (1.0, 0.4, 9, 2.8e-4, 1.05e-4),
