@@ -1,7 +1,9 @@
 """Results as tables: columns, names, batches, files that give every digit back, and xarray's data sets."""
 
 from pathlib import Path
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -85,6 +87,62 @@ def test_loci_are_tables_whose_first_column_bears_the_name_of_what_changes() -> 
     np.testing.assert_array_equal(table.flat()["stable_backward"], [True, True, True])
     np.testing.assert_array_equal(table.flat()["stable_forward"], [True, True, False])
     assert locus().trim().parameter.shape == (3,)
+
+
+def equal_points(kind: type, count: int) -> Any:
+    """Points at ω = 1, 2, …, of which 3 have room."""
+    omega = jnp.where(jnp.arange(3) < count, jnp.arange(1.0, 4.0), jnp.nan)
+    b = omega[:, None, None, None] * jnp.arange(1.0, 9.0).reshape(2, 2, 2)
+    return kind(omega, b + 0j, jnp.full((3, 2, 4), 0.5 + 0.0j), jnp.array(count), RESULTS.successful, (1, 3))
+
+
+def equal_locus(kind: type, points: Any) -> Any:
+    """A locus along the mass ratio, which is twice the frequency, without a point that is reciprocal."""
+    none = op.ReciprocalPoints(points.omega[:0], equal_points(op.EqualNormPoints, 3)[:0], points.valid[:0])
+    crossings, ends = jnp.zeros(2, bool), (RESULTS.successful,) * 2
+    return kind(2 * points.omega, points, crossings, jnp.zeros(3, bool), none, ends, "mass_ratio")
+
+
+def test_points_and_loci_of_equal_outputs_name_both_directions() -> None:
+    points = equal_points(op.EqualNormPoints, 2)
+    flat = points.table(["omega", "norm", "b"]).flat()
+    np.testing.assert_array_equal(flat["b_1_0_3_re"], [6.0, 12.0])  # oscillator 1, driven at 0, the third harmonic
+    assert flat["norm"].shape == (2,)
+    locus = equal_locus(op.PhaseNonreciprocityLocus, points)
+    table = locus.table()
+    assert list(table.columns)[:3] == ["mass_ratio", "omega", "norm"]
+    np.testing.assert_array_equal(table["mass_ratio"], [2.0, 4.0])
+    both = equal_locus(op.EqualPhaseLocus, equal_points(op.EqualPhasePoints, 2)).table()
+    assert {"norm_forward", "norm_backward", "stable_forward"} < set(both.flat())
+    two = jax.tree_util.tree_map(lambda *x: jnp.stack(x), equal_points(op.EqualNormPoints, 1), points)
+    assert two.trim().b.shape == (2, 2, 2, 2, 2)
+    np.testing.assert_array_equal(two.table()["element"], [0, 1, 1])
+
+
+def test_loci_of_bifurcations_have_both_parameters_and_no_stability() -> None:
+    branch = long()
+    amplitude, zeros = 0.1 * branch.omega, 0 * branch.omega
+    locus = duffing.BifurcationLocus(
+        amplitude, branch.points, zeros, zeros, RESULTS.successful, branch.driven, "amplitude", "fold"
+    )
+    table = locus.table()
+    assert list(table.columns)[:3] == ["amplitude", "branch_parameter", "omega"]
+    np.testing.assert_array_equal(table["branch_parameter"], table["omega"])
+    np.testing.assert_allclose(table["amplitude"], 0.1 * table["omega"], rtol=1e-15)
+    assert "stable" not in table.columns
+    assert locus.trim().kappa.shape == (5,)
+
+
+def test_backbones_are_tables() -> None:
+    branch = short()
+    line = duffing.Backbone(
+        branch.norm[:, 0], branch.omega, branch.b, branch.omega, branch.count, RESULTS.successful, branch.model
+    )
+    table = line.table()
+    assert list(table.columns) == ["parameter", "omega", "norm", "rate"]
+    np.testing.assert_array_equal(table["norm"], short().table()["norm"])
+    two = jax.tree_util.tree_map(lambda x: jnp.stack([x, x]), line).trim()
+    assert (two.b.shape, two.rate.shape) == ((2, 3, 2, 2), (2, 3))
 
 
 def test_data_sets_of_xarray_have_named_axes(monkeypatch: pytest.MonkeyPatch) -> None:

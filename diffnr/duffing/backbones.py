@@ -9,7 +9,8 @@ are nonlinear normal modes. The unknowns are p = X/a, ω and ξ, which are regul
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -34,11 +35,12 @@ from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators,
 from diffnr.metrics import mean_square
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit, newton
+from diffnr.tables import AbstractTabular, largest
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)  # of the work from 0 to a displacement
 
 
-class Backbone(AbstractAnswer):
+class Backbone(AbstractAnswer, AbstractTabular):
     """Undriven periodic orbits over their amplitude, in order; NaN beyond `count`; made by `backbone`.
 
     **Fields:** `parameter` [point], the amplitude a; `omega` [point]; `b` [point, oscillator, harmonic] complex,
@@ -46,6 +48,14 @@ class Backbone(AbstractAnswer):
     `count` []; `result`, of `RESULTS`; `model`. Which of them are stable is not told: under no force disturbances along
     an orbit neither grow nor decay.
     """
+
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "parameter": (),
+        "omega": (),
+        "norm": ("oscillator",),
+        "rate": (),
+        "b": ("oscillator", "harmonic"),
+    }
 
     parameter: Float[Array, "*batch point"]
     omega: Float[Array, "*batch point"]
@@ -56,9 +66,12 @@ class Backbone(AbstractAnswer):
     model: AbstractOscillators
 
     def trim(self) -> Backbone:
-        """The backbone without the empty rest of its buffers, for people; not inside a transformation."""
-        parts = {name: getattr(self, name)[: int(self.count)] for name in ("parameter", "omega", "b", "rate")}
-        return dataclasses.replace(self, **parts)
+        """The backbone without the empty rest of its buffers, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        count = largest(self.count)
+        parts = {name: getattr(self, name)[..., :count] for name in ("parameter", "omega", "rate")}
+        return dataclasses.replace(self, b=self.b[..., :count, :, :], **parts)
 
     @property
     def message(self) -> str:

@@ -9,7 +9,8 @@ is a branch of [y, λ] over μ (of [y, λ, κ] for Neimark–Sacker points) and 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -40,6 +41,7 @@ from diffnr.duffing.points import Points
 from diffnr.duffing.special_points import first_of, or_first, refined, rows_of
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit, newton
+from diffnr.tables import AbstractTabular, largest
 
 KINDS = {
     "fold": "folds",
@@ -49,7 +51,7 @@ KINDS = {
 }
 
 
-class BifurcationLocus(AbstractAnswer):
+class BifurcationLocus(AbstractAnswer, AbstractTabular):
     """Bifurcations of a kind over a second parameter, in order along their locus; made by `bifurcation_locus`.
 
     **Fields:** `parameter` [point], of what is named by `along`; `points`, the orbits there, whose own `parameter` is
@@ -57,6 +59,19 @@ class BifurcationLocus(AbstractAnswer):
     else 0; `slope` [point], of the parameter along the locus; `result`, of `RESULTS`; `driven`, whose orbits they are;
     `kind`. `omega`, `b`, `norm`, `multipliers` and `count` are those of the points.
     """
+
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "parameter": (),
+        "branch_parameter": (),
+        "omega": (),
+        "norm": ("oscillator",),
+        "phase": ("oscillator",),
+        "harmonicity": ("oscillator",),
+        "truncation": (),
+        "kappa": (),
+        "b": ("oscillator", "harmonic"),
+        "multipliers": ("state",),
+    }
 
     parameter: Float[Array, "*batch point"]
     points: Points
@@ -71,6 +86,11 @@ class BifurcationLocus(AbstractAnswer):
     def message(self) -> str:
         """From where to where the locus goes, and why it ends there, in a sentence."""
         return course_of(self.result, self.parameter, self.count, self.along)
+
+    @property
+    def branch_parameter(self) -> Float[Array, "*batch point"]:
+        """The parameter of the branch, of what `driven.along` names."""
+        return self.points.parameter
 
     @property
     def omega(self) -> Float[Array, "*batch point"]:
@@ -93,9 +113,11 @@ class BifurcationLocus(AbstractAnswer):
         return self.points.count
 
     def trim(self) -> BifurcationLocus:
-        """The locus without the empty rest of its buffers, for people; not inside a transformation."""
-        count = int(self.count)
-        parts = {name: getattr(self, name)[:count] for name in ("parameter", "kappa", "slope")}
+        """The locus without the empty rest of its buffers, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        count = largest(self.count)
+        parts = {name: getattr(self, name)[..., :count] for name in ("parameter", "kappa", "slope")}
         return dataclasses.replace(self, points=self.points.trim(), **parts)
 
     def at(self, value: Numbers, *, most: Count = 4) -> BifurcationLocus:

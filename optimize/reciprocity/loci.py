@@ -2,7 +2,8 @@
 
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from diffnr.checks import is_concrete
 from diffnr.results import AbstractAnswer, message, succeeded
+from diffnr.tables import AbstractTabular, largest
 from optimize.reciprocity.points import AbstractEqualPoints, EqualNormPoints, EqualPhasePoints
 
 
@@ -21,12 +23,12 @@ class ReciprocalPoints(eqx.Module):
     are interpolated along the locus, by a cubic through four points, and the orbits are those there.
     """
 
-    parameter: Float[Array, " reciprocal"]
+    parameter: Float[Array, "*batch reciprocal"]
     points: EqualNormPoints
-    regular: Bool[Array, " reciprocal"]
+    regular: Bool[Array, "*batch reciprocal"]
 
 
-class AbstractEqualLocus(AbstractAnswer):
+class AbstractEqualLocus(AbstractAnswer, AbstractTabular):
     """Points with equal outputs in order along a curve. NaN beyond `count`.
 
     **Fields:**
@@ -41,10 +43,10 @@ class AbstractEqualLocus(AbstractAnswer):
       ends are at the bounds; `message` speaks of both.
     """
 
-    parameter: eqx.AbstractVar[Float[Array, " point"]]
+    parameter: eqx.AbstractVar[Float[Array, "*batch point"]]
     points: eqx.AbstractVar[AbstractEqualPoints]
-    branch_crossings: eqx.AbstractVar[Bool[Array, " interval"]]
-    turned: eqx.AbstractVar[Bool[Array, " point"]]
+    branch_crossings: eqx.AbstractVar[Bool[Array, "*batch interval"]]
+    turned: eqx.AbstractVar[Bool[Array, "*batch point"]]
     reciprocal: eqx.AbstractVar[ReciprocalPoints]
     result: eqx.AbstractVar[tuple[Any, Any]]
     along: eqx.AbstractVar[str]
@@ -63,7 +65,7 @@ class AbstractEqualLocus(AbstractAnswer):
         return below if below == above else f"Downwards: {below} Upwards: {above}"
 
     @property
-    def omega(self) -> Float[Array, " point"]:
+    def omega(self) -> Float[Array, "*batch point"]:
         return self.points.omega
 
     @property
@@ -71,40 +73,40 @@ class AbstractEqualLocus(AbstractAnswer):
         return self.points.norm  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
-    def nonreciprocal_phase(self) -> Float[Array, " point"]:
+    def nonreciprocal_phase(self) -> Float[Array, "*batch point"]:
         return self.points.nonreciprocal_phase
 
     @property
-    def reciprocity_norm(self) -> Float[Array, " point"]:
+    def reciprocity_norm(self) -> Float[Array, "*batch point"]:
         return self.points.reciprocity_norm
 
     @property
-    def harmonicity(self) -> Float[Array, "point direction"]:
+    def harmonicity(self) -> Float[Array, "*batch point direction"]:
         return self.points.harmonicity
 
     @property
-    def stable(self) -> Bool[Array, "point direction"]:
+    def stable(self) -> Bool[Array, "*batch point direction"]:
         return self.points.stable
 
     @property
-    def valid(self) -> Bool[Array, " point"]:
+    def valid(self) -> Bool[Array, "*batch point"]:
         return self.points.valid
 
     @property
-    def count(self) -> Int[Array, ""]:
+    def count(self) -> Int[Array, "*batch"]:
         return self.points.count
 
     def trim(self):
-        """The locus without the empty rest of its buffers, for people; not inside a transformation."""
-        count, zeros = int(self.count), int(self.reciprocal.points.count)
-        r = ReciprocalPoints(
-            self.reciprocal.parameter[:zeros], self.reciprocal.points.trim(), self.reciprocal.regular[:zeros]
-        )
+        """The locus without the empty rest of its buffers, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        count, zeros, zero = largest(self.count), largest(self.reciprocal.points.count), self.reciprocal
+        r = ReciprocalPoints(zero.parameter[..., :zeros], zero.points.trim(), zero.regular[..., :zeros])
         parts = {
-            "parameter": self.parameter[:count],
+            "parameter": self.parameter[..., :count],
             "points": self.points.trim(),
-            "branch_crossings": self.branch_crossings[: max(count - 1, 0)],
-            "turned": self.turned[:count],
+            "branch_crossings": self.branch_crossings[..., : max(count - 1, 0)],
+            "turned": self.turned[..., :count],
             "reciprocal": r,
         }
         return dataclasses.replace(self, **parts)  # pyright: ignore[reportArgumentType]
@@ -113,10 +115,12 @@ class AbstractEqualLocus(AbstractAnswer):
 class PhaseNonreciprocityLocus(AbstractEqualLocus):
     """Points with N_F = N_B in order along a curve, made by `phase_nonreciprocity_locus`: see `AbstractEqualLocus`."""
 
-    parameter: Float[Array, " point"]
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {"parameter": (), **EqualNormPoints.COLUMNS}
+
+    parameter: Float[Array, "*batch point"]
     points: EqualNormPoints
-    branch_crossings: Bool[Array, " interval"]
-    turned: Bool[Array, " point"]
+    branch_crossings: Bool[Array, "*batch interval"]
+    turned: Bool[Array, "*batch point"]
     reciprocal: ReciprocalPoints
     result: tuple[Any, Any]
     along: str = eqx.field(static=True, default="")
@@ -126,10 +130,12 @@ class EqualPhaseLocus(AbstractEqualLocus):
     """Points with Δφ = 0 in order along a curve, made by `equal_phase_locus`: see `AbstractEqualLocus`. Its `norm` is
     that of both outputs, [point, direction]."""
 
-    parameter: Float[Array, " point"]
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {"parameter": (), **EqualPhasePoints.COLUMNS}
+
+    parameter: Float[Array, "*batch point"]
     points: EqualPhasePoints
-    branch_crossings: Bool[Array, " interval"]
-    turned: Bool[Array, " point"]
+    branch_crossings: Bool[Array, "*batch interval"]
+    turned: Bool[Array, "*batch point"]
     reciprocal: ReciprocalPoints
     result: tuple[Any, Any]
     along: str = eqx.field(static=True, default="")

@@ -2,7 +2,8 @@
 
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 
 from diffnr.metrics import mean_square
 from diffnr.results import AbstractAnswer
+from diffnr.tables import AbstractTabular, largest
 
 
-class AbstractEqualPoints(AbstractAnswer):
+class AbstractEqualPoints(AbstractAnswer, AbstractTabular):
     """Pairs of orbits at one frequency whose outputs are equal in some way; NaN beyond `count`. Direction 0 is forward,
     1 backward.
 
@@ -22,10 +24,10 @@ class AbstractEqualPoints(AbstractAnswer):
     Floquet's, largest modulus first; `count` []; `result`, of `RESULTS`; `harmonics`, the last axis of b.
     """
 
-    omega: eqx.AbstractVar[Float[Array, " point"]]
-    b: eqx.AbstractVar[Complex[Array, "point oscillator driven harmonic"]]
-    multipliers: eqx.AbstractVar[Complex[Array, "point direction state"]]
-    count: eqx.AbstractVar[Int[Array, ""]]
+    omega: eqx.AbstractVar[Float[Array, "*batch point"]]
+    b: eqx.AbstractVar[Complex[Array, "*batch point oscillator driven harmonic"]]
+    multipliers: eqx.AbstractVar[Complex[Array, "*batch point direction state"]]
+    count: eqx.AbstractVar[Int[Array, "*batch"]]
     harmonics: eqx.AbstractVar[tuple[Any, ...]]
     ports: eqx.AbstractVar[tuple[int, int]]
 
@@ -66,22 +68,35 @@ class AbstractEqualPoints(AbstractAnswer):
         return jnp.abs(self.multipliers[..., 0]) < 1
 
     def trim(self):
-        """The points alone, for people; not inside a transformation."""
-        return self[: int(self.count)]
+        """The points alone, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        return self[: largest(self.count)]
 
     def __getitem__(self, index: slice | np.ndarray):
-        omega, b, multipliers = self.omega[index], self.b[index], self.multipliers[index]
-        count = jnp.sum(~jnp.isnan(omega))
+        omega, b = self.omega[..., index], self.b[..., index, :, :, :]
+        multipliers, count = self.multipliers[..., index, :, :], jnp.sum(~jnp.isnan(omega), axis=-1)
         return dataclasses.replace(self, omega=omega, b=b, multipliers=multipliers, count=count)  # pyright: ignore[reportArgumentType]
 
 
 class EqualNormPoints(AbstractEqualPoints):
     """Pairs of orbits with N_F = N_B at one frequency, made by `equal_norm_points`: see `AbstractEqualPoints`."""
 
-    omega: Float[Array, " point"]
-    b: Complex[Array, "point oscillator driven harmonic"]
-    multipliers: Complex[Array, "point direction state"]
-    count: Int[Array, ""]
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "omega": (),
+        "norm": (),
+        "nonreciprocal_phase": (),
+        "reciprocity_norm": (),
+        "harmonicity": ("direction",),
+        "stable": ("direction",),
+        "b": ("oscillator", "driven", "harmonic"),
+        "multipliers": ("direction", "state"),
+    }
+
+    omega: Float[Array, "*batch point"]
+    b: Complex[Array, "*batch point oscillator driven harmonic"]
+    multipliers: Complex[Array, "*batch point direction state"]
+    count: Int[Array, "*batch"]
     result: Any
     harmonics: tuple[Any, ...] = eqx.field(static=True)
     ports: tuple[int, int] = eqx.field(static=True, default=(0, 1))
@@ -95,10 +110,22 @@ class EqualNormPoints(AbstractEqualPoints):
 class EqualPhasePoints(AbstractEqualPoints):
     """Pairs of orbits with Δφ = 0 at one frequency, made by `equal_phase_points`: see `AbstractEqualPoints`."""
 
-    omega: Float[Array, " point"]
-    b: Complex[Array, "point oscillator driven harmonic"]
-    multipliers: Complex[Array, "point direction state"]
-    count: Int[Array, ""]
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "omega": (),
+        "norm": ("direction",),
+        "phase": (),
+        "nonreciprocal_phase": (),
+        "reciprocity_norm": (),
+        "harmonicity": ("direction",),
+        "stable": ("direction",),
+        "b": ("oscillator", "driven", "harmonic"),
+        "multipliers": ("direction", "state"),
+    }
+
+    omega: Float[Array, "*batch point"]
+    b: Complex[Array, "*batch point oscillator driven harmonic"]
+    multipliers: Complex[Array, "*batch point direction state"]
+    count: Int[Array, "*batch"]
     result: Any
     harmonics: tuple[Any, ...] = eqx.field(static=True)
     ports: tuple[int, int] = eqx.field(static=True, default=(0, 1))
