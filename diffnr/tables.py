@@ -81,7 +81,7 @@ class Table:
 
     def xarray(self) -> Any:
         """An `xarray.Dataset` with the dimension `row` and those of the axes; its coordinates are the labels and the
-        first column, the parameter.
+        first column, the parameter, of a batch with the element.
 
         **Raises:** `ImportError` where xarray is not installed: `pip install "diffnr[xarray]"`.
         """
@@ -92,7 +92,8 @@ class Table:
         variables = {name: (("row", *self.axes[name]), column) for name, column in self.columns.items()}
         used = {axis for axes in self.axes.values() for axis in axes}
         data = xarray.Dataset(variables, {axis: list(self.labels[axis]) for axis in self.labels if axis in used})
-        return data.set_coords(next(iter(self.columns)))
+        first = list(self.columns)[: 2 if "element" in self.columns else 1]
+        return data.set_coords(first)
 
 
 class AbstractTabular(eqx.Module):

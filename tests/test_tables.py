@@ -145,7 +145,7 @@ def test_backbones_are_tables() -> None:
     assert (two.b.shape, two.rate.shape) == ((2, 3, 2, 2), (2, 3))
 
 
-def test_data_sets_of_xarray_have_named_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_sets_of_xarray_have_named_axes() -> None:
     xarray = pytest.importorskip("xarray")
     data = long().table(["omega", "norm", "b"]).xarray()
     assert isinstance(data, xarray.Dataset)
@@ -153,6 +153,7 @@ def test_data_sets_of_xarray_have_named_axes(monkeypatch: pytest.MonkeyPatch) ->
     third = data.b.sel(oscillator=1, harmonic=3)
     np.testing.assert_array_equal(third, long().trim().b[:, 1, 1])
     assert "omega" in data.coords
+    assert {"element", "omega"} < set(batch().table().xarray().coords)
 
 
 def test_without_xarray_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
