@@ -101,8 +101,6 @@ def test_a_batch_of_cusps_has_the_derivatives_of_the_closed_form() -> None:
     np.testing.assert_allclose(values[:, 0], np.sqrt(8 * (omega**2 - 1) ** 3 / (27 * kappa)), rtol=1e-10)
     differences = (values[0] - 8 * values[1] + 8 * values[3] - values[4]) / (12 * step)
     np.testing.assert_allclose(slopes[2], differences, rtol=1e-6)  # O(step⁴), and round-off of 1e-12/step
-    alone = numbers(frictions[1])
-    np.testing.assert_allclose(values[1], alone, rtol=1e-10)
 
 
 @pytest.mark.slow
@@ -136,9 +134,10 @@ def test_period_doublings_and_broken_symmetry_over_two_parameters() -> None:
     here, there = jnp.stack([locus.omega[0], locus.omega[-1]]), doubled(1.5).period_doublings.omega[:2]
     np.testing.assert_allclose(np.sort(here), np.sort(there), rtol=1e-10)  # Newton to round-off, both
 
+    odd = single(0.2, lambda x: x**3, num_harmonics=5)
+
     def broken(omega: float) -> duffing.OrbitBranch:
-        model = single(0.2, lambda x: x**3, num_harmonics=5)
-        return duffing.continue_orbit(model, along="amplitude", bounds=(0.01, 5.0), omega=omega)
+        return duffing.continue_orbit(odd, along="amplitude", bounds=(0.01, 5.0), omega=omega)
 
     over = duffing.bifurcation_locus(broken(1.0), "symmetry_breaking", along="omega", bounds=(0.95, 1.05)).trim()
     k = int(np.argmax(over.omega))
