@@ -3,6 +3,7 @@
 import functools
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,6 +135,12 @@ def test_period_doublings_and_broken_symmetry_over_two_parameters() -> None:
     here, there = jnp.stack([locus.omega[0], locus.omega[-1]]), doubled(1.5).period_doublings.omega[:2]
     np.testing.assert_allclose(np.sort(here), np.sort(there), rtol=1e-10)  # Newton to round-off, both
 
+    stacked = lambda *parts: jnp.stack(parts) if eqx.is_array(parts[0]) else parts[0]  # noqa: E731
+    batch = jax.tree_util.tree_map(stacked, doubled(1.2), doubled(1.5))
+    found = eqx.filter_vmap(lambda branch: branch.period_doublings.omega[:2])(batch)
+    np.testing.assert_allclose(found[1], there, rtol=1e-10)
+    with pytest.raises(ValueError, match="Argument branch must be one branch, with known values, but was not"):
+        duffing.branch_off(batch, "period_doubling")
     odd = single(0.2, lambda x: x**3, num_harmonics=5)
 
     def broken(omega: float) -> duffing.OrbitBranch:
