@@ -2,6 +2,7 @@
 
 import functools
 import re
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,7 +17,7 @@ from diffnr.results import RESULTS
 FRICTION, CUBIC = 0.05, 0.1
 
 
-def single(friction=FRICTION, force=lambda x: CUBIC * x**3, num_harmonics: int = 1) -> duffing.OscillatorNetwork:
+def single(friction: Any = FRICTION, force=lambda x: CUBIC * x**3, num_harmonics: int = 1) -> duffing.OscillatorNetwork:
     return duffing.OscillatorNetwork([1.0], [1.0], friction, force, num_harmonics=num_harmonics, odd=num_harmonics != 8)
 
 
