@@ -2,7 +2,9 @@
 
 import functools
 import re
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ from diffnr.results import RESULTS
 FRICTION, CUBIC = 0.05, 0.1
 
 
-def single(friction=FRICTION, force=lambda x: CUBIC * x**3, num_harmonics: int = 1) -> duffing.OscillatorNetwork:
+def single(friction: Any = FRICTION, force=lambda x: CUBIC * x**3, num_harmonics: int = 1) -> duffing.OscillatorNetwork:
     return duffing.OscillatorNetwork([1.0], [1.0], friction, force, num_harmonics=num_harmonics, odd=num_harmonics != 8)
 
 
@@ -134,6 +136,12 @@ def test_period_doublings_and_broken_symmetry_over_two_parameters() -> None:
     here, there = jnp.stack([locus.omega[0], locus.omega[-1]]), doubled(1.5).period_doublings.omega[:2]
     np.testing.assert_allclose(np.sort(here), np.sort(there), rtol=1e-10)  # Newton to round-off, both
 
+    stacked = lambda *parts: jnp.stack(parts) if eqx.is_array(parts[0]) else parts[0]  # noqa: E731
+    batch = jax.tree_util.tree_map(stacked, doubled(1.2), doubled(1.5))
+    found = eqx.filter_vmap(lambda branch: branch.period_doublings.omega[:2])(batch)
+    np.testing.assert_allclose(found[1], there, rtol=1e-10)
+    with pytest.raises(ValueError, match="Argument branch must be one branch, with known values, but was not"):
+        duffing.branch_off(batch, "period_doubling")
     odd = single(0.2, lambda x: x**3, num_harmonics=5)
 
     def broken(omega: float) -> duffing.OrbitBranch:

@@ -92,14 +92,10 @@ class Hill(eqx.Module):
         return (unknowns[:-1], unknowns[-1]) if self.pair else (unknowns, jnp.zeros((), unknowns.dtype))
 
     def bordered(self, driven: DrivenOscillators, unknowns: Array) -> tuple[Array, Array]:
-        """b and c near to the singular directions of H."""
-        u, kappa = self.split(unknowns)
-        inverse = jnp.linalg.inv(self.matrix(driven, u, kappa))
-        right = left = jnp.cos(1.7 * jnp.arange(inverse.shape[0])).astype(inverse.dtype)  # along neither by chance
-        for _ in range(2):
-            right, left = inverse @ right, left @ inverse
-            right, left = right / jnp.linalg.norm(right), left / jnp.linalg.norm(left)
-        return lax.stop_gradient((left.conj(), right))
+        """b and c along the directions in which H is nearest to singular: its singular vectors of the least value."""
+        matrix = self.matrix(driven, *self.split(unknowns))
+        left, _, right = jnp.linalg.svd(jnp.where(jnp.isfinite(matrix), matrix, 0.0))
+        return lax.stop_gradient((left[:, -1], right[-1].conj()))
 
 
 @eqx.filter_custom_jvp

@@ -151,16 +151,14 @@ class _Critical(eqx.Module):
         driven, value, b, c = args
         return self(z, value, (driven, b, c))
 
-    def null(self, z: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array]:
-        """Left and right singular vectors of H of the least singular value: g = 0 where w̄ᵀ H v = 0."""
-        matrix = self.hill.matrix(driven.having(self.along, value), *self.hill.split(z))
-        left, _, right = jnp.linalg.svd(jnp.where(jnp.isfinite(matrix), matrix, 0.0))
-        return lax.stop_gradient((left[:, -1], right[-1].conj()))
+    def bordered(self, z: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array]:
+        """b and c, of H at z and μ."""
+        return self.hill.bordered(driven.having(self.along, value), z)
 
     def linearise(self, z: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:
         """F and g with their slopes, for `continuation.trace`. Borders follow the locus: with the singular vectors of
         here g is the least singular value, up to a sign, and its slope that of w̄ᵀ H v."""
-        left, right = self.null(z, value, driven)
+        left, right = self.bordered(z, value, driven)
 
         def told(z: Array, value: Array) -> tuple[Array, Array]:
             there, (u, kappa) = driven.having(self.along, value), self.hill.split(z)
@@ -256,7 +254,7 @@ def _followed(
         rate = omega / driven.model.basis.periods
         kappa = jnp.angle(turned[on]) * rate / (2 * jnp.pi)
         z, scale = jnp.append(z, kappa), jnp.append(scale, rate / 8)
-        borders = system.null(z, now, driven)
+        borders = system.bordered(z, now, driven)
         z = newton(system.rooted, z, (driven, now, *borders), max_steps=20).value
         spare = jnp.append(spare, 0.3 * rate)
     spare = lax.stop_gradient(jnp.where(there, z, spare))
@@ -278,7 +276,7 @@ def _followed(
     result = RESULTS.where(there, result, RESULTS.no_bifurcation)
 
     def exact(z: Array, value: Array) -> Array:
-        return implicit(system.rooted, z, (driven, value, *system.null(z, value, driven)))
+        return implicit(system.rooted, z, (driven, value, *system.bordered(z, value, driven)))
 
     zs = jax.vmap(exact)(lax.stop_gradient(zs), values)
     return _locus(driven, system, kind, zs, values, valid, slope, result)
@@ -350,7 +348,7 @@ def _at(locus: BifurcationLocus, value: Array, most: int) -> BifurcationLocus:
     guess = or_first(zs[first] * (1 - share) + zs[first + 1] * share, valid, zs[0])
 
     def one(guess: Array, valid: Array) -> tuple[Array, Array]:
-        return refined(system.rooted, guess, (driven, value, *system.null(guess, value, driven)), zs[0], valid)
+        return refined(system.rooted, guess, (driven, value, *system.bordered(guess, value, driven)), zs[0], valid)
 
     found, valid = jax.vmap(one)(guess, valid)
     nothing = jnp.full(most, jnp.nan)
@@ -369,7 +367,7 @@ def _turns(locus: BifurcationLocus, most: int = 4) -> BifurcationLocus:
     along = jnp.where(valid[:, None], zs[first + 1] - zs[first], 1.0)
 
     def one(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
-        args = driven, *system.null(guess[:-1], guess[-1], driven)
+        args = driven, *system.bordered(guess[:-1], guess[-1], driven)
         return continuation.fold(continuation.from_residual(system), system, guess, along, args, sought=valid)
 
     found, valid = jax.vmap(one)(guess, along, valid)
