@@ -125,8 +125,8 @@ class RESULTS(eqx.Enumeration):
     )
     at_zero_frequency = "The frequency of the locus fell to zero, where it ends."
     no_point = (
-        "The pair has no point of equal norms where the search should begin. Look at optimize.equal_norm_points, and "
-        "name another frequency, point or resonance."
+        "There is no point of equal norms (or equal phases) where the search should begin. Look at "
+        "optimize.equal_norm_points (equal_phase_points), and name another frequency, point or resonance."
     )
     unreachable = (
         "The phase asked for was not reached: Δφ turns back before it, or goes on without end. Ask for less, begin at "
