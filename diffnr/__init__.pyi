@@ -22,6 +22,8 @@ from .ports import scattering as scattering
 from .results import RESULTS as RESULTS
 from .storage import load as load
 from .storage import save as save
+from .tables import AbstractTabular as AbstractTabular
+from .tables import Table as Table
 from .touchstone import read_touchstone as read_touchstone
 from .touchstone import write_touchstone as write_touchstone
 from .version import __version__ as __version__

@@ -28,6 +28,7 @@ from diffnr.checks import (
     as_range,
     as_real,
     as_scalar,
+    as_shaped,
     as_tolerance,
     is_concrete,
     require,
@@ -94,7 +95,7 @@ def trace(
     - `linearise`: `(y, λ, args) -> (F [n], ∂F/∂y [n, n], ∂F/∂λ [n])`.
     - `y`: [n], a solution at `parameter`: where to begin. `bounds`: lowest and highest λ.
     - `args`: any pytree.
-    - `scale`: (of y, of λ): changes that count alike in the arclength s.
+    - `scale`: (of y, [] or [n]; of λ): changes that count alike in the arclength s.
     - `upwards`: whether λ grows at first. `step`: the first Δs; `longest`: the largest, in units of `scale`.
     - `max_points`: the size of the buffers; a static number.
 
@@ -110,14 +111,16 @@ def trace(
     sizes: Any = scale
     pair = isinstance(sizes, (tuple, list)) and len(sizes) == 2
     require(pair, "scale", "be two positive numbers, of y and of the parameter", sizes)
-    scale = as_positive(sizes[0], "scale"), as_positive(sizes[1], "scale")
+    widths = as_shaped(sizes[0], "scale", (), y.shape)
+    require(not is_concrete(widths) or np.all(np.asarray(widths) > 0), "scale", "be positive", widths)
+    scale = jnp.broadcast_to(widths, y.shape), as_positive(sizes[1], "scale")
     max_points = as_count(max_points, "max_points", least=2)
     step, longest = as_tolerance(step, "step"), as_tolerance(longest, "longest")
     if is_concrete(y):
         must = "be a function (y[n], parameter, args) -> (F[n], dF/dy[n, n], dF/dparameter[n])"
         as_function(linearise, "linearise", must, lambda f: _try(f, must, y, parameter, args))
     args, y, parameter, scale, bounds = frozen((args, y, parameter, scale, bounds))
-    size = jnp.append(jnp.full_like(y, scale[0]), jnp.asarray(scale[1], y.dtype))
+    size = jnp.append(*scale).astype(y.dtype)
     low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in bounds)
     u = jnp.append(y, parameter) / size
     along = jnp.zeros_like(u).at[-1].set(jnp.where(upwards, 1.0, -1.0))

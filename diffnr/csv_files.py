@@ -42,7 +42,7 @@ from diffnr.text_files import (
     require_whole,
     without_placeholders,
 )
-from diffnr.whole_files import write_whole
+from diffnr.whole_files import write_columns
 
 _FREQUENCY = ("frequency_hz", "omega_rad_s")
 _MOST_PORTS = 99
@@ -159,14 +159,11 @@ def write_csv(path: PathLike, data: FieldData | PowerData, *, column: Any = "fre
             columns[f"energy_{p + 1}_sigma"] = deviation[:, p]
     if data.sigma is not None and data.sigma.ndim < 3:
         columns["sigma"] = np.broadcast_to(data.sigma, data.omega.shape)
-    table = np.stack([np.asarray(c, dtype=float) for c in columns.values()], axis=1)
-    # The header comes first, where readers that know no comments look for it.
-    lines = [",".join(columns), f"# {mark(data.num_points)}"]
+    comments = [f"# {mark(data.num_points)}"]
     if isinstance(data, FieldData) and data.resistance is not None:
         ohms = np.atleast_1d(np.asarray(data.resistance, dtype=float)).tolist()
-        lines.append(f"# resistance_ohm = {' '.join(map(repr, ohms))}")
-    lines += [",".join(map(repr, row)) for row in table.tolist()]
-    write_whole(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))
+        comments.append(f"# resistance_ohm = {' '.join(map(repr, ohms))}")
+    write_columns(path, {name: np.asarray(column, dtype=float) for name, column in columns.items()}, comments)
 
 
 def _cells(line: str, separator: str) -> list[str]:

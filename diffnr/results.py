@@ -56,6 +56,14 @@ class RESULTS(eqx.Enumeration):
         "Look for a bifurcation, a kink of a force, or parameters out of range near its last point."
     )
     no_start = "No solution was found at the start of the branch. Begin where the response is nearly linear."
+    no_bifurcation = "The branch has no such bifurcation. Look at its folds and crossings, and name another number."
+    strong_resonance = (
+        "The two multipliers of the locus meet at +1 or −1, beyond which they are real and its points no bifurcations."
+    )
+    no_mode = (
+        "The oscillators have no such mode: undriven it does not oscillate about x = 0, or another one has the same "
+        "frequency, or a multiple of it. Name another mode, or part their frequencies."
+    )
     # Orbits
     no_orbit_found = "Newton's method found no orbit from any of the starts. Raise starts, or pass another key."
     more_orbits = (
@@ -85,8 +93,13 @@ class RESULTS(eqx.Enumeration):
         "The pair has no orbits of both directions at the point where the search starts, that of the one-harmonic "
         "closed form: its third harmonics are too strong there. Lower the amplitude."
     )
+    no_peaks = (
+        "The response to one of the two directions has no peak of the resonance asked for, or the two peaks cannot be "
+        "brought to one frequency by the number that is free. Name another resonance, free another number, or change "
+        "the amplitude."
+    )
     not_restored = (
-        "The search did not converge from the one-harmonic closed form. Lower the amplitude, or bring the pair nearer "
+        "The search did not converge from where it began. Lower the amplitude, or bring the pair nearer "
         "to mirror symmetry."
     )
     other_resonance = (
@@ -112,8 +125,8 @@ class RESULTS(eqx.Enumeration):
     )
     at_zero_frequency = "The frequency of the locus fell to zero, where it ends."
     no_point = (
-        "The pair has no point of equal norms where the search should begin. Look at optimize.equal_norm_points, and "
-        "name another frequency, point or resonance."
+        "There is no point of equal norms (or equal phases) where the search should begin. Look at "
+        "optimize.equal_norm_points (equal_phase_points), and name another frequency, point or resonance."
     )
     unreachable = (
         "The phase asked for was not reached: Δφ turns back before it, or goes on without end. Ask for less, begin at "

@@ -121,6 +121,15 @@ def _in_one_piece(fields: Fields) -> Fields:
     return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, **fields}
 
 
+def _with_name_of_ratio(fields: Fields) -> Fields:
+    """A restoration that knew its free ratio by an index, and neither what was held nor ports, which were of a pair."""
+    if "which" not in fields:
+        return fields
+    names = "stiffness_ratio", "mass_ratio", "cubic_ratio"
+    which = int(jnp.ravel(fields.pop("which"))[0])
+    return {**fields, "free": names[which], "at": "", "ports": (0, 1)}
+
+
 def _history_of_objectives(fields: Fields) -> Fields:
     history = {"objective" if name == "value" else name: rows for name, rows in fields["history"].items()}
     return {**fields, "history": history}
@@ -149,10 +158,11 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
             "diffnr.fdtd.SteadyField",
             "diffnr.tcmt.SmallSignal",
             "diffnr.tcmt.Stability",
-            "optimize.EqualNormPoints",
         ),
         _with(result=RESULTS.successful),
     ),
+    "optimize.EqualNormPoints": _with(result=RESULTS.successful, ports=(0, 1)),
+    "optimize.Restoration": _with_name_of_ratio,
     **dict.fromkeys(
         ("optimize.Fit", "optimize.OscillatorFit"),
         _with_result(lambda fields: fields.pop("converged"), RESULTS.max_steps_reached),

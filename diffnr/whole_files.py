@@ -1,11 +1,11 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and columns of numbers in them."""
 
 from __future__ import annotations
 
 import os
 import stat
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,3 +39,11 @@ def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], Any]) -> N
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_columns(path: str | os.PathLike, columns: Mapping[str, Any], comments: Sequence[str] = ()) -> None:
+    """Write columns of numbers (arrays) with all digits: a line of their names, comments, and a line for each row."""
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    # The header comes first, where readers that know no comments look for it.
+    lines = [",".join(columns), *comments, *(",".join(map(repr, row)) for row in rows)]
+    write_whole(path, lambda file: file.write(("\n".join(lines) + "\n").encode()))

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 import diffnr as nr
 import optimize as op
 from diffnr import plot
-from optimize.reciprocity.figure import lines
+from diffnr.plot.branches import stable_lines
 
 jax.config.update("jax_enable_x64", True)
 
@@ -61,7 +61,7 @@ def draw(ax: Axes, fit: Any, beam: int) -> None:
         ax.axvspan(before, after, ymax=TOP, color="#D0D0D0", lw=0, zorder=0)
     for _, omega, amplitude, stable in fit.branches():
         x, y = np.asarray(omega) / HERTZ, MICRO * np.asarray(amplitude[:, beam])
-        lines(ax, x, y, np.asarray(stable), "fitted", color="black", lw=1.0, zorder=3)
+        stable_lines(ax, x, y, stable, label="fitted", color="black", lw=1.0, zorder=3)
     for sweep in fit.sweeps:
         marker, colour = LOOK[sweep.direction]
         x, y = np.asarray(sweep.omega) / HERTZ, MICRO * np.asarray(sweep.amplitude[:, beam])

@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffnr import duffing, plot
+from diffnr.plot.branches import stable_lines
 from optimize import EqualNormPoints, equal_norm_points
 
 jax.config.update("jax_enable_x64", True)
@@ -52,11 +53,8 @@ def compute(small: bool = False) -> Responses:
 def draw_norms(ax: Axes, data: Responses) -> None:
     """Output norms over the frequency, with the points of equal norms."""
     for response, out, colour, name in zip((data.forward, data.backward), (1, 0), COLOURS, NAMES, strict=True):
-        omega, norm, stable = (np.asarray(x) for x in (response.omega, response.norm[:, out], response.stable))
-        ax.plot(omega, np.where(stable, norm, np.nan), color=colour, label=name)
-        # Dashes reach to the neighbours on both sides, so that no gap is left at a fold.
-        beside = ~stable | ~np.append(stable[1:], True) | ~np.append(True, stable[:-1])
-        ax.plot(omega, np.where(beside, norm, np.nan), "--", color=colour, lw=1.1)
+        norm = response.norm[:, out]
+        stable_lines(ax, response.omega, norm, response.stable, response.piece, color=colour, label=name)
     ax.plot(data.points.omega, data.points.norm, "o", color="black", ms=3.5, label="$N_F = N_B$", zorder=3)
 
 

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffnr import duffing, plot
+from diffnr.plot.branches import stable_lines
 from optimize import PhaseNonreciprocityLocus, phase_nonreciprocity_locus
 
 jax.config.update("jax_enable_x64", True)
@@ -42,10 +43,7 @@ def draw(ax: Axes, locus: PhaseNonreciprocityLocus, values: np.ndarray, at_zero:
     stable = np.all(np.asarray(locus.stable), axis=1)
     before = int(np.flatnonzero(r < zero)[-1]) + 1  # r rises all along
     r, values, stable = np.insert(r, before, zero), np.insert(values, before, at_zero), np.insert(stable, before, True)
-    ax.plot(r, np.where(stable, values, np.nan), color=plot.FORWARD, label="$N_F = N_B$, both orbits stable")
-    if not np.all(stable):
-        beside = ~stable | ~np.append(stable[1:], True) | ~np.append(True, stable[:-1])
-        ax.plot(r, np.where(beside, values, np.nan), "--", color=plot.FORWARD, label="$N_F = N_B$, unstable")
+    stable_lines(ax, r, values, stable, color=plot.FORWARD, label="$N_F = N_B$ (dashed: unstable)")
     ax.plot([zero], [at_zero], "o", color=plot.BACKWARD, ms=4.5, label=r"$\Delta\phi = 0$", zorder=3)
     ax.set(xlim=RATIOS, xlabel="stiffness ratio $r$")
 

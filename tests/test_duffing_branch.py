@@ -7,6 +7,7 @@ import pytest
 
 import diffnr as nr
 from diffnr import duffing
+from diffnr.duffing.branch import driven_by
 from diffnr.duffing.floquet import crossings
 from diffnr.results import RESULTS
 from systems import central_difference
@@ -75,6 +76,37 @@ def test_along_a_leaf_with_its_derivatives() -> None:
     slopes = jax.jacfwd(quantities)(jnp.asarray(0.05))
     along = central_difference(quantities, jnp.asarray(0.05), 1e-4)
     np.testing.assert_allclose(slopes, along, rtol=1e-6)  # roots to 1e-12 over steps of 1e-4; O(step⁶)
+
+
+def network(stiffness: float) -> duffing.OscillatorNetwork:
+    springs = [[stiffness, -5.0], [-5.0, 6.0]]
+    return duffing.OscillatorNetwork([1.0, 2.0], springs, 0.1, lambda x: x**3, num_harmonics=3, odd=True)
+
+
+@pytest.mark.slow
+def test_along_a_phase_of_the_force() -> None:
+    branch = duffing.continue_orbit(
+        network(6.0), along="phase.1", bounds=(-np.pi, np.pi), amplitude=0.1, omega=0.93, port=[1.0, 0.5]
+    )
+    assert branch.result == RESULTS.successful
+    points = branch.trim()
+    for k in (0, int(points.count) // 2, -1):
+        force, b = np.zeros((2, 2), complex), np.asarray(points.b[k])  # of harmonics 1 and 3
+        force[:, 0] = 0.1, 0.05 * np.exp(1j * float(points.parameter[k]))
+        tau = np.arange(16) * np.pi / 8
+        x = np.real(b @ np.exp(1j * np.outer([1, 3], tau)))
+        cubic = x**3 @ np.exp(-1j * np.outer(tau, [1, 3])) / 8
+        orders, springs = 0.93 * np.asarray([1, 3]), np.asarray([[6.0, -5.0], [-5.0, 6.0]])
+        left = (-np.outer([1, 2], orders**2) + 0.1j * orders) * b + springs @ b + cubic
+        np.testing.assert_allclose(left, force, atol=1e-12)  # Newton to round-off
+
+
+def test_what_changes_may_be_an_entry_of_a_matrix() -> None:
+    driven = driven_by(network(6.0), jnp.asarray(0.93), 0.1, 0, "stiffness.0.0", None)
+    assert driven.value("stiffness.0.0") == 6.0
+    np.testing.assert_array_equal(driven.at(jnp.asarray(5.5)).model.stiffness, [[5.5, -5.0], [-5.0, 6.0]])
+    turned = driven.having("phase.0", jnp.asarray(np.pi / 2)).forcing
+    np.testing.assert_allclose(turned.phasors(driven.model, driven.omega, driven.amplitude), [0.1j, 0.0], atol=1e-16)
 
 
 @pytest.mark.slow

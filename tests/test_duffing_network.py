@@ -89,23 +89,6 @@ def test_linear_frequencies_of_matrices_that_are_not_symmetric_or_indefinite() -
 
 
 @pytest.mark.slow
-def test_an_isola_and_its_bifurcations_come_out_as_published() -> None:
-    """NLvib's example 2; folds and Neimark–Sacker points by an independent continuation, to the digits given."""
-    curve = duffing.frequency_response(ABSORBER, amplitude=0.11, omega=(0.8, 1.4), port=0)
-    np.testing.assert_allclose(curve.folds.omega[:2], [1.2146262252, 1.2062194574], atol=1e-10)
-    torus = curve.neimark_sacker
-    np.testing.assert_allclose(torus.omega[:2], [1.1127112391, 1.1957366691], atol=1e-10)
-    assert torus.count == 2
-    np.testing.assert_allclose(np.abs(torus.multipliers[:2, 0]), 1, atol=1e-6)  # 96 steps of order 4: 3e-7
-    assert curve.complete
-    assert curve.message == "The branch of 71 points from omega = 0.8 reached its bound at omega = 1.4."
-    every = duffing.frequency_response(ABSORBER, amplitude=0.17, omega=(0.8, 3.0), port=0, isolas=True)
-    np.testing.assert_allclose(np.sort(every.folds.omega[4:6]), [1.5144525440, 2.5119466084], atol=1e-10)
-    assert int(np.max(every.piece)) == 2
-    assert "closed loop" in every.message
-
-
-@pytest.mark.slow
 def test_period_doubling_and_broken_symmetry_are_located() -> None:
     helmholtz = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: 0.6 * x**2 + 0.3 * x**3, num_harmonics=12)
     curve = duffing.frequency_response(helmholtz, amplitude=1.2, omega=(1.0, 3.0))
@@ -265,6 +248,12 @@ def test_every_frequency_has_the_response_in_which_a_raised_force_ends(amplitude
             here = curve.at(omega[k])
             assert here.count == 1
             np.testing.assert_allclose(b[k], here.b[0], atol=1e-10)
+
+
+def test_a_leaf_is_replaced_inside_of_a_transformation() -> None:
+    network = duffing.OscillatorNetwork([1.0, 2.0], [2.0, 3.0])
+    replaced = jax.jit(lambda k: nr.replace(network, {"stiffness.1.1": k}).stiffness[1, 1])
+    assert float(replaced(7.0)) == 7.0
 
 
 TRUNCATED = [  # F, ω, H, the estimate that docs give, and the error against 61 harmonics

@@ -36,6 +36,7 @@ SLOW = {
     "restore_by_hand",
     "surface_magnetoplasmon",
     "voigt_slab",
+    "waveguide",
 }
 DRAWN = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES]
 
@@ -65,6 +66,7 @@ def test_there_are_examples() -> None:
         "restore_by_hand",
         "surface_magnetoplasmon",
         "voigt_slab",
+        "waveguide",
     } <= set(NAMES)
     assert set(NAMES) >= SLOW
 
@@ -120,3 +122,17 @@ def test_optax_by_hand_finds_the_optimum() -> None:
     # The grid's step and what Adam still wanders in its last steps move the flat optimum by so much.
     assert backward[-1] == pytest.approx(-10 * np.log10(passed.flat[best]), abs=5e-3)
     assert forward[-1] == pytest.approx(-10 * np.log10(leaked.flat[best]), abs=0.1)
+
+
+@pytest.mark.slow
+def test_responses_of_the_waveguide_cross_where_its_norms_are_equal() -> None:
+    found = example("waveguide").compute(small=True)
+    last = found.resonances.size - 1
+    for omega, norm in zip(found.points.omega[:2], found.points.norm[:2], strict=True):
+        for response, out in ((found.forward, last), (found.backward, 0)):
+            there = response.at(omega).trim()
+            # Both are roots to round-off, one from the branch of one direction alone.
+            assert np.min(np.abs(np.asarray(there.norm[:, out]) - float(norm))) < 1e-9
+    # A lighter mass at the end that is light already makes it less reciprocal.
+    phase = np.abs(np.asarray(found.locus.nonreciprocal_phase))
+    assert phase[0] > phase[-1]

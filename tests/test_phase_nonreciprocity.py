@@ -9,15 +9,12 @@ import pytest
 import diffnr as nr
 from diffnr import duffing
 from diffnr.results import RESULTS
-from optimize.reciprocity.both_ways import PARAMETERS
-from optimize.reciprocity.equal_norm_points import EqualNormPoints, equal_norm_points
+from optimize.reciprocity.equal_points import equal_norm_points
+from optimize.reciprocity.loci import PhaseNonreciprocityLocus, ReciprocalPoints
 from optimize.reciprocity.locus_features import _at_zero, peaks
 from optimize.reciprocity.phase_design import design_nonreciprocal_phase
-from optimize.reciprocity.phase_locus import (
-    PhaseNonreciprocityLocus,
-    ReciprocalPoints,
-    phase_nonreciprocity_locus,
-)
+from optimize.reciprocity.phase_locus import phase_nonreciprocity_locus
+from optimize.reciprocity.points import EqualNormPoints
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, coupling=5.0, cubic=1.0, damping=0.05, num_harmonics=9)
 EQUAL = nr.replace(PAIR, {"mass_ratio": 1.0})
@@ -314,7 +311,7 @@ def test_locus_to_both_sides_along_every_number() -> None:
         "mass_ratio": (1.5, 3.0), "stiffness_ratio": (0.5, 3.0), "cubic_ratio": (0.5, 2.0), "coupling": (4.0, 6.0),
         "cubic": (0.5, 2.0), "damping": (0.03, 0.08), "amplitude": (0.05, 0.5),
     }  # fmt: skip
-    assert set(bounds) == set(PARAMETERS)
+    assert set(bounds) == {*NUMBERS, "amplitude"}
     for name, ends in bounds.items():
         locus = locus_of(along=name, bounds=ends, resonance=1).trim()
         assert all(result == RESULTS.successful for result in locus.result)
@@ -380,7 +377,7 @@ def test_a_cubic_ratio_restores_reciprocity_at_a_regular_point() -> None:
         ),
         (lambda: design(0.3, ()), "Argument free must name one or several different numbers"),
         (lambda: design(0.3, ("damping", "damping")), "Argument free must name one or several different numbers"),
-        (lambda: design(0.3, "num_harmonics"), "Argument free must be among .* but was 'num_harmonics'"),
+        (lambda: design(0.3, "num_harmonics"), "Argument free must be one of .* but was 'num_harmonics'"),
         (lambda: design(-np.pi, "damping"), r"Argument phase must lie in \(−π, π\]"),
         (lambda: design(np.nan, "damping"), "Argument phase must be finite"),
     ],

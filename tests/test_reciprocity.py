@@ -199,8 +199,8 @@ def test_a_search_that_fails_says_so() -> None:
     ("options", "sentence"),
     [
         ({"resonance": 2}, "Argument resonance must be a whole number between 0 and 1, but was 2"),
-        ({"free": "loss"}, "Argument free must be one of 'stiffness_ratio', .* but was 'loss'"),
-        ({"at": "anti"}, "Argument at must be one of 'peak', 'equal_norm', 'bend', but was 'anti'"),
+        ({"free": "loss"}, "Argument free must be one of 'mass_ratio', .* but was 'loss'"),
+        ({"at": "anti"}, "Argument at must be one of 'peak', 'equal_norm', 'quadrature', 'bend', but was 'anti'"),
         ({"solver": "bfgs"}, "Argument solver must be \"newton\" or an optax optimiser, but was 'bfgs'"),
         ({"solver": optax.adam(1e-2), "at": "equal_norm"}, 'Argument solver must be "newton" where at is'),
         ({"amplitude": 0.0}, "Argument amplitude must differ from 0, but was 0"),

@@ -97,10 +97,10 @@ def test_derivatives_of_a_locus() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"along": "damping"}, "Argument along must be one of .* but was 'damping'"),
+        ({"along": "loss"}, "Argument along must be one of .* but was 'loss'"),
         ({"along": "stiffness_ratio"}, "Argument along must differ from free, but was 'stiffness_ratio'"),
         ({"bounds": (2.0, 1.0)}, r"Argument bounds must be \(lowest, highest\), in this order"),
-        ({"bounds": (-1.0, 1.0)}, "Argument bounds must be positive for a mass"),
+        ({"bounds": (-1.0, 1.0)}, "Argument bounds must be positive for mass_ratio"),
         ({"points": 1}, "Argument points must be a whole number of at least 2, but was 1"),
     ],
 )

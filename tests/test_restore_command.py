@@ -11,7 +11,7 @@ import diffnr as nr
 from diffnr import metrics
 from optimize.command.cli import main
 from optimize.command.restoration_task import read_task
-from optimize.reciprocity.figure import lines, scientific
+from optimize.reciprocity.figure import scientific
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "restore.toml"
 PAIR = "[pair]\nmass_ratio = 2\ncoupling = 5\ncubic = 1\ndamping = 0.05\n"
@@ -94,16 +94,6 @@ def test_a_search_that_does_not_arrive_is_said_in_one_sentence(tmp_path, capsys)
     assert "Lower the amplitude" in error
     assert error.count("\n") == 1
     assert not list((tmp_path / "out").iterdir())
-
-
-def test_a_locus_without_a_point_is_drawn_as_none() -> None:
-    """Where none of its points was found there is still the restored pair to be shown."""
-    figure, ax = plt.subplots()
-    lines(ax, np.zeros(0), np.zeros(0), np.zeros(0, bool), "locus")
-    assert len(ax.lines) == 0
-    lines(ax, np.arange(3.0), np.arange(3.0), np.array([True, False, False]), "locus")
-    assert [line.get_linestyle() for line in ax.lines] == ["-", "--"]
-    plt.close(figure)
 
 
 def test_the_example_is_what_its_page_says() -> None:

@@ -1,10 +1,12 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
+from diffnr.duffing.backbones import Backbone, backbone
 from diffnr.duffing.branch import OrbitBranch, continue_orbit
 from diffnr.duffing.branch_switching import branch_off
 from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.forcing import BaseMotion
+from diffnr.duffing.loci import BifurcationLocus, bifurcation_locus
 from diffnr.duffing.modulated import ModulatedOscillators
 from diffnr.duffing.network import OscillatorNetwork
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
@@ -26,7 +28,9 @@ from diffnr.duffing.transient import Motion, simulate
 __all__ = [
     "AbstractOscillators",
     "AllHarmonics",
+    "Backbone",
     "BaseMotion",
+    "BifurcationLocus",
     "Clearance",
     "DuffingPair",
     "FoundOrbits",
@@ -43,6 +47,8 @@ __all__ = [
     "Points",
     "PolynomialForce",
     "SettledOrbit",
+    "backbone",
+    "bifurcation_locus",
     "branch_off",
     "continue_orbit",
     "find_orbits",

@@ -4,7 +4,8 @@ A small disturbance e^{iκt} p(t) of an orbit neither grows nor decays where Hil
 
     H(κ) p = 0,    H = M (ωD + iκ)² + (C + ∂f/∂v)(ωD + iκ) + ∂f/∂x      with D = d/dτ
 
-Period doubling: κ = 0 for p of half-odd harmonics. Broken symmetry of odd orbits: κ = 0 for p of even harmonics.
+Period doubling: κ = 0 for p of half-odd harmonics. Broken symmetry of odd orbits: κ = 0 for p of even harmonics. A
+fold: κ = 0 for p of the orbit's own harmonics, of which H = ∂F/∂y.
 Neimark–Sacker: κ is unknown, and H complex. The equations of the orbit and of g, which vanishes where H is singular,
 
     [[H, b], [cᴴ, 0]] [v; g] = [0; 1]
@@ -45,6 +46,8 @@ class Hill(eqx.Module):
             return cls(Basis.of(highest, odd=True, periods=2 * periods, instants=instants), False)
         if kind == "symmetry_breaking":
             return cls(Basis.of(highest + 1, odd=False, periods=periods / 2, instants=instants), False)
+        if kind == "fold":
+            return cls(own, False)
         return cls(Basis.of(highest, odd=False, periods=periods, instants=instants), True)
 
     def matrix(self, driven: DrivenOscillators, u: Array, kappa: Array) -> Array:
@@ -57,7 +60,8 @@ class Hill(eqx.Module):
         if jnp.iscomplexobj(p):
             real, imag = self.times(driven, u, kappa, p.real), self.times(driven, u, kappa, p.imag)
             return real + 1j * imag
-        model, omega, _ = driven.at(u[-1])
+        there = driven.at(u[-1])
+        model, omega = there.model, there.omega
         own, basis, n = model.basis, self.basis, model.num_ports
         phase = jnp.asarray(basis.phase, u.dtype)
         waves, c = own.at(phase).astype(u.dtype), u[:-1].reshape(n, own.size)
@@ -78,20 +82,20 @@ class Hill(eqx.Module):
     def __call__(self, unknowns: Array, args: tuple[DrivenOscillators, Array, Array]) -> Array:
         """F(y, λ) and g, of [y, λ] or [y, λ, κ]."""
         driven, b, c = args
-        u, kappa = (unknowns[:-1], unknowns[-1]) if self.pair else (unknowns, jnp.zeros((), unknowns.dtype))
+        u, kappa = self.split(unknowns)
         g = _singularity(self, driven, u, kappa, b, c)
         told = jnp.stack([g.real, g.imag]) if self.pair else g[None]
         return jnp.concatenate([balance(u[:-1], u[-1], driven), told])
 
+    def split(self, unknowns: Array) -> tuple[Array, Array]:
+        """[y, λ] and κ."""
+        return (unknowns[:-1], unknowns[-1]) if self.pair else (unknowns, jnp.zeros((), unknowns.dtype))
+
     def bordered(self, driven: DrivenOscillators, unknowns: Array) -> tuple[Array, Array]:
-        """b and c near to the singular directions of H."""
-        u, kappa = (unknowns[:-1], unknowns[-1]) if self.pair else (unknowns, jnp.zeros((), unknowns.dtype))
-        inverse = jnp.linalg.inv(self.matrix(driven, u, kappa))
-        right = left = jnp.cos(1.7 * jnp.arange(inverse.shape[0])).astype(inverse.dtype)  # along neither by chance
-        for _ in range(2):
-            right, left = inverse @ right, left @ inverse
-            right, left = right / jnp.linalg.norm(right), left / jnp.linalg.norm(left)
-        return lax.stop_gradient((left.conj(), right))
+        """b and c along the directions in which H is nearest to singular: its singular vectors of the least value."""
+        matrix = self.matrix(driven, *self.split(unknowns))
+        left, _, right = jnp.linalg.svd(jnp.where(jnp.isfinite(matrix), matrix, 0.0))
+        return lax.stop_gradient((left[:, -1], right[-1].conj()))
 
 
 @eqx.filter_custom_jvp

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -18,7 +19,6 @@ from diffnr.checks import (
     as_index,
     as_range,
     as_scalar,
-    described,
     is_concrete,
     require,
     require_double,
@@ -26,7 +26,7 @@ from diffnr.checks import (
 from diffnr.continuation import course_of, trace, turning
 from diffnr.duffing import bifurcations, special_points
 from diffnr.duffing.course import Course, first_orbit, scale_of
-from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise
+from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise, require_parameter
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.forcing import as_forcing
 from diffnr.duffing.oscillators import (
@@ -36,14 +36,14 @@ from diffnr.duffing.oscillators import (
     with_harmonics,
 )
 from diffnr.duffing.points import Points
-from diffnr.parameters import get, paths, replace
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
+from diffnr.tables import AbstractTabular, largest
 
 MOST = 6  # bifurcations of a kind on a branch
 
 
-class OrbitBranch(AbstractAnswer):
+class OrbitBranch(AbstractAnswer, AbstractTabular):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
     **Fields:** `points`, in order along the branch, piece by piece; `piece` [point], which of its pieces each is on
@@ -53,6 +53,8 @@ class OrbitBranch(AbstractAnswer):
     are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b` and `count` are those of the
     points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
+
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**Points.COLUMNS, "piece": ()}
 
     points: Points
     folds: Points
@@ -160,10 +162,24 @@ class OrbitBranch(AbstractAnswer):
         here = self.crossings.at_one & ~turning(self.slope)
         return bifurcations.located(self.driven, self.points, here, "symmetry_breaking", MOST)
 
+    @property
+    def marked(self) -> dict[str, Points]:
+        """Folds and bifurcations by the name of their kind, those that there are; for people, and not of a batch."""
+        crossings, found = self.crossings, {"fold": self.folds}
+        if np.any(crossings.at_minus_one):
+            found["period doubling"] = self.period_doublings
+        if np.any(crossings.as_pair):
+            found["Neimark–Sacker"] = self.neimark_sacker
+        if np.any(crossings.at_one & ~turning(self.slope)):
+            found["symmetry breaking"] = self.symmetry_breakings
+        return {kind: points.trim() for kind, points in found.items() if points.count > 0}
+
     def trim(self) -> OrbitBranch:
-        """The branch without the empty rest of its buffers, for people; not inside a transformation."""
-        count = int(self.count)
-        parts = self.points.trim(), self.folds.trim(), self.piece[:count], self.slope[:count]
+        """The branch without the empty rest of its buffers, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        count = largest(self.count)
+        parts = self.points.trim(), self.folds.trim(), self.piece[..., :count], self.slope[..., :count]
         return eqx.tree_at(lambda r: (r.points, r.folds, r.piece, r.slope), self, parts)
 
     def at(self, value: Numbers, *, most: Count = 7) -> Points:
@@ -207,7 +223,8 @@ def continue_orbit(
     **Arguments:**
 
     - `model`: the oscillators; `port`: the driven one, complex shares [n] of the force, or a `BaseMotion`.
-    - `along`: what changes: "amplitude", "omega", or the path of a scalar leaf of the model ("damping").
+    - `along`: what changes: "amplitude", "omega", the path of a scalar leaf of the model ("damping") or of an entry of
+      one ("stiffness.0.1"), or the phase of the force at an oscillator ("phase.1", rad).
     - `bounds`: (lowest, highest) value of it. The branch ends there, or where it has come full circle (an isola).
     - `amplitude`, `omega`: [], of the force. What changes may be left out if there is no `start`.
     - `start`: [n, harmonic] complex, an orbit near to where the branch shall begin, as `b` of `Points` (of
@@ -222,19 +239,15 @@ def continue_orbit(
     exist, an amplitude or frequency that is missing; `RuntimeError` if `throw` and there is no start.
     """
     require_oscillators(model)
-    own = "omega", "amplitude"
-    known = isinstance(along, str) and (along in own or along in _scalars(model))
-    names = ", ".join(map(repr, (*own, *_scalars(model))))
-    require(known, "along", f"be one of {names}, the paths of real scalars", described(along))
     low, high = as_range(bounds, "bounds", positive=along == "omega")
     upwards = as_flag(upwards, "upwards")
-    if along not in own:
-        for bound in (low, high):
-            replace(model, {along: bound})  # refuses what the model cannot be
     for name, value in (("amplitude", amplitude), ("omega", omega)):
         require(value is not None or (along == name and start is None), name, "be given", "not")
     omega = as_frequency(low if omega is None else omega, "omega")
     driven = driven_by(model, omega, low if amplitude is None else amplitude, port, along, num_harmonics)
+    require_parameter(along, "along", driven)
+    for bound in (low, high):
+        driven.at(bound)  # refuses what the model cannot be
     model = driven.model
     start = None if start is None else as_orbit(start, "start", model)
     max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
@@ -257,12 +270,6 @@ def driven_by(
         model = with_harmonics(model, num_harmonics)
     require_double("model", model.mass)
     return DrivenOscillators(model, omega, amplitude, forcing.port, along, forcing.share, forcing.base)
-
-
-def _scalars(model: AbstractOscillators) -> tuple[str, ...]:
-    """The paths of the real scalars among a model's parameters."""
-    leaves = {path: get(model, path) for path in paths(model)}
-    return tuple(path for path, x in leaves.items() if x.shape == () and jnp.issubdtype(x.dtype, jnp.floating))
 
 
 @eqx.filter_jit

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from diffnr.continuation import Branch
+from diffnr.arclength import Linearise
+from diffnr.continuation import Branch, trace
 from diffnr.duffing.driven import DrivenOscillators
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
 from diffnr.duffing.oscillators import AbstractOscillators, linear_frequencies
-from diffnr.parameters import get
 from diffnr.ports import Drive
 from diffnr.results import RESULTS
 
@@ -41,19 +42,17 @@ def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> t
     basis = driven.model.basis
     if start is None:
         begin = low
-        model, omega, amplitude = driven.at(low)
-        b, result = continued_orbit(model, Drive(omega, amplitude), driven.forcing)
+        there = driven.at(low)
+        b, result = continued_orbit(there.model, Drive(there.omega, there.amplitude), there.forcing)
     else:
-        named = {"omega": lambda: driven.omega, "amplitude": lambda: driven.amplitude}
-        begin = named.get(driven.along, lambda: get(driven.model, driven.along))()
+        begin = driven.value(driven.along)
         b, result = orbit_from(driven.model, Drive(driven.omega, driven.amplitude), driven.forcing, start)
     return jnp.where(result == RESULTS.successful, basis.coefficients(b).ravel(), jnp.nan), begin
 
 
 def scale_of(driven: DrivenOscillators, low: Array, high: Array) -> tuple[Array, Array]:
     """What counts alike along the branch: half of the linear peak's displacement, and a change of the parameter."""
-    model, _, _ = driven.at(low)
-    _, _, amplitude = driven.at(high)
+    model, amplitude = driven.at(low).model, driven.at(high).amplitude
     if driven.along == "omega":
         return lax.stop_gradient(response_scale(model, amplitude, low, high))
     size, _ = response_scale(model, amplitude, 1e-3 * driven.omega, jnp.full_like(driven.omega, jnp.inf))
@@ -66,3 +65,28 @@ def response_scale(model: AbstractOscillators, amplitude: Array, low: Array, hig
     friction, mass = (jnp.max(jnp.diagonal(matrix)) for matrix in (model.dissipation, model.inertia))
     peak = jnp.abs(amplitude) / (friction * first + 1e-3 * mass * first**2)
     return peak / 2, first / 2
+
+
+def both_ways(
+    linearise: Linearise, y: Array, value: Array, bounds: tuple[Array, Array], args: Any, scale: Any, max_points: int
+) -> Branch:
+    """The branch through a point, to both sides, from the end that begins downwards; a closed one once around."""
+
+    def side(around: Array, upwards: Array) -> tuple[Array, Branch]:
+        start = jnp.where(around, jnp.nan, y)
+        branch = trace(linearise, start, value, bounds, args, scale=scale, upwards=upwards, max_points=max_points)
+        return branch.result == RESULTS.closed, branch
+
+    _, both = lax.scan(side, jnp.zeros((), bool), jnp.asarray([True, False]))
+    up, down = (jax.tree_util.tree_map(lambda x, k=k: x[k], both) for k in (0, 1))
+    more = jnp.maximum(down.count - 1, 0)  # the point itself is in both
+    place = jnp.arange(max_points)
+    behind = place < more
+    back, ahead = jnp.clip(more - place, 0, max_points - 1), jnp.clip(place - more, 0, max_points - 1)
+    y = jnp.where(behind[:, None], down.y[back], up.y[ahead])
+    parameter = jnp.where(behind, down.parameter[back], up.parameter[ahead])
+    slope = jnp.where(behind, -down.slope[back], up.slope[ahead])
+    result = RESULTS.where(up.result == RESULTS.successful, down.result, up.result)
+    result = RESULTS.where(more + up.count > max_points, RESULTS.out_of_points, result)
+    count = jnp.minimum(more + up.count, max_points)
+    return Branch(y, parameter, slope, count, result, up.num_steps + down.num_steps)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Inexact
 
+from diffnr.checks import described, require
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.forcing import BaseMotion, Forcing
 from diffnr.duffing.harmonic_balance import forcing
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.duffing.points import Points, orbits
-from diffnr.parameters import replace
+from diffnr.parameters import get, paths, replace
+
+OWN = "omega", "amplitude"
 
 
 class DrivenOscillators(eqx.Module):
-    """Oscillators under a force; λ replaces what `along` names: "omega", "amplitude" or a leaf's path."""
+    """Oscillators under a force; λ replaces what `along` names: "omega", "amplitude", the phase "phase.0" of the force
+    at an oscillator, or the path of a leaf or of an entry of one."""
 
     model: AbstractOscillators
     omega: Float[Array, ""]
@@ -31,20 +38,36 @@ class DrivenOscillators(eqx.Module):
         """What of the force each oscillator feels."""
         return Forcing(self.port, self.share, self.base)
 
-    def at(self, value: Array) -> tuple[AbstractOscillators, Array, Array]:
-        """(model, ω, amplitude) at λ = value."""
-        if self.along == "omega":
-            return self.model, value, self.amplitude
-        if self.along == "amplitude":
-            return self.model, self.omega, value
-        return replace(self.model, {self.along: value}), self.omega, self.amplitude
+    def value(self, name: str) -> Array:
+        """What a parameter is."""
+        if name in OWN:
+            return getattr(self, name)
+        oscillator = _phase_of(name)
+        if oscillator is None:
+            return get(self.model, name)
+        return jnp.zeros_like(self.omega) if self.share is None else jnp.angle(self.share[oscillator])
+
+    def having(self, name: str, value: Array) -> DrivenOscillators:
+        """The same with another value of a parameter."""
+        if name in OWN:
+            return eqx.tree_at(lambda driven: getattr(driven, name), self, value)
+        oscillator = _phase_of(name)
+        if oscillator is None:
+            return eqx.tree_at(lambda driven: driven.model, self, replace(self.model, {name: value}))
+        share = jnp.zeros(self.model.num_ports).at[self.port].set(1.0) if self.share is None else self.share
+        turned = jnp.abs(share[oscillator]) * jnp.exp(1j * value)
+        return dataclasses.replace(self, port=None, share=(share + 0j).at[oscillator].set(turned))
+
+    def at(self, value: Array) -> DrivenOscillators:
+        """The same at λ = value."""
+        return self.having(self.along, value)
 
     def orbits(self, y: Float[Array, "point n"], value: Float[Array, " point"], valid: Bool[Array, " point"]) -> Points:
         """The points of coefficients that balance at λ [point]; NaN where not `valid`."""
 
         def point(y: Array, value: Array, valid: Array) -> Points:
-            model, omega, _ = self.at(value)
-            return orbits(model, y[None], jnp.broadcast_to(omega, (1,)), valid[None])
+            there = self.at(value)
+            return orbits(there.model, y[None], jnp.broadcast_to(there.omega, (1,)), valid[None])
 
         points = jax.vmap(point)(y, value, valid)
         omega, b, multipliers = (x[:, 0] for x in (points.omega, points.b, points.multipliers))
@@ -53,9 +76,9 @@ class DrivenOscillators(eqx.Module):
 
 def linearise(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:
     """F(y, λ), ∂F/∂y and ∂F/∂λ of the balance, for `continuation.trace`."""
-    model, omega, amplitude = driven.at(value)
-    drive = forcing(model, driven.forcing, amplitude, omega)
-    f, jacobian, slope = harmonic_balance.linearise(y, omega, (model, drive))
+    there = driven.at(value)
+    drive = forcing(there.model, there.forcing, there.amplitude, there.omega)
+    f, jacobian, slope = harmonic_balance.linearise(y, there.omega, (there.model, drive))
     if driven.along == "omega" and driven.forcing.base is None:
         return f, jacobian, slope
     return f, jacobian, jax.jvp(lambda value: balance(y, value, driven), (value,), (jnp.ones_like(value),))[1]
@@ -63,11 +86,44 @@ def linearise(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array,
 
 def balance(y: Array, value: Array, driven: DrivenOscillators) -> Array:
     """F(y, λ), for `continuation`."""
-    model, omega, amplitude = driven.at(value)
-    return harmonic_balance.residual(y, (model, omega, forcing(model, driven.forcing, amplitude, omega)))
+    there = driven.at(value)
+    drive = forcing(there.model, there.forcing, there.amplitude, there.omega)
+    return harmonic_balance.residual(y, (there.model, there.omega, drive))
 
 
 def balance_at(y: Array, args: tuple[DrivenOscillators, Array]) -> Array:
     """F(y) at args = (driven, λ), for `diffnr.root`."""
     driven, value = args
     return balance(y, value, driven)
+
+
+def _phase_of(name: str) -> int | None:
+    """The oscillator whose force's phase a parameter is, if it is one."""
+    head, _, oscillator = name.partition(".")
+    return int(oscillator) if head == "phase" and oscillator.isdigit() else None
+
+
+def require_parameter(along: Any, name: str, driven: DrivenOscillators) -> None:
+    """Raise unless `along` names a number that branches of these oscillators may go along."""
+    model, n = driven.model, driven.model.num_ports
+    leaves = {path: get(model, path) for path in paths(model)}
+    real = {path: x.ndim for path, x in leaves.items() if jnp.issubdtype(x.dtype, jnp.floating)}
+    names = (
+        *OWN,
+        *(f"phase.{j}" for j in driven.forcing.driven(n)),
+        *(path + ".0" * ndim for path, ndim in real.items()),
+    )
+    known = isinstance(along, str) and (along in names or (_phase_of(along) is None and _is_real(model, along)))
+    listed = ", ".join(map(repr, names))
+    require(known, name, f"be one of {listed}, or another entry of an array", described(along))
+    turned = isinstance(along, str) and _phase_of(along) is not None
+    require(not turned or driven.base is None, name, "not be a phase where a base moves", along)
+
+
+def _is_real(model: AbstractOscillators, path: str) -> bool:
+    """Whether a real number stands at a path."""
+    try:
+        found = get(model, path)
+    except ValueError:
+        return False
+    return eqx.is_array(found) and found.shape == () and bool(jnp.issubdtype(found.dtype, jnp.floating))

@@ -108,7 +108,8 @@ class OscillatorNetwork(AbstractOscillators):
     def __check_init__(self) -> None:
         check_fields(self)
         if is_concrete(self.mass):
-            mass = np.asarray(self.inertia)
+            mass = np.asarray(self.mass)  # not `inertia`, whose entries are unknown inside of a transformation
+            mass = mass if mass.ndim == 2 else np.diag(mass)
             must = "be symmetric and positive definite"
             require(np.allclose(mass, mass.T, rtol=1e-12, atol=0), "mass", must, "not symmetric")
             least = float(np.min(np.linalg.eigvalsh(mass)))

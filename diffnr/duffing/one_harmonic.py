@@ -40,7 +40,7 @@ class OneHarmonicRestoration(AbstractAnswer):
 
 
 def one_harmonic_restoration(
-    pair: DuffingPair, *, amplitude: Numbers, free: str, resonance: Count, throw: bool = True
+    pair: Any, *, amplitude: Numbers, free: str, resonance: Count, throw: bool = True
 ) -> OneHarmonicRestoration:
     """The ratio that makes a pair reciprocal at one of its resonances, of orbits of one harmonic:
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,9 +14,10 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from diffnr.duffing.floquet import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.metrics import mean_square
+from diffnr.tables import AbstractTabular, largest
 
 
-class Points(eqx.Module):
+class Points(AbstractTabular):
     """Orbits, in order; NaN beyond `count`.
 
     **Fields:** `parameter` [point], of the branch they are on, where that is not the frequency; `omega` [point]; `b`
@@ -23,11 +25,23 @@ class Points(eqx.Module):
     largest modulus first; `count` []; `harmonics`, the last axis of b.
     """
 
-    parameter: Float[Array, " point"]
-    omega: Float[Array, " point"]
-    b: Complex[Array, "point oscillator harmonic"]
-    multipliers: Complex[Array, "point state"]
-    count: Int[Array, ""]
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "parameter": (),
+        "omega": (),
+        "norm": ("oscillator",),
+        "phase": ("oscillator",),
+        "harmonicity": ("oscillator",),
+        "truncation": (),
+        "stable": (),
+        "b": ("oscillator", "harmonic"),
+        "multipliers": ("state",),
+    }
+
+    parameter: Float[Array, "*batch point"]
+    omega: Float[Array, "*batch point"]
+    b: Complex[Array, "*batch point oscillator harmonic"]
+    multipliers: Complex[Array, "*batch point state"]
+    count: Int[Array, "*batch"]
     harmonics: tuple[Any, ...] = eqx.field(static=True)
 
     @property
@@ -71,14 +85,16 @@ class Points(eqx.Module):
         return jnp.abs(self.multipliers[..., 0]) < 1
 
     def trim(self) -> Points:
-        """The points without the empty rest of their buffers, for people; not inside a transformation."""
-        return self[: int(self.count)]
+        """The points without the empty rest of their buffers, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        return self[: largest(self.count)]
 
     def __getitem__(self, part: slice) -> Points:
         """A part of the points."""
-        names = "parameter", "omega", "b", "multipliers"
-        parts = {name: getattr(self, name)[part] for name in names}
-        return dataclasses.replace(self, **parts, count=jnp.sum(~jnp.isnan(parts["omega"])))
+        parts = {name: getattr(self, name)[..., part] for name in ("parameter", "omega")}
+        parts |= {"b": self.b[..., part, :, :], "multipliers": self.multipliers[..., part, :]}
+        return dataclasses.replace(self, **parts, count=jnp.sum(~jnp.isnan(parts["omega"]), axis=-1))
 
 
 def orbits(

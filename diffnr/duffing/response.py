@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -15,17 +17,19 @@ from jaxtyping import Array
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range, is_concrete, require
 from diffnr.continuation import Branch, trace
 from diffnr.duffing.branch import OrbitBranch, driven_by, read_off
-from diffnr.duffing.course import Course, first_orbit, scale_of
+from diffnr.duffing.course import Course, both_ways, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, linearise
 from diffnr.duffing.find_orbits import orbits_beside
 from diffnr.duffing.harmonic_balance import forcing, residual
 from diffnr.duffing.oscillators import AbstractOscillators, with_harmonics
+from diffnr.progress import ProgressBar
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import newton
 
 SAME = 1e-6  # of the size: two orbits at a bound nearer than this are one
 PLACES = 9  # frequencies at which isolated branches are looked for
 ISOLATED = 8  # pieces of this kind, at most
+KNOWN = 16  # orbits at one frequency, at most: of each branch as many as it has folds there, and one more
 HARMONICS = (9, 19, 39, 79)  # that "auto" tries
 RESOLVED, COARSE = 1e-6, 1e-3  # of an orbit, left out: what "auto" is content with, and what is warned of
 
@@ -41,6 +45,7 @@ def frequency_response(
     max_points: Count = 400,
     max_folds: Count = 8,
     throw: bool = True,
+    progress: Any = None,
 ) -> OrbitBranch:
     """The response of oscillators to a force of given amplitude at one of them, over its frequency, by continuation.
 
@@ -57,6 +62,7 @@ def frequency_response(
       and to follow each; not inside of a transformation.
     - `max_points`, `max_folds`: room for points and folds of all pieces; static numbers.
     - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
+    - `progress`: a line on stderr about `isolas` and "auto", which take longer; None shows it only on a terminal.
 
     **Returns:** an `OrbitBranch` of one or more pieces. Derivatives with respect to the model and the amplitude are
     exact: of folds, peaks and `at` as they are, of points at fixed frequency (they diverge at folds).
@@ -75,17 +81,30 @@ def frequency_response(
     driven = driven_by(model, low, amplitude, port, "omega", HARMONICS[0] if chosen else num_harmonics)
     max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
     isolas, throw = as_flag(isolas, "isolas"), as_flag(throw, "throw")
+    progress = None if progress is None else as_flag(progress, "progress")
     must = "be False inside of a transformation, where it cannot be known how many branches there are"
     known = is_concrete(driven, low, high)
     require(not isolas or known, "isolas", must, True)
     require(not chosen or known, "num_harmonics", "be a whole number inside of a transformation", '"auto"')
-    trace_all = _with_isolas if isolas else _from_both_ends
-    branch = trace_all(driven, (low, high), max_points, max_folds)
-    for highest in HARMONICS[1:] if chosen else ():
-        if float(np.nanmax(np.asarray(branch.truncation), initial=0.0)) <= RESOLVED:
-            break
-        driven = eqx.tree_at(lambda driven: driven.model, driven, with_harmonics(driven.model, highest))
-        branch = trace_all(driven, (low, high), max_points, max_folds)
+    total, done = (len(HARMONICS) if chosen else 1) * (PLACES if isolas else 1), itertools.count(1)
+    with ProgressBar(progress if total > 1 else False, total) as bar:
+
+        def traced(driven: DrivenOscillators) -> OrbitBranch:
+            def show(pieces: int) -> None:
+                bar.show(next(done), f"{driven.model.num_harmonics} harmonics, {pieces} pieces")
+
+            if isolas:
+                return _with_isolas(driven, (low, high), max_points, max_folds, show)
+            branch = _from_both_ends(driven, (low, high), max_points, max_folds)
+            show(len(branch.ends))
+            return branch
+
+        branch = traced(driven)
+        for highest in HARMONICS[1:] if chosen else ():
+            if float(np.nanmax(np.asarray(branch.truncation), initial=0.0)) <= RESOLVED:
+                break
+            driven = eqx.tree_at(lambda driven: driven.model, driven, with_harmonics(driven.model, highest))
+            branch = traced(driven)
     if not throw:
         return branch
     begun = RESULTS.where(branch.count == 0, RESULTS.no_start, RESULTS.successful)
@@ -125,7 +144,7 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
         there = jnp.abs(before[1] - begin) <= SAME * begin  # a bound is reached to round-off
         known = there & (jnp.linalg.norm(y - before[0]) <= SAME * size)
         y = jnp.where(known, jnp.nan, y)
-        branch = _trace(driven, y, begin, bounds, scale, upwards, max_points)
+        branch = trace(linearise, y, begin, bounds, driven, scale=scale, upwards=upwards, max_points=max_points)
         last = jnp.maximum(branch.count - 1, 0)
         return (branch.y[last], branch.parameter[last]), (branch, known)
 
@@ -142,12 +161,6 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
     result = RESULTS.where(full, RESULTS.out_of_points, result)
     complete = covered & _arrived(first.result) & _arrived(end) & ~full
     return eqx.tree_at(lambda course: course.ends, course, ends_), result, complete
-
-
-def _trace(
-    driven: DrivenOscillators, y: Array, begin: Array, bounds: Any, scale: Any, upwards: Array, max_points: int
-) -> Branch:
-    return trace(linearise, y, begin, bounds, driven, scale=scale, upwards=upwards, max_points=max_points)
 
 
 def _arrived(result: Any) -> Array:
@@ -167,7 +180,11 @@ def _joined(course: Course, further: Branch, number: Any, room: int) -> Course:
 
 
 def _with_isolas(
-    driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int, max_folds: int
+    driven: DrivenOscillators,
+    bounds: tuple[Array, Array],
+    max_points: int,
+    max_folds: int,
+    show: Callable[[int], None],
 ) -> OrbitBranch:
     course, result, complete = _jitted_course(driven, bounds, max_points)
     low, high = (float(bound) for bound in bounds)
@@ -185,46 +202,23 @@ def _with_isolas(
             if len(course.ends) >= 2 + ISOLATED:  # there may be more
                 result, complete = RESULTS.more_orbits, jnp.zeros_like(complete)
                 continue
-            branch = _through(driven, jnp.asarray(y), omega, bounds, scale, max_points)
+            branch = _jitted_both_ways(linearise, jnp.asarray(y), omega, bounds, driven, scale, max_points)
             number = len(course.ends)
             full = int(course.count + branch.count) > max_points
             course = _jitted_join(course, branch, jnp.asarray(number), max_points)
             end = RESULTS.out_of_points if full else branch.result
             result = RESULTS.where(_arrived(result), end, result)
             complete = complete & _arrived(end)
+        show(len(course.ends))
     return _jitted_read(driven, course, bounds[0], result, complete, max_folds)
-
-
-def _through(driven: DrivenOscillators, y: Array, omega: Array, bounds: Any, scale: Any, max_points: int) -> Branch:
-    """The branch through an orbit, to both sides."""
-    up = _jitted_trace(driven, y, omega, bounds, scale, jnp.asarray(True), max_points)
-    if up.result == RESULTS.closed or up.count == 0:
-        return up
-    down = _jitted_trace(driven, y, omega, bounds, scale, jnp.asarray(False), max_points)
-    # From the far end of the one by the orbit to the far end of the other; its own point is in both.
-    place, more = np.arange(max_points), int(down.count) - 1
-    back = np.clip(more - place, 0, max_points - 1)
-    ahead = np.clip(place - more, 0, max_points - 1)
-    pick = lambda a, b: jnp.where((place < more).reshape(-1, *[1] * (a.ndim - 1)), a[back], b[ahead])  # noqa: E731
-    result = up.result if not _arrived(up.result) else down.result
-    count = jnp.minimum(more + up.count, max_points)
-    result = RESULTS.where(more + up.count > max_points, RESULTS.out_of_points, result)
-    return Branch(
-        pick(down.y, up.y),
-        pick(down.parameter, up.parameter),
-        pick(-down.slope, up.slope),
-        count,
-        result,
-        up.num_steps + down.num_steps,
-    )
 
 
 @eqx.filter_jit
 def _at(driven: DrivenOscillators, course: Course, omega: Array) -> tuple[Array, Array]:
-    """Coefficients near to the orbits of a course at ω, [8, n·m], and which there are."""
+    """Coefficients near to the orbits of a course at ω, [orbit, n·m], and which there are."""
     below = course.parameter - omega
     same = (course.piece[1:] == course.piece[:-1]) & (jnp.arange(1, below.size) < course.count)
-    first = jnp.nonzero((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & same, size=8, fill_value=-1)[0]
+    first = jnp.nonzero((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & same, size=KNOWN, fill_value=-1)[0]
     share = below[first] / (below[first] - below[first + 1])
     guess = course.y[first] * (1 - share)[:, None] + course.y[first + 1] * share[:, None]
     there = first >= 0
@@ -236,4 +230,4 @@ def _at(driven: DrivenOscillators, course: Course, omega: Array) -> tuple[Array,
 _jitted_course = eqx.filter_jit(_course)
 _jitted_join = eqx.filter_jit(_joined)
 _jitted_read = eqx.filter_jit(read_off)
-_jitted_trace = eqx.filter_jit(_trace)
+_jitted_both_ways = eqx.filter_jit(both_ways)

@@ -1,4 +1,4 @@
-"""Figures: S-parameters, fit residuals, maps, surfaces, scenes, fields, waves of guides.
+"""Figures: S-parameters, fit residuals, maps, surfaces, branches and loci, scenes, fields, waves of guides.
 
 Each takes `ax=None` and returns the Axes.
 
@@ -7,6 +7,7 @@ matplotlib is imported when a function is called, not with this package, and its
 of the two directions, `GREY` that of what is beside the point, `COLOURS` all of them.
 """
 
+from diffnr.plot.branches import branch
 from diffnr.plot.guides import dispersion
 from diffnr.plot.look import BACKWARD, COLOURS, FORWARD, GREY, style
 from diffnr.plot.maps import image, surface
@@ -18,6 +19,7 @@ __all__ = [
     "COLOURS",
     "FORWARD",
     "GREY",
+    "branch",
     "dispersion",
     "field",
     "fit_residual",

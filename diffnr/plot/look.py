@@ -64,5 +64,9 @@ def axes_or_new(ax: AnyAxes | None, projection: str | None = None) -> AnyAxes:
 
 
 def legend_above(ax: Axes) -> None:
-    """A legend above the axes, where it hides no data."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, ncols=5)
+    """A legend above the axes, where it hides no data, of as many columns as fit, at most 5."""
+    longest = max(map(len, ax.get_legend_handles_labels()[1]), default=0)
+    figure: Any = ax.figure
+    inches = ax.get_position().width * figure.get_figwidth()
+    columns = int(inches / (0.45 + 0.055 * longest))  # a line with what is about it, and a letter
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, ncols=max(1, min(columns, 5)))

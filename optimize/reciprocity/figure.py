@@ -9,6 +9,8 @@ import numpy as np
 
 from diffnr import plot
 from diffnr.duffing import OrbitBranch
+from diffnr.parameters import get
+from diffnr.plot.branches import stable_lines
 from optimize.reciprocity.restoration import Restoration
 from optimize.reciprocity.restored_locus import ReciprocityLocus
 from optimize.reciprocity.restored_responses import SHOWN, Outputs, Responses
@@ -33,7 +35,7 @@ def draw(restored: Restoration, curves: Responses, outputs: Outputs, locus: Reci
         draw_responses(axes[0], restored, curves)
         draw_near(axes[1], restored, curves)
         draw_outputs(axes[2], restored, outputs, legend=False)
-        axes[0].set_title(f"${NAMES[restored.free]} = {float(restored.ratio):.6g}$")
+        axes[0].set_title(f"{_name(restored.free)} = {float(restored.ratio):.6g}")
         axes[0].set_ylabel("norm of the output")
         axes[1].set_title("around the restored point")
         axes[2].set_ylabel("output")
@@ -46,9 +48,9 @@ def draw(restored: Restoration, curves: Responses, outputs: Outputs, locus: Reci
 def draw_responses(ax: Axes, restored: Restoration, curves: Responses) -> None:
     """N_F and N_B over ω, stable parts solid and unstable ones dashed, folds as rings, and the restored point."""
     # The forward one broad and pale, for the backward one to lie upon it where the two agree.
-    for (name, colour, response, out), look in zip(_outputs(curves), (_BELOW, {}), strict=True):
+    for (name, colour, response, out), look in zip(_outputs(restored, curves), (_BELOW, {}), strict=True):
         norm = np.asarray(response.norm[:, out])
-        lines(ax, np.asarray(response.omega), norm, np.asarray(response.stable), f"${name}$", color=colour, **look)
+        stable_lines(ax, response.omega, norm, response.stable, response.piece, label=f"${name}$", color=colour, **look)
         ax.plot(response.folds.omega, response.folds.norm[:, out], "o", color=colour, mfc="white", mew=0.7, ms=3)
     ax.plot(float(restored.omega), float(restored.norm[0]), "o", color="black", ms=3.5, zorder=5, label="restored")
     low, high = (float(end) for end in (curves.forward.omega.min(), curves.forward.omega.max()))
@@ -58,11 +60,12 @@ def draw_responses(ax: Axes, restored: Restoration, curves: Responses) -> None:
 def draw_near(ax: Axes, restored: Restoration, curves: Responses, *, width: float = 1.0, height: float = 0.4) -> None:
     """The responses again around the restored point.
 
-    **Arguments:** `width`: in linewidths ζ, on either side; `height`: below, as a part of the norm.
+    **Arguments:** `width`: in half linewidths C/2M, on either side; `height`: below, as a part of the norm.
     """
     draw_responses(ax, restored, curves)
     omega, top = float(restored.omega), float(restored.norm[0])
-    around = width * float(restored.model.damping)
+    model = restored.model
+    around = width / 2 * float(jnp.max(jnp.diagonal(model.dissipation) / jnp.diagonal(model.inertia)))
     ax.set(xlim=(omega - around, omega + around), ylim=((1 - height) * top, (1 + height / 5) * top))
     ax.locator_params(nbins=4)
 
@@ -98,20 +101,11 @@ def draw_locus(ax: Axes, restored: Restoration, locus: ReciprocityLocus) -> None
     """The locus along another ratio, dashed where either orbit is unstable, and the point that was restored."""
     found = locus.trim()
     stable = np.all(np.asarray(found.stable), axis=1)
-    lines(ax, np.asarray(found.parameter), np.asarray(found.ratio), stable, "locus", color="black")
-    ax.plot(float(getattr(restored.model, locus.along)), float(restored.ratio), "o", color="black", ms=3.5)
-    ax.set(xlabel=f"${NAMES[locus.along]}$", ylabel=f"${NAMES[restored.free]}$")
+    stable_lines(ax, found.parameter, found.ratio, stable, label="locus", color="black")
+    there = restored.response.drive.amplitude if locus.along == "amplitude" else get(restored.model, locus.along)
+    ax.plot(float(there), float(restored.ratio), "o", color="black", ms=3.5)
+    ax.set(xlabel=_name(locus.along), ylabel=_name(restored.free))
     ax.set_title("locus" if stable.size else "locus: no point found")
-
-
-def lines(ax: Axes, x: np.ndarray, y: np.ndarray, stable: np.ndarray, label: str, **look: Any) -> None:
-    """A curve in pieces of one stability, each to the first point of the next: solid where stable, else dashed."""
-    changes = np.flatnonzero(np.diff(stable.astype(int))) + 1
-    ends = zip([0, *changes], [*changes, x.size], strict=True) if x.size else ()
-    for first, last in ends:
-        piece = slice(first, min(last + 1, x.size))
-        style = "-" if stable[first] else "--"
-        ax.plot(x[piece], y[piece], style, label=label if first == 0 else None, **look)
 
 
 def scientific(value: float) -> str:
@@ -122,6 +116,12 @@ def scientific(value: float) -> str:
     return rf"{mantissa} \times 10^{{{int(exponent)}}}"
 
 
-def _outputs(curves: Responses) -> tuple[tuple[str, str, OrbitBranch, int], ...]:
+def _outputs(restored: Restoration, curves: Responses) -> tuple[tuple[str, str, OrbitBranch, int], ...]:
     """Name, colour, response and the oscillator looked at, of each direction."""
-    return ("N_F", plot.FORWARD, curves.forward, 1), ("N_B", plot.BACKWARD, curves.backward, 0)
+    first, last = restored.ports
+    return ("N_F", plot.FORWARD, curves.forward, last), ("N_B", plot.BACKWARD, curves.backward, first)
+
+
+def _name(path: str) -> str:
+    """A number's name for an axis."""
+    return f"${NAMES[path]}$" if path in NAMES else path

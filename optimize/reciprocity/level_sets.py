@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from diffnr.continuation import Branch, fold, from_residual, trace, turning
 from diffnr.root import newton
-from optimize.reciprocity.both_ways import DrivenPair, EqualNorms, difference
+from optimize.reciprocity.both_ways import DrivenBothWays, Equal, difference
 from optimize.reciprocity.restored_orbits import AtPeak, FreeRatio, curvatures, with_tangents
 
 HELD = ("peak", "equal_norm")  # what ω is held on
@@ -27,8 +27,8 @@ class LevelSet(eqx.Module):
         free, along, level, size = args
         v = z * size
         u, driven = v[:-1], pair_at(free, along, v[-1], value)
-        held = AtPeak()(u, (driven, free.rows[0])) if self.at == "peak" else EqualNorms()(u, driven)
-        return jnp.append(held, jnp.sum((difference(u, driven.basis) / level) ** 2) - 1)
+        held = AtPeak()(u, (driven, free.rows[0])) if self.at == "peak" else Equal()(u, driven)
+        return jnp.append(held, jnp.sum((difference(u, driven) / level) ** 2) - 1)
 
 
 class _AtValue(eqx.Module):
@@ -49,9 +49,9 @@ class LevelPoints(NamedTuple):
     result: Any
 
 
-def pair_at(free: FreeRatio, along: Int[Array, ""], ratio: Array, value: Array) -> DrivenPair:
+def pair_at(free: FreeRatio, along: Int[Array, ""], ratio: Array, value: Array) -> DrivenBothWays:
     """The pair with values of its free ratio and of the one along."""
-    return free.driven.with_parameters(jnp.stack([free.which, along]), jnp.stack([ratio, value]))
+    return free.driven.with_numbers(jnp.stack([free.which, along]), jnp.stack([ratio, value]))
 
 
 def follow_level(
@@ -75,7 +75,7 @@ def follow_level(
     free = with_tangents(v, free)
     # R² is a parabola around its minimum over p.
     of = curvatures(v, free)
-    room = level**2 - jnp.sum(difference(v[:-1], free.driven.basis) ** 2)
+    room = level**2 - jnp.sum(difference(v[:-1], free.driven) ** 2)
     sign = 1 if side == "above" else -1
     aside = v + sign * jnp.sqrt(room / of.misfit) * jnp.append(of.sensitivity, 1.0)
     size = jnp.full_like(v, jnp.linalg.norm(v[:n])).at[n].set(v[n] / 2).at[-1].set(jnp.abs(v[-1]) / 2)

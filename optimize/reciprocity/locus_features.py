@@ -1,4 +1,4 @@
-"""What stands out on a locus of N_F = N_B: where Δφ = 0, and where another branch of it crosses or comes near."""
+"""What stands out on a locus of equal outputs: where it is reciprocal, and where another branch crosses or is near."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from diffnr.results import RESULTS
 from diffnr.root import newton
 from optimize.reciprocity.both_ways import (
     CONDITION,
-    DrivenPair,
-    EqualNorms,
+    DrivenBothWays,
+    Equal,
     balances,
     excess,
     phase_wave,
@@ -27,27 +27,29 @@ MOST_RECIPROCAL = 4
 PEAK = 3  # as much looser than on both sides N_F = N_B holds a point where another branch comes near
 
 
-class EqualNormsAlong(eqx.Module):
-    """`EqualNorms` of z = u / size and t = ±(p − p's own value)."""
+class EqualAlong(eqx.Module):
+    """`Equal` of z = u / size and t = ±(p − p's own value)."""
 
-    def __call__(self, z: Array, t: Array, args: tuple[DrivenPair, Array, Array, Array]) -> Array:
+    equal: Equal
+
+    def __call__(self, z: Array, t: Array, args: tuple[DrivenBothWays, Array, Array, Array]) -> Array:
         driven, which, sign, size = args
-        return EqualNorms()(z * size, driven.with_parameters(which, driven.parameters[which] + sign * t))
+        return self.equal(z * size, driven.with_numbers(which, driven.numbers[which] + sign * t))
 
 
 class _Reciprocal(eqx.Module):
-    """`EqualNorms` and sin Δφ = 0, of [u, p]; where `held` both orbits at the frequency and for the p they have."""
+    """`Equal` norms and sin Δφ = 0, of [u, p]; where `held` both orbits at the frequency and for the p they have."""
 
-    def __call__(self, v: Array, args: tuple[DrivenPair, Array, Bool[Array, ""]]) -> Array:
+    def __call__(self, v: Array, args: tuple[DrivenBothWays, Array, Bool[Array, ""]]) -> Array:
         driven, which, held = args
-        driven = driven.with_parameters(which, v[-1])
+        driven = driven.with_numbers(which, v[-1])
         u, at = v[:-1], jnp.stack([split(v[:-1]).omega, v[-1]])
-        equal = jnp.stack([excess(u, driven.basis), phase_wave(u, driven.basis)[1]])
+        equal = jnp.stack([excess(u, driven), phase_wave(u, driven)[1]])
         return jnp.append(balances(u, driven), jnp.where(held, at - lax.stop_gradient(at), equal))
 
 
 def sides(
-    zs: Float[Array, "point k"], ts: Float[Array, " point"], valid: Array, args: tuple, scale: Array
+    along: EqualAlong, zs: Float[Array, "point k"], ts: Float[Array, " point"], valid: Array, args: tuple, scale: Array
 ) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
     """The sign of the determinant of the locus's equations bordered by its direction, and how loose they hold a point.
 
@@ -62,7 +64,7 @@ def sides(
 
     def side(args_: tuple) -> tuple[Array, Array]:
         z, t, row = args_
-        _, jacobian, slope = from_residual(EqualNormsAlong())(z, t, args)
+        _, jacobian, slope = from_residual(along)(z, t, args)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, scale * slope[:, None]], axis=1), row[None]])
         lu, pivots = lu_factor(matrix)
         swaps = jnp.sum(pivots != jnp.arange(pivots.size))
@@ -80,10 +82,11 @@ def peaks(x: Float[Array, " point"]) -> Bool[Array, " point"]:
 
 
 def reciprocal(
-    us: Float[Array, "point k"], values: Array, phases: Array, valid: Array, driven: DrivenPair, which: Array
+    us: Float[Array, "point k"], values: Array, gaps: Array, valid: Array, driven: DrivenBothWays, which: Array
 ) -> tuple[Float[Array, "reciprocal v"], Bool[Array, " reciprocal"], Bool[Array, " reciprocal"]]:
-    """[u, p] where Δφ passes through 0 between points, which of them there are, and which are regular."""
-    through = (phases[:-1] * phases[1:] <= 0) & (phases[1:] != 0) & (jnp.abs(phases[1:] - phases[:-1]) < jnp.pi)
+    """[u, p] where what else is to vanish, Δφ or N_F/N_B − 1, does so; which of them there are; and which are
+    regular."""
+    through = (gaps[:-1] * gaps[1:] <= 0) & (gaps[1:] != 0) & (jnp.abs(gaps[1:] - gaps[:-1]) < jnp.pi)
     first = jnp.nonzero(through & valid[1:], size=MOST_RECIPROCAL, fill_value=-1)[0]
     vs = jnp.concatenate([us, values[:, None]], axis=1)
     last = jnp.maximum(jnp.sum(valid) - 4, 0)
@@ -91,9 +94,9 @@ def reciprocal(
     def refine(i: Array) -> tuple[Array, Array, Array]:
         found, i = i >= 0, jnp.maximum(i, 0)
         four = jnp.clip(i - 1, 0, last)
-        cubic = _at_zero(*(lax.dynamic_slice_in_dim(x, four, 4) for x in (phases, vs)))
-        chord = _at_zero(*(lax.dynamic_slice_in_dim(x, i, 2) for x in (phases, vs)))
-        steady = jnp.all(jnp.diff(jnp.sign(jnp.diff(lax.dynamic_slice_in_dim(phases, four, 4)))) == 0)
+        cubic = _at_zero(*(lax.dynamic_slice_in_dim(x, four, 4) for x in (gaps, vs)))
+        chord = _at_zero(*(lax.dynamic_slice_in_dim(x, i, 2) for x in (gaps, vs)))
+        steady = jnp.all(jnp.diff(jnp.sign(jnp.diff(lax.dynamic_slice_in_dim(gaps, four, 4)))) == 0)
         guess = jnp.where(found, jnp.where(steady, cubic, chord), vs[0])
 
         def search(v: Array, held: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -116,7 +119,7 @@ def _at_zero(x: Float[Array, " node"], y: Float[Array, "node k"]) -> Float[Array
     return jnp.prod(jnp.where(jnp.eye(x.size, dtype=bool), 1.0, x / apart), axis=1) @ y
 
 
-def _condition(v: Float[Array, " k"], driven: DrivenPair, which: Array) -> Float[Array, ""]:
+def _condition(v: Float[Array, " k"], driven: DrivenBothWays, which: Array) -> Float[Array, ""]:
     """How much [u, p] changes, relatively, by a relative change of a norm or by a radian of Δφ."""
     jacobian = jax.jacfwd(_Reciprocal())(v, (driven, which, jnp.zeros((), bool)))
     change = jnp.linalg.solve(jacobian, jnp.zeros((v.size, 2)).at[-2, 0].set(1.0).at[-1, 1].set(1.0))

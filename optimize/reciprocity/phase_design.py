@@ -1,6 +1,6 @@
 """A nonreciprocal phase as it is asked for: equal output norms of both directions, and a given phase between them.
 
-N_F = N_B,  Δφ = φ_F − φ_B = phase      by one number of a pair, or by the least relative change of several
+N_F = N_B,  Δφ = φ_F − φ_B = phase      by one number of the oscillators, or by the least relative change of several
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_scalar, is_concrete, require
 from diffnr.continuation import from_residual, trace, turning
-from diffnr.duffing.oscillators import DuffingPair
+from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
-from diffnr.root import implicit
+from diffnr.root import frozen, implicit
 from optimize.reciprocity.both_ways import (
     CONDITION,
-    PARAMETERS,
-    DrivenPair,
+    DrivenBothWays,
+    Equal,
     as_driven,
     balances,
     excess,
     phase_wave,
     sizes,
 )
-from optimize.reciprocity.equal_norm_points import EqualNormPoints, points_at
+from optimize.reciprocity.equal_points import points_at
 from optimize.reciprocity.phase_locus import beginning
+from optimize.reciprocity.points import EqualNormPoints
 
 PRECISE = 1e-9  # of what remains of the equations, relatively
 
@@ -43,7 +43,7 @@ class PhaseDesign(AbstractAnswer):
     []: the length of the relative change, √Σ((p − p₀)/p₀)² over what was free; `result`, of `RESULTS`.
     """
 
-    model: DuffingPair
+    model: AbstractOscillators
     amplitude: Float[Array, ""]
     values: dict[str, Float[Array, ""]]
     points: EqualNormPoints
@@ -98,11 +98,12 @@ class PhaseDesign(AbstractAnswer):
             "relative change": f"{float(self.change):.5g}",
             "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
         }
-        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
+        width = max(18, *(len(name) + 1 for name in rows))
+        return "\n".join([self.message, *(f"{name:<{width}}{value}" for name, value in rows.items())])
 
 
 def design_nonreciprocal_phase(
-    pair: DuffingPair,
+    pair: Any,
     *,
     amplitude: Numbers,
     phase: Numbers,
@@ -110,6 +111,7 @@ def design_nonreciprocal_phase(
     omega: Numbers | None = None,
     resonance: Count | None = None,
     point: Count | None = None,
+    ports: tuple[int, int] | None = None,
     num_harmonics: Count | None = None,
     max_steps: Count = 200,
     throw: bool = False,
@@ -121,10 +123,11 @@ def design_nonreciprocal_phase(
 
     **Arguments:**
 
-    - `pair`, `amplitude`, `num_harmonics`: as for `equal_norm_points`; the pair has the values from which to change.
+    - `pair`, `amplitude`, `ports`, `num_harmonics`: as for `equal_norm_points`; the model has the values from which to
+      change.
     - `phase`: [], Δφ asked for, in (−π, π], rad.
-    - `free`: what may change, one path or several of them: "mass_ratio", "stiffness_ratio", "cubic_ratio", "coupling",
-      "cubic", "damping", "amplitude". A number that is 0 counts by its change itself.
+    - `free`: what may change, one path or several of them, as `along` of `phase_nonreciprocity_locus`: "coupling",
+      "mass.1", "force.cubic", "amplitude". A number that is 0 counts by its change itself.
     - `omega`, `resonance` or `point`: where to begin, as for `phase_nonreciprocity_locus`.
     - `max_steps`: points along the path, a static number.
     - `throw`: raise where the phase was not met; by default numbers are NaN and `message` says why.
@@ -145,35 +148,33 @@ def design_nonreciprocal_phase(
 
     Source: the notion of phase nonreciprocity is that of paper 2; to prescribe it is ours.
     """
-    driven = as_driven(pair, amplitude, num_harmonics)
+    driven = as_driven(pair, amplitude, num_harmonics, ports)
     names = _names(free)
+    which = [driven.which(name, "free") for name in names]
     target = as_scalar(phase, "phase")
     inside = not is_concrete(target) or -np.pi < np.asarray(target) <= np.pi
     require(inside, "phase", "lie in (−π, π]", target)
     max_steps, throw = as_count(max_steps, "max_steps", least=2), as_flag(throw, "throw")
-    u, found = beginning(driven, omega=omega, resonance=resonance, point=point)
-    which = jnp.asarray([PARAMETERS.index(name) for name in names])
-    new, values, points, change, result = _design(driven, which, u, found, target, max_steps)
+    u, found = beginning(driven, omega, resonance, point, Equal("norm"))
+    least, strict = (jnp.asarray(x) for x in zip(*map(driven.least, names), strict=True))
+    new, values, points, change, result = _design(
+        driven, jnp.asarray(which), u, found, target, max_steps, (least, strict)
+    )
     values = dict(zip(names, values, strict=True))
-    design = PhaseDesign(new.pair, new.amplitude, values, points, target, change, result)
+    design = PhaseDesign(new.model, new.amplitude, values, points, target, change, result)
     return raise_failures(design, result) if throw else design
 
 
 def _names(free: Any) -> tuple[str, ...]:
     names = (free,) if isinstance(free, str) else tuple(free) if isinstance(free, (tuple, list)) else ()
-    known = f"be among {', '.join(map(repr, PARAMETERS))}"
-    for name in names:
-        require(
-            isinstance(name, str) and name in PARAMETERS, "free", known, repr(name) if isinstance(name, str) else name
-        )
-    require(len(set(names)) == len(names) > 0, "free", "name one or several different numbers", free)
+    require(len(set(map(repr, names))) == len(names) > 0, "free", "name one or several different numbers", free)
     return names
 
 
 class _Setting(eqx.Module):
-    """What the equations know: the pair as it was, which of its parameters are free, and sizes of the unknowns."""
+    """What the equations know: the model as it was, which of its numbers are free, and sizes of the unknowns."""
 
-    driven: DrivenPair
+    driven: DrivenBothWays
     which: Array
     size: Float[Array, " k"]
     span: Float[Array, ""]
@@ -181,16 +182,16 @@ class _Setting(eqx.Module):
     @property
     def unit(self) -> Float[Array, " free"]:
         """What of each free parameter counts alike."""
-        own = self.driven.parameters[self.which]
+        own = self.driven.numbers[self.which]
         return jnp.where(own == 0, 1.0, jnp.abs(own))
 
     def values(self, q: Float[Array, " free"]) -> Float[Array, " free"]:
         """The free parameters after relative changes q."""
-        return self.driven.parameters[self.which] + self.unit * q
+        return self.driven.numbers[self.which] + self.unit * q
 
-    def changed(self, q: Float[Array, " free"]) -> DrivenPair:
+    def changed(self, q: Float[Array, " free"]) -> DrivenBothWays:
         """The pair after relative changes q."""
-        return self.driven.with_parameters(self.which, self.values(q))
+        return self.driven.with_numbers(self.which, self.values(q))
 
 
 class _Prescribed(eqx.Module):
@@ -209,10 +210,10 @@ class _Prescribed(eqx.Module):
 
     def constraints(self, z: Array, q: Array, target: Array, setting: _Setting) -> Array:
         driven, u = setting.changed(q), z * setting.size
-        cos, sin = phase_wave(u, driven.basis)
+        cos, sin = phase_wave(u, driven)
         c, s = jnp.cos(target), jnp.sin(target)
         angle = jnp.arctan2(sin * c - cos * s, cos * c + sin * s)
-        return jnp.concatenate([balances(u, driven), jnp.stack([excess(u, driven.basis), angle])])
+        return jnp.concatenate([balances(u, driven), jnp.stack([excess(u, driven), angle])])
 
     def sloped(self, z: Array, q: Array, target: Array, setting: _Setting) -> tuple[Array, Array]:
         """The constraints, and dΔφ/dq where N_F = N_B."""
@@ -242,16 +243,16 @@ class _Towards(eqx.Module):
 
 @eqx.filter_jit
 def _design(
-    driven: DrivenPair, which: Array, u: Array, found: Array, target: Array, max_steps: int
-) -> tuple[DrivenPair, Array, EqualNormPoints, Array, Any]:
-    frozen, u, goal = lax.stop_gradient((driven, u, target))
+    driven: DrivenBothWays, which: Array, u: Array, found: Array, target: Array, max_steps: int, limits: tuple
+) -> tuple[DrivenBothWays, Array, EqualNormPoints, Array, Any]:
+    held, u, goal = frozen((driven, u, target))
     size, none, free = sizes(u), jnp.zeros(which.shape), which.size
-    setting = _Setting(frozen, which, size, jnp.ones(()))
-    first = jnp.arctan2(*phase_wave(u, frozen.basis)[::-1])
+    setting = _Setting(held, which, size, jnp.ones(()))
+    first = jnp.arctan2(*phase_wave(u, held)[::-1])
     v = jnp.append(u / size, none)
     if free > 1:
         _, slope = _Prescribed().sloped(u / size, none, first, setting)
-        setting = _Setting(frozen, which, size, jnp.maximum(jnp.abs(goal - first), 1e-6) / jnp.sum(slope**2))
+        setting = _Setting(held, which, size, jnp.maximum(jnp.abs(goal - first), 1e-6) / jnp.sum(slope**2))
         v = jnp.append(v, 0.0)
     distance, sign = jnp.abs(goal - first), jnp.where(goal < first, -1.0, 1.0)
     branch = trace(
@@ -261,7 +262,7 @@ def _design(
 
     taken = jnp.arange(max_steps) < branch.count
     end = jnp.where(found & (branch.count > 0), branch.y[jnp.maximum(branch.count - 1, 0)], v)
-    result = _ended(branch, taken, end, distance, goal, setting)
+    result = _ended(branch, taken, end, distance, goal, setting, limits)
     result = RESULTS.where(found, result, RESULTS.no_point)
     good = result == RESULTS.successful
     # Where it failed the start, at which its own phase is met, stands in: what is masked is differentiated as well.
@@ -269,20 +270,19 @@ def _design(
     end = implicit(_At(), jnp.where(good, end, v), (jnp.where(good, target, first), setting))
     k, q = size.size, jnp.where(good, end[size.size : size.size + free], 0.0)
     changed = setting.changed(q)
-    one = jax.tree_util.tree_map(lambda x: x[None], changed)
-    points = points_at((end[:k] * size)[None], one, good[None], result)
+    points = points_at((end[:k] * size)[None], lambda _: changed, jnp.zeros(1), good[None], result, Equal("norm"))
     values = jnp.where(good, setting.values(q), jnp.nan)
     zero = jnp.sum(q**2) == 0  # a length has no derivative there
     change = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, jnp.sum(q**2))))
-    return driven.with_parameters(which, values), values, points, jnp.where(good, change, jnp.nan), result
+    return driven.with_numbers(which, values), values, points, jnp.where(good, change, jnp.nan), result
 
 
-def _ended(branch: Any, taken: Array, end: Array, distance: Array, goal: Array, setting: _Setting) -> Any:
+def _ended(
+    branch: Any, taken: Array, end: Array, distance: Array, goal: Array, setting: _Setting, limits: tuple
+) -> Any:
     k, free = setting.size.size, setting.which.size
     values = jax.vmap(setting.values)(branch.y[:, k : k + free])
-    least = jnp.asarray([0.0 if name in ("mass_ratio", "amplitude", "damping") else -jnp.inf for name in PARAMETERS])
-    strict = jnp.asarray([name in ("mass_ratio", "amplitude") for name in PARAMETERS])[setting.which]
-    least = least[setting.which]
+    least, strict = limits
     allowed = jnp.all((values > least) | ((values == least) & ~strict), axis=1)
     allowed = allowed & (branch.y[:, k // 2] > 0)
     turned = jnp.any(turning(branch.slope) & taken[1:])

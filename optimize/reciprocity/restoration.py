@@ -7,18 +7,19 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.checks import is_concrete
-from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration
-from diffnr.duffing.oscillators import DuffingPair
+from diffnr.duffing.one_harmonic import OneHarmonicRestoration
+from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.metrics import mean_square, nonreciprocal_phase
 from diffnr.ports import Drive, PortResponse
 from diffnr.results import RESULTS, AbstractAnswer
+from diffnr.root import frozen
 from optimize.objectives import reciprocity_residual
 from optimize.reciprocity.both_ways import CONDITION, orbits_at, split
-from optimize.reciprocity.restored_orbits import EqualFundamentals, FreeRatio, curvatures
+from optimize.reciprocity.restored_orbits import EqualFundamentals, FreeRatio, Quadrature, curvatures
+from optimize.reciprocity.starts import Start
 
 RECIPROCAL = 1e-9  # R by which N is still called 0
 
@@ -28,17 +29,20 @@ class Restoration(AbstractAnswer):
 
     **Fields:**
 
-    - `model`: the pair with its new ratio. `ratio` [], the free one; NaN where the search failed.
+    - `model`: the oscillators with their new number. `free`, its path; `ratio` [], its value; NaN where the search
+      failed. `at`, what was held.
     - `omega` [], the frequency. `reciprocity_norm` [], R; `norm_difference` [], N_F − N_B; `nonreciprocal_phase` [],
       Δφ of the fundamentals, in (−π, π], rad.
-    - `stable` [direction]; `multipliers` [direction, 4] complex, Floquet's, largest modulus first.
-    - `response`: both orbits, as a `PortResponse`: b [out, in, harmonic].
-    - `guess`: the closed form of one harmonic, where the search began.
-    - `condition` []: for "equal_norm" the condition number of the two equations in the ratio and in ω; NaN for "peak".
-    - `result`, of `RESULTS`; `which` [], the index of the free ratio.
+    - `stable` [direction]; `multipliers` [direction, 2n] complex, Floquet's, largest modulus first.
+    - `response`: both orbits at the two `ports`, as a `PortResponse`: b [out, in, harmonic]; its `state` [in,
+      oscillator, harmonic] has all oscillators.
+    - `guess`: the closed form of one harmonic, where the search began; None where there is none.
+    - `condition` []: for "equal_norm" and "quadrature" the condition number of the two equations in p and in ω; else
+      NaN.
+    - `result`, of `RESULTS`.
     """
 
-    model: DuffingPair
+    model: AbstractOscillators
     ratio: Float[Array, ""]
     omega: Float[Array, ""]
     reciprocity_norm: Float[Array, ""]
@@ -47,15 +51,12 @@ class Restoration(AbstractAnswer):
     stable: Bool[Array, " direction"]
     multipliers: Complex[Array, "direction state"]
     response: PortResponse
-    guess: OneHarmonicRestoration
+    guess: Any
     condition: Float[Array, ""]
     result: Any
-    which: Int[Array, ""]
-
-    @property
-    def free(self) -> str:
-        """The name of the ratio that was free."""
-        return RATIOS[int(self.which)]
+    free: str = eqx.field(static=True, default="")
+    at: str = eqx.field(static=True, default="")
+    ports: tuple[int, int] = eqx.field(static=True, default=(0, 1))
 
     @property
     def norm(self) -> Float[Array, " direction"]:
@@ -75,6 +76,9 @@ class Restoration(AbstractAnswer):
             return super().message
         if not self.approximate:
             return "Reciprocity is restored: R = 0."
+        if self.at == "quadrature":
+            apart = float(self.norm[0] / self.norm[1] - 1)
+            return f"Both outputs are a quarter of a period off the force, with N_F/N_B − 1 = {apart:.6g}."
         share = float(self.reciprocity_norm / self.norm[0])
         return (
             f"Reciprocity is restored approximately: R = {float(self.reciprocity_norm):.6g} remains, {share:.2g} of "
@@ -83,61 +87,68 @@ class Restoration(AbstractAnswer):
 
     def report(self) -> str:
         """The restored point in a few lines of text."""
+        guess = self.guess
+        closed = ["", ""] if guess is None else [f" (one harmonic: {float(x):.9g})" for x in (guess.ratio, guess.omega)]
         rows = {
-            self.free: f"{float(self.ratio):.9g} (one harmonic: {float(self.guess.ratio):.9g})",
-            "omega": f"{float(self.omega):.9g} (one harmonic: {float(self.guess.omega):.9g})",
+            self.free: f"{float(self.ratio):.9g}{closed[0]}",
+            "omega": f"{float(self.omega):.9g}{closed[1]}",
             "R": f"{float(self.reciprocity_norm):.7g}",
             "N_F − N_B": f"{float(self.norm_difference):.7g} of {float(self.norm[0]):.7g}",
             "Δφ": f"{float(self.nonreciprocal_phase):.7g} rad",
             "stable": f"forward {bool(self.stable[0])}, backward {bool(self.stable[1])}",
         }
-        return "\n".join([self.message, *(f"{name:<18}{value}" for name, value in rows.items())])
+        width = max(18, len(self.free) + 1)
+        return "\n".join([self.message, *(f"{name:<{width}}{value}" for name, value in rows.items())])
 
 
 @eqx.filter_jit
-def judged(start: Array, v: Array, result: Any, free: FreeRatio, guess: OneHarmonicRestoration, at: str) -> Restoration:
+def judged(start: Start, v: Array, result: Any, guess: OneHarmonicRestoration | None, at: str) -> Restoration:
     """The restoration at v, and whether it is one."""
     # Where the search failed it is judged at a finite point nevertheless, and hidden afterwards.
     converged = result == RESULTS.successful
-    begun = jnp.all(jnp.isfinite(start))
-    v = jnp.where(converged & begun, v, jnp.where(begun, start, 1.0))
-    result = RESULTS.where(_same_shape(v, free, guess), RESULTS.successful, RESULTS.other_resonance)
+    free = start.free
+    begun = jnp.all(jnp.isfinite(start.v))
+    v = jnp.where(converged & begun, v, jnp.where(begun, start.v, 1.0))
+    result = RESULTS.where(_same_shape(v, start), RESULTS.successful, RESULTS.other_resonance)
     condition = known = jnp.full((), jnp.nan)
     if at == "peak":
-        of = curvatures(*lax.stop_gradient((v, free)))
+        of = curvatures(*frozen((v, free)))
         minimum, known = (of.misfit > 0) & (of.output < 0), of.misfit
         result = RESULTS.where(minimum, result, RESULTS.no_minimum)
-    elif at == "equal_norm":
-        condition = known = _condition(v, free)
+    elif at in ("equal_norm", "quadrature"):
+        condition = known = _condition(EqualFundamentals() if at == "equal_norm" else Quadrature(), v, free)
     else:
         known = jnp.zeros(())
     result = RESULTS.where(converged & ~jnp.isnan(known), result, RESULTS.not_restored)
     result = RESULTS.where(condition > CONDITION, RESULTS.double_root, result)
-    result = RESULTS.where(begun, result, RESULTS.no_orbit)
+    result = RESULTS.where(begun, result, RESULTS.no_peaks if guess is None else RESULTS.no_orbit)
     return _restoration(v, result, condition, free, guess)
 
 
 def _restoration(
-    v: Array, result: Any, condition: Array, free: FreeRatio, guess: OneHarmonicRestoration
+    v: Array, result: Any, condition: Array, free: FreeRatio, guess: OneHarmonicRestoration | None
 ) -> Restoration:
     # What the result depends on has been solved before multipliers are, as `both_ways.after` asks.
     valid = result == RESULTS.successful
     ratio, omega = (jnp.where(valid, number, jnp.nan) for number in (v[-1], split(v[:-1]).omega))
-    points = orbits_at(v[:-1], free.at(v[-1]), valid)
-    drive = Drive(omega, free.driven.amplitude)
+    there = free.at(v[-1])
+    points = orbits_at(v[:-1], there, valid)
+    first, last = ports = free.driven.ports
+    drive = Drive(omega, there.amplitude)
     solved = eqx.filter_vmap(lambda ok: RESULTS.where(ok, RESULTS.successful, RESULTS.max_steps_reached))(
         jnp.stack([valid, valid])
     )
-    response = PortResponse(jnp.moveaxis(points.b, 0, 1), points.harmonics, drive, points.b, solved, False)
+    b = jnp.moveaxis(points.b[:, jnp.asarray(ports)], 0, 1)
+    response = PortResponse(b, points.harmonics, drive, points.b, solved, False)
     squared = jnp.sum(reciprocity_residual(response) ** 2)
     zero = squared == 0  # R has no derivative there
     norm = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
     return Restoration(
-        model=free.at(ratio).pair,
+        model=free.at(ratio).model,
         ratio=ratio,
         omega=omega,
         reciprocity_norm=norm,
-        norm_difference=points.norm[0, 1] - points.norm[1, 0],
+        norm_difference=points.norm[0, last] - points.norm[1, first],
         nonreciprocal_phase=nonreciprocal_phase(response, out=1, into=0),
         stable=points.stable,
         multipliers=points.multipliers,
@@ -145,26 +156,28 @@ def _restoration(
         guess=guess,
         condition=condition,
         result=result,
-        which=free.which,
+        ports=ports,
     )
 
 
-def _same_shape(v: Array, free: FreeRatio, guess: OneHarmonicRestoration) -> Array:
-    """Whether the oscillators move together, or against each other, as they do in the closed form."""
-    basis = free.driven.basis
-    X = basis.phasors(split(v[:-1]).y[0].reshape(2, -1))[:, basis.harmonics.index(1)]
-    return jnp.real(X[0] * jnp.conj(X[1])) * jnp.real(guess.phasors[0] * jnp.conj(guess.phasors[1])) > 0
+def _same_shape(v: Array, start: Start) -> Array:
+    """Whether both ports move together, or against each other, as they do where the search began."""
+    basis, ports = start.free.driven.basis, jnp.asarray(start.free.driven.ports)
+    X = basis.phasors(split(v[:-1]).y[0].reshape(-1, basis.size))[ports, basis.harmonics.index(1)]
+    return jnp.real(X[0] * jnp.conj(X[1])) * jnp.real(start.shape[0] * jnp.conj(start.shape[1])) > 0
 
 
-def _condition(v: Array, free: FreeRatio) -> Array:
-    """The condition number of X_F = X_B in ω and p, in units of the linewidth and of p itself."""
-    v, free = lax.stop_gradient((v, free))
+def _condition(conditions: EqualFundamentals | Quadrature, v: Array, free: FreeRatio) -> Array:
+    """The condition number of two equations in ω and p, in units of the linewidth and of p itself."""
+    v, free = frozen((v, free))
     n = free.rows.shape[1] - 1
     sought = jnp.asarray([n, v.size - 1])
     bound = jnp.asarray([*range(n), *range(n + 1, v.size - 1)])
-    jacobian = jax.jacfwd(EqualFundamentals())(v, free)
+    jacobian = jax.jacfwd(conditions)(v, free)
     slope = jnp.linalg.solve(jacobian[:-2][:, bound], jacobian[:-2][:, sought])
     reduced = jacobian[-2:][:, sought] - jacobian[-2:][:, bound] @ slope
-    size = jnp.stack([2 * free.driven.pair.damping, jnp.abs(v[-1])])
+    model = free.driven.model
+    width = jnp.max(jnp.diagonal(model.dissipation) / jnp.diagonal(model.inertia))
+    size = jnp.stack([width, jnp.where(v[-1] == 0, 1.0, jnp.abs(v[-1]))])
     values = jnp.linalg.svd(reduced * size, compute_uv=False)
     return values[0] / values[1]

@@ -1,8 +1,9 @@
-"""Where in the plane of two ratios a pair is reciprocal at a resonance: the curve, and level sets of R around it."""
+"""Where in the plane of two numbers oscillators are reciprocal at a resonance: the curve, and level sets of R."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,18 +13,28 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from diffnr.checks import Count, Numbers, as_choice, as_count, as_flag, as_positive, as_range, is_concrete, require
-from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harmonic_restoration
-from diffnr.duffing.oscillators import DuffingPair
-from diffnr.parameters import replace
+from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
-from optimize.reciprocity.both_ways import PARAMETERS, DrivenPair, as_driven, difference, orbits_at
+from diffnr.root import frozen
+from diffnr.tables import AbstractTabular
+from optimize.reciprocity.both_ways import DrivenBothWays, as_driven, difference, orbits_at
 from optimize.reciprocity.level_sets import HELD, follow_level, pair_at
-from optimize.reciprocity.restore import AT, MAX_STEPS, closed_form, restore_from, search
+from optimize.reciprocity.restoration import Restoration, judged
+from optimize.reciprocity.restore import (
+    AT,
+    MAX_STEPS,
+    first_guess,
+    has_closed_form,
+    restore_from,
+    search,
+    search_from,
+)
 from optimize.reciprocity.restored_orbits import FreeRatio
+from optimize.reciprocity.starts import Start, beside, start_from
 
 
-class ReciprocityLocus(AbstractAnswer):
-    """A curve in the plane of two ratios; made by `reciprocity_locus` and by `reciprocity_level`.
+class ReciprocityLocus(AbstractAnswer, AbstractTabular):
+    """A curve in the plane of two numbers; made by `reciprocity_locus` and by `reciprocity_level`.
 
     **Fields**, NaN where not `valid`:
 
@@ -34,6 +45,17 @@ class ReciprocityLocus(AbstractAnswer):
       orbit; `stable` [point, direction], whether it is below 1. `valid` [point].
     - `result`, of `RESULTS`: [point], how each search ended; of a level set [], how following it ended.
     """
+
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "parameter": (),
+        "ratio": (),
+        "omega": (),
+        "reciprocity_norm": (),
+        "norm_difference": (),
+        "nonreciprocal_phase": (),
+        "growth": ("direction",),
+        "stable": ("direction",),
+    }
 
     parameter: Float[Array, " point"]
     ratio: Float[Array, " point"]
@@ -79,13 +101,18 @@ class ReciprocityLocus(AbstractAnswer):
         return jnp.where(self.stability_changes, there, jnp.nan)
 
     def trim(self) -> ReciprocityLocus:
-        """The valid points alone, for people; not inside a transformation."""
-        keep = np.flatnonzero(np.asarray(self.valid))
-        return jax.tree_util.tree_map(lambda x: x[keep] if eqx.is_array(x) and x.ndim else x, self)
+        """The valid points alone, for people; not inside a transformation.
+
+        Of a batch those that are valid in any of its elements."""
+        axis = self.valid.ndim - 1
+        keep = np.flatnonzero(np.any(np.asarray(self.valid), axis=tuple(range(axis))))
+        return jax.tree_util.tree_map(
+            lambda x: jnp.take(x, keep, axis) if eqx.is_array(x) and x.ndim > axis else x, self
+        )
 
 
 def reciprocity_locus(
-    pair: DuffingPair,
+    pair: Any,
     *,
     amplitude: Numbers,
     along: str,
@@ -94,69 +121,108 @@ def reciprocity_locus(
     resonance: Count,
     at: str = "peak",
     points: Count = 43,
+    ports: tuple[int, int] | None = None,
     num_harmonics: Count | None = None,
     throw: bool = False,
 ) -> ReciprocityLocus:
-    """The restored ratio as a function of another one: `restore_reciprocity` at many values of it, in one call.
+    """The restored number as a function of another one: `restore_reciprocity` at many values of it, in one call.
 
     **Arguments:**
 
-    - `pair`, `amplitude`, `free`, `resonance`, `at`, `num_harmonics`: as for `restore_reciprocity`.
-    - `along`: the ratio that breaks the symmetry: "mass_ratio", "stiffness_ratio" or "cubic_ratio", not `free`.
+    - `pair`, `amplitude`, `free`, `resonance`, `at`, `ports`, `num_harmonics`: as for `restore_reciprocity`.
+    - `along`: the number that breaks the symmetry, "mass_ratio" or any other path, or "amplitude"; not `free`.
     - `bounds`: (lowest, highest) value of it; `points`: how many values, equally spaced, the bounds among them.
     - `throw`: raise where a search failed; by default its point is NaN, and `result` says why.
 
     **Returns:** a `ReciprocityLocus`, with exact derivatives with respect to the pair, the amplitude and the bounds.
     A point where the search failed is not valid, and the others are what they are without it.
 
-    **Raises:** `ValueError` as `restore_reciprocity`; for a ratio along which to go that does not exist or is `free`;
+    **Raises:** `ValueError` as `restore_reciprocity`; for a number along which to go that does not exist or is `free`;
     for bounds that do not rise. `RuntimeError` if `throw` and a search failed.
 
         optimize.reciprocity_locus(
             pair, amplitude=0.15, along="mass_ratio", bounds=(1.0, 3.0), free="stiffness_ratio", resonance=1
         ).ratio
 
-    **Notes:** all of it is at the resonance. The slope of a stiffness ratio along the mass ratio is near to ω²: 11.03
-    at resonance 1 for k_c = 5. R grows with the distance from the equal pair, fast at resonance 0.
+    **Notes:** where there is a closed form of one harmonic (the ratios of a pair) each search begins there; elsewhere
+    each begins beside the point before it, or at the peaks that the oscillators have there. All are at the resonance.
+    The slope of a stiffness ratio along the mass ratio is near to ω²: 11.03 at resonance 1 for k_c = 5. R grows with
+    the distance from the equal pair, fast at resonance 0.
 
     Source: paper 2, Figures 4, 6 and 7: their resonant segments.
     """
-    driven, low, high = _asked(pair, amplitude, num_harmonics, along, bounds, free, resonance)
-    resonance = int(resonance)
+    driven, low, high, resonance = _asked(pair, amplitude, ports, num_harmonics, along, bounds, free, resonance)
     as_choice(at, "at", AT)
     points, throw = as_count(points, "points", least=2), as_flag(throw, "throw")
     values = jnp.linspace(low, high, points)
-    guesses = _guesses(driven, values, along, free, resonance)
-    which = jnp.asarray(PARAMETERS.index(along)), jnp.asarray(PARAMETERS.index(free))
-    numbers, result = _locus(driven, values, *which, guesses, at)
+    which = jnp.asarray(driven.which(along, "along")), jnp.asarray(driven.which(free, "free"))
+    if has_closed_form(driven, free):
+        numbers, result = _separately(driven, values, *which, _guesses(driven, values, which[0], free, resonance), at)
+    else:
+        numbers, result = _in_order(driven, values, *which, jnp.asarray(resonance), at)
     locus = ReciprocityLocus(*numbers, valid=result == RESULTS.successful, result=result, along=along)
     return raise_failures(locus, result) if throw else locus
 
 
 @eqx.filter_jit
-def _guesses(driven: DrivenPair, values: Array, along: str, free: str, resonance: int) -> OneHarmonicRestoration:
+def _guesses(driven: DrivenBothWays, values: Array, along: Array, free: str, resonance: int) -> OneHarmonicRestoration:
     def guess(value: Array) -> OneHarmonicRestoration:
-        there = replace(driven.pair, {along: value})
-        return one_harmonic_restoration(there, amplitude=driven.amplitude, free=free, resonance=resonance, throw=False)
+        there = driven.with_numbers(along, value)
+        return one_harmonic_restoration(
+            there.model, amplitude=there.amplitude, free=free, resonance=resonance, throw=False
+        )
 
     return jax.vmap(guess)(values)
 
 
 @eqx.filter_jit
-def _locus(
-    driven: DrivenPair, values: Array, along: Array, free: Array, guesses: OneHarmonicRestoration, at: str
+def _separately(
+    driven: DrivenBothWays, values: Array, along: Array, free: Array, guesses: OneHarmonicRestoration, at: str
 ) -> tuple[list[Array], Any]:
     def restored(value: Array, guess: OneHarmonicRestoration) -> tuple[list[Array], Any]:
-        r = restore_from(driven.with_parameters(along, value), free, guess, at)
-        growth = jnp.abs(r.multipliers[:, 0])
-        numbers = r.ratio, r.omega, r.reciprocity_norm, r.norm_difference, r.nonreciprocal_phase, growth
-        return [jnp.where(r.converged, value, jnp.nan), *numbers], r.result
+        return _numbers(value, restore_from(driven.with_numbers(along, value), free, guess, at))
 
     return jax.vmap(restored)(values, guesses)
 
 
+@eqx.filter_jit
+def _in_order(
+    driven: DrivenBothWays, values: Array, along: Array, free: Array, resonance: Array, at: str
+) -> tuple[list[Array], Any]:
+    """Each point from beside the one before it; from the peaks at its value where there is none."""
+    n = driven.forces.shape[1]
+    nowhere, no_shape = jnp.zeros(2 * n + 2), jnp.zeros(2, jnp.result_type(values, jnp.complex64))
+
+    def next_one(before: tuple[Array, Array, Array], value: Array) -> tuple[tuple, tuple[list[Array], Any]]:
+        v, shape, known = before
+        there = driven.with_numbers(along, value)
+        held = frozen(there)
+        begun = beside(v, shape, held, free)
+        near = known & jnp.all(jnp.isfinite(begun.v))
+        v, rows, shape = lax.cond(
+            near, lambda: _arrays(begun), lambda: _arrays(start_from(held, free, resonance, MAX_STEPS))
+        )
+        begun = Start(v, FreeRatio(there, free, rows), shape)
+        found, result = search_from(begun, at, MAX_STEPS)
+        restored = judged(begun, found, result, None, at)
+        return (frozen(found), shape, restored.converged), _numbers(value, restored)
+
+    return lax.scan(next_one, (nowhere, no_shape, jnp.zeros((), bool)), values)[1]
+
+
+def _arrays(start: Start) -> tuple[Array, Array, Array]:
+    return start.v, start.free.rows, start.shape
+
+
+def _numbers(value: Array, restored: Restoration) -> tuple[list[Array], Any]:
+    r = restored
+    growth = jnp.abs(r.multipliers[:, 0])
+    numbers = r.ratio, r.omega, r.reciprocity_norm, r.norm_difference, r.nonreciprocal_phase, growth
+    return [jnp.where(r.converged, value, jnp.nan), *numbers], r.result
+
+
 def reciprocity_level(
-    pair: DuffingPair,
+    pair: Any,
     *,
     amplitude: Numbers,
     level: Numbers,
@@ -166,6 +232,7 @@ def reciprocity_level(
     resonance: Count,
     at: str = "peak",
     side: str | None = None,
+    ports: tuple[int, int] | None = None,
     num_harmonics: Count | None = None,
     max_points: Count = 200,
     throw: bool = True,
@@ -202,17 +269,16 @@ def reciprocity_level(
 
     Source: paper 2, Figures 4, 6 and 7.
     """
-    driven, low, high = _asked(pair, amplitude, num_harmonics, along, bounds, free, resonance)
-    resonance = int(resonance)
+    driven, low, high, resonance = _asked(pair, amplitude, ports, num_harmonics, along, bounds, free, resonance)
     as_choice(at, "at", HELD)
     side = {"peak": "above", "equal_norm": "below"}[at] if side is None else side
     as_choice(side, "side", ("above", "below"))
     level = as_positive(level, "level")
     max_points, throw = as_count(max_points, "max_points", least=2), as_flag(throw, "throw")
-    driven = DrivenPair(replace(driven.pair, {along: low}), driven.amplitude)
-    guess = closed_form(driven, free, resonance)
-    _, v, _, restored = search(driven, jnp.asarray(PARAMETERS.index(free)), guess, "peak", MAX_STEPS)
-    index = jnp.asarray(PARAMETERS.index(along))
+    index, which = jnp.asarray(driven.which(along, "along")), jnp.asarray(driven.which(free, "free"))
+    driven = driven.with_numbers(index, low)
+    start, v, _ = search(driven, which, first_guess(driven, free, resonance), "peak", MAX_STEPS)
+    restored = start.free
     numbers, valid, result = _level(v, restored, index, level, (low, high), at, side, max_points)
     locus = ReciprocityLocus(*numbers, valid=valid, result=result, along=along)
     # A level set that stops short is an answer too: its result says why.
@@ -221,19 +287,22 @@ def reciprocity_level(
 
 
 def _asked(
-    pair: Any, amplitude: Any, num_harmonics: Any, along: Any, bounds: Any, free: Any, resonance: Any
-) -> tuple[DrivenPair, Array, Array]:
-    as_choice(along, "along", RATIOS)
-    require(not isinstance(free, str) or along != free, "along", "differ from free", repr(along))
-    driven = as_driven(pair, amplitude, num_harmonics)
+    pair: Any, amplitude: Any, ports: Any, num_harmonics: Any, along: Any, bounds: Any, free: Any, resonance: Any
+) -> tuple[DrivenBothWays, Array, Array, int]:
+    driven = as_driven(pair, amplitude, num_harmonics, ports)
+    driven.which(along, "along")
+    driven.which(free, "free")
+    require(along != free, "along", "differ from free", repr(along))
     low, high = as_range(bounds, "bounds")
+    least, strict = driven.least(along)
     if is_concrete(low):
-        was = f"({float(low):g}, …)"
-        require(along != "mass_ratio" or np.asarray(low) > 0, "bounds", "be positive for a mass", was)
-    resonance = as_count(resonance, "resonance", least=0, most=1)
+        below = np.asarray(low) < least or (np.asarray(low) == least and strict)
+        must = f"be positive for {along}" if strict else f"not be negative for {along}"
+        require(not below, "bounds", must, f"({float(low):g}, …)")
+    resonance = as_count(resonance, "resonance", least=0, most=driven.model.num_ports - 1)
     if is_concrete(driven):  # What the response does not have it lacks for all ratios.
-        closed_form(driven, free, resonance)
-    return driven, low, high
+        first_guess(driven, free, resonance)
+    return driven, low, high, resonance
 
 
 @eqx.filter_jit
@@ -254,9 +323,10 @@ def _level(
         driven = pair_at(free, along, w[-1], jnp.where(valid, value, bounds[0]))
         points = orbits_at(w[:-1], driven, valid)
         X = points.b[..., points.harmonics.index(1)]
-        R = jnp.sqrt(jnp.sum(difference(w[:-1], driven.basis) ** 2))
-        gap = points.norm[0, 1] - points.norm[1, 0]
-        phase = jnp.angle(X[0, 1] * jnp.conj(X[1, 0]))
+        R = jnp.sqrt(jnp.sum(difference(w[:-1], driven) ** 2))
+        first, last = driven.ports
+        gap = points.norm[0, last] - points.norm[1, first]
+        phase = jnp.angle(X[0, last] * jnp.conj(X[1, first]))
         return w[-1], points.omega[0], R, gap, phase, jnp.abs(points.multipliers[:, 0])
 
     numbers = lax.stop_gradient(jax.vmap(point)(found.v, found.parameter, found.valid))

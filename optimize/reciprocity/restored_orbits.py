@@ -1,4 +1,4 @@
-"""Equations of restored reciprocity: both orbits of a pair with one of its ratios free, and where searches begin.
+"""Equations of restored reciprocity: both orbits with one number of the oscillators free.
 
 The unknowns are v = [u, p] of `both_ways`: both orbits and their frequency, and the free ratio.
 """
@@ -10,16 +10,16 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from diffnr.duffing.harmonic_balance import residual
-from diffnr.duffing.one_harmonic import OneHarmonicRestoration
 from diffnr.duffing.special_points import peak_residual
-from diffnr.root import implicit, newton
+from diffnr.root import implicit
 from optimize.reciprocity.both_ways import (
-    DrivenPair,
-    EqualNorms,
+    DrivenBothWays,
+    Equal,
     after,
     balances,
     difference,
@@ -31,60 +31,73 @@ from optimize.reciprocity.both_ways import (
 
 
 class FreeRatio(eqx.Module):
-    """What the equations know: the pair, and `which` [] of its `PARAMETERS` is the free ratio p.
+    """What the equations know: the pair, and `which` [] of its numbers is the free one, p.
 
     `rows` [direction, n + 1] fix the scale of the tangent (y, ω) of the forward and of the backward branch.
     """
 
-    driven: DrivenPair
+    driven: DrivenBothWays
     which: Int[Array, ""]
     rows: Float[Array, "direction m"]
 
-    def at(self, ratio: Array) -> DrivenPair:
+    def at(self, ratio: Array) -> DrivenBothWays:
         """The pair with another value of its free ratio."""
-        return self.driven.with_parameters(self.which, ratio)
+        return self.driven.with_numbers(self.which, ratio)
 
 
 class EqualFundamentals(eqx.Module):
     """Both orbits, and X_F = X_B of the outputs' fundamentals: equal amplitudes, no phase between them, [2 n + 2]."""
 
     def __call__(self, v: Array, free: FreeRatio) -> Array:
-        forward, backward = outputs(split(v[:-1]).y)
+        forward, backward = outputs(split(v[:-1]).y, free.driven)
         first = free.driven.basis.terms == 1
         size = lax.stop_gradient(jnp.linalg.norm(backward))
         return jnp.append(balances(v[:-1], free.at(v[-1])), (forward - backward)[first] / size)
 
 
+class Quadrature(eqx.Module):
+    """Both orbits, and the outputs' fundamentals a quarter period off the force, Re X_F = Re X_B = 0, [2 n + 2]."""
+
+    def __call__(self, v: Array, free: FreeRatio) -> Array:
+        both = jnp.stack(outputs(split(v[:-1]).y, free.driven))
+        cosine = int(np.argmax(free.driven.basis.terms == 1))
+        size = lax.stop_gradient(jnp.linalg.norm(both[1]))
+        return jnp.append(balances(v[:-1], free.at(v[-1])), both[:, cosine] / size)
+
+
 class EqualNormsAt(eqx.Module):
-    """`EqualNorms` of u and p, for `continuation.fold_residual`: its folds in p are double roots over ω."""
+    """`Equal` norms of u and p, for `continuation.fold_residual`: its folds in p are double roots over ω."""
 
     def __call__(self, u: Array, ratio: Array, free: FreeRatio) -> Array:
-        return EqualNorms()(u, free.at(ratio))
+        return Equal()(u, free.at(ratio))
 
 
 class BothPeak(eqx.Module):
     """Both orbits, and both outputs at their peak along their branch, [2 n + 2].
 
-    The two peaks pass each other at a finite rate as p changes, so that this is regular where reciprocity is not.
+    The two peaks pass each other at a finite rate as p changes, so that this is regular where reciprocity is not. They
+    may also be asked for at frequencies `apart`.
     """
 
-    def __call__(self, v: Array, free: FreeRatio) -> Array:
-        forces, tangents = _tangents(v, free, free.rows)
+    def __call__(self, v: Array, free: FreeRatio, apart: Array | float = 0.0) -> Array:
+        forces, tangents = _tangents(v, free, free.rows, apart)
         weights = free.driven.basis.weights
-        changes = outputs(tangents[:, :-1])
-        rises = [jnp.sum(weights * y * dy) for y, dy in zip(outputs(split(v[:-1]).y), changes, strict=True)]
+        changes = outputs(tangents[:, :-1], free.driven)
+        rises = [
+            jnp.sum(weights * y * dy) for y, dy in zip(outputs(split(v[:-1]).y, free.driven), changes, strict=True)
+        ]
         return jnp.concatenate([forces, jnp.stack(rises)[:, None]], axis=1).ravel()
 
 
 class AtPeak(eqx.Module):
     """Both orbits, and the forward output at its peak, [2 n + 1]; args = (driven, row of the forward branch)."""
 
-    def __call__(self, u: Array, args: tuple[DrivenPair, Float[Array, " m"]]) -> Array:
+    def __call__(self, u: Array, args: tuple[DrivenBothWays, Float[Array, " m"]]) -> Array:
         driven, row = args
         (forward, backward), omega = split(u)
         ahead, back = driven.forces
-        peak = peak_residual(1, jnp.append(forward, omega), (driven.pair, ahead, row))
-        return jnp.append(peak, residual(backward, (driven.pair, omega, back)))
+        peak = peak_residual(driven.ports[1], jnp.append(forward, omega), (driven.model, ahead, row))
+        return jnp.append(peak, residual(backward, (driven.model, omega, back)))
 
 
 class Stationary(eqx.Module):
@@ -98,8 +111,7 @@ class Stationary(eqx.Module):
         k = (z.size + 1) // 2
         v, along = z[:k], jnp.append(z[k:], 1.0)
         f, f_dot = jax.jvp(lambda v: _at_peak(v, free), (v,), (along,))
-        basis = free.driven.basis
-        d, d_dot = jax.jvp(lambda v: difference(v[:-1], basis), (v,), (along,))
+        d, d_dot = jax.jvp(lambda v: difference(v[:-1], free.driven), (v,), (along,))
         return jnp.concatenate([f, f_dot, (d @ d_dot)[None]])
 
 
@@ -132,7 +144,7 @@ def before_bend(v: Float[Array, " k"], free: FreeRatio) -> tuple[Float[Array, " 
     """Where to look for the bend of N_F = N_B from v, restored at the peak; and args of `fold_residual`."""
     of = curvatures(v, free)
     # Where R² has grown by a tenth, at smaller p: from this side N_F = N_B is met before the restored point.
-    shift = jnp.sqrt(0.1 * jnp.sum(difference(v[:-1], free.driven.basis) ** 2) / jnp.abs(of.misfit))
+    shift = jnp.sqrt(0.1 * jnp.sum(difference(v[:-1], free.driven) ** 2) / jnp.abs(of.misfit))
     v = v - shift * jnp.append(of.sensitivity, 1.0)
     rows = with_tangents(v, free).rows
     across = joined(rows[:, :-1] / rows[:, -1:], jnp.ones((), v.dtype))
@@ -171,41 +183,27 @@ def curvatures(v: Float[Array, " k"], free: FreeRatio) -> Curvatures:
     # The equations solve inside, for the tangent of the forward branch.
     bend = jax.jvp(lambda v: jax.jvp(equations, (v,), (along,))[1], (after(v, along),), (along,))[1]
     w_dot = jnp.append(-inverse @ bend, 0.0)
-    d, d_dot, d_second = (difference(x[:-1], free.driven.basis) for x in (v, along, w_dot))  # it is linear
+    d, d_dot, d_second = (difference(x[:-1], free.driven) for x in (v, along, w_dot))  # it is linear
     # The step by which dN_F²/ds grows by 1 while both orbits hold leads along the branch.
     step = inverse[: n + 1, n]
     return Curvatures(d_dot @ d_dot + d @ d_second, 1 / (free.rows[0] @ step), w)
-
-
-def begin(driven: DrivenPair, which: Array, guess: OneHarmonicRestoration) -> tuple[Array, FreeRatio]:
-    """Where searches start: v with both orbits at the one-harmonic point (NaN if there are none)."""
-    there = driven.with_parameters(which, guess.ratio)
-    basis = driven.basis
-    phasors = jnp.zeros((2, len(basis.harmonics)), guess.phasors.dtype)
-    phasors = phasors.at[:, basis.harmonics.index(1)].set(guess.phasors)
-    starts = jnp.stack([basis.coefficients(x).ravel() for x in (phasors, phasors[::-1])])
-    # Both in one batch: what is compiled once takes half of the time.
-    solve = lambda y, force: newton(residual, y, (there.pair, guess.omega, force)).value  # noqa: E731
-    y = jax.vmap(solve)(starts, there.forces)
-    v = lax.stop_gradient(jnp.append(joined(y, guess.omega), guess.ratio))
-    return v, with_tangents(v, FreeRatio(driven, which, jnp.zeros((2, y.shape[1] + 1))))
 
 
 def with_tangents(v: Float[Array, " k"], free: FreeRatio) -> FreeRatio:
     """The free ratio with its rows along the tangents at v."""
     y, basis = split(v[:-1]).y, free.driven.basis
     # Around a peak an orbit changes by its phase above all, at folds too, where the frequency does not change.
-    turned = (y.reshape(2, 2, -1) @ jnp.asarray(basis.derivative, v.dtype).T).reshape(2, -1)
+    turned = (y.reshape(2, -1, basis.size) @ jnp.asarray(basis.derivative, v.dtype).T).reshape(2, -1)
     _, tangents = _tangents(v, free, jnp.pad(turned, ((0, 0), (0, 1))))
     rows = tangents / jnp.linalg.norm(tangents, axis=1, keepdims=True)
     return eqx.tree_at(lambda free: free.rows, free, lax.stop_gradient(rows))
 
 
 def _tangents(
-    v: Float[Array, " k"], free: FreeRatio, rows: Float[Array, "direction m"]
+    v: Float[Array, " k"], free: FreeRatio, rows: Float[Array, "direction m"], apart: Array | float = 0.0
 ) -> tuple[Float[Array, "direction n"], Float[Array, "direction m"]]:
     """F of both orbits, and the tangents (y, ω) of both branches with row · tangent = 1."""
-    f, jacobians, slopes = linearised(v[:-1], free.at(v[-1]))
+    f, jacobians, slopes = linearised(v[:-1], free.at(v[-1]), apart)
     bordered = jnp.concatenate([jnp.concatenate([jacobians, slopes[..., None]], axis=2), rows[:, None]], axis=1)
     ends = jnp.zeros(rows.shape, v.dtype).at[:, -1].set(1.0)
     # Both in one call of LAPACK, as `after` says.

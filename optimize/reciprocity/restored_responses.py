@@ -20,7 +20,7 @@ SAMPLES = 240  # a period, to draw and to average over
 
 
 class Responses(NamedTuple):
-    """The frequency responses of one pair, driven from either side."""
+    """The frequency responses of one model, driven from either side."""
 
     forward: OrbitBranch
     backward: OrbitBranch
@@ -29,10 +29,10 @@ class Responses(NamedTuple):
 def responses(
     restored: Restoration, band: tuple[Numbers, Numbers] | None = None, *, max_points: Count = 400
 ) -> Responses:
-    """The restored pair's responses to the force at which it was restored, forward and backward.
+    """The restored model's responses to the force at which it was restored, forward and backward.
 
     **Arguments:** `restored`: of `restore_reciprocity`, converged; `band`: (lowest, highest) frequency, by default from
-    half of the lower natural frequency to a third above the higher one; `max_points`: room for points of each.
+    half of the lowest natural frequency to a third above the highest one; `max_points`: room for points of each.
 
     **Returns:** two `duffing.OrbitBranch`es without the empty rest of their buffers.
 
@@ -45,11 +45,11 @@ def responses(
     model, amplitude = restored.model, restored.response.drive.amplitude
     if band is None:
         natural = np.asarray(duffing.linear_frequencies(model))
-        band = float(natural[0] / 2), float(4 * max(natural[1], restored.omega) / 3)
+        band = float(natural[0] / 2), float(4 * max(natural[-1], restored.omega) / 3)
     band = as_range(band, "band", positive=True)
     sweeps = (
         duffing.frequency_response(model, amplitude=amplitude, omega=band, port=port, max_points=max_points).trim()
-        for port in (0, 1)
+        for port in restored.ports
     )
     return Responses(*sweeps)
 
@@ -86,14 +86,20 @@ def in_time(restored: Restoration) -> Outputs:
     """
     _require_restored(restored)
     response, omega = restored.response, restored.omega
-    x0, v0 = (duffing.time_series(response, jnp.zeros(1), derivative=order)[..., 0] for order in (0, 1))
+    orbits, harmonics = response.state, response.harmonics  # [in, oscillator, harmonic]
+    x0, v0 = (
+        duffing.time_series(orbits, jnp.zeros(1), omega=omega, harmonics=harmonics, derivative=order)[..., 0]
+        for order in (0, 1)
+    )
     periods = jnp.linspace(0.0, SHOWN, SHOWN * SAMPLES + 1)
     ts = jnp.append(0.0, (SETTLING + periods) * 2 * jnp.pi / omega)
+    first, last = restored.ports
+    pushes = response.drive.amplitude * jnp.eye(restored.model.num_ports)[jnp.asarray(restored.ports)]
     motions = [
-        duffing.simulate(restored.model, _Push(push, omega), ts, x0[:, port], v0[:, port])
-        for port, push in enumerate(response.drive.amplitude * jnp.eye(2))
+        duffing.simulate(restored.model, _Push(push, omega), ts, x, v)
+        for push, x, v in zip(pushes, x0, v0, strict=True)
     ]  # as functions of time, so that both directions share one compilation
-    return Outputs(periods, motions[0].x[1:, 1], motions[1].x[1:, 0])
+    return Outputs(periods, motions[0].x[1:, last], motions[1].x[1:, first])
 
 
 class _Push(eqx.Module):

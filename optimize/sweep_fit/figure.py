@@ -10,6 +10,7 @@ import numpy as np
 from diffnr import plot
 from diffnr.checks import as_choice
 from diffnr.frequency_sweep import FrequencySweep
+from diffnr.plot.branches import stable_lines
 from diffnr.plot.spectra import HERTZ
 
 MARKS = {"up": ("^", plot.FORWARD), "down": ("v", plot.BACKWARD)}
@@ -28,7 +29,8 @@ def draw(sweeps: Sequence[FrequencySweep], branches: Sequence[tuple[Any, ...]], 
         figure, panels = plt.subplots(1, n, figsize=(3.5 * n, 2.8), squeeze=False, layout="constrained")
         for j, ax in enumerate(panels[0]):
             for _, omega, amplitude, stable in branches:
-                _line(ax, np.asarray(omega) / per, np.asarray(amplitude[:, j]) * factor, np.asarray(stable))
+                x, y = np.asarray(omega) / per, np.asarray(amplitude[:, j]) * factor
+                stable_lines(ax, x, y, stable, color="black", lw=1.0, zorder=3)
             for sweep in sweeps:
                 marker, colour = MARKS[sweep.direction]
                 x, y = np.asarray(sweep.omega) / per, np.asarray(sweep.amplitude[:, j]) * factor
@@ -49,14 +51,6 @@ def draw(sweeps: Sequence[FrequencySweep], branches: Sequence[tuple[Any, ...]], 
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=4 if n > 1 else 2)
     return figure
-
-
-def _line(ax: Any, x: np.ndarray, y: np.ndarray, stable: np.ndarray) -> None:
-    """The branch in pieces of one stability, each to the first point of the next."""
-    changes = np.flatnonzero(np.diff(stable.astype(int))) + 1
-    for first, last in zip([0, *changes], [*changes, x.size], strict=True):
-        piece = slice(first, min(last + 1, x.size))
-        ax.plot(x[piece], y[piece], "-" if stable[first] else "--", color="black", lw=1.0, zorder=3)
 
 
 def _thousands(largest: np.ndarray, unit: str) -> tuple[float, str]:

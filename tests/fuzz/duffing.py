@@ -1,5 +1,8 @@
 """Entries of coupled Duffing oscillators, of continuation and roots, and of the fit of oscillators to sweeps."""
 
+import os
+import tempfile
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -7,6 +10,7 @@ import diffnr as nr
 import optimize as op
 from diffnr import continuation, duffing, root
 from tests.fuzz.generator import Entry
+from tests.fuzz.ports import drawn
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05, num_harmonics=3)
 DRIVE = nr.Drive(0.7, 0.15)
@@ -40,7 +44,9 @@ def sweep(direction: str = "up") -> nr.FrequencySweep:
 
 
 def entries() -> list[Entry]:
+    os.chdir(tempfile.mkdtemp())  # names that a file system takes are good ones: they land here
     response = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 1.3), num_harmonics=3, max_points=60)
+    locus = duffing.bifurcation_locus(response, "fold", along="amplitude", bounds=(0.1, 0.2), max_points=40)
     wave = response.b[0]
     modulated = duffing.modulated_response(MODULATED, DRIVE)
     return [
@@ -117,9 +123,10 @@ def entries() -> list[Entry]:
             "frequency_response",
             duffing.frequency_response,
             dict(
-                model=PAIR, amplitude=0.15, omega=(0.5, 0.9), port=0, num_harmonics=3, isolas=False, throw=True, **SMALL
+                model=PAIR, amplitude=0.15, omega=(0.5, 0.9), port=0, num_harmonics=3, isolas=False, throw=True,
+                progress=False, **SMALL,
             ),
-            allow={"num_harmonics": ("None",)},
+            allow={"num_harmonics": ("None",), "progress": ("None",)},
             cost=1,
         ),
         Entry(
@@ -140,8 +147,38 @@ def entries() -> list[Entry]:
             {"start": wave},
             cost=1,
         ),
+        Entry(
+            "bifurcation_locus",
+            duffing.bifurcation_locus,
+            dict(
+                branch=response, kind="fold", number=0, along="amplitude", bounds=(0.1, 0.2), max_points=40, throw=False
+            ),
+            cost=1,
+        ),
+        Entry("BifurcationLocus.at", locus.at, {"value": 0.15, "most": 2}),
+        Entry(
+            "backbone",
+            duffing.backbone,
+            dict(model=PAIR, mode=0, amplitude=0.5, num_harmonics=3, max_points=40, throw=True),
+            allow={"num_harmonics": ("None",)},
+            cost=1,
+        ),
         Entry("OrbitBranch.at", response.at, {"value": 0.7, "most": 3}),
         Entry("OrbitBranch.peaks", response.peaks, {"out": 1, "most": 2}),
+        Entry("OrbitBranch.table", response.table, {"columns": ("omega", "norm")}, allow={"columns": ("None",)}),
+        Entry("Table.write_csv", response.table().write_csv, {"path": "branch.csv"},
+              allow={"path": ("another word",)}),
+        Entry(
+            "plot.branch",
+            drawn(nr.plot.branch),
+            dict(
+                curves=response, x="omega", y="norm", out=1, labels="forward", colours="black", marks=True,
+            ),
+            allow={"x": ("None",), "labels": ("None", "another word", "no word"), "colours": ("None",)},
+            cost=1,
+        ),
+        Entry("plot.branch by a number", drawn(lambda by: nr.plot.branch(response, by=by)), {"by": "damping"},
+              allow={"by": ("None",)}, cost=1),
         Entry(
             "find_orbits",
             duffing.find_orbits,

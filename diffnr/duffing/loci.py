@@ -1,0 +1,375 @@
+"""Loci of bifurcations over two parameters: where a fold, or another bifurcation of a branch, goes as a second number
+changes.
+
+    F(y, λ; μ) = 0,   g(y, λ; μ) = 0        with g = 0 where Hill's equations are singular (`bifurcations`)
+
+is a branch of [y, λ] over μ (of [y, λ, κ] for Neimark–Sacker points) and followed by arclength like any other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from diffnr import continuation
+from diffnr.checks import (
+    Count,
+    Numbers,
+    as_choice,
+    as_count,
+    as_flag,
+    as_range,
+    as_scalar,
+    is_concrete,
+    require,
+    require_instance,
+)
+from diffnr.continuation import course_of, turning
+from diffnr.duffing.bifurcations import Hill
+from diffnr.duffing.branch import OrbitBranch
+from diffnr.duffing.course import both_ways
+from diffnr.duffing.driven import DrivenOscillators, balance, require_parameter
+from diffnr.duffing.points import Points
+from diffnr.duffing.special_points import first_of, or_first, refined, rows_of
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures
+from diffnr.root import implicit, newton
+from diffnr.tables import AbstractTabular, largest
+
+KINDS = {
+    "fold": "folds",
+    "period_doubling": "period_doublings",
+    "neimark_sacker": "neimark_sacker",
+    "symmetry_breaking": "symmetry_breakings",
+}
+
+
+class BifurcationLocus(AbstractAnswer, AbstractTabular):
+    """Bifurcations of a kind over a second parameter, in order along their locus; made by `bifurcation_locus`.
+
+    **Fields:** `parameter` [point], of what is named by `along`; `points`, the orbits there, whose own `parameter` is
+    that of the branch; `kappa` [point], the frequency at which disturbances turn at Neimark–Sacker points, rad/time,
+    else 0; `slope` [point], of the parameter along the locus; `result`, of `RESULTS`; `driven`, whose orbits they are;
+    `kind`. `omega`, `b`, `norm`, `multipliers` and `count` are those of the points.
+    """
+
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "parameter": (),
+        "branch_parameter": (),
+        "omega": (),
+        "norm": ("oscillator",),
+        "phase": ("oscillator",),
+        "harmonicity": ("oscillator",),
+        "truncation": (),
+        "kappa": (),
+        "b": ("oscillator", "harmonic"),
+        "multipliers": ("state",),
+    }
+
+    parameter: Float[Array, "*batch point"]
+    points: Points
+    kappa: Float[Array, "*batch point"]
+    slope: Float[Array, "*batch point"]
+    result: Any
+    driven: DrivenOscillators
+    along: str = eqx.field(static=True)
+    kind: str = eqx.field(static=True)
+
+    @property
+    def message(self) -> str:
+        """From where to where the locus goes, and why it ends there, in a sentence."""
+        return course_of(self.result, self.parameter, self.count, self.along)
+
+    @property
+    def branch_parameter(self) -> Float[Array, "*batch point"]:
+        """The parameter of the branch, of what `driven.along` names."""
+        return self.points.parameter
+
+    @property
+    def omega(self) -> Float[Array, "*batch point"]:
+        return self.points.omega
+
+    @property
+    def b(self) -> Complex[Array, "*batch point oscillator harmonic"]:
+        return self.points.b
+
+    @property
+    def norm(self) -> Float[Array, "*batch point oscillator"]:
+        return self.points.norm
+
+    @property
+    def multipliers(self) -> Complex[Array, "*batch point state"]:
+        return self.points.multipliers
+
+    @property
+    def count(self) -> Int[Array, "*batch"]:
+        return self.points.count
+
+    def trim(self) -> BifurcationLocus:
+        """The locus without the empty rest of its buffers, for people; not inside a transformation.
+
+        A batch keeps the room that the longest of its elements needs."""
+        count = largest(self.count)
+        parts = {name: getattr(self, name)[..., :count] for name in ("parameter", "kappa", "slope")}
+        return dataclasses.replace(self, points=self.points.trim(), **parts)
+
+    def at(self, value: Numbers, *, most: Count = 4) -> BifurcationLocus:
+        """The bifurcations at one value of the parameter, one for each time that the locus passes it, in order.
+
+        Their derivatives are exact.
+
+        **Arguments:** `value`: [], within the locus; `most`: how many at most, a static number.
+        """
+        return _at(self, as_scalar(value, "value", positive=self.along == "omega"), as_count(most, "most"))
+
+    @property
+    def turns(self) -> BifurcationLocus:
+        """Where the locus turns back in its parameter (at most 4), with exact derivatives: of folds a cusp, at which
+        two of them meet and vanish, or where an isola is born or joins another branch."""
+        return _turns(self)
+
+
+class _Critical(eqx.Module):
+    """F and g of [y, λ] or [y, λ, κ] at a value of μ."""
+
+    hill: Hill
+    along: str = eqx.field(static=True)
+
+    def __call__(self, z: Array, value: Array, args: tuple[DrivenOscillators, Array, Array]) -> Array:
+        driven, b, c = args
+        return self.hill(z, (driven.having(self.along, value), b, c))
+
+    def rooted(self, z: Array, args: tuple[DrivenOscillators, Array, Array, Array]) -> Array:
+        """F and g at args = (driven, μ, b, c), for `diffnr.root`."""
+        driven, value, b, c = args
+        return self(z, value, (driven, b, c))
+
+    def bordered(self, z: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array]:
+        """b and c, of H at z and μ."""
+        return self.hill.bordered(driven.having(self.along, value), z)
+
+    def linearise(self, z: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:
+        """F and g with their slopes, for `continuation.trace`. Borders follow the locus: with the singular vectors of
+        here g is the least singular value, up to a sign, and its slope that of w̄ᵀ H v."""
+        left, right = self.bordered(z, value, driven)
+
+        def told(z: Array, value: Array) -> tuple[Array, Array]:
+            there, (u, kappa) = driven.having(self.along, value), self.hill.split(z)
+            g = left.conj() @ self.hill.times(there, u, kappa, right)
+            parts = jnp.stack([g.real, g.imag]) if self.hill.pair else g[None]
+            f = jnp.concatenate([balance(u[:-1], u[-1], there), parts])
+            return f, f
+
+        (jacobian, slope), f = jax.jacfwd(told, (0, 1), has_aux=True)(z, value)
+        return f, jacobian, slope
+
+
+def bifurcation_locus(
+    branch: OrbitBranch,
+    kind: str,
+    number: Count = 0,
+    *,
+    along: str,
+    bounds: Numbers,
+    max_points: Count = 200,
+    throw: bool = True,
+) -> BifurcationLocus:
+    """Where a bifurcation of a branch goes as a second number changes:
+
+        F(y, λ; μ) = 0,   g(y, λ; μ) = 0        λ: the branch's parameter; μ: what `along` names
+
+    **Arguments:**
+
+    - `branch`: of orbits. `kind`: "fold", "period_doubling", "neimark_sacker" or "symmetry_breaking"; `number`: which
+      of `branch.folds`, `branch.period_doublings`, … in order along the branch.
+    - `along`: what changes, other than the branch's own parameter: "amplitude", "omega", the path of a scalar leaf of
+      the model or of an entry of one, or the phase of the force at an oscillator, as for `continue_orbit`.
+    - `bounds`: (lowest, highest) value of it, about the one that the branch has. The locus goes from there to both
+      sides, through turns, until it leaves them.
+    - `max_points`: room for points; a static number. `throw`: raise where there is no such bifurcation.
+
+    **Returns:** a `BifurcationLocus`. Derivatives with respect to the model, the amplitude and the frequency are exact:
+    of `at` and `turns` as they are, of points at fixed parameter. A batch has one locus for each of its branches; one
+    without the bifurcation has `result` no_bifurcation.
+
+    **Raises:** `ValueError` for another kind, a parameter that does not exist or is the branch's own, bounds that do
+    not hold what the branch has; `RuntimeError` if `throw` and there is no such bifurcation.
+
+    **Notes:** a locus of Neimark–Sacker points ends where its two multipliers meet at +1 or −1; further on they are
+    real, and no bifurcation.
+
+    Source: W. J. F. Govaerts, Numerical Methods for Bifurcations of Dynamical Equilibria, SIAM 2000 (bordered systems).
+
+        locus = duffing.bifurcation_locus(branch, "fold", along="amplitude", bounds=(0.01, 1.0))
+        locus.turns.parameter                    # the amplitude of the cusp, below which nothing is bistable
+    """
+    require_instance(branch, "branch", OrbitBranch, "be an OrbitBranch")
+    as_choice(kind, "kind", tuple(KINDS))
+    number, throw = as_count(number, "number", least=0), as_flag(throw, "throw")
+    driven = branch.driven
+    require_parameter(along, "along", driven)
+    require(along != driven.along, "along", "differ from the branch's own parameter", along)
+    low, high = as_range(bounds, "bounds", positive=along == "omega")
+    now = driven.value(along)
+    if is_concrete(low, high, now):
+        inside = bool(np.all((np.asarray(low) <= np.asarray(now)) & (np.asarray(now) <= np.asarray(high))))
+        require(inside, "bounds", f"hold what {along} is", f"({low:g}, {high:g}) about {now}")
+        for bound in (low, high):
+            driven.having(along, bound)  # refuses what the model cannot be
+    max_points = as_count(max_points, "max_points", least=2)
+    locus = _followed(branch, getattr(branch, KINDS[kind]), kind, jnp.asarray(number), along, (low, high), max_points)
+    if not throw:
+        return locus
+    return raise_failures(locus, RESULTS.where(locus.count == 0, locus.result, RESULTS.successful))
+
+
+@eqx.filter_jit
+def _followed(
+    branch: OrbitBranch,
+    points: Points,
+    kind: str,
+    number: Array,
+    along: str,
+    bounds: tuple[Array, Array],
+    max_points: int,
+) -> BifurcationLocus:
+    driven = branch.driven
+    system, now = _Critical(Hill.of(driven.model.basis, kind), along), driven.value(along)
+    spare = rows_of(driven, branch.points)[0]
+    there = (number < points.count) & (bounds[0] <= now) & (now <= bounds[1])
+    place = jnp.minimum(number, points.omega.shape[0] - 1)  # below `count` it is `number`
+    z = jnp.where(there, rows_of(driven, points)[place], spare)
+    scale = jnp.append(jnp.full(z.size - 1, jnp.linalg.norm(z[:-1]) / 2), _spread(branch.parameter))
+    if system.hill.pair:
+        omega = jnp.where(there, points.omega[place], branch.omega[0])
+        turned = jnp.where(there, points.multipliers[place], 1j)
+        on = jnp.argmin(jnp.where(turned.imag > 0, jnp.abs(jnp.log(jnp.abs(turned))), jnp.inf))
+        rate = omega / driven.model.basis.periods
+        kappa = jnp.angle(turned[on]) * rate / (2 * jnp.pi)
+        z, scale = jnp.append(z, kappa), jnp.append(scale, rate / 8)
+        borders = system.bordered(z, now, driven)
+        z = newton(system.rooted, z, (driven, now, *borders), max_steps=20).value
+        spare = jnp.append(spare, 0.3 * rate)
+    spare = lax.stop_gradient(jnp.where(there, z, spare))
+    start = jnp.where(there, z, jnp.nan)
+    size = lax.stop_gradient((scale, (bounds[1] - bounds[0]) / 4))
+    course = both_ways(system.linearise, start, now, bounds, driven, size, max_points)
+    zs, values, slope, count, result = course.y, course.parameter, course.slope, course.count, course.result
+    place = jnp.arange(max_points)
+    if system.hill.pair:
+        closed = result == RESULTS.closed
+        around = jnp.maximum(count - closed, 1)  # the last point of a loop is beyond the first
+        first, length, met = _apart(system, driven, zs, values, around, closed, start)
+        zs, values, slope = (x[(first + place) % around] for x in (zs, values, slope))
+        count = jnp.where(met, length, count)
+        result = RESULTS.where(met, RESULTS.strong_resonance, result)
+    valid = place < count
+    zs, values = jnp.where(valid[:, None], zs, spare), jnp.where(valid, values, now)
+    slope = jnp.where(valid, slope, jnp.nan)
+    result = RESULTS.where(there, result, RESULTS.no_bifurcation)
+
+    def exact(z: Array, value: Array) -> Array:
+        return implicit(system.rooted, z, (driven, value, *system.bordered(z, value, driven)))
+
+    zs = jax.vmap(exact)(lax.stop_gradient(zs), values)
+    return _locus(driven, system, kind, zs, values, valid, slope, result)
+
+
+def _spread(values: Float[Array, " point"]) -> Float[Array, ""]:
+    """A change of a branch's parameter that counts."""
+    spread = jnp.nanmax(values) - jnp.nanmin(values)
+    return jnp.where(spread > 0, spread, 1.0) / 4
+
+
+def _apart(
+    system: _Critical, driven: DrivenOscillators, zs: Array, values: Array, count: Array, closed: Array, start: Array
+) -> tuple[Array, Array, Array]:
+    """From which place on, and for how many points about the start, the two multipliers of a locus have not met; and
+    whether they do.
+
+    They meet at κ = 0 and at half of the orbits' frequency, or of that of disturbances, which odd orbits double;
+    beyond, the same points come back as their mirror images, and a locus with two ends is traced as a closed loop."""
+    omega = jax.vmap(lambda z, value: driven.having(system.along, value).at(z[-2]).omega)(zs, values)
+    half = omega / driven.model.basis.periods / (1 if driven.model.basis.odd else 2)
+    place, kappa = jnp.arange(values.size), zs[:, -1]
+    own = place < count
+    beyond = own & ((kappa <= 0) | (kappa >= half))
+    middle = jnp.argmin(jnp.where(own, jnp.linalg.norm(zs - start, axis=1), jnp.inf))
+    before, behind = jnp.where(closed, beyond, beyond & (place < middle)), beyond & (place > middle)
+    first = jnp.max(jnp.where(before, place + 1, 0))
+    last = jnp.min(jnp.where(behind, place, count))
+    return first, jnp.where(closed, count - first + last, last - first), jnp.any(beyond)
+
+
+def _locus(
+    driven: DrivenOscillators,
+    system: _Critical,
+    kind: str,
+    zs: Float[Array, "point k"],
+    values: Float[Array, " point"],
+    valid: Bool[Array, " point"],
+    slope: Float[Array, " point"],
+    result: Any,
+) -> BifurcationLocus:
+    """The locus of unknowns z at values of μ; NaN where not `valid`."""
+    us, kappa = jax.vmap(system.hill.split)(zs)
+
+    def point(u: Array, value: Array, valid: Array) -> Points:
+        return driven.having(system.along, value).orbits(u[None, :-1], u[None, -1], valid[None])
+
+    points = jax.vmap(point)(us, values, valid)
+    fields = {name: getattr(points, name)[:, 0] for name in ("parameter", "omega", "b", "multipliers")}
+    points = dataclasses.replace(points, **fields, count=jnp.sum(valid))
+    values, kappa = jnp.where(valid, values, jnp.nan), jnp.where(valid, kappa, jnp.nan)
+    return BifurcationLocus(values, points, kappa, slope, result, driven, system.along, kind)
+
+
+def _parts(locus: BifurcationLocus) -> tuple[_Critical, Array, Array]:
+    """The system of a locus, and its points z and μ, without derivatives."""
+    system = _Critical(Hill.of(locus.driven.model.basis, locus.kind), locus.along)
+    zs = rows_of(locus.driven, locus.points)
+    zs = jnp.concatenate([zs, locus.kappa[:, None]], axis=1) if system.hill.pair else zs
+    return system, *lax.stop_gradient((zs, locus.parameter))
+
+
+@eqx.filter_jit
+def _at(locus: BifurcationLocus, value: Array, most: int) -> BifurcationLocus:
+    driven, (system, zs, values) = locus.driven, _parts(locus)
+    below = values - lax.stop_gradient(value)
+    first, valid = first_of((below[:-1] * below[1:] <= 0) & (below[1:] != 0), most)
+    share = (below[first] / (below[first] - below[first + 1]))[:, None]
+    guess = or_first(zs[first] * (1 - share) + zs[first + 1] * share, valid, zs[0])
+
+    def one(guess: Array, valid: Array) -> tuple[Array, Array]:
+        return refined(system.rooted, guess, (driven, value, *system.bordered(guess, value, driven)), zs[0], valid)
+
+    found, valid = jax.vmap(one)(guess, valid)
+    nothing = jnp.full(most, jnp.nan)
+    return _locus(
+        driven, system, locus.kind, found, jnp.broadcast_to(value, (most,)), valid, nothing, locus.result
+    )  # fmt: skip
+
+
+@eqx.filter_jit
+def _turns(locus: BifurcationLocus, most: int = 4) -> BifurcationLocus:
+    driven, (system, zs, values), slope = locus.driven, _parts(locus), locus.slope
+    first, valid = first_of(turning(slope), most)
+    rows = jnp.concatenate([zs, values[:, None]], axis=1)
+    share = (slope[first] / (slope[first] - slope[first + 1]))[:, None]
+    guess = jnp.where(valid[:, None], rows[first] * (1 - share) + rows[first + 1] * share, rows[0])
+    along = jnp.where(valid[:, None], zs[first + 1] - zs[first], 1.0)
+
+    def one(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
+        args = driven, *system.bordered(guess[:-1], guess[-1], driven)
+        return continuation.fold(continuation.from_residual(system), system, guess, along, args, sought=valid)
+
+    found, valid = jax.vmap(one)(guess, along, valid)
+    nothing = jnp.zeros(most)
+    return _locus(driven, system, locus.kind, found[:, :-1], found[:, -1], valid, nothing, locus.result)
