@@ -91,7 +91,7 @@ def require_smooth(model: AbstractOscillators, name: str) -> None:
             ends, allowed = s[place : place + 2], JUMP * local[oscillator, place]
             beside = 1e-9 * (ends[1] - ends[0])
             for _ in range(REFINEMENTS):
-                finer = np.linspace(*ends, s.size)
+                finer = np.linspace(ends[0], ends[1], s.size)
                 values = both(finer)[what, oscillator]
                 place = int(np.argmax(np.abs(np.diff(values))))
                 ends = finer[place : place + 2]
