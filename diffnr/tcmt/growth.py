@@ -1,0 +1,133 @@
+"""Whether small disturbances of a steady state grow: by arithmetic alone, so that it costs little in a batch.
+
+exp(hA)^(2^k) → 0 for large k where every eigenvalue of A has Re λ < 0,      → ∞ where one has Re λ > 0
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Complex, Float
+
+from diffnr.results import RESULTS, succeeded
+from diffnr.root import frozen
+from diffnr.tcmt.loss import AbstractLaw, IdealNonreciprocalCoupling, NonlocalLoss, SaturableLoss, TwoPhotonLoss
+from diffnr.tcmt.matrices import Matrices
+from diffnr.tcmt.proximal import held, velocity
+from diffnr.tcmt.solve import has_closed_form, linear_part
+
+LARGE = 1e12  # a norm that powers of a matrix reach only if they grow without end
+
+
+def judged(
+    matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array, s_plus: Array, a: Array, result: Any
+) -> Any:
+    """`result` of the steady state a [N], or `unstable` instead of success where small disturbances of it grow.
+
+    The poles of a linear device do not depend on ω, and many a nonlinear one is known to be monotone: in a batch over
+    frequencies or drives one such look at the model is all that it costs.
+    """
+    matrices, laws, omega, s_plus, a = frozen((matrices, laws, omega, s_plus, a))
+    reference = jnp.mean(jnp.diagonal(matrices.omega).real)  # of the frequencies: what is left are differences
+    A = linear_part(matrices, laws, reference)
+    margin = monotone_margin(A, laws)
+    known = jnp.zeros((), bool) if margin is None else _positive_definite(margin)
+    linear = all(law.linear for law in laws)
+
+    # A loop run once or not at all: unlike `cond` it costs a batch nothing in which everything is known. As its matter
+    # goes through it, and comes out as another, XLA does not move the work in front of it.
+    def judge(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        _, _, matter = state
+        jacobian = matter if linear else _with_rest(*linearised(matrices, laws, omega, s_plus, matter))
+        return grows(jacobian), jnp.ones((), bool), jnp.zeros_like(matter)
+
+    state = jnp.zeros((), bool), known, A if linear else a
+    growing, _, _ = lax.while_loop(lambda state: ~state[1], judge, state)
+    return RESULTS.where(succeeded(result) & growing, RESULTS.unstable, result)
+
+
+def grows(A: Array) -> Bool[Array, ""]:
+    """Whether A [n, n], real or complex, has an eigenvalue with Re λ > 0, by more than round-off of its norm."""
+    precision = jnp.finfo(A.dtype)
+    identity = jnp.eye(A.shape[0], dtype=A.dtype)
+    norm = _norm(A)
+    # To order 6: (1/64)⁷/7! is below round-off.
+    x = A / (64 * jnp.where(norm > 0, norm, 1.0))
+    x2 = _times(x, x)
+    x3 = _times(x2, x)
+    power = identity + x + x2 / 2 + x3 / 6 + _times(x3, x / 24 + x2 / 120 + x3 / 720)
+
+    def going(state: tuple[Array, Array, Array]) -> Bool[Array, ""]:
+        _, size, k = state
+        return (size >= 1) & (size <= LARGE) & (k < precision.nmant)
+
+    def square(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        power = _times(state[0], state[0])
+        return power, _norm(power), state[2] + 1
+
+    _, size, _ = lax.while_loop(going, square, (power, _norm(power), jnp.zeros((), int)))
+    return size > LARGE
+
+
+def _with_rest(jacobian: Array, rest: Array) -> Array:
+    """The Jacobian with decay in place of the modes that friction holds."""
+    return jacobian - jnp.diag(jnp.where(jnp.concatenate([rest, rest]), _norm(jacobian), 0.0))
+
+
+def _positive_definite(matrix: Array) -> Bool[Array, ""]:
+    """Whether all pivots of a real symmetric matrix are positive, by elimination."""
+    positive = jnp.ones((), bool)
+    for _ in range(len(matrix)):
+        positive = positive & (matrix[0, 0] > 0)
+        matrix = matrix[1:, 1:] - matrix[1:, :1] * matrix[:1, 1:] / jnp.where(matrix[0, 0] == 0, 1.0, matrix[0, 0])
+    return positive
+
+
+def monotone_margin(A: Complex[Array, "mode mode"], laws: tuple[AbstractLaw, ...]) -> Float[Array, "mode mode"] | None:
+    """A matrix that is positive definite only if any two motions approach each other, or None for unknown laws.
+
+    **Arguments:** `A`: `linear_part` at any frequency; `laws`.
+    """
+    decay = -(A + A.conj().T) / 2
+    margin = 2 * jnp.diag(jnp.diag(decay).real) - jnp.abs(decay)
+    for law in laws:
+        if isinstance(law, NonlocalLoss):
+            both = jnp.array([law.mode, law.sensed])
+            margin = margin.at[both, both[::-1]].add(-law.gamma_k / 2)
+        elif isinstance(law, SaturableLoss):
+            margin = margin.at[law.mode, law.mode].add(-law.coefficient / 8)
+        elif not isinstance(law, TwoPhotonLoss | IdealNonreciprocalCoupling) and not law.linear:
+            return None
+    return margin
+
+
+def linearised(
+    matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array, s_plus: Array, a: Array
+) -> tuple[Float[Array, "part part"], Bool[Array, " mode"]]:
+    """∂(Re a', Im a')/∂(Re a, Im a) [2N, 2N], with nothing in the rows and columns of modes at rest; and which rest."""
+    A = linear_part(matrices, laws, omega)
+    nonlinear = tuple(law for law in laws if not law.linear)
+    if not has_closed_form(laws, a.size):
+        nonlinear = tuple(law.softened(1.0) for law in nonlinear)  # regularised, as the steady state's are
+    f = matrices.K.T @ s_plus
+    rest = held(nonlinear, a)
+
+    def slope(y: Array) -> Array:
+        real, imag = jnp.split(y, 2)
+        rate = velocity(A, nonlinear, jnp.where(rest, 0.0, real + 1j * imag), f)
+        rate = jnp.where(rest, 0.0, rate)
+        return jnp.concatenate([rate.real, rate.imag])
+
+    return jax.jacfwd(slope)(jnp.concatenate([a.real, a.imag])), rest
+
+
+def _times(a: Array, b: Array) -> Array:
+    # A sum where matrices are small, since XLA on a CPU takes the products of a large batch one by one.
+    return jnp.sum(a[:, :, None] * b, axis=1) if len(a) <= 8 else a @ b
+
+
+def _norm(A: Array) -> Array:
+    return jnp.sqrt(jnp.sum(A.real**2 + A.imag**2))
