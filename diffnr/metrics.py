@@ -15,9 +15,9 @@ from diffnr.checks import (
     Count,
     Numbers,
     as_complex,
-    as_count,
     as_flag,
     as_index,
+    as_order,
     as_positive,
     as_real,
     as_vector,
@@ -140,14 +140,14 @@ def mean_square(b: Numbers, harmonics: Any) -> Float[Array, "..."]:
     """
     b = as_complex(b, "b")
     require(b.ndim > 0, "b", "have an axis of harmonics", "a number")
-    must = f"be a tuple of {b.shape[-1]} whole numbers, the harmonics of b"
+    must = f"be a tuple of {b.shape[-1]} numbers, the harmonics of b"
     require(
         isinstance(harmonics, (tuple, list)) and len(harmonics) == b.shape[-1], "harmonics", must, described(harmonics)
     )
-    return _mean_square(b, tuple(as_count(h, "harmonics", least=0) for h in harmonics))
+    return _mean_square(b, tuple(as_order(h, "harmonics") for h in harmonics))
 
 
-def _mean_square(b: Array, harmonics: tuple[int, ...]) -> Array:
+def _mean_square(b: Array, harmonics: tuple[Any, ...]) -> Array:
     mean = jnp.asarray([h == 0 for h in harmonics])
     return jnp.sum(jnp.where(mean, b.real**2, _power(b) / 2), axis=-1)
 

@@ -75,6 +75,17 @@ class RESULTS(eqx.Enumeration):
         "The pair has no such resonance with a finite ratio: its damping has merged the two, its springs soften too "
         "much, or its forces are too nearly linear. Lower the damping or the amplitude, or free another ratio."
     )
+    # Modulated oscillators
+    no_rest = (
+        "Undriven, the oscillators do not come to rest, which hides any response: the modulation, or something else, "
+        "makes them grow, or nothing damps them. Lower the modulation, raise the damping, or change omega_m."
+    )
+    too_few_sidebands = "The outermost sidebands are not small yet. Raise num_sidebands."
+    too_slow = (
+        "The modulation is so slow that its stability is not known: its period is too long to be integrated. "
+        "Raise omega_m."
+    )
+    no_threshold = "The oscillators are stable up to the highest factor of the modulation. Raise bounds."
     # Restored reciprocity
     no_orbit = (
         "The pair has no orbits of both directions at the point where the search starts, that of the one-harmonic "

@@ -131,6 +131,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ("diffnr.tcmt.CoupledModes", "diffnr.tcmt.PassiveModes", "diffnr.tcmt.TwoResonators"),
         _with_terms,
     ),
+    "diffnr.duffing.AllHarmonics": _with(periods=1),
     "diffnr.duffing.Basis": _with(periods=1.0),
     "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
     "diffnr.duffing.OrbitBranch": _in_one_piece,
@@ -171,7 +172,9 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.duffing.OneHarmonicRestoration": _with_result(
         lambda fields: jnp.isfinite(fields["ratio"]), RESULTS.no_ratio
     ),
-    "diffnr.duffing.SettledOrbit": _with_result(lambda fields: fields["drift"] < 1e-4, RESULTS.not_settled),
+    "diffnr.duffing.SettledOrbit": lambda fields: _with_result(
+        lambda fields: fields["drift"] < 1e-4, RESULTS.not_settled
+    )({"periods": 1, **fields}),
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Update": _with(scene=None),
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,

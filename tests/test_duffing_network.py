@@ -162,3 +162,43 @@ def test_bad_input_gets_one_sentence(call, sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_branch_of_twice_the_period_begins_where_the_period_doubles() -> None:
+    helmholtz = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: 0.6 * x**2 + 0.3 * x**3, num_harmonics=8)
+    branch = duffing.frequency_response(helmholtz, amplitude=1.2, omega=(1.0, 3.0))
+    doubled = duffing.branch_off(branch, "period_doubling")
+    assert doubled.model.harmonics[:4] == (0, 0.5, 1, 1.5)
+    ends = np.asarray(branch.period_doublings.omega[:2])
+    # It joins both period doublings; an orbit of the single period beside them differs by the size of its first step.
+    assert np.min(doubled.omega[: doubled.count]) > ends.min() - 1e-3
+    assert abs(doubled.omega[0] - ends[0]) < 1e-3
+    k = int(doubled.count) // 5
+    omega, b = float(doubled.omega[k]), doubled.b[k]
+    assert abs(b[0, 1]) > 0.1  # at half of the drive's frequency
+    orbit = duffing.shoot(doubled.model, nr.Drive(omega, 1.2), guess=b)
+    np.testing.assert_allclose(orbit.norm, doubled.norm[k], rtol=1e-6)  # 8 harmonics of the drive leave 1e-7
+    np.testing.assert_allclose(np.abs(orbit.multipliers), np.abs(doubled.multipliers[k]), atol=1e-6)
+    settled = duffing.settle(doubled.model, nr.Drive(omega, 1.2), periods=600, x0=1.001 * orbit.x[0], v0=orbit.v[0])
+    assert settled.periods == 2
+    np.testing.assert_allclose(settled.norm, orbit.norm, rtol=1e-6)  # 12 steps a period: 1e-7
+    with pytest.raises(ValueError, match="Argument number must be below the number of these on the branch, 2"):
+        duffing.branch_off(branch, "period_doubling", 2)
+
+
+@pytest.mark.slow
+def test_harmonics_that_leave_much_out_are_warned_of_or_added() -> None:
+    strong = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: x**3)
+    with pytest.warns(RuntimeWarning, match="9 harmonics leave about .* of the orbit at omega = .*: raise num_harm"):
+        duffing.frequency_response(strong, amplitude=3.0, omega=(0.35, 0.5))
+    enough = duffing.frequency_response(strong, amplitude=3.0, omega=(0.35, 0.5), num_harmonics="auto")
+    assert enough.model.num_harmonics > 9
+    assert float(np.nanmax(enough.truncation)) < 1e-6
+
+
+def test_truncation_is_the_error_of_a_spectrum_that_falls_evenly() -> None:
+    b = 0.1 ** np.arange(9)[None, None] + 0j  # |X_9| and the rest, left out, are 1e-9 · 1.005 of all
+    parts = np.ones(1), np.ones(1), b, np.zeros((1, 2), complex), np.asarray(1)
+    points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, 10)))
+    np.testing.assert_allclose(points.truncation, [1e-9], rtol=0.02)

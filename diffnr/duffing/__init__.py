@@ -1,9 +1,11 @@
 """Coupled Duffing oscillators: forced orbits by harmonic balance, their branches, folds and stability; and in time."""
 
 from diffnr.duffing.branch import OrbitBranch, continue_orbit
+from diffnr.duffing.branch_switching import branch_off
 from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.forcing import BaseMotion
+from diffnr.duffing.modulated import ModulatedOscillators
 from diffnr.duffing.network import OscillatorNetwork
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.orbit import Orbit, shoot, time_series
@@ -13,9 +15,11 @@ from diffnr.duffing.oscillators import (
     DuffingPair,
     linear_frequencies,
 )
+from diffnr.duffing.parametric import ParametricThreshold, parametric_threshold
 from diffnr.duffing.points import Points
 from diffnr.duffing.response import frequency_response
 from diffnr.duffing.settle import SettledOrbit, settle
+from diffnr.duffing.sidebands import Fundamental, ModulatedResponse, modulated_response
 from diffnr.duffing.transient import Motion, simulate
 
 __all__ = [
@@ -24,20 +28,27 @@ __all__ = [
     "BaseMotion",
     "DuffingPair",
     "FoundOrbits",
+    "Fundamental",
+    "ModulatedOscillators",
+    "ModulatedResponse",
     "Motion",
     "OneHarmonicRestoration",
     "Orbit",
     "OrbitBranch",
     "OscillatorChain",
     "OscillatorNetwork",
+    "ParametricThreshold",
     "Points",
     "PolynomialForce",
     "SettledOrbit",
+    "branch_off",
     "continue_orbit",
     "find_orbits",
     "frequency_response",
     "linear_frequencies",
+    "modulated_response",
     "one_harmonic_restoration",
+    "parametric_threshold",
     "settle",
     "shoot",
     "simulate",

@@ -148,7 +148,7 @@ def _starts(
     X = X.at[..., basis.harmonics.index(1)].set(radius * jnp.exp(1j * phase))
     if not basis.odd:
         # Newton's method on odd forces keeps symmetry: a start without even harmonics leads to orbits without them.
-        even = [basis.harmonics.index(h) for h in (0, 2) if h in basis.harmonics]
+        even = [index for index, h in enumerate(basis.harmonics) if h != 1 and h <= 2]
         share = jax.random.normal(even_key, (*shape, len(even)), bound.dtype)
         X = X.at[..., jnp.asarray(even)].set(0.5 * share * radius[..., None])
     random = jax.vmap(basis.coefficients)(X).reshape(shape[0], n * basis.size)

@@ -164,7 +164,7 @@ def _in_groups(basis: Basis, static: Any) -> Callable[..., Array]:
 
     @multipliers.def_vmap
     def _(size: int, batched: list, *groups: Any) -> tuple[Array, bool]:
-        def joined(x: Array, batched: bool) -> Array:
+        def joined(x: Any, batched: bool) -> Any:  # constants of a force may be of numpy
             x = x if batched else jnp.broadcast_to(x, (size, *x.shape))
             return x.reshape(size * x.shape[1], *x.shape[2:])  # not −1: a leaf may be empty
 

@@ -25,6 +25,7 @@ from diffnr.checks import (
     as_complex,
     as_count,
     as_flag,
+    as_order,
     as_real,
     as_tolerance,
     as_vector,
@@ -63,7 +64,7 @@ class Orbit(AbstractAnswer):
     multipliers: Complex[Array, " state"]
     gap: Float[Array, ""]
     result: Any
-    harmonics: tuple[int, ...] = eqx.field(static=True)
+    harmonics: tuple[Any, ...] = eqx.field(static=True)
 
     @property
     def norm(self) -> Float[Array, "*batch oscillator"]:
@@ -150,8 +151,8 @@ def time_series(
         require_finite("orbits", b)
         require_finite("omega", omega)
         listed = isinstance(harmonics, Sequence) and not isinstance(harmonics, str)
-        require(listed or np.ndim(harmonics) == 1, "harmonics", "be a list of whole numbers", harmonics)
-        harmonics = tuple(as_count(h, "harmonics", least=0) for h in harmonics)
+        require(listed or np.ndim(harmonics) == 1, "harmonics", "be a list of numbers", harmonics)
+        harmonics = tuple(as_order(h, "harmonics") for h in harmonics)
     fits = omega.ndim < b.ndim and omega.shape in ((), b.shape[: omega.ndim])
     require(fits, "omega", f"be a number, or have the first axes of orbits, {b.shape[:-1]}", f"of shape {omega.shape}")
     orders = np.asarray(orbits.harmonics if whole else harmonics)
@@ -193,7 +194,7 @@ def _integrate(
         diffrax.ODETerm(vector_field),
         diffrax.Dopri8(),
         t0=0.0,
-        t1=2 * np.pi,
+        t1=ts[-1],
         dt0=None,
         y0=z,
         saveat=diffrax.SaveAt(ts=jnp.asarray(ts)),
@@ -231,8 +232,9 @@ def _shoot(model: AbstractOscillators, drive: Drive, port: Forcing, guess: Array
     start = jnp.concatenate([jnp.sum(guess.real, axis=1), -jnp.sum(orders * guess.imag, axis=1)]) / unit
 
     flat, restore = _numbers((model, drive))
-    instants = 4 * max(model.harmonics) + 2
-    ts = 2 * np.pi * (np.arange(1, instants + 1) / instants)  # the last exactly 2π
+    cycles = int(model.basis.periods)  # of the drive, after which an orbit closes
+    instants = (4 * max(model.harmonics) + 2) * cycles
+    ts = 2 * np.pi * cycles * (np.arange(1, instants + 1) / instants)  # the last exactly 2π times it
     unit_matrix, fixed, tolerance = jnp.eye(2 * n), lax.stop_gradient(flat), 10 * rtol
 
     def around(z: Array) -> _Iteration:
@@ -275,7 +277,7 @@ def _shoot(model: AbstractOscillators, drive: Drive, port: Forcing, guess: Array
         omega=drive.omega,
         x=x,
         v=drive.omega * w,
-        b=fourier(x, model.harmonics),
+        b=fourier(x, model.harmonics, cycles),
         monodromy=jnp.where(failed, jnp.nan, monodromy),
         multipliers=jnp.where(failed, jnp.nan, multipliers),
         gap=jnp.where(failed, jnp.nan, gap),

@@ -190,19 +190,34 @@ class DuffingPair(AbstractOscillators):
 
 
 class AllHarmonics(AbstractOscillators):
-    """The same oscillators with orbits of all harmonics and a mean, where the model's own are of odd ones alone.
+    """The same oscillators with orbits of all harmonics and a mean, where the model's own are of odd ones alone; or
+    with orbits that close after several periods of the drive (subharmonic ones), x(t) = Re Σ_h b_h e^{ihωt}, h = 0,
+    1/periods, 2/periods, ….
 
     Odd forces have orbits that break their symmetry, x(t + T/2) ≠ −x(t), in pairs; they begin where a multiplier of the
-    symmetric orbit passes +1 without a fold. Four times as dear as odd harmonics alone.
+    symmetric orbit passes +1 without a fold. Four times as dear as odd harmonics alone. Orbits of twice the period
+    begin where a multiplier passes −1; `duffing.branch_off` leads to either. `harmonics` are those of the drive, 1/2
+    and 3/2 among them where `periods` is 2.
 
-    **Arguments:** `oscillators`: any model; its leaves keep their paths below "oscillators".
+    **Arguments:** `oscillators`: any model; its leaves keep their paths below "oscillators". `periods`: of the drive,
+    after which orbits close.
+
+    **Raises:** `ValueError` for what is no model of oscillators, or no positive whole number.
+
+        duffing.find_orbits(duffing.AllHarmonics(model, periods=3), nr.Drive(2.9, 1.0))
     """
 
     oscillators: AbstractOscillators
+    periods: int = eqx.field(static=True)
 
-    def __init__(self, oscillators: Any):
+    def __init__(self, oscillators: Any, periods: Count = 1):
         require_oscillators(oscillators, "oscillators")
         self.oscillators = oscillators
+        self.periods = as_count(periods, "periods")
+
+    @property
+    def basis(self) -> Basis:
+        return Basis.of(self.num_harmonics, odd=False, periods=float(self.periods))
 
     @property
     def mass(self) -> Float[Array, "oscillator *by"]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -276,7 +291,7 @@ def with_harmonics(model: AbstractOscillators, num_harmonics: Count) -> Abstract
     """The model with another highest harmonic."""
     num_harmonics = as_count(num_harmonics, "num_harmonics")
     if isinstance(model, AllHarmonics):
-        return AllHarmonics(with_harmonics(model.oscillators, num_harmonics))  # pyright: ignore[reportCallIssue]
+        return AllHarmonics(with_harmonics(model.oscillators, num_harmonics), model.periods)  # pyright: ignore[reportCallIssue]
     # As JAX itself does it when it puts a module together: `__init__` need not take what the fields hold.
     new = object.__new__(type(model))
     for field in dataclasses.fields(model):

@@ -19,13 +19,15 @@ from diffnr.duffing.course import Course, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, linearise
 from diffnr.duffing.find_orbits import orbits_beside
 from diffnr.duffing.harmonic_balance import forcing, residual
-from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.oscillators import AbstractOscillators, with_harmonics
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import newton
 
 SAME = 1e-6  # of the size: two orbits at a bound nearer than this are one
 PLACES = 9  # frequencies at which isolated branches are looked for
 ISOLATED = 8  # pieces of this kind, at most
+HARMONICS = (9, 19, 39, 79)  # that "auto" tries
+RESOLVED, COARSE = 1e-6, 1e-3  # of an orbit, left out: what "auto" is content with, and what is warned of
 
 
 def frequency_response(
@@ -34,7 +36,7 @@ def frequency_response(
     amplitude: Numbers,
     omega: Numbers,
     port: Any = 0,
-    num_harmonics: Count | None = None,
+    num_harmonics: Any = None,
     isolas: bool = False,
     max_points: Count = 400,
     max_folds: Count = 8,
@@ -49,7 +51,8 @@ def frequency_response(
     - `omega`: (lowest, highest) frequency, positive. A piece begins at the lowest, with the orbit in which a slowly
       raised force ends there, and goes on through folds until it leaves the range; where it does not come to the other
       bound's, a second one begins at the highest.
-    - `num_harmonics`: the highest harmonic of orbits; default the model's.
+    - `num_harmonics`: the highest harmonic of orbits; default the model's. "auto" doubles it from 9 until what is left
+      out is below 1e-6 of every orbit (`truncation`), or 79; not inside of a transformation.
     - `isolas`: whether to look for further branches, isolated ones among them, by `find_orbits` at nine frequencies,
       and to follow each; not inside of a transformation.
     - `max_points`, `max_folds`: room for points and folds of all pieces; static numbers.
@@ -59,30 +62,48 @@ def frequency_response(
     exact: of folds, peaks and `at` as they are, of points at fixed frequency (they diverge at folds).
 
     **Raises:** `ValueError` for bounds that are not positive and rising, float32, a port that does not exist;
-    `RuntimeError` if `throw` and there is no start. Where the range asked for is not covered from both ends there is a
-    `RuntimeWarning`, and `complete` is False.
+    `RuntimeError` if `throw` and there is no start. Where the range asked for is not covered from both ends, and where
+    harmonics leave out more than 1e-3 of an orbit, there is a `RuntimeWarning`; `complete` and `truncation` say it.
 
     Good values: 9 harmonics are precise to 1e-8 for the paper's pairs at P = .15; 13 for P = 1.
 
     Source: paper 2, Figures 1 and 3 (there by AUTO).
     """
     low, high = as_range(omega, "omega", positive=True)
-    driven = driven_by(model, low, amplitude, port, "omega", num_harmonics)
+    chosen = isinstance(num_harmonics, str)
+    require(not chosen or num_harmonics == "auto", "num_harmonics", 'be a whole number or "auto"', num_harmonics)
+    driven = driven_by(model, low, amplitude, port, "omega", HARMONICS[0] if chosen else num_harmonics)
     max_points, max_folds = as_count(max_points, "max_points", least=2), as_count(max_folds, "max_folds")
     isolas, throw = as_flag(isolas, "isolas"), as_flag(throw, "throw")
     must = "be False inside of a transformation, where it cannot be known how many branches there are"
-    require(not isolas or is_concrete(driven, low, high), "isolas", must, True)
-    if isolas:
-        branch = _with_isolas(driven, (low, high), max_points, max_folds)
-    else:
-        branch = _from_both_ends(driven, (low, high), max_points, max_folds)
+    known = is_concrete(driven, low, high)
+    require(not isolas or known, "isolas", must, True)
+    require(not chosen or known, "num_harmonics", "be a whole number inside of a transformation", '"auto"')
+    trace_all = _with_isolas if isolas else _from_both_ends
+    branch = trace_all(driven, (low, high), max_points, max_folds)
+    for highest in HARMONICS[1:] if chosen else ():
+        if float(np.nanmax(np.asarray(branch.truncation), initial=0.0)) <= RESOLVED:
+            break
+        driven = eqx.tree_at(lambda driven: driven.model, driven, with_harmonics(driven.model, highest))
+        branch = trace_all(driven, (low, high), max_points, max_folds)
     if not throw:
         return branch
     begun = RESULTS.where(branch.count == 0, RESULTS.no_start, RESULTS.successful)
     branch = raise_failures(branch, begun)
-    if is_concrete(branch.complete) and not np.all(np.asarray(branch.complete)):
-        warnings.warn(f"The range is not covered: {branch.message}", RuntimeWarning, stacklevel=2)
+    if known and is_concrete(branch.complete):
+        _warn(branch)
     return branch
+
+
+def _warn(branch: OrbitBranch) -> None:
+    if not np.all(np.asarray(branch.complete)):
+        warnings.warn(f"The range is not covered: {branch.message}", RuntimeWarning, stacklevel=3)
+    left_out = np.nan_to_num(np.asarray(branch.truncation))
+    worst = np.unravel_index(int(np.argmax(left_out)), left_out.shape)
+    if left_out[worst] > COARSE:
+        what = f"{branch.model.num_harmonics} harmonics leave about {left_out[worst]:.1g} of the orbit"
+        where = f"at omega = {float(np.asarray(branch.omega)[worst]):.4g}"
+        warnings.warn(f"{what} {where}: raise num_harmonics, or pass 'auto'.", RuntimeWarning, stacklevel=3)
 
 
 @eqx.filter_jit
@@ -101,7 +122,8 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
     def piece(before: tuple[Array, Array], job: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], tuple]:
         y, begin, upwards = job
         size = jnp.linalg.norm(y)
-        known = (before[1] == begin) & (jnp.linalg.norm(y - before[0]) <= SAME * size)
+        there = jnp.abs(before[1] - begin) <= SAME * begin  # a bound is reached to round-off
+        known = there & (jnp.linalg.norm(y - before[0]) <= SAME * size)
         y = jnp.where(known, jnp.nan, y)
         branch = _trace(driven, y, begin, bounds, scale, upwards, max_points)
         last = jnp.maximum(branch.count - 1, 0)

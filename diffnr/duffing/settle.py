@@ -57,7 +57,8 @@ class SettledOrbit(AbstractAnswer):
     **Fields:**
 
     - `omega` []; `x`, `v` [instant, oscillator], displacements and velocities at equal intervals from phase 0 on.
-    - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}, by Fourier transform; `harmonics`, its last axis.
+    - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}, by Fourier transform; `harmonics`, its last axis;
+      `periods` of the drive, that the model's orbits take.
     - `drift` []: how far the state moved in a whole period, relative to its size; 0 in a steady state.
     - `result`, of `RESULTS`: successful where `drift` is below 1e-4. Where it is `not_settled` the numbers are those of
       the last period all the same, of a motion that still changes; where it is `nonfinite` they are NaN.
@@ -69,13 +70,14 @@ class SettledOrbit(AbstractAnswer):
     b: Complex[Array, "oscillator harmonic"]
     drift: Float[Array, ""]
     result: Any
-    harmonics: tuple[int, ...] = eqx.field(static=True)
+    harmonics: tuple[Any, ...] = eqx.field(static=True)
+    periods: int = eqx.field(static=True, default=1)
 
     @property
     def ts(self) -> Float[Array, "*batch instant"]:
         """The times of the instants since phase 0."""
         instants = self.x.shape[-2]
-        return jnp.arange(instants) / instants * (2 * jnp.pi / self.omega)[..., None]
+        return jnp.arange(instants) / instants * (2 * jnp.pi * self.periods / self.omega)[..., None]
 
     @property
     def norm(self) -> Float[Array, "*batch oscillator"]:
@@ -139,11 +141,12 @@ def _settle(
     dtype = jnp.result_type(model.mass, omega, jnp.real(drive.amplitude), x0, v0)
     state = [x.astype(dtype) for x in x0], [v.astype(dtype) for v in v0]
 
-    coarse = jax.checkpoint(lambda state: _period(model, drive, port, state, steps, dtype)[0])
+    cycles = int(model.basis.periods)  # of the drive, after which an orbit closes
+    coarse = jax.checkpoint(lambda state: _period(model, drive, port, state, steps, cycles, dtype)[0])
     advance = lambda states, _: ((states[1], coarse(states[1])), None)  # noqa: E731
-    (before, after), _ = lax.scan(advance, (state, state), None, length=periods)
+    (before, after), _ = lax.scan(advance, (state, state), None, length=-(-periods // cycles))
     instants = steps * -(-(4 * max(model.harmonics) + 2) // steps)
-    _, (x, v) = _period(model, drive, port, after, instants, dtype)
+    _, (x, v) = _period(model, drive, port, after, instants, cycles, dtype)
     x, v = jnp.stack(x, axis=1), jnp.stack(v, axis=1)
 
     sizes = [jnp.concatenate([jnp.stack(x), jnp.stack(v) / omega]) for x, v in (before, after)]
@@ -151,14 +154,16 @@ def _settle(
     drift = jnp.max(jnp.abs(sizes[1] - sizes[0])) / jnp.where(size > 0, size, 1.0)
     result = RESULTS.where(drift < SETTLED, RESULTS.successful, RESULTS.not_settled)
     result = RESULTS.where(jnp.isfinite(drift), result, RESULTS.nonfinite)
-    b = fourier(x, model.harmonics)
+    b = fourier(x, model.harmonics, cycles)
     x, v, b = (jnp.where(result == RESULTS.nonfinite, jnp.nan, part) for part in (x, v, b))
-    return SettledOrbit(omega, x, v, b, drift, result, model.harmonics)
+    return SettledOrbit(omega, x, v, b, drift, result, model.harmonics, cycles)
 
 
-def fourier(x: Float[Array, "instant oscillator"], harmonics: tuple[int, ...]) -> Complex[Array, "oscillator harmonic"]:
-    """The harmonics of x(t) = Re Σ X_h e^{ihωt} from instants at equal intervals of a period."""
-    orders = np.asarray(harmonics)
+def fourier(
+    x: Float[Array, "instant oscillator"], harmonics: tuple[Any, ...], periods: int = 1
+) -> Complex[Array, "oscillator harmonic"]:
+    """The harmonics of x(t) = Re Σ X_h e^{ihωt} from instants at equal intervals of so many periods."""
+    orders = np.round(np.asarray(harmonics) * periods)
     phase = 2 * np.pi / x.shape[0] * np.arange(x.shape[0])[:, None] * orders
     weights = np.where(orders == 0, 1.0, 2.0) / x.shape[0]
     real, imag = (jnp.asarray(wave(phase) * weights, x.dtype) for wave in (np.cos, np.sin))
@@ -166,15 +171,15 @@ def fourier(x: Float[Array, "instant oscillator"], harmonics: tuple[int, ...]) -
 
 
 def _period(
-    model: AbstractOscillators, drive: Drive, port: Forcing, state: State, steps: int, dtype: jnp.dtype
+    model: AbstractOscillators, drive: Drive, port: Forcing, state: State, steps: int, cycles: int, dtype: jnp.dtype
 ) -> tuple[State, State]:
-    """The state after a period, and at the beginning of each of its steps."""
+    """The state after so many cycles of the drive, and at the beginning of each step."""
     if "velocity" in model.depends_on:
-        return _by_runge_kutta(model, drive, port, state, steps, dtype)
+        return _by_runge_kutta(model, drive, port, state, steps, cycles, dtype)
     h = 2 * jnp.pi / drive.omega / steps
     oscillators, driven = range(model.num_ports), port.driven(model.num_ports)
     share, fade, glide = _drifts(model, h)
-    tau = 2 * np.pi / steps * (np.arange(steps)[:, None] + NODES)
+    tau = 2 * np.pi / steps * (np.arange(cycles * steps)[:, None] + NODES)
     table = [jnp.asarray(wave, dtype) for wave in (np.cos(tau), np.sin(tau), tau)]
     push_of = port.phasors(model, drive.omega, drive.amplitude)
     real, imag = {j: jnp.real(push_of)[j] for j in driven}, {j: jnp.imag(push_of)[j] for j in driven}
@@ -226,7 +231,7 @@ def _drifts(model: AbstractOscillators, h: Array) -> tuple[list[Row], list[list[
 
 
 def _by_runge_kutta(
-    model: AbstractOscillators, drive: Drive, port: Forcing, state: State, steps: int, dtype: jnp.dtype
+    model: AbstractOscillators, drive: Drive, port: Forcing, state: State, steps: int, cycles: int, dtype: jnp.dtype
 ) -> tuple[State, State]:
     omega, force = drive.omega, port.phasors(model, drive.omega, drive.amplitude)
     n, mobility, solver = model.num_ports, model.mobility, diffrax.Dopri8()
@@ -245,7 +250,9 @@ def _by_runge_kutta(
         begun = solver.init(term, tau, after, z, None)
         return solver.step(term, tau, after, z, None, begun, made_jump=False)[0], z
 
-    z, zs = lax.scan(step, jnp.stack([*state[0], *state[1]]), jnp.asarray(2 * np.pi / steps * np.arange(steps), dtype))
+    z, zs = lax.scan(
+        step, jnp.stack([*state[0], *state[1]]), jnp.asarray(2 * np.pi / steps * np.arange(cycles * steps), dtype)
+    )
     both = [(list(part[:n]), list(part[n:])) for part in (z, zs.T)]
     return both[0], both[1]
 

@@ -10,6 +10,7 @@ from tests.fuzz.generator import Entry
 
 PAIR = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05, num_harmonics=3)
 DRIVE = nr.Drive(0.7, 0.15)
+MODULATED = duffing.ModulatedOscillators(duffing.OscillatorNetwork(np.ones(2), np.eye(2), 0.1), 0.1, 0.7)
 SMALL = {"max_points": 40, "max_folds": 2}
 
 
@@ -41,6 +42,7 @@ def sweep(direction: str = "up") -> nr.FrequencySweep:
 def entries() -> list[Entry]:
     response = duffing.frequency_response(PAIR, amplitude=0.15, omega=(0.5, 1.3), num_harmonics=3, max_points=60)
     wave = response.b[0]
+    modulated = duffing.modulated_response(MODULATED, DRIVE)
     return [
         Entry(
             "DuffingPair",
@@ -72,8 +74,42 @@ def entries() -> list[Entry]:
             allow={"odd": ("None",), "force": ("None",), "gyroscopic": ("None",)},
             named={"mass": ("stiffness",)},
         ),
+        Entry(
+            "ModulatedOscillators",
+            duffing.ModulatedOscillators,
+            dict(
+                oscillators=MODULATED.oscillators, modulation=np.array([0.1, 0.2]), omega_m=0.7,
+                phases=np.array([0.0, 1.5]),
+            ),
+            allow={"phases": ("None",)},
+            named={"modulation": ("phases",)},
+        ),
+        Entry("ModulatedOscillators.locked", MODULATED.locked,
+              {"ratio": 2, "force": cubic, "num_harmonics": 3, "odd": True},
+              allow={"force": ("None",), "odd": ("None",)}),
+        Entry("ModulatedOscillators.scaled", MODULATED.scaled, {"factor": 0.5}),
+        Entry("Fundamental", duffing.Fundamental, {"modulated": MODULATED, "num_sidebands": 8}),
+        Entry(
+            "modulated_response",
+            duffing.modulated_response,
+            dict(model=MODULATED, drive=DRIVE, num_sidebands=24, rtol=1e-9, throw=True),
+            allow={"num_sidebands": ("None",), "rtol": ("None",)},
+            cost=1,
+        ),
+        Entry("ModulatedResponse.reciprocity_norm", modulated.reciprocity_norm,
+              {"out": 1, "into": 0, "squared": True}),
+        Entry("ModulatedResponse.nonreciprocal_phase", modulated.nonreciprocal_phase, {"out": 1, "into": 0}),
+        Entry(
+            "parametric_threshold",
+            duffing.parametric_threshold,
+            dict(
+                model=MODULATED, bounds=(0.0, 20.0), points=8, num_sidebands=24, rtol=1e-9, throw=False,
+            ),
+            allow={"num_sidebands": ("None",), "rtol": ("None",)},
+            cost=1,
+        ),
         Entry("BaseMotion", duffing.BaseMotion, {"direction": 1.0}),
-        Entry("AllHarmonics", duffing.AllHarmonics, {"oscillators": PAIR}),
+        Entry("AllHarmonics", duffing.AllHarmonics, {"oscillators": PAIR, "periods": 2}),
         Entry("linear_frequencies", duffing.linear_frequencies, {"model": PAIR}),
         Entry("port_response", nr.port_response, {"model": PAIR, "drive": DRIVE, "throw": True}),
         Entry(
