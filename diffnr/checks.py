@@ -197,9 +197,9 @@ def as_tolerance(value: Any, name: str) -> float:
 
 def as_order(value: Any, name: str) -> int | float:
     """`value` as a harmonic: a whole number from 0, or a fraction of the drive's frequency."""
-    if isinstance(value, (float, np.floating)) and not isinstance(value, bool) and value != int(value) and value > 0:
-        return float(value)
-    return as_count(int(value) if isinstance(value, (float, np.floating)) else value, name, least=0)
+    if isinstance(value, (float, np.floating)) and 0 <= value < np.inf:
+        return int(value) if value == int(value) else float(value)
+    return as_count(value, name, least=0)
 
 
 def as_frequency(value: Any, name: str) -> Array:

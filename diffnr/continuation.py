@@ -171,14 +171,14 @@ def fold_residual(u: Float[Array, " m"], args: Any) -> Float[Array, " m"]:
 
 @eqx.filter_custom_jvp
 def _singularity(residual: Any, u: Array, args: PyTree, b: Array, c: Array) -> Array:
-    return _null_vectors(_jacobian(residual, u, args), b, c)[0]
+    return null_vectors(_jacobian(residual, u, args), b, c)[0]
 
 
 @_singularity.def_jvp
 def _singularity_jvp(primals: Any, tangents: Any) -> Any:
     residual, u, args, b, c = primals
     residual_dot, u_dot, args_dot, _, _ = tangents
-    g, v, w = _null_vectors(_jacobian(residual, u, args), b, c)
+    g, v, w = null_vectors(_jacobian(residual, u, args), b, c)
 
     def along(residual: Any, u: Array, args: PyTree) -> Array:
         return jax.jvp(lambda y: residual(y, u[-1], args), (u[:-1],), (v,))[1]
@@ -192,13 +192,11 @@ def _jacobian(residual: Any, u: Array, args: PyTree) -> Array:
     return jax.jacfwd(lambda y: residual(y, u[-1], args))(u[:-1])
 
 
-def _null_vectors(jacobian: Array, b: Array, c: Array) -> tuple[Array, Array, Array]:
-    """g of `fold_residual`, and the right and left vectors that the bordered Jacobian takes to (0, 1)."""
-    matrix = jnp.concatenate(
-        [jnp.concatenate([jacobian, b[:, None]], axis=1), jnp.append(c, jnp.zeros((), c.dtype))[None]]
-    )
+def null_vectors(matrix: Array, b: Array, c: Array) -> tuple[Array, Array, Array]:
+    """g of [[matrix, b], [cᴴ, 0]], real or complex, and the right and left vectors that it takes to (0, 1)."""
+    bottom = jnp.append(c.conj(), jnp.zeros((), c.dtype))[None]
     # One call of LAPACK, not two: see "Two LAPACK calls at once" in docs/oscillators.md.
-    inverse = jnp.linalg.inv(matrix)
+    inverse = jnp.linalg.inv(jnp.concatenate([jnp.concatenate([matrix, b[:, None]], axis=1), bottom]))
     return inverse[-1, -1], inverse[:-1, -1], inverse[-1, :-1]
 
 
@@ -226,7 +224,7 @@ def fold(
     def iterate(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         u, _, count = carry
         f, jacobian, slope = linearise(u[:-1], u[-1], held)
-        g, v, w = _null_vectors(jacobian, b, c)
+        g, v, w = null_vectors(jacobian, b, c)
         bend = jax.grad(lambda u: w @ jax.jvp(lambda y: residual(y, u[-1], held), (u[:-1],), (v,))[1])(u)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), -bend[None]])
         step = jnp.linalg.solve(matrix, -jnp.append(f, g))

@@ -96,7 +96,7 @@ class AbstractPortModel(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def harmonics(self) -> tuple[int, ...]:
+    def harmonics(self) -> tuple[Any, ...]:
         """The harmonics of the drive that `respond` returns, 1 among them: (1,) where the response is a tone."""
 
     @property
@@ -135,7 +135,7 @@ class PortResponse(AbstractAnswer):
     """
 
     b: Complex[Array, "out in harmonic"]
-    harmonics: tuple[int, ...] = eqx.field(static=True)
+    harmonics: tuple[Any, ...] = eqx.field(static=True)
     drive: Drive
     state: Any
     result: Any

@@ -234,8 +234,7 @@ SHRINK = 4  # a corrector whose steps do not shrink so fast is going to another 
 LONGEST = 2.0  # step
 BACK = 0.1  # of the highest t, in which t is measured where it is smaller: a branch may pass t = 0
 FAR = 1e3  # times the load, in the other direction: a branch that goes so far does not come back
-ALONG = 1e-6  # of the unknowns, the last correction on the way
-SHORTEST = 1e-7  # step
+SHORTEST = 0.7  # step: ε to this power, 1e-11 in float64, as regularised laws have corners that sharp
 
 
 def _follow(
@@ -278,9 +277,9 @@ def _follow(
         angle = jnp.arccos(jnp.clip(tangent @ path.tangent, -1.0, 1.0))
         finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
         extent = jnp.linalg.norm(corrected[:-1]) / path.unit[0]
+        # Exact at every point: what is left of an unknown that is small beside the others may be all of it.
         exact = (length <= tolerance * extent) & _settled(length, SHRINK * path.limit, extent)
-        close = jnp.where(path.last | first, exact, length <= ALONG * extent)
-        arrived = finite & (close | (length <= 8 * jnp.finfo(length.dtype).eps))
+        arrived = finite & (exact | (length <= 8 * jnp.finfo(length.dtype).eps))
         refused = ~arrived & ~(length <= path.limit) | (arrived & ~first & ~path.last & (angle > LARGEST_TURN))
         taken = arrived & ~refused
         # Along a branch that is regular, round folds too, the sign stays; units and rows turn it by nothing.
@@ -320,7 +319,8 @@ def _follow(
 
     def going(path: _Path) -> Bool[Array, ""]:
         begun = path.sign != 0
-        moving = jnp.where(begun, path.ds > SHORTEST, path.trial[-1] > jnp.finfo(guess.dtype).tiny)
+        shortest = float(jnp.finfo(guess.dtype).eps) ** SHORTEST
+        moving = jnp.where(begun, path.ds > shortest, path.trial[-1] > jnp.finfo(guess.dtype).tiny)
         return ~path.ended & ~path.branched & moving & (path.u[-1] > -FAR) & (path.iterations < max_steps)
 
     zero, no = jnp.zeros((), guess.dtype), jnp.zeros((), bool)

@@ -10,7 +10,8 @@ and 20 dB need :math:`\gamma_k = 0.957132\,\kappa`. Kerr-like loss isolates the 
 resonator 2 holds less energy and so loses less, and isolation tends to
 :math:`\frac{40}{3}\log_{10}(\kappa/G) = -0.9607` dB, with :math:`G = \gamma + \gamma_0`. Saturable loss of c = 3, 10
 and 30 (:math:`10^6` rad/s) reaches 0.3582, 1.2939 and 5.7133 dB. Above :math:`c = 8(G + \kappa^2/G) = 48.7` it is
-bistable: the response that grows from zero power ends at a fold, and the curve of c = 60 with it.
+bistable: the response that grows from zero power jumps at a fold. Driven backward it does at less power, since all of
+the drive reaches resonator 2. Between the two jumps c = 60 isolates by up to 13.7 dB, but only while power grows.
 """
 
 from typing import NamedTuple
@@ -35,20 +36,22 @@ G = GAMMA + GAMMA_0
 KERR_LIMIT = 40 / 3 * jnp.log10(KAPPA / G)
 LEVELS = jnp.array([10.0, 20.0, 30.0, 40.0])
 SATURABLE = jnp.array([3.0, 10.0, 30.0, 60.0])
+R = G + KAPPA**2 / G  # the rate at which resonator 2 loses energy, without saturable loss, with resonator 1 eliminated
 
 
 class Isolations(NamedTuple):
-    """Isolation in dB: [level, power], [power] and [c, power]; NaN beyond a fold. And γ_k of each level."""
+    """Isolation in dB: [level, power], [power] and [c, power]; γ_k of each level; powers at which c jumps, [c, 2]."""
 
     power: Array
     gamma_k: Array
     nonlocal_loss: Array
     kerr: Array
     saturable: Array
+    jumps: Array
 
 
 def isolation(loss: tcmt.AbstractLaw, power: Array) -> Array:
-    """Isolation in dB of the pair with one law of loss, at one input power; NaN beyond a fold."""
+    """Isolation in dB of the pair with one law of loss, at one input power that has grown from zero."""
     pair = tcmt.TwoResonators((0.0, 0.0), (GAMMA, GAMMA), (GAMMA_0, GAMMA_0), KAPPA, loss)
     response = nr.port_response(pair, nr.Drive(0.0, power=power), throw=False)
     return nr.metrics.isolation(response, out=0, into=1)
@@ -78,6 +81,16 @@ def gamma_k_of(level: Array) -> Array:
     return gamma_k(root.newton(excess, -level[None] / 10, level).value)
 
 
+def jumps(c: Array) -> Array:
+    """Powers at which the state folds, backward and forward, [2]; NaN for c < 8 R.
+
+    With resonator 1 eliminated x = |a_2|² solves x [R + c/(1 + x)]² = 2 γ P · (1 or (κ/G)²), whose left side has its
+    first maximum where R x² + (2 R − c) x + R + c = 0.
+    """
+    x = (c - 2 * R - jnp.sqrt(c * (c - 8 * R))) / (2 * R)
+    return x * (R + c / (1 + x)) ** 2 / (2 * GAMMA * jnp.array([1.0, (KAPPA / G) ** 2]))
+
+
 def compute(small: bool = False) -> Isolations:
     """Every law at every power, and the nonlocal losses for the levels asked for."""
     everywhere, peaks = jnp.logspace(-3.0, 7.0, 11 if small else 201), jnp.logspace(0.5, 2.5, 11 if small else 401)
@@ -86,18 +99,19 @@ def compute(small: bool = False) -> Isolations:
     levels = over_power(jax.vmap(nonlocal_loss)(gamma_k), power)
     [kerr] = over_power(jax.vmap(lambda c: tcmt.TwoPhotonLoss(coefficient=c, mode=1))(jnp.ones(1)), power)
     saturable = over_power(jax.vmap(lambda c: tcmt.SaturableLoss(coefficient=c, mode=1))(SATURABLE), power)
-    return Isolations(power, gamma_k, levels, kerr, saturable)
+    return Isolations(power, gamma_k, levels, kerr, saturable, jax.vmap(jumps)(SATURABLE))
 
 
 def draw_local(data: Isolations, ax: Axes) -> None:
-    """The curves of the two local laws, as far as their branches go."""
+    """The curves of the two local laws, dotted where they jump."""
     ax.plot(data.power, data.kerr, color=plot.BACKWARD, label="Kerr-like")
-    for i, level in enumerate(data.saturable):
-        there = jnp.isfinite(level)
-        power, level = data.power[there], level[there]
-        ax.plot(power, level, color=plot.GREY, lw=1.1, label="saturable" if i == 0 else None)
-        if not there.all():
-            ax.plot(power[-1], level[-1], "o", color=plot.GREY, mfc="white", ms=3.5, label="fold, branch ends")
+    for i, (level, jumps) in enumerate(zip(data.saturable, data.jumps, strict=True)):
+        there = jnp.searchsorted(data.power, jumps[jnp.isfinite(jumps)])
+        power, gaps = jnp.insert(data.power, there, jnp.nan), jnp.insert(level, there, jnp.nan)
+        ax.plot(power, gaps, color=plot.GREY, lw=1.1, label="saturable" if i == 0 else None)
+        for j, at in enumerate(there):
+            sides = jnp.array([at - 1, at])
+            ax.plot(data.power[sides], level[sides], ":", color=plot.GREY, lw=0.9, label=None if j else "jump")
 
 
 def main(small: bool = False) -> Figure:
@@ -114,13 +128,15 @@ def main(small: bool = False) -> Figure:
             draw_local(data, ax)
             ax.set(xscale="log", xlabel="input power ($10^6$ rad/s × unit of energy)")
         for c, level in zip(SATURABLE, data.saturable, strict=True):
-            top, ends = jnp.nanargmax(level), not jnp.isfinite(level[-1])
-            x, side = data.power[top] * (1.35 if ends else 0.55), "left" if ends else "right"
-            close.text(x, level[top] - 0.05, f"c = {c:g}", color=plot.GREY, ha=side, **small_type)
+            top = jnp.argmax(level)
+            close.text(
+                data.power[top] * 0.55, level[top] - 0.05, f"c = {c:g}", color=plot.GREY, ha="right", **small_type
+            )
         close.axhline(KERR_LIMIT, color=plot.BACKWARD, lw=0.8, ls=":")
-        close.text(0.12, KERR_LIMIT + 0.05, f"{KERR_LIMIT:.4f} dB".replace("-", "−"), color=plot.BACKWARD, **small_type)
+        limit = f"{KERR_LIMIT:.4f} dB".replace("-", "−")
+        close.text(0.12, KERR_LIMIT - 0.05, limit, color=plot.BACKWARD, **{**small_type, "va": "top"})
         everything.set(ylabel="isolation (dB)", xlim=(data.power[0], data.power[-1]), ylim=(-2, 45))
-        close.set(title="the local laws, closer", ylabel="isolation (dB)", xlim=(0.1, 1e5), ylim=(-1.4, 6.4))
+        close.set(title="the local laws, closer", ylabel="isolation (dB)", xlim=(0.1, 1e5), ylim=(-2, 15))
         figure.legend(*everything.get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 

@@ -44,9 +44,9 @@ class Responses(NamedTuple):
 
 def compute(small: bool = False) -> Responses:
     """The two branches and the points of equal norms."""
-    settings = {"amplitude": AMPLITUDE, "omega": OMEGA, "num_harmonics": 5 if small else 13}
-    forward, backward = (duffing.frequency_response(PAIR, port=port, **settings).trim() for port in (0, 1))
-    return Responses(forward, backward, equal_norm_points(PAIR, **settings).trim())
+    settings = {"amplitude": AMPLITUDE, "num_harmonics": 5 if small else 13}
+    forward, backward = (duffing.frequency_response(PAIR, omega=OMEGA, port=port, **settings).trim() for port in (0, 1))
+    return Responses(forward, backward, equal_norm_points(PAIR, band=OMEGA, **settings).trim())
 
 
 def draw_norms(ax: Axes, data: Responses) -> None:

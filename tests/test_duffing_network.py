@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -180,6 +181,8 @@ def test_a_branch_of_twice_the_period_begins_where_the_period_doubles() -> None:
     orbit = duffing.shoot(doubled.model, nr.Drive(omega, 1.2), guess=b)
     np.testing.assert_allclose(orbit.norm, doubled.norm[k], rtol=1e-6)  # 8 harmonics of the drive leave 1e-7
     np.testing.assert_allclose(np.abs(orbit.multipliers), np.abs(doubled.multipliers[k]), atol=1e-6)
+    response = nr.port_response(doubled.model, nr.Drive(omega, 1.2), guess=b[None])
+    np.testing.assert_allclose(response.b[:, 0], b, atol=1e-12)  # it is one already
     settled = duffing.settle(doubled.model, nr.Drive(omega, 1.2), periods=600, x0=1.001 * orbit.x[0], v0=orbit.v[0])
     assert settled.periods == 2
     np.testing.assert_allclose(settled.norm, orbit.norm, rtol=1e-6)  # 12 steps a period: 1e-7
@@ -202,3 +205,84 @@ def test_truncation_is_the_error_of_a_spectrum_that_falls_evenly() -> None:
     parts = np.ones(1), np.ones(1), b, np.zeros((1, 2), complex), np.asarray(1)
     points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, 10)))
     np.testing.assert_allclose(points.truncation, [1e-9], rtol=0.02)
+
+
+@pytest.mark.slow
+def test_four_masses_with_a_stop_are_nonreciprocal_as_computed_by_others() -> None:
+    stiffness = np.diag([2.0, 3.0, 3.0, 2.0]) - np.eye(4, k=1) - np.eye(4, k=-1)
+    stop = duffing.Clearance(jnp.array([20.0, 0.0, 0.0, 0.0]), gap=0.3, width=0.05)
+    masses = duffing.OscillatorNetwork(np.ones(4), stiffness, 0.1, stop, num_harmonics=20, num_instants=400)
+    assert not masses.odd
+    response = nr.port_response(masses, nr.Drive(1.05, 0.4), ports=[0, 3])
+    norm = np.sqrt(nr.metrics.mean_square(response.b, masses.harmonics))
+    # 20 harmonics leave 4e-8; the others' numbers are given to 1e-8.
+    np.testing.assert_allclose([norm[3, 0], norm[0, 3]], [0.3997681789, 0.3719580096], rtol=1e-7)
+    means = response.b[3, 0, 0].real, response.b[0, 3, 0].real
+    np.testing.assert_allclose(means, [-0.0071959870, -0.1419088190], rtol=1e-6)
+
+
+KINKS = [
+    (lambda x: 20 * jnp.maximum(x - 0.3, 0.0), "whose slope jumps from 1 to 21 at x = [0.3]"),
+    (lambda x, v: 0.1 * jnp.sign(v), "whose value jumps from 0 to 0.1 at x ="),
+]
+
+
+@pytest.mark.parametrize(("force", "sentence"), KINKS, ids=["stop", "dry friction"])
+def test_forces_with_corners_are_refused(force, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape("Argument force must be smooth (see duffing.Clearance), but was")):
+        duffing.OscillatorNetwork([1.0], 1.0, 0.1, force)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        duffing.OscillatorNetwork([1.0], 1.0, 0.1, force)
+    with pytest.raises(ValueError, match=re.escape("Argument internal or coupling must be smooth")):
+        duffing.OscillatorChain([1.0, 1.0], 0.1, lambda x: jnp.abs(x), lambda e: e)
+
+
+def test_a_rounded_stop_is_no_corner() -> None:
+    stop = duffing.Clearance(20.0, 0.3, 1e-3)
+    duffing.OscillatorNetwork([1.0], 1.0, 0.1, stop)
+    x = jnp.asarray([[-1.0, 0.3, 2.0]])
+    np.testing.assert_allclose(stop(x), [[0.0, 0.01, 34.0]], atol=1e-5)  # kε²/(4·1.3) = 4e-6 away from the corner
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("amplitude", [0.15, 1.0, 5.0, 50.0])
+def test_every_frequency_has_the_response_in_which_a_raised_force_ends(amplitude: float) -> None:
+    pair = duffing.DuffingPair(2.0, 1.0, 1.0, 5.0, 1.0, 0.05)
+
+    @jax.jit
+    @jax.vmap
+    def response(omega: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found = nr.port_response(pair, nr.Drive(omega, amplitude), ports=[0], throw=False)
+        return found.converged, found.b[:, 0]
+
+    omega = np.linspace(0.5, 4.0, 141)
+    converged, b = response(jnp.asarray(omega))
+    assert np.all(converged)
+    if amplitude == 0.15:  # in the bistable range .9157 … .9643 it is the lower sheet, above it the only one
+        curve = duffing.frequency_response(pair, amplitude=amplitude, omega=(0.5, 4.0))
+        for k in (16, 20):  # ω = .9 and 1.0, beside the range
+            here = curve.at(omega[k])
+            assert here.count == 1
+            np.testing.assert_allclose(b[k], here.b[0], atol=1e-10)
+
+
+TRUNCATED = [  # F, ω, H, the estimate that docs give, and the error against 61 harmonics
+    (0.5, 1.0, 9, 7.0e-8, 1.1e-8),
+    (1.0, 0.4, 9, 2.8e-4, 1.05e-4),
+    (1.0, 0.4, 15, 5.7e-7, 6.0e-7),
+    (3.0, 0.15, 21, 6.9e-4, 3.8e-3),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("force", "omega", "highest", "estimate", "error"), TRUNCATED)
+def test_truncation_beside_the_error(force: float, omega: float, highest: int, estimate: float, error: float) -> None:
+    found = []
+    for harmonics in (highest, 61):
+        single = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: x**3, num_harmonics=harmonics)
+        found.append(np.asarray(nr.port_response(single, nr.Drive(omega, force)).b[0, 0]))
+    b, exact = np.pad(found[0], (0, found[1].size - found[0].size)), found[1]
+    parts = np.ones(1), np.ones(1), found[0][None, None], np.zeros((1, 2), complex), np.asarray(1)
+    points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, highest + 1, 2)))
+    np.testing.assert_allclose(points.truncation[0], estimate, rtol=0.03)  # the digits that are written down
+    np.testing.assert_allclose(np.linalg.norm(b - exact) / np.linalg.norm(exact), error, rtol=0.05)

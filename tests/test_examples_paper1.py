@@ -184,12 +184,19 @@ def test_figure_6_saturable_maxima(figure_6) -> None:
 
 
 @pytest.mark.slow
-def test_figure_6_bistable_branch_ends_at_its_fold(figure_6) -> None:
+def test_figure_6_bistable_branch_jumps_at_its_fold(figure_6) -> None:
     module = example("paper1_figure6")
-    for c, levels in zip(module.SATURABLE, figure_6.saturable, strict=True):
-        folded = [
-            any(saturable_branch(3.0, float(c), (0.0, 0.0), module.GAMMA, 0.5, float(p), into)[0] for into in (0, 1))
+    for c, levels, jumps in zip(module.SATURABLE, figure_6.saturable, figure_6.jumps, strict=True):
+        states = [
+            [saturable_branch(3.0, float(c), (0.0, 0.0), module.GAMMA, 0.5, float(p), into) for into in (1, 0)]
             for p in figure_6.power
         ]
-        assert np.isnan(levels).tolist() == folded
-        assert any(folded) == (c > 8 * (module.G + 9 / module.G))
+        folded, x = np.moveaxis(np.array(states), -1, 0)  # [power, backward and forward]
+        assert np.any(folded) == (c > 8 * module.R)
+        np.testing.assert_array_equal(folded, figure_6.power[:, None] > np.nan_to_num(jumps, nan=np.inf))
+        # |a_2|² of the lowest state gives both transmissions: a_2 loses G + c/(1 + x), to port 2 and through mode 1.
+        loss = module.G + float(c) / (1 + x)
+        t = 2 * module.GAMMA * module.KAPPA / (module.G * loss + module.KAPPA**2)
+        expected = 20 * np.log10(t[:, 0] / t[:, 1])
+        # np.roots of the cubic: 1e-16 of its coefficients, up to 1e14 apart, near a double root as its square root.
+        np.testing.assert_allclose(levels, expected, atol=1e-6)

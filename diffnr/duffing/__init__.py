@@ -20,12 +20,14 @@ from diffnr.duffing.points import Points
 from diffnr.duffing.response import frequency_response
 from diffnr.duffing.settle import SettledOrbit, settle
 from diffnr.duffing.sidebands import Fundamental, ModulatedResponse, modulated_response
+from diffnr.duffing.smoothness import Clearance
 from diffnr.duffing.transient import Motion, simulate
 
 __all__ = [
     "AbstractOscillators",
     "AllHarmonics",
     "BaseMotion",
+    "Clearance",
     "DuffingPair",
     "FoundOrbits",
     "Fundamental",

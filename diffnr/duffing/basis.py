@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import equinox as eqx
@@ -30,11 +31,13 @@ class Basis(eqx.Module):
     periods: float = eqx.field(static=True, default=1.0)
 
     @classmethod
-    def of(cls, highest: int, *, odd: bool, periods: float = 1.0) -> Basis:
-        """The basis of harmonics of the drive up to `highest`, of orbits that close after so many of its periods."""
+    def of(cls, highest: int, *, odd: bool, periods: float = 1.0, instants: int | None = None) -> Basis:
+        """The basis of harmonics of the drive up to `highest`, of orbits that close after so many of its periods; with
+        at least so many `instants` a period of the drive."""
         highest = int(highest * periods)
         orders = tuple(range(1, highest + 1, 2)) if odd else tuple(range(highest + 1))
-        return cls(orders, 2 * highest + 1 if odd else 4 * highest + 2, odd, periods)
+        least = 0 if instants is None else math.ceil(instants * periods / (2 if odd else 1))
+        return cls(orders, max(2 * highest + 1 if odd else 4 * highest + 2, least), odd, periods)
 
     @property
     def harmonics(self) -> tuple[Any, ...]:

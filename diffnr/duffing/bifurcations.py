@@ -14,6 +14,7 @@ are solved by Newton's method, as those of folds are: as precise as the harmonic
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -22,12 +23,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
+from diffnr.continuation import null_vectors
 from diffnr.duffing.basis import Basis
 from diffnr.duffing.driven import DrivenOscillators, balance
 from diffnr.duffing.points import Points
 from diffnr.duffing.special_points import first_of, or_first, refined, rows_of
-
-KINDS = ("period_doubling", "symmetry_breaking", "neimark_sacker")
 
 
 class Hill(eqx.Module):
@@ -40,11 +40,12 @@ class Hill(eqx.Module):
     def of(cls, own: Basis, kind: str) -> Hill:
         """Disturbances of a kind of orbits in a basis."""
         highest, periods = max(own.harmonics), own.periods
+        instants = math.ceil(own.instants * (2 if own.odd else 1) / periods)  # a period of the drive, as the orbit's
         if kind == "period_doubling":
-            return cls(Basis.of(highest, odd=True, periods=2 * periods), False)
+            return cls(Basis.of(highest, odd=True, periods=2 * periods, instants=instants), False)
         if kind == "symmetry_breaking":
-            return cls(Basis.of(highest + 1, odd=False, periods=periods / 2), False)
-        return cls(Basis.of(highest, odd=False, periods=periods), True)
+            return cls(Basis.of(highest + 1, odd=False, periods=periods / 2, instants=instants), False)
+        return cls(Basis.of(highest, odd=False, periods=periods, instants=instants), True)
 
     def matrix(self, driven: DrivenOscillators, u: Array, kappa: Array) -> Array:
         """H at u = [y, λ]; complex where κ is an unknown."""
@@ -95,26 +96,19 @@ class Hill(eqx.Module):
 
 @eqx.filter_custom_jvp
 def _singularity(hill: Hill, driven: DrivenOscillators, u: Array, kappa: Array, b: Array, c: Array) -> Array:
-    return _null_vectors(hill.matrix(driven, u, kappa), b, c)[0]
+    return null_vectors(hill.matrix(driven, u, kappa), b, c)[0]
 
 
 @_singularity.def_jvp
 def _singularity_jvp(primals: Any, tangents: Any) -> Any:
     hill, driven, u, kappa, b, c = primals
     _, driven_dot, u_dot, kappa_dot, _, _ = tangents
-    g, v, w = _null_vectors(hill.matrix(driven, u, kappa), b, c)
+    g, v, w = null_vectors(hill.matrix(driven, u, kappa), b, c)
     u_dot = jnp.zeros_like(u) if u_dot is None else u_dot
     kappa_dot = jnp.zeros_like(kappa) if kappa_dot is None else kappa_dot
     applied = lambda driven, u, kappa: hill.times(driven, u, kappa, v)  # noqa: E731
     _, change = eqx.filter_jvp(applied, (driven, u, kappa), (driven_dot, u_dot, kappa_dot))
     return g, -(w @ change)
-
-
-def _null_vectors(matrix: Array, b: Array, c: Array) -> tuple[Array, Array, Array]:
-    """g, and the right and left vectors that the bordered matrix takes to (0, 1)."""
-    bottom = jnp.append(c.conj(), jnp.zeros((), c.dtype))[None]
-    inverse = jnp.linalg.inv(jnp.concatenate([jnp.concatenate([matrix, b[:, None]], axis=1), bottom]))
-    return inverse[-1, -1], inverse[:-1, -1], inverse[-1, :-1]
 
 
 @eqx.filter_jit

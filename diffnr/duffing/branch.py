@@ -49,9 +49,9 @@ class OrbitBranch(AbstractAnswer):
     **Fields:** `points`, in order along the branch, piece by piece; `piece` [point], which of its pieces each is on
     (−1 beyond `count`); `slope` [point], of λ along the branch, 0 at folds; `folds`, where it turns back; `ends`
     [piece], of `RESULTS`, how each piece ended, and `result`, the first of them that is not at a bound; `complete` [],
-    whether the range asked for is covered from bound to bound; `driven`, whose orbits they are. `parameter`, `omega`,
-    `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b` and `count` are those of the points; `model`,
-    `amplitude`, `port` and `along` those of `driven`.
+    whether the range asked for is covered from bound to bound (isolated branches aside); `driven`, whose orbits they
+    are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b` and `count` are those of the
+    points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
 
     points: Points
@@ -72,7 +72,7 @@ class OrbitBranch(AbstractAnswer):
         sentences = []
         for number, end in enumerate(self.ends):
             own = values[piece == number]
-            if own.size or number == 0:
+            if own.size or number == 0 or end == RESULTS.no_start:
                 sentences.append(course_of(end, jnp.asarray(own), jnp.asarray(own.size), self.along))
         return " ".join(sentences)
 

@@ -26,6 +26,7 @@ from diffnr.checks import (
     tried,
 )
 from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.smoothness import require_smooth
 
 Force = Callable[[Array], Array]
 
@@ -74,6 +75,7 @@ class OscillatorChain(AbstractOscillators):
         self.coupling = _as_force(coupling, "coupling", n - 1, self.mass.dtype)
         self.num_harmonics = as_count(num_harmonics, "num_harmonics")
         self.odd = _is_odd(self) if odd is None else as_flag(odd, "odd")
+        require_smooth(self, "internal or coupling")
 
     def __check_init__(self) -> None:
         check_fields(self)

@@ -53,7 +53,8 @@ def find_orbits(
 
     **Arguments:**
 
-    - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: where.
+    - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: the driven
+      oscillator, complex shares [n] of the force, or a `BaseMotion`.
     - `starts`: how many. One is the linear response; a quarter are multiples of it, from a hundredth to the largest
       response there can be; the others are random fundamentals (and a mean and second harmonics, if the model has them)
       up to that bound, |X_j| ≤ |A|/(ω√(c_j c_port)): no

@@ -24,6 +24,7 @@ from diffnr.checks import (
     tried,
 )
 from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.smoothness import require_smooth
 
 INSTANTS = 8  # at which a force is tried
 MUST = (
@@ -49,13 +50,16 @@ class OscillatorNetwork(AbstractOscillators):
       self-excitation, modulated springs. Other axes are instants and must stay apart, so that x[0] is all that is known
       of oscillator 0. The phase is the drive's, ωt: a spring that is pumped at 2ω has the stiffness k cos(2 phase).
       As an `equinox.Module` its leaves are parameters with paths ("force.cubic"). Default: none.
-    - `num_harmonics`: H (default 9). `odd`: whether f(−x, −v, ωt + π) = −f(x, v, ωt); by default found out by trying.
+    - `num_harmonics`: H (default 9). `num_instants`: at how many instants a period forces are evaluated, if more than
+      the 4H + 2 that make cubic forces exact (clearances want some ten times H). `odd`: whether
+      f(−x, −v, ωt + π) = −f(x, v, ωt); by default found out by trying.
 
     **Raises:** `ValueError` for matrices that are not square or of different sizes, a mass that is not symmetric or not
     positive definite, a force that fails when it is tried, returns another shape, is not finite or has a kink.
 
-    **Notes:** harmonic balance converges as fast as forces are smooth: a kink is refused, `duffing.Clearance` has
-    one rounded off over a width that is stated.
+    **Notes:** harmonic balance converges as fast as forces are smooth: a kink (a stop, dry
+    friction) is refused where one is found along a line through 0; `duffing.Clearance` is a stop rounded off over a
+    width that is stated.
 
     Good values: 9 harmonics for weak cubic forces, 21 and more for clearances and resonances at 3ω and 5ω.
 
@@ -70,6 +74,7 @@ class OscillatorNetwork(AbstractOscillators):
     num_harmonics: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
     odd: bool = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
     force_arguments: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+    instants: int | None = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class OscillatorNetwork(AbstractOscillators):
         *,
         gyroscopic: Any = None,
         num_harmonics: Count = 9,
+        num_instants: Any = None,
         odd: bool | None = None,
     ):
         self.mass = as_real(mass, "mass")
@@ -90,11 +96,14 @@ class OscillatorNetwork(AbstractOscillators):
         self.damping = _matrix(damping, "damping", n)
         self.gyroscopic = None if gyroscopic is None else _matrix(gyroscopic, "gyroscopic", n)
         self.num_harmonics = as_count(num_harmonics, "num_harmonics")
+        self.instants = None if num_instants is None else as_count(num_instants, "num_instants")
         self.force_arguments = _num_arguments(force)
         self.force = force
         dtype = jnp.result_type(self.mass, self.stiffness, self.damping)
         _try_force(force, n, dtype, self.force_arguments)
         self.odd = _is_odd(self, dtype) if odd is None else as_flag(odd, "odd")
+        if force is not None:
+            require_smooth(self, "force")
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -116,6 +125,10 @@ class OscillatorNetwork(AbstractOscillators):
     @property
     def depends_on(self) -> tuple[str, ...]:
         return ("velocity", "phase")[: self.force_arguments - 1]
+
+    @property
+    def num_instants(self) -> int | None:
+        return self.instants
 
     @property
     def symmetric(self) -> bool:

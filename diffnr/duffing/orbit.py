@@ -50,7 +50,8 @@ class Orbit(AbstractAnswer):
 
     **Fields:**
 
-    - `omega` []; `x`, `v` [instant, oscillator], at equal intervals of a period from phase 0 on.
+    - `omega` []; `x`, `v` [instant, oscillator], at equal intervals from phase 0 on, over the drive's period, or as
+      many of them as the model's orbits take.
     - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}; `harmonics`, its last axis.
     - `monodromy` [2n, 2n], ∂(x, v)(T)/∂(x, v)(0); `multipliers` [2n] complex, its eigenvalues, largest modulus first.
     - `gap` []: ‖z(T) − z(0)‖, relative to the orbit's size; `result`, of `RESULTS`.
@@ -92,7 +93,8 @@ def shoot(
 
     **Arguments:**
 
-    - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: where.
+    - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: the driven
+      oscillator, complex shares [n] of the force, or a `BaseMotion`.
     - `guess`: [n, harmonic] complex, an orbit near the one wanted, as `b` of `Points` and of a response's `state`; by
       default the orbit that harmonic balance continues from the linear response.
     - `rtol`: accuracy asked of each step of the integration (default 1e-11).

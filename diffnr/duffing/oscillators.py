@@ -84,14 +84,19 @@ class AbstractOscillators(AbstractPortModel):
     @property
     def basis(self) -> Basis:
         """The harmonics of an orbit and the instants at which forces are evaluated."""
-        return Basis.of(self.num_harmonics, odd=self.odd)
+        return Basis.of(self.num_harmonics, odd=self.odd, instants=self.num_instants)
+
+    @property
+    def num_instants(self) -> int | None:
+        """At how many instants a period forces are evaluated, where that is more than cubic forces need (4H + 2)."""
+        return None
 
     @property
     def num_ports(self) -> int:
         return self.mass.shape[0]
 
     @property
-    def harmonics(self) -> tuple[int, ...]:
+    def harmonics(self) -> tuple[Any, ...]:
         return self.basis.harmonics
 
     @property
@@ -217,7 +222,9 @@ class AllHarmonics(AbstractOscillators):
 
     @property
     def basis(self) -> Basis:
-        return Basis.of(self.num_harmonics, odd=False, periods=float(self.periods))
+        return Basis.of(
+            self.num_harmonics, odd=False, periods=float(self.periods), instants=self.oscillators.num_instants
+        )
 
     @property
     def mass(self) -> Float[Array, "oscillator *by"]:  # pyright: ignore[reportIncompatibleVariableOverride]

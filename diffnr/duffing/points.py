@@ -67,7 +67,7 @@ class Points(eqx.Module):
 
     @property
     def stable(self) -> Bool[Array, "*batch point"]:
-        """Whether all multipliers lie inside of the unit circle."""
+        """Whether all multipliers lie inside of the unit circle; False too where they could not be told (NaN)."""
         return jnp.abs(self.multipliers[..., 0]) < 1
 
     def trim(self) -> Points:

@@ -180,7 +180,10 @@ def _with_isolas(
             known, there = _at(driven, course, omega)
             size = float(jnp.linalg.norm(y))
             apart = jnp.where(there, jnp.linalg.norm(known - y, axis=1), jnp.inf)
-            if float(jnp.min(apart)) <= SAME * size or len(course.ends) >= 2 + ISOLATED:
+            if float(jnp.min(apart)) <= SAME * size:
+                continue
+            if len(course.ends) >= 2 + ISOLATED:  # there may be more
+                result, complete = RESULTS.more_orbits, jnp.zeros_like(complete)
                 continue
             branch = _through(driven, jnp.asarray(y), omega, bounds, scale, max_points)
             number = len(course.ends)

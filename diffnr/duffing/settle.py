@@ -102,7 +102,8 @@ def settle(
 
     **Arguments:**
 
-    - `model`: the oscillators; `drive`: the tone, with scalar frequency and amplitude; `port`: the driven oscillator.
+    - `model`: the oscillators; `drive`: the tone, with scalar frequency and amplitude; `port`: the driven
+      oscillator, complex shares [n] of the force, or a `BaseMotion`.
     - `periods`: how many. Small disturbances fall as e^{−ct/2m}: by e^{−63/ω} in 200 periods at ζ = .05.
     - `steps_per_period`: of order 6, with 12 forces each; the error falls by 64 as they halve. They must be shorter
       than half of the fastest resonance's own period, where the integration becomes unstable.

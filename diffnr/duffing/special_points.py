@@ -104,6 +104,7 @@ def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], r
 
 
 def rows_of(driven: DrivenOscillators, points: Points) -> Float[Array, "point m"]:
+    """Coefficients and parameter [y, λ] of points, without derivatives."""
     y = jax.vmap(lambda b: driven.model.basis.coefficients(b).ravel())(points.b)
     return lax.stop_gradient(jnp.concatenate([y, points.parameter[:, None]], axis=1))
 

@@ -79,7 +79,7 @@ def simulate(
     - `ts`: [time], increasing, at least two: integrated from the first to the last, and returned at each. No step of
       the solver is longer than the largest gap, so that a pulse seen at `ts` is not stepped over.
     - `x0`, `v0`: [n], at ts[0]; default 0.
-    - `port`: the driven oscillator, where `force` is a `Drive`.
+    - `port`: the driven oscillator, complex shares [n] of the force, or a `BaseMotion`, where `force` is a `Drive`.
     - `rtol`: relative accuracy asked of each step (default √ε of the dtype: 1.5e-8 in float64), also of the smallest
       scale of the motion, that of the forces against inertia and springs, as an absolute one.
     - `solver`: a diffrax solver (default `Dopri8`; `Tsit5` in float32). Stiff forces want an implicit one, `Kvaerno5`.

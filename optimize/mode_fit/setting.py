@@ -105,7 +105,10 @@ class Setting(NamedTuple):
         _, J = problem.linearised(response)
         planes = FlatPlanes.of(response, entries_of(self.data))
         flat, slopes = planes.form(), planes.slopes()
-        covariance, rank = parameter_covariance(J.T, coefficient_slopes(flat, self.half, energy=energy) @ slopes)
+        follows = coefficient_slopes(flat, self.half, energy=energy) @ slopes
+        covariance, rank = parameter_covariance(J.T, follows)
+        idle = ~np.any(follows, axis=1)  # a product of two couplings that are 0, as no entry tells them
+        covariance[idle] = covariance[:, idle] = np.nan
         residual = np.full(self.data.s.shape, np.nan, complex)
         whole = self.whole
         residual[:, whole.out, whole.into] = whole.missed(response)

@@ -69,9 +69,9 @@ def entries() -> list[Entry]:
             duffing.OscillatorNetwork,
             dict(
                 mass=np.array([1.0, 2.0]), stiffness=np.eye(2), damping=0.1, force=cubic, gyroscopic=np.zeros((2, 2)),
-                num_harmonics=3, odd=True,
+                num_harmonics=3, num_instants=20, odd=True,
             ),
-            allow={"odd": ("None",), "force": ("None",), "gyroscopic": ("None",)},
+            allow={"odd": ("None",), "num_instants": ("None",), "force": ("None",), "gyroscopic": ("None",)},
             named={"mass": ("stiffness",)},
         ),
         Entry(
@@ -108,6 +108,7 @@ def entries() -> list[Entry]:
             allow={"num_sidebands": ("None",), "rtol": ("None",)},
             cost=1,
         ),
+        Entry("Clearance", duffing.Clearance, {"stiffness": 20.0, "gap": 0.3, "width": 0.05}),
         Entry("BaseMotion", duffing.BaseMotion, {"direction": 1.0}),
         Entry("AllHarmonics", duffing.AllHarmonics, {"oscillators": PAIR, "periods": 2}),
         Entry("linear_frequencies", duffing.linear_frequencies, {"model": PAIR}),
@@ -171,6 +172,7 @@ def entries() -> list[Entry]:
                 model=PAIR, force=np.zeros(2), ts=np.array([0.0, 0.5, 1.0]), x0=np.array([0.1, 0.0]), v0=np.zeros(2),
                 port=None, rtol=1e-6, solver=None, adjoint=None, max_steps=1000, throw=True,
             ),
+            allow={"rtol": ("None",)},
             cost=1,
         ),
         Entry(
