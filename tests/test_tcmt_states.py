@@ -10,7 +10,8 @@ from jax import Array
 
 import diffnr as nr
 from diffnr import RESULTS, tcmt
-from diffnr.tcmt.growth import grows
+from diffnr.tcmt.growth import grows, hurwitz, linearised, pair_rates
+from diffnr.tcmt.matrices import Matrices
 
 RATES = np.array([1.5, 0.5])  # |d|²/2 of the two ports: directions differ by the ratio 3
 CAVITY = tcmt.CoupledModes([0.0], np.sqrt(2 * RATES)[:, None], terms=tcmt.Kerr(1.0, mode=0))
@@ -144,6 +145,43 @@ def test_growth_is_that_of_eigenvalues() -> None:
     np.testing.assert_array_equal(jax.jit(jax.vmap(grows))(A), margin > 0)
     assert not grows(jnp.array([[0.0, 1.0], [-1.0, 0.0]]))
     assert not grows(jnp.zeros((2, 2)))
+
+
+def test_pairs_with_nonlocal_loss_decay_as_their_eigenvalues_say() -> None:
+    """By entries and Hurwitz's criterion, against the Jacobian of the motion; with modes at rest among them."""
+    rng, n = np.random.default_rng(0), 400
+    A, a = (rng.normal(size=(2, n, *shape)) for shape in ((2, 2), (2,)))
+    A, a = (x[0] + 1j * x[1] for x in (A, a))
+    A = A - rng.uniform(-0.5, 3, n)[:, None, None] * np.eye(2)
+    a *= 10 ** rng.uniform(-3, 3, (n, 2))
+    a[::50, 1], a[1::50, 0], a[2::50] = 0, 0, 0
+    gamma_k, zero = 10 ** rng.uniform(-2, 2, n), jnp.zeros((2, 2), complex)
+
+    def judged(A: Array, a: Array, gamma_k: Array) -> tuple[Array, Array, Array, Array]:
+        laws = (tcmt.NonlocalLoss(gamma_k, mode=1, sensed=0),)
+        matrices = Matrices(-1j * A, zero, zero, zero, zero)
+        jacobian, rest = linearised(matrices, laws, jnp.zeros(()), zero[0], a)
+        return *hurwitz(pair_rates(A, laws, a)), jacobian, rest
+
+    decays, growing, jacobian, rest = map(np.asarray, jax.jit(jax.vmap(judged))(A, a, gamma_k))
+    jacobian = jacobian - np.tile(rest, 2)[:, None] * 100 * np.eye(4)
+    largest = np.linalg.eigvals(jacobian).real.max(axis=1)
+    np.testing.assert_array_equal(decays, largest < 0)
+    np.testing.assert_array_equal(growing, largest > 0)
+    assert rest.sum() == 8
+    # On the axis, and as far from it as round-off reaches, it does not know.
+    axis = np.diag([0.0, 1e-16, 1.0, 1.0]) + np.diag([1.0, 0.0, 0.0], 1) - np.diag([1.0, 0.0, 0.0], -1)
+    assert not any(hurwitz([list(row) for row in jnp.asarray(axis)]))
+
+
+def test_a_mode_at_rest_grows_where_nothing_holds_it() -> None:
+    """Neither driven nor coupled, with gain: its poles are its own, not 0."""
+    lone = tcmt.CoupledModes(
+        [0.0, 0.2], [[1.0, 0.0]], gamma_i=[0.1, -0.3], active=True, loss=tcmt.TwoPhotonLoss(0.1, 1)
+    )
+    state = tcmt.steady_state(lone, 0.1, [1.0], throw=False)
+    assert state.result == RESULTS.unstable
+    np.testing.assert_allclose(tcmt.stability(lone, state).poles[:2], 0.3 + np.array([0.1j, -0.1j]), rtol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """Whether small disturbances of a steady state grow: by arithmetic alone, so that it costs little in a batch.
 
 exp(hA)^(2^k) → 0 for large k where every eigenvalue of A has Re λ < 0,      → ∞ where one has Re λ > 0
+
+and for two modes with the exact nonlocal law, whose steady state is a closed form, Hurwitz's criterion.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -37,16 +41,33 @@ def judged(
     known = jnp.zeros((), bool) if margin is None else _positive_definite(margin)
     linear = all(law.linear for law in laws)
 
-    # A loop run once or not at all: unlike `cond` it costs a batch nothing in which everything is known. As its matter
-    # goes through it, and comes out as another, XLA does not move the work in front of it.
-    def judge(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        _, _, matter = state
-        jacobian = matter if linear else _with_rest(*linearised(matrices, laws, omega, s_plus, matter))
-        return grows(jacobian), jnp.ones((), bool), jnp.zeros_like(matter)
+    def rates(a: Array) -> list[list[Array]]:
+        return pair_rates(linear_part(matrices, laws, omega), laws, a)
 
-    state = jnp.zeros((), bool), known, A if linear else a
-    growing, _, _ = lax.while_loop(lambda state: ~state[1], judge, state)
+    def by_powers(a: Array) -> Array:
+        return grows(-jnp.array(rates(a)))
+
+    def judge(matter: Array) -> Array:
+        if has_closed_form(laws, a.size):
+            decays, growing = hurwitz(rates(matter))
+            return _unless(decays | growing | ~succeeded(result), growing, by_powers, matter)
+        return grows(matter if linear else _with_rest(*linearised(matrices, laws, omega, s_plus, matter)))
+
+    growing = _unless(known, jnp.zeros((), bool), judge, A if linear else a)
     return RESULTS.where(succeeded(result) & growing, RESULTS.unstable, result)
+
+
+def _unless(known: Array, answer: Array, find: Callable[[Array], Array], matter: Array) -> Array:
+    """`answer` where it is known, else find(matter).
+
+    By a loop run once or not at all: unlike `cond` it costs a batch nothing in which everything is known. As its matter
+    goes through it, and comes out as another, XLA does not move the work in front of it.
+    """
+
+    def once(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        return find(state[2]), jnp.ones((), bool), jnp.zeros_like(matter)
+
+    return lax.while_loop(lambda state: ~state[1], once, (answer, known, matter))[0]
 
 
 def grows(A: Array) -> Bool[Array, ""]:
@@ -70,6 +91,60 @@ def grows(A: Array) -> Bool[Array, ""]:
 
     _, size, _ = lax.while_loop(going, square, (power, _norm(power), jnp.zeros((), int)))
     return size > LARGE
+
+
+def pair_rates(
+    A: Complex[Array, "2 2"], laws: tuple[AbstractLaw, ...], a: Complex[Array, "2"]
+) -> list[list[Float[Array, ""]]]:
+    """How small disturbances of two modes with nonlocal loss decay: −J, by entries, lest a large batch be slow.
+
+    With δa_m = x a_m/|a_m|, δa_s = y a_s/|a_s| and the ratio w = a_m/a_s, for Re x, Im x, Re y and Im y,
+
+        x' = A_mm x + A_ms y |w|/w − γ_k (Re y + i Im x/|w|),      y' = A_ss y + A_sm x w/|w|
+
+    and x' = −|A_ss| x, apart from y, for a mode that friction holds.
+    """
+    [law] = (law for law in laws if isinstance(law, NonlocalLoss))
+    m, s = law.mode, law.sensed
+    moving, held = (a[m] != 0) & (a[s] != 0), (a[m] == 0) & (a[s] != 0) & (law.gamma_k > 0)
+    gamma_k = jnp.where(moving, law.gamma_k, 0.0)
+    w = jnp.where(moving, a[m], 1.0) / jnp.where(moving, a[s], 1.0)
+    size = jnp.sqrt(w.real**2 + w.imag**2)
+    u = jnp.where(held, 0.0, w / size)
+    mm, ms, sm, ss = jnp.where(held, -jnp.abs(A[s, s]), A[m, m]), A[m, s] * jnp.conj(u), A[s, m] * u, A[s, s]
+    return [
+        [-mm.real, mm.imag, gamma_k - ms.real, ms.imag],
+        [-mm.imag, gamma_k / size - mm.real, -ms.imag, -ms.real],
+        [-sm.real, sm.imag, -ss.real, ss.imag],
+        [-sm.imag, -sm.real, -ss.imag, -ss.real],
+    ]
+
+
+def hurwitz(P: list[list[Float[Array, ""]]]) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
+    """Whether all four eigenvalues of P surely have Re λ > 0, and whether one surely has Re λ < 0, despite round-off.
+
+    Of det(λ + P) = λ⁴ + p₁λ³ + p₂λ² + p₃λ + p₄ all coefficients and p₁p₂p₃ − p₃² − p₁²p₄ are positive where they all
+    have, and one is negative only where one has not.
+    """
+
+    def minor(i: int, j: int, k: int, n: int) -> Array:
+        return P[i][k] * P[j][n] - P[i][n] * P[j][k]
+
+    pairs = [(k, n) for k in range(4) for n in range(k + 1, 4)]
+    upper, lower = ({(k, n): minor(*rows, k, n) for k, n in pairs} for rows in ((0, 1), (2, 3)))
+    p1 = P[0][0] + P[1][1] + P[2][2] + P[3][3]
+    p2 = upper[0, 1] + lower[2, 3] + sum(minor(i, j, i, j) for i in (0, 1) for j in (2, 3))
+    p3 = sum(P[i][i] * upper[0, 1] - P[i][1] * upper[0, i] + P[i][0] * upper[1, i] for i in (2, 3))
+    p3 = p3 + sum(P[i][i] * lower[2, 3] - P[i][2] * lower[i, 3] + P[i][3] * lower[i, 2] for i in (0, 1))
+    signs = {(0, 2): -1, (1, 3): -1}
+    p4 = sum(signs.get((k, n), 1) * upper[k, n] * lower[pairs[5 - i]] for i, (k, n) in enumerate(pairs))
+    # The sums of the absolute values of all products of entries of 1, 2, … rows: what round-off is a share of.
+    a, b, c, d = (sum(jnp.abs(entry) for entry in row) for row in P)
+    e1, e2, e3, e4 = a + b + c + d, a * b + c * d + (a + b) * (c + d), a * b * (c + d) + c * d * (a + b), a * b * c * d
+    numbers = (p1, e1), (p2, e2), (p3, e3), (p4, e4), (p1 * p2 * p3 - p3 * p3 - p1 * p1 * p4, e1 * e2 * e3)
+    round_off = 32 * jnp.finfo(p1.dtype).eps
+    positive = functools.reduce(jnp.logical_and, (p > round_off * e for p, e in numbers))
+    return positive, functools.reduce(jnp.logical_or, (p < -round_off * e for p, e in numbers))
 
 
 def _with_rest(jacobian: Array, rest: Array) -> Array:
