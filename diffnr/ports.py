@@ -57,7 +57,9 @@ class Drive(eqx.Module):
     - `omega`: [], angular frequency, in the model's rate unit (rad/s for measured devices and FDTD).
     - `amplitude`: [], real or complex wave amplitude A at the driven port; |A|² is the incident power where ports are
       power-normalised. Default 1.
-    - `power`: [], instead of `amplitude`: the incident power, A = √power.
+    - `power`: [], instead of `amplitude`: the incident power, A = √power. Power 0 stands for the limit of a weak
+      signal: A is so small (1e-77, in float32 3e-10) that `s`, the metrics and their derivatives in the model are those
+      of the limit. The derivative in the power itself, that of a root at 0, is not finite there.
 
     **Raises:** `ValueError` for a value that is not finite, a negative power, or both `amplitude` and `power`.
 
@@ -73,7 +75,9 @@ class Drive(eqx.Module):
             power = as_real(power, "power")
             _require_numbers("power", power)
             require_bounds("power", power, lower=0.0)
-            amplitude = jnp.sqrt(power)
+            # So small that its square, and what laws make of that, are still numbers.
+            weak = float(jnp.finfo(power.dtype).tiny) ** 0.25
+            amplitude = jnp.sqrt(power) + jnp.where(power == 0, weak, 0.0)
         self.omega = as_real(omega, "omega")
         amplitude = 1.0 if amplitude is None else amplitude
         # A number takes the precision of omega; not weakly typed, lest an array in its place retrace.
@@ -196,7 +200,8 @@ def port_response(
         f"of shapes {drive.omega.shape} and {drive.amplitude.shape}",
     )
     zero = is_concrete(drive.amplitude) and not np.any(np.asarray(drive.amplitude))
-    require(not zero, "drive", "have an amplitude other than 0, which drives nothing", "one of amplitude 0")
+    must = "have an amplitude other than 0, which drives nothing (power=0 is the limit of a weak signal)"
+    require(not zero, "drive", must, "one of amplitude 0")
     _check_guess(guess, len(ports))
     response = _port_response(model, drive, ports, guess, allow_unstable)
     return raise_failures(response, response.result) if throw else response

@@ -51,9 +51,8 @@ def test_a_transient_is_saved_and_loaded(tmp_path) -> None:
 
 
 def test_a_drive_of_nothing_is_refused() -> None:
-    for drive in (nr.Drive(0.1, power=0.0), nr.Drive(0.1, 0.0)):
-        with pytest.raises(ValueError, match=r"^Argument drive must have an amplitude other than 0"):
-            nr.port_response(PAIR, drive)
+    with pytest.raises(ValueError, match=r"^Argument drive must have an amplitude other than 0"):
+        nr.port_response(PAIR, nr.Drive(0.1, 0.0))
     apart = tcmt.TwoResonators((0.0, 0.0), (1.0, 1.0), (0.1, 0.1), 0.0)
     with pytest.raises(ValueError, match=r"^Argument response must carry a wave .* exactly 0 in both directions\.$"):
         nr.metrics.isolation(nr.port_response(apart, nr.Drive(0.1)), out=1, into=0)

@@ -64,6 +64,18 @@ def test_a_raised_power_jumps_up_and_every_power_has_its_state() -> None:
     np.testing.assert_allclose(np.abs(response.state[..., 0]) ** 2, lowest, rtol=1e-9)
 
 
+def test_no_power_is_the_limit_of_a_weak_signal() -> None:
+    def s(power: Array, omega: Array) -> Array:
+        return nr.port_response(CAVITY, nr.Drive(omega, power=power)).s[1, 0]
+
+    # s = d₁d₂/(iω + 2): that of the cavity without its law, and its slope in ω
+    d, omega = 2 * np.sqrt(RATES[0] * RATES[1]), 1.3
+    found, slope = jax.jvp(lambda omega: s(0.0, omega), (omega,), (1.0,))
+    np.testing.assert_allclose(found, d / (1j * omega + 2), rtol=1e-15)
+    np.testing.assert_allclose(slope, -1j * d / (1j * omega + 2) ** 2, rtol=1e-14)
+    assert not np.isfinite(jax.grad(lambda power: jnp.abs(s(power, omega)))(0.0))  # that of √power: no false 0
+
+
 def test_which_state() -> None:
     s_plus, expected = [np.sqrt(5.0), 0.0], energies(5.0, 0)
     lowest, highest = (tcmt.steady_state(CAVITY, 4.0, s_plus, at=at) for at in ("lowest", "highest"))
