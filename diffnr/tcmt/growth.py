@@ -7,8 +7,6 @@ and for two modes with the exact nonlocal law, whose steady state is a closed fo
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,6 +19,7 @@ from diffnr.root import frozen
 from diffnr.tcmt.loss import AbstractLaw, IdealNonreciprocalCoupling, NonlocalLoss, SaturableLoss, TwoPhotonLoss
 from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.proximal import held, velocity
+from diffnr.tcmt.seldom import unless
 from diffnr.tcmt.solve import has_closed_form, linear_part
 
 LARGE = 1e12  # a norm that powers of a matrix reach only if they grow without end
@@ -50,24 +49,11 @@ def judged(
     def judge(matter: Array) -> Array:
         if has_closed_form(laws, a.size):
             decays, growing = hurwitz(rates(matter))
-            return _unless(decays | growing | ~succeeded(result), growing, by_powers, matter)
+            return unless(decays | growing | ~succeeded(result), growing, by_powers, matter)
         return grows(matter if linear else _with_rest(*linearised(matrices, laws, omega, s_plus, matter)))
 
-    growing = _unless(known, jnp.zeros((), bool), judge, A if linear else a)
+    growing = unless(known, jnp.zeros((), bool), judge, A if linear else a)
     return RESULTS.where(succeeded(result) & growing, RESULTS.unstable, result)
-
-
-def _unless(known: Array, answer: Array, find: Callable[[Array], Array], matter: Array) -> Array:
-    """`answer` where it is known, else find(matter).
-
-    By a loop run once or not at all: unlike `cond` it costs a batch nothing in which everything is known. As its matter
-    goes through it, and comes out as another, XLA does not move the work in front of it.
-    """
-
-    def once(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        return find(state[2]), jnp.ones((), bool), jnp.zeros_like(matter)
-
-    return lax.while_loop(lambda state: ~state[1], once, (answer, known, matter))[0]
 
 
 def grows(A: Array) -> Bool[Array, ""]:
@@ -143,8 +129,10 @@ def hurwitz(P: list[list[Float[Array, ""]]]) -> tuple[Bool[Array, ""], Bool[Arra
     e1, e2, e3, e4 = a + b + c + d, a * b + c * d + (a + b) * (c + d), a * b * (c + d) + c * d * (a + b), a * b * c * d
     numbers = (p1, e1), (p2, e2), (p3, e3), (p4, e4), (p1 * p2 * p3 - p3 * p3 - p1 * p1 * p4, e1 * e2 * e3)
     round_off = 32 * jnp.finfo(p1.dtype).eps
-    positive = functools.reduce(jnp.logical_and, (p > round_off * e for p, e in numbers))
-    return positive, functools.reduce(jnp.logical_or, (p < -round_off * e for p, e in numbers))
+    positive, negative = jnp.ones((), bool), jnp.zeros((), bool)
+    for p, e in numbers:
+        positive, negative = positive & (p > round_off * e), negative | (p < -round_off * e)
+    return positive, negative
 
 
 def _with_rest(jacobian: Array, rest: Array) -> Array:

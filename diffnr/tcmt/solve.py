@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.results import RESULTS
 from diffnr.root import follow, newton
+from diffnr.tcmt.least_norm import least_norm
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.matrices import Matrices
 
@@ -39,7 +40,7 @@ def solve(
     M = -linear_part(matrices, laws, omega)
     nonlinear = tuple(law for law in laws if not law.linear)
     if not nonlinear:
-        return finite_or_failed(jnp.linalg.solve(M, f))
+        return finite_or_failed(least_norm(M, f))
     if has_closed_form(laws, f.size):
         [law] = (law for law in nonlinear if isinstance(law, NonlocalLoss))
         return finite_or_failed(two_mode_nonlocal(M, f, law, guess))
