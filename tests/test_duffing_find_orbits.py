@@ -55,6 +55,7 @@ def test_one_start_is_the_linear_response_and_room_is_kept() -> None:
     assert full.b.shape[0] == 2
 
 
+@pytest.mark.slow
 def test_linear_oscillators_have_one_orbit() -> None:
     linear = nr.replace(PAIR, {"cubic": 0.0})
     found = find_orbits(linear, nr.Drive(0.9, 0.15))

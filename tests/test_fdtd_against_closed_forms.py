@@ -83,9 +83,6 @@ def wavenumber(medium: fdtd.Dielectric, degrees: float) -> float:
     return float(2.6 * THZ / LIGHT * medium.eps**0.5 * np.sin(np.radians(degrees)))
 
 
-REAL = pytest.mark.slow  # at normal incidence fields are real, with a program of their own to compile
-
-
 def assert_second_order(coarse: np.ndarray, fine: np.ndarray, exact: np.ndarray, bound: float) -> None:
     """Errors that fall as the square of the cell, to the fourth order, and are below a bound at the finer cell."""
     exact, errors = np.asarray(exact), [np.abs(value - exact) for value in (coarse, fine)]
@@ -95,14 +92,15 @@ def assert_second_order(coarse: np.ndarray, fine: np.ndarray, exact: np.ndarray,
     assert np.max(np.abs((4 * fine - coarse) / 3 - exact)) < 0.03 * np.max(errors[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "slab", "after", "degrees"),
     [
-        pytest.param(THIN, DENSE, DENSE, 0.0, id="face", marks=REAL),
-        pytest.param(THIN, DENSE, DENSE, 40.0, id="oblique face", marks=pytest.mark.slow),
+        pytest.param(THIN, DENSE, DENSE, 0.0, id="face"),
+        pytest.param(THIN, DENSE, DENSE, 40.0, id="oblique face"),
         pytest.param(DENSE, THIN, THIN, 50.0, id="total reflection"),
-        pytest.param(THIN, DENSE, THIN, 0.0, id="slab", marks=REAL),
-        pytest.param(THIN, DENSE, THIN, 40.0, id="oblique slab", marks=pytest.mark.slow),
+        pytest.param(THIN, DENSE, THIN, 0.0, id="slab"),
+        pytest.param(THIN, DENSE, THIN, 40.0, id="oblique slab"),
     ],
 )
 def test_dielectrics_reflect_and_transmit_as_fresnel_has_it(before, slab, after, degrees: float) -> None:
@@ -128,7 +126,7 @@ def voigt_slab(bias: float, degrees: float, cell: float) -> tuple[np.ndarray, np
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("bias", "degrees"), [pytest.param(0.25, 0.0, marks=REAL), (0.25, 45.0), (-0.25, 45.0)])
+@pytest.mark.parametrize(("bias", "degrees"), [(0.25, 0.0), (0.25, 45.0), (-0.25, 45.0)])
 def test_a_voigt_slab_reflects_and_transmits_as_the_closed_form_has_it(bias: float, degrees: float) -> None:
     coarse, fine = (voigt_slab(bias, degrees, cell) for cell in CELLS)
     layers, ky = [(THICKNESS, insb(bias, 5e-3))], wavenumber(SILICON, degrees)

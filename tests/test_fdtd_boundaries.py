@@ -57,7 +57,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", slow_except(CASES, 0, 2))
+@pytest.mark.parametrize("case", slow_except(CASES, 2))
 def test_source_and_probe_exchange_at_the_turned_bias(case: str) -> None:
     """G_ab(B, k) = G_ba(−B, −k) with every kind of end."""
     boundaries, wall = CASES[case]
@@ -141,6 +141,7 @@ def test_matched_layers_beside_plasma_are_refused_since_surface_waves_would_grow
     assert growth(fdtd.Update.of(scene)) < 1e-7
 
 
+@pytest.mark.slow
 def test_a_step_too_long_grows() -> None:
     """The measure of the tests above sees growth where there is some."""
     update = fdtd.Update.of(filled(uneven(), -0.25, fdtd.Boundaries(fdtd.Sponge(4 * UM))))

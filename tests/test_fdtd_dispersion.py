@@ -81,6 +81,7 @@ def test_the_band_approaches_the_closed_form_in_proportion_to_the_cell() -> None
         assert extrapolated == pytest.approx(exact, abs=1.5 * RESOLUTION + 0.1 * (other - one) / THZ)
 
 
+@pytest.mark.slow
 def test_turning_the_bias_turns_the_band() -> None:
     coarse, turned = found(1.5, -0.25), found(1.5, 0.25)
     assert turned.one_way_bands(-1) == coarse.one_way_bands(1)

@@ -68,10 +68,7 @@ def functional(component: str, seed: int, first_line: bool = False) -> fdtd.Func
     return fdtd.Functional(component, corner, rng.normal(size=(3, 2)))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if "riodic" in name or name == "layers" else name for name in SCENES],
-)
+@pytest.mark.parametrize("name", slow_except(SCENES, 1))
 def test_it_is_where_a_run_in_time_stays(name: str) -> None:
     """A run that begins with the steady fields, each at its own time, reads Re r e^{iωt} from the first step on."""
     scene, complex_fields = SCENES[name](), name == "bloch"

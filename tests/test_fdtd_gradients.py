@@ -143,7 +143,8 @@ def plain() -> tuple[Array, Array]:
     return gradient(PRIME, PLAIN)(jnp.zeros(()), SHARE)
 
 
-@pytest.mark.parametrize("checkpoints", [pytest.param(8, marks=pytest.mark.slow), 32])
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpoints", [8, 32])
 def test_any_number_of_checkpoints_gives_the_same_gradient(checkpoints: int, plain: tuple[Array, Array]) -> None:
     """For a number of steps that is no product, in five levels or in two."""
     for one, other in zip(gradient(PRIME, checkpoints)(jnp.zeros(()), SHARE), plain, strict=True):

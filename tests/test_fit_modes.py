@@ -110,6 +110,7 @@ def test_standard_errors_and_coverage_agree_with_monte_carlo():
     assert np.all((covered > 0.92) & (covered < 0.98)), covered
 
 
+@pytest.mark.slow
 def test_one_line_is_covered_as_often_as_its_errors_say():
     """A cheap case of the next two: forty fits of one mode at one port, of six numbers each."""
     device = hidden_port_device(1, 1, 1, seed=5)

@@ -72,6 +72,7 @@ def test_scenarios_scatter_as_fits_of_new_data_do(fit) -> None:
     assert np.max(np.linalg.norm(s, 2, axis=(1, 2))) <= 1 + 1e-12  # each of them is passive
 
 
+@pytest.mark.slow
 def test_a_fit_brings_its_uncertainty_to_a_design(fit) -> None:
     arguments = {"omega": 0.3, "out": 0, "into": 1}
     alone, within = op.assess(fit.model, **arguments), op.assess(fit, **arguments)

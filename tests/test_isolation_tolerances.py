@@ -72,6 +72,7 @@ def test_isolation_holds_for_the_strongest_coupling_of_the_box():
     assert figures(best.model)[0] == np.inf  # at the centre κ < γ_k blocks wholly
 
 
+@pytest.mark.slow
 def test_a_tolerance_of_the_free_leaf_moves_with_it():
     delta = 0.05
     best = isolate(tolerances={**KAPPA_BOX, "loss.gamma_k": delta}, isolation_cap=140.0)
