@@ -52,6 +52,7 @@ def ratio_of(*args, **kwargs):
 AT_CAP = scipy.optimize.brentq(lambda g: ratio_of(g) - 1e-3, 2.9, KAPPA, xtol=1e-14)
 
 
+@pytest.mark.slow
 def test_an_unstable_device_is_not_judged():
     """Its numbers exist, but no device stays in a state that grows: linear with gain, and self-pulsing."""
     lossy, amplifier = (tcmt.ActiveModes([0.0], [[1.0], [1.0]], gamma_i=[rate]) for rate in (-0.9, -1.1))

@@ -334,6 +334,7 @@ def test_a_dark_mode_at_its_own_frequency_takes_no_part() -> None:
     np.testing.assert_allclose(found.state, [[1 / (1j + 0.5), 0.0]], rtol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle", [np.pi / 4, 0.3])  # of the bright combination, so that elimination meets round-off
 def test_a_dark_combination_of_modes_takes_no_part(angle: float) -> None:
     bright = np.array([np.cos(angle), np.sin(angle)])

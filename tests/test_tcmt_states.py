@@ -56,6 +56,7 @@ def test_bistable_between_the_two_thresholds_of_each_direction(port: int) -> Non
     assert counts == [1, 3, 3, 1]
 
 
+@pytest.mark.slow
 def test_a_raised_power_jumps_up_and_every_power_has_its_state() -> None:
     powers = np.linspace(0.55, 40.0, 80)  # none of them that of a fold, where there is no derivative
     response = jax.vmap(lambda power: nr.port_response(CAVITY, nr.Drive(4.0, power=power), throw=False))(powers)
@@ -64,6 +65,7 @@ def test_a_raised_power_jumps_up_and_every_power_has_its_state() -> None:
     np.testing.assert_allclose(np.abs(response.state[..., 0]) ** 2, lowest, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_no_power_is_the_limit_of_a_weak_signal() -> None:
     def s(power: Array, omega: Array) -> Array:
         return nr.port_response(CAVITY, nr.Drive(omega, power=power)).s[1, 0]
@@ -76,6 +78,7 @@ def test_no_power_is_the_limit_of_a_weak_signal() -> None:
     assert not np.isfinite(jax.grad(lambda power: jnp.abs(s(power, omega)))(0.0))  # that of √power: no false 0
 
 
+@pytest.mark.slow
 def test_which_state() -> None:
     s_plus, expected = [np.sqrt(5.0), 0.0], energies(5.0, 0)
     lowest, highest = (tcmt.steady_state(CAVITY, 4.0, s_plus, at=at) for at in ("lowest", "highest"))
@@ -88,6 +91,7 @@ def test_which_state() -> None:
         tcmt.steady_state(CAVITY, 4.0, s_plus, at="lowest", guess=[1.0])
 
 
+@pytest.mark.slow
 def test_a_state_that_is_no_stable_one() -> None:
     middle = driven(5.0, 0).state(1)
     assert middle.result == RESULTS.unstable
@@ -105,6 +109,7 @@ def test_a_state_that_is_no_stable_one() -> None:
     assert driven(5.0, 0).state(7).result == RESULTS.no_state_found
 
 
+@pytest.mark.slow
 def test_derivatives_of_states_are_those_of_the_cubic() -> None:
     def energy(power: Array) -> Array:
         a = tcmt.steady_states(CAVITY, 4.0, jnp.sqrt(power) * jnp.array([1.0, 0.0])).a[:3, 0]
@@ -186,6 +191,7 @@ def test_pairs_with_nonlocal_loss_decay_as_their_eigenvalues_say() -> None:
     assert not any(hurwitz([list(row) for row in jnp.asarray(axis)]))
 
 
+@pytest.mark.slow
 def test_a_mode_at_rest_grows_where_nothing_holds_it() -> None:
     """Neither driven nor coupled, with gain: its poles are its own, not 0."""
     lone = tcmt.CoupledModes(
