@@ -34,7 +34,7 @@ from diffnr.checks import (
     require_finite,
     require_instance,
 )
-from diffnr.results import AbstractAnswer, raise_failures
+from diffnr.results import AbstractAnswer, raise_failures, with_unstable
 
 
 def hertz(frequency: Any) -> Array:
@@ -57,7 +57,9 @@ class Drive(eqx.Module):
     - `omega`: [], angular frequency, in the model's rate unit (rad/s for measured devices and FDTD).
     - `amplitude`: [], real or complex wave amplitude A at the driven port; |A|² is the incident power where ports are
       power-normalised. Default 1.
-    - `power`: [], instead of `amplitude`: the incident power, A = √power.
+    - `power`: [], instead of `amplitude`: the incident power, A = √power. Power 0 stands for the limit of a weak
+      signal: A is so small (1e-77, in float32 3e-10) that `s`, the metrics and their derivatives in the model are those
+      of the limit. The derivative in the power itself, that of a root at 0, is not finite there.
 
     **Raises:** `ValueError` for a value that is not finite, a negative power, or both `amplitude` and `power`.
 
@@ -73,7 +75,9 @@ class Drive(eqx.Module):
             power = as_real(power, "power")
             _require_numbers("power", power)
             require_bounds("power", power, lower=0.0)
-            amplitude = jnp.sqrt(power)
+            # So small that its square, and what laws make of that, are still numbers.
+            weak = float(jnp.finfo(power.dtype).tiny) ** 0.25
+            amplitude = jnp.sqrt(power) + jnp.where(power == 0, weak, 0.0)
         self.omega = as_real(omega, "omega")
         amplitude = 1.0 if amplitude is None else amplitude
         # A number takes the precision of omega; not weakly typed, lest an array in its place retrace.
@@ -118,9 +122,11 @@ class AbstractPortModel(eqx.Module):
         `guess` is a state that an earlier call returned for this port, to start from.
         """
 
-    def scatter(self, omegas: Float[Array, " frequency"], throw: bool = True) -> Complex[Array, "frequency out in"]:
+    def scatter(
+        self, omegas: Float[Array, " frequency"], throw: bool = True, allow_unstable: bool = False
+    ) -> Complex[Array, "frequency out in"]:
         """What `scattering` returns: frequency by frequency, unless a model knows a shorter way."""
-        s, result = _scattering(self, omegas)
+        s, result = _scattering(self, omegas, allow_unstable)
         return raise_failures(s, result) if throw else s
 
 
@@ -160,6 +166,7 @@ def port_response(
     ports: Sequence[int] | None = None,
     guess: Any = None,
     throw: bool = True,
+    allow_unstable: bool = False,
 ) -> PortResponse:
     """Drive each port alone with `drive` and collect what leaves every port.
 
@@ -171,15 +178,18 @@ def port_response(
     - `guess`: the `state` of an earlier response to the same ports, to start from; it also chooses the branch of a
       model that has several.
     - `throw`: raise if any solve fails; otherwise `result` says it per port, with NaN values and gradients there.
+    - `allow_unstable`: let an unstable state pass for a success. Otherwise it is `RESULTS.unstable`, which raises; with
+      `throw=False` its values are there.
 
     **Returns:** a `PortResponse`.
 
     **Raises:** `ValueError` for a port that does not exist, a drive that is not scalar or whose amplitude is 0, or a
-    guess of another shape; `RuntimeError` with the cause if `throw` and a solve fails.
+    guess of another shape; `RuntimeError` with the cause if `throw` and a solve fails, or its state is unstable.
 
     Example: `nr.port_response(model, nr.Drive(0.1, power=2.0)).s`.
     """
     require_port_model(model)
+    allow_unstable = as_flag(allow_unstable, "allow_unstable")
     require_instance(drive, "drive", Drive, "be a Drive")
     throw = as_flag(throw, "throw")
     ports = tuple(range(model.num_ports)) if ports is None else as_ports(ports, "ports", model.num_ports)
@@ -190,16 +200,22 @@ def port_response(
         f"of shapes {drive.omega.shape} and {drive.amplitude.shape}",
     )
     zero = is_concrete(drive.amplitude) and not np.any(np.asarray(drive.amplitude))
-    require(not zero, "drive", "have an amplitude other than 0, which drives nothing", "one of amplitude 0")
+    must = "have an amplitude other than 0, which drives nothing (power=0 is the limit of a weak signal)"
+    require(not zero, "drive", must, "one of amplitude 0")
     _check_guess(guess, len(ports))
-    response = _port_response(model, drive, ports, guess)
+    response = _port_response(model, drive, ports, guess, allow_unstable)
     return raise_failures(response, response.result) if throw else response
 
 
 @eqx.filter_jit
-def _port_response(model: AbstractPortModel, drive: Drive, ports: tuple[int, ...], guess: Any) -> PortResponse:
-    respond = eqx.filter_vmap(lambda port, guess: model.respond(drive, port, guess))
-    columns, state, result = respond(jnp.asarray(ports), guess)
+def _port_response(
+    model: AbstractPortModel, drive: Drive, ports: tuple[int, ...], guess: Any, allow_unstable: bool
+) -> PortResponse:
+    def respond(port: Array, guess: Any) -> tuple[Array, Any, Any]:
+        b, state, result = model.respond(drive, port, guess)
+        return b, state, with_unstable(result) if allow_unstable else result
+
+    columns, state, result = eqx.filter_vmap(respond)(jnp.asarray(ports), guess)
     columns = jnp.moveaxis(columns, 0, 1)
     if ports != tuple(range(model.num_ports)):
         b = jnp.full((columns.shape[0], model.num_ports, columns.shape[2]), jnp.nan, columns.dtype)
@@ -207,30 +223,33 @@ def _port_response(model: AbstractPortModel, drive: Drive, ports: tuple[int, ...
     return PortResponse(columns, model.harmonics, drive, state, result, model.power_normalised)
 
 
-def scattering(model: AbstractPortModel, omegas: Numbers, *, throw: bool = True) -> Complex[Array, "frequency out in"]:
+def scattering(
+    model: AbstractPortModel, omegas: Numbers, *, throw: bool = True, allow_unstable: bool = False
+) -> Complex[Array, "frequency out in"]:
     """The scattering matrix S(ω) of a linear model: s₋ = S(ω) s₊.
 
     **Arguments:** `model`: a linear model; `omegas`: [frequency], angular frequencies in the model's rate unit;
-    `throw`: raise where a solve fails; otherwise S is NaN there.
+    `throw`: raise where a solve fails; otherwise S is NaN there; `allow_unstable`: do not raise for a model with a mode
+    that grows, whose S(ω) no measurement shows.
 
     **Returns:** S [frequency, out, in].
 
     **Raises:** `ValueError` for a model that does not obey superposition (use `port_response`), or for frequencies
     that are not a finite vector; `RuntimeError` if `throw` and the model has no finite response, at a resonance without
-    loss, or a run in time does not come to its end.
+    loss, or is unstable, or a run in time does not come to its end.
 
     Example: `nr.scattering(model, jnp.linspace(-1.0, 1.0, 201))[:, 1, 0]`.
     """
     require_port_model(model)
     omegas, throw = as_vector(omegas, "omegas"), as_flag(throw, "throw")
     require(model.linear, "model", "be linear for an S-matrix to exist (use port_response)", "a nonlinear model")
-    return model.scatter(omegas, throw)
+    return model.scatter(omegas, throw, as_flag(allow_unstable, "allow_unstable"))
 
 
 @eqx.filter_jit
-def _scattering(model: AbstractPortModel, omegas: Array) -> tuple[Array, Any]:
+def _scattering(model: AbstractPortModel, omegas: Array, allow_unstable: bool) -> tuple[Array, Any]:
     def at(omega: Array) -> tuple[Array, Any]:
-        response = port_response(model, Drive(omega), throw=False)
+        response = port_response(model, Drive(omega), throw=False, allow_unstable=allow_unstable)
         return response.s, response.result
 
     return eqx.filter_vmap(at)(omegas)

@@ -35,6 +35,12 @@ class RESULTS(eqx.Enumeration):
         "Other solutions branch off from the one continued from the linear response on the way to this drive, as where "
         "a symmetry breaks: which of them is meant is not determined. Pass guess= to choose one, or lower the drive."
     )
+    more_states = "There are more steady states than were found, or there may be. Raise most, or starts."
+    no_state_found = "Newton's method found no steady state from any of the starts. Raise starts, or pass another key."
+    unstable = (
+        "The state found is unstable: small disturbances of it grow, so that no device stays in it. Look where it goes "
+        "with tcmt.steady_states or tcmt.simulate, or pass allow_unstable=True for this state all the same."
+    )
     no_wave = (
         "A driven port has no incoming wave at this frequency: its guide carries none in that direction. "
         "Name with ports= those that have one."
@@ -157,7 +163,7 @@ class AbstractAnswer(eqx.Module):
 
     @property
     def converged(self) -> Bool[Array, "..."]:
-        """Whether the solve succeeded; what it was to find is NaN where it did not."""
+        """Whether the solve succeeded; what it was to find is NaN where it did not, but kept where it is unstable."""
         return succeeded(self.result)  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
@@ -169,6 +175,11 @@ class AbstractAnswer(eqx.Module):
 def succeeded(result: Any) -> Bool[Array, "..."]:
     """Whether a solve, or each of several, ended in success."""
     return (result == RESULTS.successful) | (result == RESULTS.closed)
+
+
+def with_unstable(result: Any) -> Any:
+    """`result` with success in place of `unstable`."""
+    return RESULTS.where(result == RESULTS.unstable, RESULTS.successful, result)
 
 
 def message(result: Any) -> str:

@@ -85,6 +85,7 @@ def minimise(
 
     - `objective`: `model -> real scalar`, or `(model, args) -> real scalar`; differentiable, traced by JAX. Inside it
       call solvers with `throw=False`: a trial point where one fails is then NaN, from which a line search draws back.
+      An unstable state keeps its values: where one is no answer, make it NaN by `jnp.where(converged, value, jnp.nan)`.
     - `model`: where to start, and the class that comes back.
     - `free`: the leaves to move: a path, several, or a callable (see `diffnr.parameters.select`).
     - `optimiser`: any of optax, with schedules and chains; default `optax.lbfgs()`.

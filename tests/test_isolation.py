@@ -7,6 +7,7 @@ import pytest
 import scipy.optimize
 
 from diffnr import Drive, metrics, parameters, port_response, tcmt
+from optimize.isolation.cases import assess
 from optimize.isolation.design import maximise_contrast, maximise_isolation, minimise_insertion_loss
 from optimize.transforms import Interval
 
@@ -49,6 +50,19 @@ def ratio_of(*args, **kwargs):
 
 
 AT_CAP = scipy.optimize.brentq(lambda g: ratio_of(g) - 1e-3, 2.9, KAPPA, xtol=1e-14)
+
+
+@pytest.mark.slow
+def test_an_unstable_device_is_not_judged():
+    """Its numbers exist, but no device stays in a state that grows: linear with gain, and self-pulsing."""
+    lossy, amplifier = (tcmt.ActiveModes([0.0], [[1.0], [1.0]], gamma_i=[rate]) for rate in (-0.9, -1.1))
+    at = {"omega": 0.3, "out": 0, "into": 1}
+    assert assess(lossy, **at).valid
+    assert not assess(amplifier, **at).valid
+    # At 0.322 growth in the forward state only (tests/test_tcmt_stability.py).
+    half = np.array([0.0564, 0.0956]) / 2
+    pulsing = tcmt.TwoResonators((4.266, 0.311), half, half, 5.0, tcmt.NonlocalLoss(3.0482, mode=1, sensed=0))
+    assert not assess(pulsing, omega=0.0, out=1, into=0).valid
 
 
 @pytest.mark.slow

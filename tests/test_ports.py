@@ -141,7 +141,7 @@ def test_scattering_refuses(model: tcmt.TwoResonators, omegas: object, sentence:
 
 
 def test_scattering_without_throw_is_nan_where_there_is_no_response() -> None:
-    lossless = tcmt.CoupledModes([0.0, 1.0], [[1.0, 0.0]])  # the second mode is dark, and has no loss
+    lossless = tcmt.CoupledModes([0.0, 1.0], [[1.0, 0.0]], K=[[1.0, 1.0]])  # the second mode is driven without any loss
     with pytest.raises(RuntimeError):
         nr.scattering(lossless, [0.5, 1.0])
     s = nr.scattering(lossless, [0.5, 1.0], throw=False)

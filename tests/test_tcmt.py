@@ -322,3 +322,39 @@ def test_slightly_inexact_numbers_are_accepted() -> None:
     # Numbers typed with eight digits are Hermitian and unitary to 1e-8.
     c, s = 0.92106099, 0.38941834
     assert modes(omega=[[0.0, 1.00000001], [1.0, 0.0]], C=[[c, -s], [s, c]], lossless=True).lossless
+
+
+# Singular systems ----------------------------------------------------------------------------------------------------
+
+
+def test_a_dark_mode_at_its_own_frequency_takes_no_part() -> None:
+    dark = tcmt.CoupledModes([0.0, 1.0], [[1.0, 0.0]])
+    found = nr.port_response(dark, nr.Drive(1.0))
+    np.testing.assert_allclose(found.s, [[-1 + 1 / (1j + 0.5)]], rtol=1e-15)
+    np.testing.assert_allclose(found.state, [[1 / (1j + 0.5), 0.0]], rtol=1e-15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("angle", [np.pi / 4, 0.3])  # of the bright combination, so that elimination meets round-off
+def test_a_dark_combination_of_modes_takes_no_part(angle: float) -> None:
+    bright = np.array([np.cos(angle), np.sin(angle)])
+
+    def s(omega: Array, size: Array) -> Array:
+        device = tcmt.CoupledModes(omega * jnp.ones(2), size * bright[None])
+        s = nr.port_response(device, nr.Drive(0.7)).s[0, 0]
+        return jnp.stack([s.real, s.imag])
+
+    # Like one mode: s = −1 + d²/(i(ω − ω_0) + d²/2)
+    at = jnp.asarray(0.7), jnp.asarray(1.3)
+    np.testing.assert_allclose(s(*at), [1.0, 0.0], atol=1e-15)
+    for derivative in (jax.jacfwd, jax.jacrev):
+        slopes = derivative(s, (0, 1))(*at)
+        np.testing.assert_allclose(slopes, [[0.0, 4 / 1.3**2], [0.0, 0.0]], atol=1e-14)
+
+
+def test_a_driven_resonance_without_loss_fails() -> None:
+    lossless = tcmt.CoupledModes([0.7, 0.0], [[0.0, 1.0]], K=[[1.0, 1.0]])
+    with pytest.raises(RuntimeError, match="not finite"):
+        nr.port_response(lossless, nr.Drive(0.7))
+    both = jax.vmap(lambda omega: nr.port_response(lossless, nr.Drive(omega), throw=False).converged[0])
+    np.testing.assert_array_equal(both(jnp.array([0.7, 0.6])), [False, True])

@@ -9,7 +9,7 @@ import diffnr as nr
 from diffnr import tcmt
 
 PAIR = tcmt.TwoResonators((0.0, 0.0), (3.04, 3.04), (0.5, 0.5), 3.0, tcmt.NonlocalLoss(1.0, 1, 0))
-LOSSLESS = tcmt.TwoResonators((0.0, 0.0), (1.0, 0.0), (0.0, 0.0), 0.0)  # resonator 1 neither loses nor couples
+LOSSLESS = tcmt.CoupledModes([0.0, 0.0], [[1.0, 0.0], [0.0, 0.0]], K=[[1.0, 1.0]] * 2)  # mode 1 is driven, and loses 0
 SINGULAR = "not finite. Look for a singular system"
 
 
@@ -18,7 +18,7 @@ def test_a_singular_linear_system_is_a_failure() -> None:
         nr.port_response(LOSSLESS, nr.Drive(0.0))
     assert "\n" not in str(raised.value)
     with pytest.raises(RuntimeError, match=SINGULAR):
-        nr.scattering(tcmt.CoupledModes([1.0, 1.0], [[1.0, 1.0]]), [1.0])  # a dark mode at its own frequency
+        nr.scattering(LOSSLESS, [0.0])
     with pytest.raises(RuntimeError, match=SINGULAR):
         tcmt.steady_state(LOSSLESS, 0.0, [1.0, 0.0])
     response = nr.port_response(LOSSLESS, nr.Drive(0.0), throw=False)
@@ -51,9 +51,8 @@ def test_a_transient_is_saved_and_loaded(tmp_path) -> None:
 
 
 def test_a_drive_of_nothing_is_refused() -> None:
-    for drive in (nr.Drive(0.1, power=0.0), nr.Drive(0.1, 0.0)):
-        with pytest.raises(ValueError, match=r"^Argument drive must have an amplitude other than 0"):
-            nr.port_response(PAIR, drive)
+    with pytest.raises(ValueError, match=r"^Argument drive must have an amplitude other than 0"):
+        nr.port_response(PAIR, nr.Drive(0.1, 0.0))
     apart = tcmt.TwoResonators((0.0, 0.0), (1.0, 1.0), (0.1, 0.1), 0.0)
     with pytest.raises(ValueError, match=r"^Argument response must carry a wave .* exactly 0 in both directions\.$"):
         nr.metrics.isolation(nr.port_response(apart, nr.Drive(0.1)), out=1, into=0)

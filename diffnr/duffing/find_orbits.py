@@ -1,10 +1,6 @@
 """All orbits at one point: Newton's method on the harmonic balance from many starts, then without the orbits found.
 
-    Π_k (1 + 1/‖y − y_k‖²) F(y) = 0      has the roots of F but for the y_k found before
-
-Saddles have small basins: of a thousand starts ten reach one. With the other orbits deflated they are what is left.
-
-Source: P. E. Farrell, Á. Birkisson and S. W. Funke, SIAM J. Sci. Comput. 37, A2026 (2015).
+The search is that of `diffnr.deflation`.
 """
 
 from __future__ import annotations
@@ -16,10 +12,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from diffnr.checks import Count, as_count, as_flag, as_key, require_double
+from diffnr.deflation import roots
 from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.harmonic_balance import forcing, residual
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, with_harmonics
@@ -27,10 +23,7 @@ from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
-from diffnr.root import frozen, implicit, newton
-
-SAME = 1e-5  # of the size: orbits closer than this are one; two solution branches come so close within 1e-10 of a fold
-ROUNDS = 4  # at most; the search ends with the first that finds nothing new
+from diffnr.root import frozen, implicit
 
 
 class FoundOrbits(Points, AbstractAnswer):
@@ -102,7 +95,7 @@ def _find_orbits(
 ) -> FoundOrbits:
     args = model, drive.omega, forcing(model, port, drive.amplitude, drive.omega)
     held = frozen(args)
-    y, found, ended = _roots(_starts(*held, port, starts, key), most, held)
+    y, found, ended = roots(residual, _starts(*held, port, starts, key), most, held)
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
     # Beyond the last an orbit that is regular: what is masked afterwards is differentiated all the same.
@@ -127,57 +120,8 @@ def orbits_beside(
     """Coefficients of orbits, and which of them are new, beside those `known` [k, n·m] where `there` [k]."""
     args = frozen((model, omega, forcing(model, port, amplitude, omega)))
     most = 2 * there.size
-    y, found, _ = _roots(_starts(*args, port, starts, jax.random.key(0)), most, args, (known, there))
+    y, found, _ = roots(residual, _starts(*args, port, starts, jax.random.key(0)), most, args, (known, there))
     return y, found & (jnp.arange(most) >= jnp.sum(there))
-
-
-def _roots(
-    guesses: Float[Array, "start n"],
-    most: int,
-    args: tuple[AbstractOscillators, Array, Array],
-    before: tuple[Array, Array] | None = None,
-) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Any]:
-    """Roots, those known `before` first, which of them there are, and whether the last round found nothing new."""
-    unit = jnp.linalg.norm(guesses[0])
-    unit = jnp.where(unit > 0, unit, 1.0)
-
-    def search(state: tuple) -> tuple:
-        known, found, _, rounds = state
-        solve = lambda guess: newton(_deflated, guess, (args, known, found, unit), max_steps=50)  # noqa: E731
-        solutions = jax.vmap(solve)(guesses)
-        new = solutions.result == RESULTS.successful
-        y, new = jnp.concatenate([known, solutions.value]), jnp.concatenate([found, new])
-        chosen = jnp.nonzero(_distinct(y, new), size=most, fill_value=-1)[0]
-        return jnp.where((chosen >= 0)[:, None], y[chosen], 0.0), chosen >= 0, jnp.sum(found), rounds + 1
-
-    def going(state: tuple) -> Bool[Array, ""]:
-        _, found, before, rounds = state
-        count = jnp.sum(found)
-        return (rounds < ROUNDS) & (count > before) & (count < most)
-
-    known, found = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
-    if before is not None:
-        order = jnp.argsort(~before[1])
-        found = found.at[: order.size].set(before[1][order])
-        known = jnp.where(found[:, None], known.at[: order.size].set(before[0][order]), 0.0)
-    start = known, found, jnp.asarray(-1), jnp.asarray(0)
-    known, found, count, _ = lax.while_loop(going, search, start)
-    return known, found, jnp.sum(found) == count
-
-
-def _deflated(y: Float[Array, " n"], args: tuple) -> Float[Array, " n"]:
-    balance, known, found, unit = args
-    # Where nothing is known y itself is no distance: a harmless one stands in.
-    apart = jnp.where(found, jnp.sum((y - known) ** 2, axis=1) / unit**2, 1.0)
-    return residual(y, balance) * jnp.prod(jnp.where(found, 1 + 1 / apart, 1.0))
-
-
-def _distinct(y: Float[Array, "root n"], found: Bool[Array, " root"]) -> Bool[Array, " root"]:
-    """Which of the roots found are not yet among those before."""
-    y = jnp.where(found[:, None], y, 0.0)
-    apart = jnp.linalg.norm(y[:, None] - y, axis=-1) > SAME * jnp.linalg.norm(y, axis=1)
-    earlier = np.tri(found.size, k=-1, dtype=bool)
-    return found & jnp.all(apart | ~earlier | ~found, axis=1)
 
 
 def _starts(

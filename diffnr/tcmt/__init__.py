@@ -8,6 +8,7 @@ from diffnr.tcmt.loss import (
     AbstractLaw,
     AbstractLoss,
     IdealNonreciprocalCoupling,
+    Kerr,
     NonlocalLoss,
     SaturableLoss,
     TwoPhotonLoss,
@@ -22,6 +23,7 @@ from diffnr.tcmt.passive import PassiveModes
 from diffnr.tcmt.proximal import ProximalSDIRK
 from diffnr.tcmt.resonators import TwoResonators
 from diffnr.tcmt.stability import SmallSignal, Stability, has_unique_response, small_signal_response, stability
+from diffnr.tcmt.states import SteadyStates, steady_states
 from diffnr.tcmt.steady import SteadyState, steady_state
 from diffnr.tcmt.time_reversal import (
     TimeBandwidth,
@@ -40,6 +42,7 @@ __all__ = [
     "CoupledModes",
     "GaussianPulse",
     "IdealNonreciprocalCoupling",
+    "Kerr",
     "Matrices",
     "NonlocalLoss",
     "PassiveModes",
@@ -48,6 +51,7 @@ __all__ = [
     "SmallSignal",
     "Stability",
     "SteadyState",
+    "SteadyStates",
     "TimeBandwidth",
     "TimeReversalResiduals",
     "Transient",
@@ -65,6 +69,7 @@ __all__ = [
     "small_signal_response",
     "stability",
     "steady_state",
+    "steady_states",
     "time_bandwidth",
     "time_reversal_residuals",
 ]

@@ -43,7 +43,7 @@ def effective_hamiltonian(
     port = as_index(port, "port", model.num_ports, "port")
     dtype = jnp.result_type(model.matrices().C, amplitude)
     s_plus = jnp.zeros(model.num_ports, dtype).at[port].set(amplitude)
-    state = steady_state(model, omega, s_plus)
+    state = steady_state(model, omega, s_plus, allow_unstable=True)
     a, matrices = state.a, model.matrices()
     H = 1j * matrices.omega - matrices.gamma
     for law in model.laws:

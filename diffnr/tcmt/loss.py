@@ -252,6 +252,52 @@ class IdealNonreciprocalCoupling(AbstractLaw):
         as_index(self.sensed, "sensed", num_modes, "mode")
 
 
+class Kerr(AbstractLaw):
+    r"""Kerr nonlinearity: a resonance frequency that follows the energy of its mode, no loss.
+
+        ω_m → ω_m + χ|a_m|²,      f_m(a) = −iχ|a_m|² a_m
+
+    Models take it in `terms=`.
+
+    **Arguments:** `chi`: [], χ, of either sign, rate per unit |a|² (self-focusing media have χ < 0); `mode`: the mode
+    m that is shifted.
+
+    **Raises:** `ValueError` for a χ that is not finite or no number, or a mode that is no whole number.
+
+    **Notes:** with Δ = ω − ω_m, γ the whole loss rate and χΔ > 0, |Δ| > √3 γ, one mode is bistable: u = |a|² jumps at
+    χu = [2Δ ∓ √(Δ² − 3γ²)]/3 of the lower and upper branch. `steady_states` gives all states.
+
+    Example: `tcmt.CoupledModes([0.0], [[1.0], [0.6]], terms=tcmt.Kerr(0.1, mode=0))`.
+
+    Source: D. L. Sounas and A. Alù, *Nonreciprocity based on nonlinear resonances*, IEEE Antennas and Wireless
+    Propagation Letters 17, 1958 (2018).
+    """
+
+    chi: Float[Array, ""] = real_field()
+    mode: int = eqx.field(static=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    def __init__(self, chi: Any, mode: Count):
+        self.chi = as_scalar(chi, "chi")
+        self.mode = as_count(mode, "mode", least=0)
+
+    def __check_init__(self) -> None:
+        check_fields(self, ())
+
+    @property
+    def linear(self) -> bool:
+        return False
+
+    def damping(self, a: Complex[Array, " mode"]) -> Complex[Array, " mode"]:
+        z = a[self.mode]
+        return jnp.zeros_like(a).at[self.mode].set(-1j * self.chi * _power(z) * z)
+
+    def softened(self, t: Float[ArrayLike, ""]) -> "AbstractLaw":
+        return self
+
+    def check_modes(self, num_modes: int) -> None:
+        as_index(self.mode, "mode", num_modes, "mode")
+
+
 def check_laws(loss: Any, terms: Any, num_modes: int) -> None:
     """Raise unless `loss` holds laws by which modes lose, `terms` other laws, and every mode they name is there."""
     for law in _listed(loss, "loss"):

@@ -26,6 +26,7 @@ from diffnr.checks import (
     require_shape,
 )
 from diffnr.ports import AbstractPortModel, Drive
+from diffnr.tcmt.growth import judged
 from diffnr.tcmt.loss import AbstractLaw, as_tuple, check_laws
 from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.solve import outgoing, solve
@@ -76,6 +77,7 @@ class AbstractCoupledModes(AbstractPortModel):
         dtype = jnp.result_type(matrices.C, drive.amplitude)
         s_plus = jnp.zeros(self.num_ports, dtype).at[port].set(drive.amplitude)
         a, result = solve(matrices, self.laws, drive.omega, s_plus, guess)
+        result = judged(matrices, self.laws, drive.omega, s_plus, a, result)
         return outgoing(matrices, s_plus, a)[:, None], a, result
 
 

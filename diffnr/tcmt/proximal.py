@@ -203,7 +203,7 @@ def _fixed_point(a: Array, args: Any) -> Array:
 
 def _shrink(z: Array, threshold: Array) -> Array:
     size = _abs(z)
-    return jnp.where(size > threshold, z * (1 - threshold / nonzero(size)), 0.0)
+    return jnp.where((size > threshold) | (threshold == 0), z * (1 - threshold / nonzero(size)), 0.0)
 
 
 def _abs(z: Array) -> Array:

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Complex
+from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.results import RESULTS
 from diffnr.root import follow, newton
+from diffnr.tcmt.least_norm import least_norm
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.matrices import Matrices
 
@@ -39,7 +40,7 @@ def solve(
     M = -linear_part(matrices, laws, omega)
     nonlinear = tuple(law for law in laws if not law.linear)
     if not nonlinear:
-        return finite_or_failed(jnp.linalg.solve(M, f))
+        return finite_or_failed(least_norm(M, f))
     if has_closed_form(laws, f.size):
         [law] = (law for law in nonlinear if isinstance(law, NonlocalLoss))
         return finite_or_failed(two_mode_nonlocal(M, f, law, guess))
@@ -89,6 +90,22 @@ def two_mode_nonlocal(
 # Entries, rather than arrays of two, let a large vmap run over long vectors.
 @functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5))
 def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, s: int) -> Array:
+    candidates, _ = _candidates(M, f, gamma_k, m, s)
+    if guess is None:
+        return candidates[0]
+    return candidates[jnp.argmin(jnp.sum(_power(candidates - guess), axis=1))]
+
+
+def two_mode_states(M: Array, f: Array, law: NonlocalLoss) -> tuple[Complex[Array, "3 2"], Bool[Array, "3"]]:
+    """All solutions of `two_mode_nonlocal`, and which of the three there are; without derivatives."""
+    M, f, gamma_k = lax.stop_gradient((M, f, law.gamma_k))
+    rate, drive = (nonzero(jnp.max(jnp.abs(x))) for x in (M, f))
+    candidates, several = _candidates(M / rate, f / drive, gamma_k / rate, law.mode, law.sensed)
+    return drive / rate * candidates, jnp.stack([jnp.ones_like(several), several, several])
+
+
+def _candidates(M: Array, f: Array, gamma_k: Array, m: int, s: int) -> tuple[Array, Array]:
+    """The default solution, a second moving one and the extinct one; and whether these two stand beside it."""
     M_mm, M_ms, M_sm, M_ss, f_m, f_s = M[m, m], M[m, s], M[s, m], M[s, s], f[m], f[s]
     Z, k = f_s * M_mm - f_m * M_sm, f_m * M_ss - f_s * M_ms
     friction = gamma_k * jnp.abs(f_s)
@@ -111,13 +128,10 @@ def _two_modes(M: Array, f: Array, gamma_k: Array, guess: Array | None, m: int, 
     at_rest = _ordered(jnp.zeros_like(f_m), f_s / nonzero(M_ss), m)
     upper = moving(jnp.where(b >= 0, excess, root - b), jnp.where(b >= 0, b + root, _power(Z)))
     default = jnp.where(extinct, at_rest, upper)
-    if guess is None:
-        return default
     # A second moving solution and the extinct one exist beside the default where b < 0 and the excess is negative.
     several = ~extinct & (b < 0) & (excess < 0)
     others = (jnp.where(several, other, default) for other in (moving(-b - root, _power(Z)), at_rest))
-    candidates = jnp.stack([default, *others])
-    return candidates[jnp.argmin(jnp.sum(_power(candidates - guess), axis=1))]
+    return jnp.stack([default, *others]), several
 
 
 @_two_modes.defjvp
@@ -156,24 +170,38 @@ def _ordered(a_m: Array, a_s: Array, m: int) -> Array:
 def _newton(
     M: Array, f: Array, laws: tuple[AbstractLaw, ...], guess: Array | None
 ) -> tuple[Complex[Array, " mode"], Any]:
-    # Amplitudes in units of the drive: homogeneous laws then never see the power, and tolerances mean something.
+    args = in_units_of_the_drive(M, f, laws)
+    if guess is None:
+        solution = follow(branch_residual, weakly_driven(args), args)
+    else:
+        solution = newton(residual_at_full_drive, split(guess / args.drive), args)
+    return join(solution.value) * args.drive, solution.result
+
+
+class Driven(NamedTuple):
+    """The equations of a steady state with amplitudes in units of the drive: homogeneous laws then never see the power,
+    and tolerances mean something."""
+
+    M: Complex[Array, "mode mode"]
+    f: Complex[Array, " mode"]
+    drive: Float[Array, ""]
+    laws: tuple[AbstractLaw, ...]
+
+
+def in_units_of_the_drive(M: Array, f: Array, laws: tuple[AbstractLaw, ...]) -> Driven:
+    """The problem M a + Σ f_law(a) = f in units of |f|."""
     power = jnp.sum(_power(f))
     drive = jnp.sqrt(jnp.where(power > 0, power, 1.0))
-    args = (M, f / drive, drive, laws)
-    if guess is None:
-        solution = follow(_residual, _weakly_driven(args), args)
-    else:
-        solution = newton(_residual_at_full_drive, split(guess / drive), args)
-    return join(solution.value) * drive, solution.result
+    return Driven(M, f / drive, drive, laws)
 
 
-def _weakly_driven(args: Any) -> Array:
+def weakly_driven(args: Driven) -> Array:
     """The linear response, with every law as it is at vanishing drive: there one Newton step is exact from anywhere."""
-    y, t = jnp.ones(2 * args[1].size, args[2].dtype), jnp.full((), 1e-15, args[2].dtype)
-    return y - jnp.linalg.solve(jax.jacfwd(_residual)(y, t, args), _residual(y, t, args))
+    y, t = jnp.ones(2 * args.f.size, args.drive.dtype), jnp.full((), 1e-15, args.drive.dtype)
+    return y - jnp.linalg.solve(jax.jacfwd(branch_residual)(y, t, args), branch_residual(y, t, args))
 
 
-def _residual(y: Array, t: Array, args: Any) -> Array:
+def branch_residual(y: Array, t: Array, args: Driven) -> Array:
     """The equation at the fraction t of the drive amplitude, with laws softened accordingly, divided by the drive."""
     M, f, drive, laws = args
     a = join(y)
@@ -181,8 +209,9 @@ def _residual(y: Array, t: Array, args: Any) -> Array:
     return split(M @ a + damping / (t * drive) - f)
 
 
-def _residual_at_full_drive(y: Array, args: Any) -> Array:
-    return _residual(y, jnp.ones((), y.dtype), args)
+def residual_at_full_drive(y: Array, args: Driven) -> Array:
+    """The equation M y + f_law(y)/drive = f of the drive itself, for real y."""
+    return branch_residual(y, jnp.ones((), y.dtype), args)
 
 
 def split(z: Array) -> Array:

@@ -11,16 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.checks import Numbers, as_flag, as_scalar, require, require_instance
-from diffnr.results import RESULTS, AbstractAnswer, raise_failures, succeeded
-from diffnr.tcmt.loss import IdealNonreciprocalCoupling, NonlocalLoss, SaturableLoss, TwoPhotonLoss
+from diffnr.results import RESULTS, AbstractAnswer, raise_failures, succeeded, with_unstable
+from diffnr.tcmt.growth import linearised, monotone_margin
 from diffnr.tcmt.modes import AbstractCoupledModes, require_coupled_modes
-from diffnr.tcmt.proximal import held, velocity
-from diffnr.tcmt.solve import has_closed_form, linear_part
+from diffnr.tcmt.solve import linear_part
 from diffnr.tcmt.steady import SteadyState
 
 
@@ -79,7 +77,7 @@ def stability(model: AbstractCoupledModes, state: SteadyState, *, throw: bool = 
 @eqx.filter_jit
 def _stability(model: AbstractCoupledModes, state: SteadyState) -> Stability:
     jacobian, rest = _jacobian(model, state)
-    finite = jnp.all(jnp.isfinite(jacobian)) & succeeded(state.result)
+    finite = jnp.all(jnp.isfinite(jacobian)) & succeeded(with_unstable(state.result))
     jacobian = jnp.where(finite, jacobian, 0.0)
     # Held modes decouple. What stands for their −∞ is out of the reach of every other eigenvalue (Gershgorin).
     floor = -1e3 * (1 + jnp.max(jnp.sum(jnp.abs(jacobian), axis=1)))
@@ -92,8 +90,9 @@ def _stability(model: AbstractCoupledModes, state: SteadyState) -> Stability:
 
 
 def _result(state: SteadyState, finite: Array) -> Any:
-    """How what rests on a state ended: as the state did, or `nonfinite`."""
-    return RESULTS.where(succeeded(state.result) & ~finite, RESULTS.nonfinite, state.result)
+    """How what rests on a state ended: as the state did, stable or not, or `nonfinite`."""
+    result = with_unstable(state.result)
+    return RESULTS.where(succeeded(result) & ~finite, RESULTS.nonfinite, result)
 
 
 def has_unique_response(model: AbstractCoupledModes) -> Bool[Array, ""]:
@@ -119,16 +118,9 @@ def has_unique_response(model: AbstractCoupledModes) -> Bool[Array, ""]:
     require_coupled_modes(model)
     matrices = model.matrices()
     A = linear_part(matrices, model.laws, jnp.zeros((), matrices.C.real.dtype))
-    decay = -(A + A.conj().T) / 2
-    margin = 2 * jnp.diag(jnp.diag(decay).real) - jnp.abs(decay)
-    for law in model.laws:
-        if isinstance(law, NonlocalLoss):
-            both = jnp.array([law.mode, law.sensed])
-            margin = margin.at[both, both[::-1]].add(-law.gamma_k / 2)
-        elif isinstance(law, SaturableLoss):
-            margin = margin.at[law.mode, law.mode].add(-law.coefficient / 8)
-        elif not isinstance(law, TwoPhotonLoss | IdealNonreciprocalCoupling) and not law.linear:
-            return jnp.asarray(False)
+    margin = monotone_margin(A, model.laws)
+    if margin is None:
+        return jnp.asarray(False)
     return jnp.linalg.eigvalsh(margin)[0] > 0
 
 
@@ -175,29 +167,14 @@ def _small_signal(model: AbstractCoupledModes, state: SteadyState, detuning: Arr
         1j * detuning * jnp.eye(2 * modes) - whole + jnp.diag(jnp.where(jnp.concatenate([rest, rest]), 1.0, 0.0)),
         jnp.concatenate([drive, jnp.zeros_like(drive)]),
     )
-    finite = jnp.all(jnp.isfinite(answer)) & succeeded(state.result)
+    finite = jnp.all(jnp.isfinite(answer)) & succeeded(with_unstable(state.result))
     answer = jnp.where(finite, answer, jnp.nan)
     signal, idler = answer[:modes], answer[modes:].conj()
     return SmallSignal(matrices.C + matrices.D @ signal, matrices.D @ idler, _result(state, finite))
 
 
 def _jacobian(model: AbstractCoupledModes, state: SteadyState) -> tuple[Array, Array]:
-    """∂(Re a', Im a')/∂(Re a, Im a) [2N, 2N], with nothing in the rows and columns of modes at rest; and which rest."""
-    matrices = model.matrices()
-    A = linear_part(matrices, model.laws, state.omega)
-    laws = tuple(law for law in model.laws if not law.linear)
-    if not has_closed_form(model.laws, model.num_modes):
-        laws = tuple(law.softened(1.0) for law in laws)  # regularised, as the steady state's are
-    f = matrices.K.T @ state.s_plus
-    rest = held(laws, state.a)
-
-    def slope(y: Array) -> Array:
-        real, imag = jnp.split(y, 2)
-        rate = velocity(A, laws, jnp.where(rest, 0.0, real + 1j * imag), f)
-        rate = jnp.where(rest, 0.0, rate)
-        return jnp.concatenate([rate.real, rate.imag])
-
-    return jax.jacfwd(slope)(jnp.concatenate([state.a.real, state.a.imag])), rest
+    return linearised(model.matrices(), model.laws, state.omega, state.s_plus, state.a)
 
 
 def _require_of(model: Any, state: Any) -> None:

@@ -35,6 +35,7 @@ from diffnr.checks import (
 )
 from diffnr.parameters import bounds, get, paths, replace
 from diffnr.ports import AbstractPortModel, Drive, port_response, require_port_model
+from diffnr.results import RESULTS
 from optimize.objectives import amplitude_ratio, passed_and_blocked
 from optimize.scenarios import Scenarios, with_uncertainty
 
@@ -111,9 +112,10 @@ class Cases(eqx.Module):
     def powers(
         self, model: AbstractPortModel, omega: Float[Array, ""], shifts: dict[str, Array]
     ) -> Float[Array, " both"]:
-        """What passes and what is blocked in one case: `objectives.passed_and_blocked`."""
+        """What passes and what is blocked in one case, `objectives.passed_and_blocked`; NaN in an unstable state."""
         response = port_response(shifted(model, shifts), Drive(omega, self.amplitude), ports=self.ports, throw=False)
-        return passed_and_blocked(response, out=self.out, into=self.into)
+        unstable = jnp.any(response.result == RESULTS.unstable)
+        return jnp.where(unstable, jnp.nan, passed_and_blocked(response, out=self.out, into=self.into))
 
     def figures(self, model: AbstractPortModel) -> Float[Array, "case figure"]:
         """The figures of a model in every case."""
@@ -125,7 +127,7 @@ class Assessment(eqx.Module):
 
     **Fields:** `isolation` (dB, least over band and tolerances), `insertion_loss` (dB, largest), `contrast` (least);
     the last two are NaN where ports are not power-normalised. `valid`: whether the model could be evaluated in every
-    case, and passes something; otherwise there is no worst case, and the figures are NaN or infinite.
+    case, is stable there, and passes something; otherwise there is no worst case, and the figures are NaN or infinite.
     """
 
     isolation: float
@@ -154,7 +156,7 @@ def assess(
 
     **Arguments:** as `optimize.maximise_isolation`; of a fit, its model with its uncertainty.
 
-    **Returns:** an `Assessment`; NaN where the model cannot be evaluated in some case.
+    **Returns:** an `Assessment`; NaN where the model cannot be evaluated, or is unstable, in some case.
 
     **Raises:** `ValueError` for arguments that make no sense.
 

@@ -29,7 +29,7 @@ from optimize.scenarios import with_uncertainty
 MOST_DECIBELS = 1000.0
 STUCK = "The local search came to rest without converging: the response has an edge here, or is not smooth."
 EXHAUSTED = "The local search had not converged after all the steps it was allowed: raise max_steps."
-NOWHERE = "The model could be evaluated at no candidate: look at its response at the start."
+NOWHERE = "At no candidate could the model be evaluated and was stable: look at its response at the start."
 
 
 class Design(eqx.Module):
@@ -128,10 +128,10 @@ def maximise_isolation(
     **Raises:** `ValueError` for arguments that make no sense; `RuntimeError` with the message of the design if `throw`.
     Limits that no design meets set `feasible` to False.
 
-    **Notes:** corners are the worst case where the response is monotone across the box; extremes inside it are not
-    seen, as between the points of a band. Where ports are not power-normalised the cap's tie goes to the largest
-    passing amplitude. A matched pair of resonators obeys L ≥ 10 log10(1 + γ_k/κ): perfect isolation costs 3.01 dB. The
-    first call compiles for seconds.
+    **Notes:** a design that is unstable in some case counts as one that cannot be evaluated. Corners are the worst case
+    where the response is monotone across the box; extremes inside it are not seen, as between the points of a band.
+    Where ports are not power-normalised the cap's tie goes to the largest passing amplitude. A matched pair of
+    resonators obeys L ≥ 10 log10(1 + γ_k/κ): perfect isolation costs 3.01 dB. The first call compiles for seconds.
 
     Usage: `maximise_isolation(pair, omega=0.0, free="loss.gamma_k", out=0, into=1, max_insertion_loss=3.0).report()`.
 

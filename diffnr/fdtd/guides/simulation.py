@@ -176,7 +176,9 @@ class Simulation(AbstractPortModel):
             require(bool(found.valid), "waveform", must, f"at {float(waveform.omega):.6g} rad/s, where it has none")
         return wave_sources(found.launch, self.ports.source_line(port), update, waveform)
 
-    def scatter(self, omegas: Float[Array, " frequency"], throw: bool = True) -> Complex[Array, "frequency out in"]:
+    def scatter(
+        self, omegas: Float[Array, " frequency"], throw: bool = True, allow_unstable: bool = False
+    ) -> Complex[Array, "frequency out in"]:
         """S over a band, by one pulse a port."""
         require(not is_concrete(omegas) or bool(jnp.all(omegas > 0)), "omegas", "be positive", omegas)
         require_resolved(self.update, omegas, "omegas")
