@@ -4,7 +4,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DIST ?= dist
 WORKERS ?= 2
-COMPILER ?= quick
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -20,11 +19,11 @@ demo: $(VENV)/.demo ## run the demonstration
 # Each worker begins with a half of the files, as tests of a file share programs, and takes from the others what they
 # have left in the end. Most of the time is compilation: see tests/conftest.py.
 test: $(VENV)/.dev ## run the tests, without the slow ones
-	DIFFNR_TEST_COMPILER=$(COMPILER) $(PYTEST) --dist worksteal
+	DIFFNR_TEST_COMPILER=$(or $(COMPILER),quick) $(PYTEST) --dist worksteal
 
 # pytest leaves with 5 when it selects nothing: fine only as long as no test is marked slow.
 slow: $(VENV)/.dev ## run the slow tests
-	$(PYTEST) -m slow || { test $$? -eq 5 && ! grep -rqs --include='*.py' 'mark\.slow' tests; }
+	DIFFNR_TEST_COMPILER=$(or $(COMPILER),older) $(PYTEST) -m slow --durations=60 || { test $$? -eq 5 && ! grep -rqs --include='*.py' 'mark\.slow' tests; }
 
 lint: $(VENV)/.dev ## check style and format
 	$(BIN)/ruff check

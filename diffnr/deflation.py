@@ -34,12 +34,14 @@ def roots(
     args: PyTree = None,
     before: tuple[Float[Array, "known n"], Bool[Array, " known"]] | None = None,
     *,
+    image: Callable[[Float[Array, " n"]], Float[Array, " n"]] | None = None,
     max_steps: int = 50,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Bool[Array, ""]]:
     """Different roots y of F(y, args) = 0, which of them there are, and whether the last round found nothing new.
 
     **Arguments:** `residual`, `args`: as `diffnr.root.newton` takes them; `guesses`: where to start, [start, n];
     `most`: room for as many roots; `before`: roots known already, and which of them there are: they come first;
+    `image`: y -> what may be a root if y is one (where F has a symmetry): tried for each root found;
     `max_steps`: of Newton's method, from each start.
 
     **Notes:** the roots carry no derivative: give them one by `diffnr.root.implicit`.
@@ -50,7 +52,8 @@ def roots(
     def search(state: tuple) -> tuple:
         known, found, _, rounds = state
         solve = lambda guess: newton(_Deflated(residual), guess, (args, known, found, unit), max_steps=max_steps)  # noqa: E731
-        solutions = jax.vmap(solve)(guesses)
+        images = () if image is None else (jax.vmap(image)(known),)
+        solutions = jax.vmap(solve)(jnp.concatenate([guesses, *images]))
         new = solutions.result == RESULTS.successful
         y, new = jnp.concatenate([known, solutions.value]), jnp.concatenate([found, new])
         chosen = jnp.nonzero(_distinct(y, new, unit), size=most, fill_value=-1)[0]

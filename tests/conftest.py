@@ -33,10 +33,16 @@ def _xla_knows(flag: str) -> bool:
 # XLA reads its flags when it is first used. Most of the default tests' time is compilation, of programs that then run
 # for milliseconds. `make test` asks for less of it: 28 to 36 % less CPU time by XLA's older emitters, 45 % without the
 # optimisations of LLVM as well (of tests/test_tcmt_transient.py, jax 0.10.2; 30 % of tests/test_fdtd_simulation.py).
-# Slow tests, a test that you run by pytest, and .ci/run on the newest JAX take the compiler as users have it.
-_QUICK = {"xla_cpu_use_fusion_emitters": "false", "xla_backend_optimization_level": "0"}
-if os.environ.get("DIFFNR_TEST_COMPILER") == "quick":
-    _flags = [f"--{flag}={value}" for flag, value in _QUICK.items() if _xla_knows(flag)]
+# `make slow` has the older emitters and LLVM's optimisations: a pair's response compiles in half of the time and runs
+# as fast. A test that you run by pytest, and .ci/run on the newest JAX, take the compiler as users have it.
+_OLDER = {"xla_cpu_use_fusion_emitters": "false"}
+_COMPILERS = {"older": _OLDER, "quick": {**_OLDER, "xla_backend_optimization_level": "0"}}
+_flags = [
+    f"--{flag}={value}"
+    for flag, value in _COMPILERS.get(os.environ.get("DIFFNR_TEST_COMPILER", ""), {}).items()
+    if _xla_knows(flag)
+]
+if _flags:
     os.environ["XLA_FLAGS"] = " ".join([*_flags, os.environ.get("XLA_FLAGS", "")]).strip()
 
 # Before anything imports diffnr: what is made at import follows the first, and the hook sees only later imports.

@@ -98,3 +98,23 @@ def test_gradients_and_vmap() -> None:
 def test_bad_input_is_refused_in_one_sentence(arguments: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         find_orbits(**{"model": PAIR, "drive": nr.Drive(1.0), **arguments})
+
+
+@pytest.mark.slow
+def test_orbits_in_wells_are_found_with_their_mirror_images() -> None:
+    # Two bistable oscillators, stiffly linked: at three times the in-well resonance all that moves does so in a well.
+    cubic = lambda x: jnp.stack([0.8 * x[0] ** 3, 1.1 * x[1] ** 3])  # noqa: E731
+    stiffness = [[2.0, -3.0], [-3.0, 1.5]]
+    beams = duffing.OscillatorNetwork([1.0, 0.6], stiffness, 0.05, cubic, num_harmonics=5, odd=False)
+    drive = nr.Drive(4.0, 0.3)
+    found = duffing.find_orbits(beams, drive)
+    mean = np.asarray(found.b[: int(found.count), :, 0].real)
+    settled = duffing.settle(beams, drive, x0=jnp.array([1.5, 1.5]), periods=400)
+    own = np.asarray(found.b) - np.asarray(settled.b)
+    # 400 periods of the decay rate .025 leave e^-15; five harmonics 1e-7 of so small a motion.
+    assert np.min(np.linalg.norm(own[: int(found.count)].reshape(len(mean), -1), axis=1)) < 1e-5
+    for one in mean:  # the forces are odd: each orbit's mirror image is another, or itself
+        assert np.min(np.linalg.norm(mean + one, axis=1)) < 1e-8
+    whole = duffing.frequency_response(beams, amplitude=0.3, omega=(3.0, 5.0), isolas=True)
+    assert int(whole.at(4.0).count) >= int(np.sum(found.stable[: int(found.count)])) == 2
+    assert whole.complete

@@ -6,6 +6,7 @@ The search is that of `diffnr.deflation`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -24,6 +25,8 @@ from diffnr.duffing.transient import require_tone
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit
+
+RESTS = 8  # positions of rest that are sought, at most
 
 
 class FoundOrbits(Points, AbstractAnswer):
@@ -58,7 +61,9 @@ def find_orbits(
     - `starts`: how many. One is the linear response; a quarter are multiples of it, from a hundredth to the largest
       response there can be; the others are random fundamentals (and a mean and second harmonics, if the model has them)
       up to that bound, |X_j| ≤ |A|/(ω√(c_j c_port)): no
-      oscillator loses more power than the force gives.
+      oscillator loses more power than the force gives. Where orbits may have a mean, the linear responses about every
+      position of rest that is found (the wells of bistable oscillators, up to 8) come to these, and as many random
+      fundamentals about them.
     - `most`: room for as many orbits, a static number.
     - `num_harmonics`: the highest harmonic of orbits; default the model's.
     - `key`: for the random starts (default `jax.random.key(0)`).
@@ -95,7 +100,7 @@ def _find_orbits(
 ) -> FoundOrbits:
     args = model, drive.omega, forcing(model, port, drive.amplitude, drive.omega)
     held = frozen(args)
-    y, found, ended = roots(residual, _starts(*held, port, starts, key), most, held)
+    y, found, ended = roots(residual, _starts(*held, port, starts, key), most, held, image=_mirror(model))
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
     # Beyond the last an orbit that is regular: what is masked afterwards is differentiated all the same.
@@ -115,13 +120,23 @@ def orbits_beside(
     port: Forcing,
     known: Array,
     there: Array,
-    starts: int = 32,
+    starts: int = 64,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"]]:
     """Coefficients of orbits, and which of them are new, beside those `known` [k, n·m] where `there` [k]."""
     args = frozen((model, omega, forcing(model, port, amplitude, omega)))
     most = 2 * there.size
-    y, found, _ = roots(residual, _starts(*args, port, starts, jax.random.key(0)), most, args, (known, there))
+    guesses = _starts(*args, port, starts, jax.random.key(0))
+    y, found, _ = roots(residual, guesses, most, args, (known, there), image=_mirror(model))
     return y, found & (jnp.arange(most) >= jnp.sum(there))
+
+
+def _mirror(model: AbstractOscillators) -> Callable[[Array], Array] | None:
+    """What an orbit is half a period later and turned around, which is an orbit too where forces are odd."""
+    basis = model.basis
+    if basis.odd or basis.periods != 1:
+        return None
+    signs = np.tile(np.where(basis.terms % 2, 1.0, -1.0), model.num_ports)
+    return lambda y: signs * y
 
 
 def _starts(
@@ -153,4 +168,34 @@ def _starts(
         share = jax.random.normal(even_key, (*shape, len(even)), bound.dtype)
         X = X.at[..., jnp.asarray(even)].set(0.5 * share * radius[..., None])
     random = jax.vmap(basis.coefficients)(X).reshape(shape[0], n * basis.size)
-    return jnp.concatenate([factors[:, None] * linear, random])
+    common = factors[:, None] * linear, random
+    if basis.odd:
+        return jnp.concatenate(common)
+    rests, about = _about_rests(*args, radius_key)
+    # Large motions whose mean is near to a well, as well as those about 0.
+    moved = random + rests[jnp.arange(len(random)) % RESTS]
+    return jnp.concatenate([*common, moved, about])
+
+
+def _about_rests(
+    model: AbstractOscillators, omega: Array, force: Array, key: PRNGKeyArray
+) -> tuple[Float[Array, "rest n"], Float[Array, "rest n"]]:
+    """The positions at which undriven oscillators may rest (the mean force is 0), and the linear responses about."""
+    n, m = model.num_ports, model.basis.size
+    phase = jnp.asarray(model.basis.phase, force.dtype)
+
+    def pull(x: Array, model: AbstractOscillators) -> Array:
+        still = jnp.broadcast_to(x[:, None], (n, phase.size))
+        return jnp.mean(model.forces(still, jnp.zeros_like(still), phase), axis=1)
+
+    # How far the wells are is not known: from every scale Newton's method finds those within.
+    scales = jnp.repeat(jnp.geomspace(1e-3, 1e3, 7, dtype=force.dtype), n + 1)
+    guesses = scales[:, None] * jax.random.normal(key, (scales.size, n), force.dtype)
+    rests, found, _ = roots(pull, guesses, RESTS, model)
+    y = jnp.zeros((RESTS, n, m), force.dtype).at[:, :, 0].set(rests).reshape(RESTS, n * m)
+    args = model, omega, force
+
+    def about(y: Array) -> Array:
+        return y - jnp.linalg.solve(jax.jacfwd(residual)(y, args), residual(y, args))
+
+    return y, jnp.where(found[:, None], jax.lax.map(about, y), y)

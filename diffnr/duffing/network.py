@@ -167,12 +167,14 @@ def _num_arguments(force: Any) -> int:
 def _try_force(force: Any, n: int, dtype: Any, count: int) -> None:
     if force is None:
         return
-    motion, phase = jax.ShapeDtypeStruct((n, INSTANTS), dtype), jax.ShapeDtypeStruct((INSTANTS,), dtype)
-    arguments = (motion, motion, phase)[:count]
-    found = tried(force, "force", MUST, lambda f: eqx.filter_eval_shape(f, *arguments))
-    was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
-    require(getattr(found, "shape", None) == motion.shape, "force", MUST, f"{was} for n = {n} and {INSTANTS} instants")
-    require(jnp.issubdtype(found.dtype, jnp.floating), "force", MUST, f"one that returns {found.dtype}")
+    for rest in ((INSTANTS,), ()):  # one instant alone has no axis of its own
+        motion, phase = jax.ShapeDtypeStruct((n, *rest), dtype), jax.ShapeDtypeStruct(rest, dtype)
+        arguments = (motion, motion, phase)[:count]
+        found = tried(force, "force", MUST, lambda f, arguments=arguments: eqx.filter_eval_shape(f, *arguments))
+        was = f"one that returns {f'shape {found.shape}' if hasattr(found, 'shape') else type(found).__name__}"
+        which = f"x of shape {motion.shape}"
+        require(getattr(found, "shape", None) == motion.shape, "force", MUST, f"{was} for {which}")
+        require(jnp.issubdtype(found.dtype, jnp.floating), "force", MUST, f"one that returns {found.dtype}")
 
 
 def _samples(model: OscillatorNetwork, dtype: Any) -> tuple[Array, Array, Array]:

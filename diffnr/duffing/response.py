@@ -28,7 +28,7 @@ from diffnr.root import newton
 
 SAME = 1e-6  # of the size: two orbits at a bound nearer than this are one
 PLACES = 9  # frequencies at which isolated branches are looked for
-ISOLATED = 8  # pieces of this kind, at most
+ISOLATED = 16  # pieces of this kind, at most
 KNOWN = 16  # orbits at one frequency, at most: of each branch as many as it has folds there, and one more
 HARMONICS = (9, 19, 39, 79)  # that "auto" tries
 RESOLVED, COARSE = 1e-6, 1e-3  # of an orbit, left out: what "auto" is content with, and what is warned of
