@@ -136,7 +136,7 @@ def _mirror(model: AbstractOscillators) -> Callable[[Array], Array] | None:
     if basis.odd or basis.periods != 1:
         return None
     signs = np.tile(np.where(basis.terms % 2, 1.0, -1.0), model.num_ports)
-    return lambda y: signs * y
+    return lambda y: jnp.asarray(signs, y.dtype) * y
 
 
 def _starts(
