@@ -276,3 +276,13 @@ def test_truncation_beside_the_error(force: float, omega: float, highest: int, e
     points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, highest + 1, 2)))
     np.testing.assert_allclose(points.truncation[0], estimate, rtol=0.03)  # the digits that are written down
     np.testing.assert_allclose(np.linalg.norm(b - exact) / np.linalg.norm(exact), error, rtol=0.05)
+
+
+def test_a_bistable_oscillator_is_told_from_one_that_rests_at_zero() -> None:
+    cubic = lambda x: x**3  # noqa: E731
+    assert duffing.OscillatorNetwork([1.0], 0.5, 0.1, cubic).odd
+    beam = duffing.OscillatorNetwork([1.0], -0.5, 0.1, cubic, num_harmonics=3)
+    assert not beam.odd
+    assert not duffing.OscillatorChain([1.0, 1.0], 0.1, lambda x: x**3 - 0.5 * x, lambda e: e).odd
+    with pytest.warns(RuntimeWarning, match="do not rest at x = 0.*which isolas=True looks for"):
+        duffing.frequency_response(beam, amplitude=0.01, omega=(1.5, 2.0), max_points=32)

@@ -25,7 +25,7 @@ from diffnr.checks import (
     require_finite,
     tried,
 )
-from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero
 from diffnr.duffing.smoothness import require_smooth
 
 Force = Callable[[Array], Array]
@@ -41,7 +41,8 @@ class OscillatorChain(AbstractOscillators):
     - `mass`: [n], positive. `friction`: [n] or [], c_j ≥ 0, force per velocity.
     - `internal`: a function x [n, …] -> [n, …], the restoring forces to ground, x[j] to force j.
     - `coupling`: a function of the extensions e [n − 1, …] -> [n − 1, …], the tension T of each link.
-    - `num_harmonics`: H (default 9). `odd`: whether both forces are odd; by default found out by trying.
+    - `num_harmonics`: H (default 9). `odd`: whether both forces are odd; by default found out by trying, and
+      False where x = 0 is no position of rest that they hold.
 
     As `equinox.Module`s their leaves are parameters, with paths ("internal.cubic"); functions are differentiated, so
     they must be written in JAX. Other axes of their argument are instants and must stay apart.
@@ -135,4 +136,5 @@ def _is_odd(chain: OscillatorChain) -> bool:
         raise ValueError("Argument odd must be given where a chain is built inside a transformation, but was not.")
     require_finite("internal or coupling", forces)
     scale = float(jnp.max(jnp.abs(forces[0])))
-    return bool(np.all(np.abs(np.asarray(forces[0] + forces[1])) <= 1e-6 * scale))
+    odd = np.all(np.abs(np.asarray(forces[0] + forces[1])) <= 1e-6 * scale)
+    return bool(odd) and rests_at_zero(chain)

@@ -23,7 +23,7 @@ from diffnr.checks import (
     require_finite,
     tried,
 )
-from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero
 from diffnr.duffing.smoothness import require_smooth
 
 INSTANTS = 8  # at which a force is tried
@@ -52,7 +52,8 @@ class OscillatorNetwork(AbstractOscillators):
       As an `equinox.Module` its leaves are parameters with paths ("force.cubic"). Default: none.
     - `num_harmonics`: H (default 9). `num_instants`: at how many instants a period forces are evaluated, if more than
       the 4H + 2 that make cubic forces exact (clearances want some ten times H). `odd`: whether
-      f(−x, −v, ωt + π) = −f(x, v, ωt); by default found out by trying.
+      f(−x, −v, ωt + π) = −f(x, v, ωt); by default found out by trying, and False where x = 0
+      is no position of rest that springs hold (bistable oscillators), since orbits in the wells have a mean.
 
     **Raises:** `ValueError` for matrices that are not square or of different sizes, a mass that is not symmetric or not
     positive definite, a force that fails when it is tried, returns another shape, is not finite or has a kink.
@@ -192,4 +193,5 @@ def _is_odd(model: OscillatorNetwork, dtype: Any) -> bool:
     if not is_concrete((there, opposite)):
         raise ValueError("Argument odd must be given where a network is built inside a transformation, but was not.")
     require_finite("force", there)
-    return bool(np.all(np.abs(np.asarray(there + opposite)) <= 1e-6 * np.max(np.abs(np.asarray(there)))))
+    odd = np.all(np.abs(np.asarray(there + opposite)) <= 1e-6 * np.max(np.abs(np.asarray(there))))
+    return bool(odd) and rests_at_zero(model)

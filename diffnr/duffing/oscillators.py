@@ -274,6 +274,14 @@ def stiffness_of(model: AbstractOscillators, x: Float[Array, " oscillator"]) -> 
     return jax.jacfwd(lambda x: model.forces(x, jnp.zeros_like(x), jnp.zeros((), x.dtype)))(x)
 
 
+def rests_at_zero(model: AbstractOscillators) -> bool:
+    """Whether springs alone let no mode grow from x = 0, as they do between a bistable oscillator's wells; concrete."""
+    with jax.ensure_compile_time_eval():
+        stiffness = stiffness_of(model, jnp.zeros(model.num_ports, model.mass.dtype))
+        squares = np.linalg.eigvals(np.linalg.solve(np.asarray(model.inertia), np.asarray(stiffness)))
+    return bool(np.all(squares.real >= -1e-9 * np.max(np.abs(squares))))
+
+
 def linear_frequencies(model: AbstractOscillators) -> Float[Array, " oscillator"]:
     """The undamped natural frequencies of small oscillations about x = 0, [n], rising.
 

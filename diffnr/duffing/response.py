@@ -21,7 +21,7 @@ from diffnr.duffing.course import Course, both_ways, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, linearise
 from diffnr.duffing.find_orbits import orbits_beside
 from diffnr.duffing.harmonic_balance import forcing, residual
-from diffnr.duffing.oscillators import AbstractOscillators, with_harmonics
+from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero, with_harmonics
 from diffnr.progress import ProgressBar
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import newton
@@ -110,11 +110,17 @@ def frequency_response(
     begun = RESULTS.where(branch.count == 0, RESULTS.no_start, RESULTS.successful)
     branch = raise_failures(branch, begun)
     if known and is_concrete(branch.complete):
-        _warn(branch)
+        _warn(branch, isolas)
     return branch
 
 
-def _warn(branch: OrbitBranch) -> None:
+def _warn(branch: OrbitBranch, isolas: bool) -> None:
+    if is_concrete(branch.model) and not rests_at_zero(branch.model) and (branch.model.basis.odd or not isolas):
+        remedy = (
+            "isolas=True" if not branch.model.basis.odd else "isolas=True and a model with odd=False (AllHarmonics)"
+        )
+        what = "The oscillators do not rest at x = 0, about which this branch is: orbits in their wells are on others"
+        warnings.warn(f"{what}, which {remedy} looks for.", RuntimeWarning, stacklevel=3)
     if not np.all(np.asarray(branch.complete)):
         warnings.warn(f"The range is not covered: {branch.message}", RuntimeWarning, stacklevel=3)
     left_out = np.nan_to_num(np.asarray(branch.truncation))
