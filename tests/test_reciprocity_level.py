@@ -146,7 +146,7 @@ def test_bad_input_is_refused_in_one_sentence() -> None:
         level_set(1e-3, at="bend")
     with pytest.raises(ValueError, match="Argument side must be one of 'above', 'below', but was 'left'"):
         level_set(1e-3, side="left")
-    with pytest.raises(ValueError, match="Argument at must be one of 'peak', 'equal_norm', 'bend', but was 'side'"):
+    with pytest.raises(ValueError, match="Argument at must be one of 'peak', 'equal_norm', 'quadrature', 'bend', but was 'side'"):
         reciprocity_locus(EQUAL, bounds=(1.0, 2.0), resonance=0, at="side", **PLANE)
 
 
