@@ -11,6 +11,10 @@ from example_scripts import EXAMPLES, close_figures, drawn_values, example  # no
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 # They compile for ten seconds and more each.
 SLOW = {
+    "absorber_isola",
+    "bistable_beam",
+    "isolation_map",
+    "nlvib_examples",
     "bias_series",
     "circulator",
     "guide_dispersion",

@@ -129,6 +129,7 @@ def test_no_state_grows_in_matched_layers(sponge: bool) -> None:
     assert growth(fdtd.Update.of(scene)) < 1e-13
 
 
+@pytest.mark.slow
 def test_matched_layers_beside_plasma_are_refused_since_surface_waves_would_grow() -> None:
     grid, layer = fdtd.Grid.uniform((0.0, 22 * UM), (0.0, 2 * UM), UM), fdtd.MatchedLayer(8, 11.68**0.5)
     slab = [(fdtd.Rectangle([0.0, 10 * UM], [-1.0, 1.0]), insb(-0.25))]

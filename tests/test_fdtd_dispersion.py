@@ -89,6 +89,7 @@ def test_turning_the_bias_turns_the_band() -> None:
     assert np.array_equal(turned.one_way, -coarse.one_way)
 
 
+@pytest.mark.slow
 def test_bands_begin_and_end_with_the_frequencies() -> None:
     def bands(places: list[int], direction: int = 1) -> list[tuple[float, float]]:
         """Of forward waves at 1 THz, 2 THz, ..., with backward ones where a place holds 0, and none where −1."""

@@ -60,6 +60,7 @@ def figures(model, omega=0.0):
     return np.array([float(metric(response, out=0, into=1)) for metric in names])
 
 
+@pytest.mark.slow
 def test_isolation_holds_for_the_strongest_coupling_of_the_box():
     best = isolate(tolerances=KAPPA_BOX)
     # The ratio grows with κ, so the corner κ + δ sets γ_k.

@@ -35,6 +35,7 @@ def measured(locus: ReciprocityLocus, point: int, amplitude: float) -> tuple[flo
     return float(R), float(np.linalg.norm(x) - np.linalg.norm(y)) / 2**0.5
 
 
+@pytest.mark.slow
 def test_a_level_set_has_its_level_and_equal_norms_by_another_method() -> None:
     locus = level_set(5e-3, max_points=12)  # its first points, from the pair of equal masses on
     assert locus.result == RESULTS.out_of_points
@@ -146,7 +147,9 @@ def test_bad_input_is_refused_in_one_sentence() -> None:
         level_set(1e-3, at="bend")
     with pytest.raises(ValueError, match="Argument side must be one of 'above', 'below', but was 'left'"):
         level_set(1e-3, side="left")
-    with pytest.raises(ValueError, match="Argument at must be one of 'peak', 'equal_norm', 'quadrature', 'bend', but was 'side'"):
+    with pytest.raises(
+        ValueError, match="Argument at must be one of 'peak', 'equal_norm', 'quadrature', 'bend', but was 'side'"
+    ):
         reciprocity_locus(EQUAL, bounds=(1.0, 2.0), resonance=0, at="side", **PLANE)
 
 

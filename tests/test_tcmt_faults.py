@@ -91,6 +91,7 @@ def test_ports_are_whole_numbers_and_no_flags() -> None:
         nr.metrics.isolation(response, out=True, into=0)
 
 
+@pytest.mark.slow
 def test_constants_may_be_met_inside_of_jit() -> None:
     drive, pulse = nr.Drive(0.1, 0.5), tcmt.GaussianPulse([1.0, 0.0], 1.0, 1.0)
     response = nr.port_response(PAIR, drive)

@@ -330,6 +330,7 @@ def test_pulse_refuses_a_width_that_is_none() -> None:
         pulse(BACKWARD, 0.0)
 
 
+@pytest.mark.slow
 def test_waves_whose_powers_are_no_numbers_are_a_failure() -> None:
     with pytest.raises(RuntimeError, match="not finite"):
         tcmt.simulate(figure_5(), [1e200, 0.0], [0.0, 1.0])
