@@ -33,7 +33,8 @@ class RESULTS(eqx.Enumeration):
     )
     branch_point = (
         "Other solutions branch off from the one continued from the linear response on the way to this drive, as where "
-        "a symmetry breaks: which of them is meant is not determined. Pass guess= to choose one, or lower the drive."
+        "a symmetry breaks: which of them is meant is not determined. Choose one by guess= (a branch's by start=), or "
+        "lower the drive."
     )
     more_states = "There are more steady states than were found, or there may be. Raise most, or starts."
     no_state_found = "Newton's method found no steady state from any of the starts. Raise starts, or pass another key."

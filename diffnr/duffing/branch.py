@@ -25,7 +25,7 @@ from diffnr.checks import (
 )
 from diffnr.continuation import course_of, trace, turning
 from diffnr.duffing import bifurcations, special_points
-from diffnr.duffing.course import Course, first_orbit, scale_of
+from diffnr.duffing.course import Course, begun_or, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise, require_parameter
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.forcing import as_forcing
@@ -74,7 +74,7 @@ class OrbitBranch(AbstractAnswer, AbstractTabular):
         sentences = []
         for number, end in enumerate(self.ends):
             own = values[piece == number]
-            if own.size or number == 0 or end == RESULTS.no_start:
+            if own.size or number == 0 or end in (RESULTS.no_start, RESULTS.branch_point):
                 sentences.append(course_of(end, jnp.asarray(own), jnp.asarray(own.size), self.along))
         return " ".join(sentences)
 
@@ -255,7 +255,7 @@ def continue_orbit(
     branch = _traced(driven, (low, high), start, upwards, max_points, max_folds)
     if not throw:
         return branch
-    begun = RESULTS.where(branch.result == RESULTS.no_start, RESULTS.no_start, RESULTS.successful)
+    begun = RESULTS.where(branch.count == 0, branch.result, RESULTS.successful)
     return raise_failures(branch, begun)
 
 
@@ -281,10 +281,11 @@ def _traced(
     max_points: int,
     max_folds: int,
 ) -> OrbitBranch:
-    y, begin = first_orbit(driven, bounds[0], start)
+    y, begin, why = first_orbit(driven, bounds[0], start)
     branch = trace(
         linearise, y, begin, bounds, driven, scale=scale_of(driven, *bounds), upwards=upwards, max_points=max_points
     )
+    branch = begun_or(branch, why)
     course = Course(
         branch.y, branch.parameter, branch.slope, jnp.zeros(max_points, int), branch.count, (branch.result,)
     )

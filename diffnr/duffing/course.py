@@ -37,8 +37,8 @@ class Course(eqx.Module):
         return cls(branch.y, branch.parameter, branch.slope, piece, branch.count, (branch.result,))
 
 
-def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array]:
-    """Coefficients of the first orbit, NaN if there is none, and the parameter there."""
+def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array, Any]:
+    """Coefficients of the first orbit, NaN if there is none, the parameter there, and why there is none."""
     basis = driven.model.basis
     if start is None:
         begin = low
@@ -47,7 +47,15 @@ def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> t
     else:
         begin = driven.value(driven.along)
         b, result = orbit_from(driven.model, Drive(driven.omega, driven.amplitude), driven.forcing, start)
-    return jnp.where(result == RESULTS.successful, basis.coefficients(b).ravel(), jnp.nan), begin
+    found = result == RESULTS.successful
+    why = RESULTS.where(found | (result == RESULTS.branch_point), result, RESULTS.no_start)
+    return jnp.where(found, basis.coefficients(b).ravel(), jnp.nan), begin, why
+
+
+def begun_or(branch: Branch, why: Any) -> Branch:
+    """The branch, whose result says why there was no orbit to begin with, where there was none."""
+    none = (branch.count == 0) & (why != RESULTS.successful)
+    return eqx.tree_at(lambda branch: branch.result, branch, RESULTS.where(none, why, branch.result))
 
 
 def scale_of(driven: DrivenOscillators, low: Array, high: Array) -> tuple[Array, Array]:

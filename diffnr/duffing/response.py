@@ -17,7 +17,7 @@ from jaxtyping import Array
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range, is_concrete, require
 from diffnr.continuation import Branch, trace
 from diffnr.duffing.branch import OrbitBranch, driven_by, read_off
-from diffnr.duffing.course import Course, both_ways, first_orbit, scale_of
+from diffnr.duffing.course import Course, begun_or, both_ways, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, linearise
 from diffnr.duffing.find_orbits import orbits_beside
 from diffnr.duffing.harmonic_balance import forcing, residual
@@ -107,7 +107,7 @@ def frequency_response(
             branch = traced(driven)
     if not throw:
         return branch
-    begun = RESULTS.where(branch.count == 0, RESULTS.no_start, RESULTS.successful)
+    begun = RESULTS.where(branch.count == 0, branch.result, RESULTS.successful)
     branch = raise_failures(branch, begun)
     if known and is_concrete(branch.complete):
         _warn(branch, isolas)
@@ -141,7 +141,7 @@ def _from_both_ends(
 
 def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int) -> tuple[Course, Any, Array]:
     ends = jnp.stack(bounds)
-    starts = jax.vmap(lambda value: first_orbit(driven, value, None)[0])(ends)
+    starts, _, why = eqx.filter_vmap(lambda value: first_orbit(driven, value, None))(ends)
     scale = scale_of(driven, *bounds)
 
     def piece(before: tuple[Array, Array], job: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], tuple]:
@@ -157,7 +157,10 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
     jobs = starts, ends, jnp.asarray([True, False])
     none = jnp.full_like(starts[0], jnp.nan), jnp.full_like(bounds[0], jnp.nan)
     _, (both, known) = lax.scan(piece, none, jobs)
-    first, second = (jax.tree_util.tree_map(lambda x, k=k: x[k], both) for k in (0, 1))
+    first, second = (
+        begun_or(jax.tree_util.tree_map(lambda x, k=k: x[k], both), jax.tree_util.tree_map(lambda x, k=k: x[k], why))
+        for k in (0, 1)
+    )
     course = _joined(Course.of(first), second, 1, max_points)
     covered = (first.count > 0) & ((second.count > 0) | known[1])
     end = RESULTS.where(known[1], RESULTS.successful, second.result)
