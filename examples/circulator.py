@@ -131,7 +131,7 @@ def couplings(model: tcmt.PassiveModes, history: dict[str, Array]) -> Array:
 def compute(small: bool = False) -> Circulators:
     """Tune the ring on resonance, from there over the band, and scatter from both."""
     found = op.minimise(missing, START, free=COUPLINGS, tolerance=1e-8, history="values")
-    broad = rescaled(op.minimise(worst_leak, found.model, free=("omega", "D"), tolerance=1e-5).model)
+    broad = rescaled(op.minimise(worst_leak, found.model, free=("omega", "D"), tolerance=1e-6).model)
     devices = (found.model, broad)
     # Between two of the points lies the resonance, where the first device leaks nothing.
     detuning = jnp.linspace(-1.5, 1.5, 20 if small else 300) * GAMMA
