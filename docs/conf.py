@@ -54,7 +54,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "within_subsection_order": "docs.gallery_setup.ReadingOrder",
-    "reset_modules": ("matplotlib", "docs.gallery_setup.place_elsewhere"),
+    "reset_modules": ("matplotlib", "docs.gallery_setup.place_elsewhere", "docs.gallery_setup.forget_programs"),
     "download_all_examples": False,
     "notebook_extensions": set(),
     "write_computation_times": False,

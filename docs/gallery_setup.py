@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import gc
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import jax
 
 _SCRATCH = tempfile.TemporaryDirectory()
 
@@ -31,3 +34,9 @@ def place_elsewhere(gallery_conf: dict[str, Any], path: str) -> None:
         examples.mkdir()
         tests.symlink_to(Path(__file__).resolve().parents[1] / "tests")
     builtins.__file__ = str(examples / Path(path).name)
+
+
+def forget_programs(gallery_conf: dict[str, Any], path: str) -> None:
+    """Before an example runs: drop what others have compiled, as Linux gives a process 65,530 memory maps at most."""
+    jax.clear_caches()
+    gc.collect()
