@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from diffnr.checks import (
     Count,
@@ -29,6 +29,7 @@ from diffnr.duffing.course import Course, begun_or, first_orbit, scale_of
 from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise, require_parameter
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.forcing import as_forcing
+from diffnr.duffing.orbit_curve import AbstractOrbitCurve
 from diffnr.duffing.oscillators import (
     AbstractOscillators,
     as_orbit,
@@ -38,12 +39,12 @@ from diffnr.duffing.oscillators import (
 from diffnr.duffing.points import Points
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
-from diffnr.tables import AbstractTabular, largest
+from diffnr.tables import largest
 
 MOST = 6  # bifurcations of a kind on a branch
 
 
-class OrbitBranch(AbstractAnswer, AbstractTabular):
+class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
     """A branch of periodic orbits along one parameter; made by `frequency_response` and `continue_orbit`.
 
     **Fields:** `points`, in order along the branch, piece by piece; `piece` [point], which of its pieces each is on
@@ -81,43 +82,6 @@ class OrbitBranch(AbstractAnswer, AbstractTabular):
     @property
     def parameter(self) -> Float[Array, "*batch point"]:
         return self.points.parameter
-
-    @property
-    def omega(self) -> Float[Array, "*batch point"]:
-        return self.points.omega
-
-    @property
-    def b(self) -> Complex[Array, "*batch point oscillator harmonic"]:
-        return self.points.b
-
-    @property
-    def norm(self) -> Float[Array, "*batch point oscillator"]:
-        return self.points.norm
-
-    @property
-    def phase(self) -> Float[Array, "*batch point oscillator"]:
-        return self.points.phase
-
-    @property
-    def harmonicity(self) -> Float[Array, "*batch point oscillator"]:
-        return self.points.harmonicity
-
-    @property
-    def truncation(self) -> Float[Array, "*batch point"]:
-        """About the relative error that the harmonics leave, see `Points.truncation`."""
-        return self.points.truncation
-
-    @property
-    def stable(self) -> Bool[Array, "*batch point"]:
-        return self.points.stable
-
-    @property
-    def multipliers(self) -> Complex[Array, "*batch point state"]:
-        return self.points.multipliers
-
-    @property
-    def count(self) -> Int[Array, "*batch"]:
-        return self.points.count
 
     @property
     def model(self) -> AbstractOscillators:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from diffnr import continuation
 from diffnr.checks import (
@@ -37,11 +37,12 @@ from diffnr.duffing.bifurcations import Hill
 from diffnr.duffing.branch import OrbitBranch
 from diffnr.duffing.course import both_ways
 from diffnr.duffing.driven import DrivenOscillators, balance, require_parameter
+from diffnr.duffing.orbit_curve import AbstractOrbitCurve
 from diffnr.duffing.points import Points
 from diffnr.duffing.special_points import first_of, or_first, refined, rows_of
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit, newton
-from diffnr.tables import AbstractTabular, largest
+from diffnr.tables import largest
 
 KINDS = {
     "fold": "folds",
@@ -51,7 +52,7 @@ KINDS = {
 }
 
 
-class BifurcationLocus(AbstractAnswer, AbstractTabular):
+class BifurcationLocus(AbstractAnswer, AbstractOrbitCurve):
     """Bifurcations of a kind over a second parameter, in order along their locus; made by `bifurcation_locus`.
 
     **Fields:** `parameter` [point], of what is named by `along`; `points`, the orbits there, whose own `parameter` is
@@ -91,26 +92,6 @@ class BifurcationLocus(AbstractAnswer, AbstractTabular):
     def branch_parameter(self) -> Float[Array, "*batch point"]:
         """The parameter of the branch, of what `driven.along` names."""
         return self.points.parameter
-
-    @property
-    def omega(self) -> Float[Array, "*batch point"]:
-        return self.points.omega
-
-    @property
-    def b(self) -> Complex[Array, "*batch point oscillator harmonic"]:
-        return self.points.b
-
-    @property
-    def norm(self) -> Float[Array, "*batch point oscillator"]:
-        return self.points.norm
-
-    @property
-    def multipliers(self) -> Complex[Array, "*batch point state"]:
-        return self.points.multipliers
-
-    @property
-    def count(self) -> Int[Array, "*batch"]:
-        return self.points.count
 
     def trim(self) -> BifurcationLocus:
         """The locus without the empty rest of its buffers, for people; not inside a transformation.
@@ -328,7 +309,16 @@ def _locus(
     fields = {name: getattr(points, name)[:, 0] for name in ("parameter", "omega", "b", "multipliers")}
     points = dataclasses.replace(points, **fields, count=jnp.sum(valid))
     values, kappa = jnp.where(valid, values, jnp.nan), jnp.where(valid, kappa, jnp.nan)
-    return BifurcationLocus(values, points, kappa, slope, result, driven, system.along, kind)
+    return BifurcationLocus(
+        parameter=values,
+        points=points,
+        kappa=kappa,
+        slope=slope,
+        result=result,
+        driven=driven,
+        along=system.along,
+        kind=kind,
+    )
 
 
 def _parts(locus: BifurcationLocus) -> tuple[_Critical, Array, Array]:

@@ -1,6 +1,5 @@
 """Curves on which the outputs of both directions are equal in norm, or in phase: what following them returns."""
 
-# No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -43,13 +42,13 @@ class AbstractEqualLocus(AbstractAnswer, AbstractTabular):
       ends are at the bounds; `message` speaks of both.
     """
 
-    parameter: eqx.AbstractVar[Float[Array, "*batch point"]]
-    points: eqx.AbstractVar[AbstractEqualPoints]
-    branch_crossings: eqx.AbstractVar[Bool[Array, "*batch interval"]]
-    turned: eqx.AbstractVar[Bool[Array, "*batch point"]]
-    reciprocal: eqx.AbstractVar[ReciprocalPoints]
-    result: eqx.AbstractVar[tuple[Any, Any]]
-    along: eqx.AbstractVar[str]
+    parameter: Float[Array, "*batch point"]
+    points: AbstractEqualPoints
+    branch_crossings: Bool[Array, "*batch interval"]
+    turned: Bool[Array, "*batch point"]
+    reciprocal: ReciprocalPoints
+    result: tuple[Any, Any]
+    along: str = eqx.field(static=True, default="")
 
     @property
     def converged(self) -> Bool[Array, "*batch"]:
@@ -117,13 +116,7 @@ class PhaseNonreciprocityLocus(AbstractEqualLocus):
 
     COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {"parameter": (), **EqualNormPoints.COLUMNS}
 
-    parameter: Float[Array, "*batch point"]
     points: EqualNormPoints
-    branch_crossings: Bool[Array, "*batch interval"]
-    turned: Bool[Array, "*batch point"]
-    reciprocal: ReciprocalPoints
-    result: tuple[Any, Any]
-    along: str = eqx.field(static=True, default="")
 
 
 class EqualPhaseLocus(AbstractEqualLocus):
@@ -132,10 +125,4 @@ class EqualPhaseLocus(AbstractEqualLocus):
 
     COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {"parameter": (), **EqualPhasePoints.COLUMNS}
 
-    parameter: Float[Array, "*batch point"]
     points: EqualPhasePoints
-    branch_crossings: Bool[Array, "*batch interval"]
-    turned: Bool[Array, "*batch point"]
-    reciprocal: ReciprocalPoints
-    result: tuple[Any, Any]
-    along: str = eqx.field(static=True, default="")

@@ -1,6 +1,5 @@
 """Points at which the outputs of both directions are equal in norm, or in phase: what searches for them return."""
 
-# No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -24,12 +23,13 @@ class AbstractEqualPoints(AbstractAnswer, AbstractTabular):
     Floquet's, largest modulus first; `count` []; `result`, of `RESULTS`; `harmonics`, the last axis of b.
     """
 
-    omega: eqx.AbstractVar[Float[Array, "*batch point"]]
-    b: eqx.AbstractVar[Complex[Array, "*batch point oscillator driven harmonic"]]
-    multipliers: eqx.AbstractVar[Complex[Array, "*batch point direction state"]]
-    count: eqx.AbstractVar[Int[Array, "*batch"]]
-    harmonics: eqx.AbstractVar[tuple[Any, ...]]
-    ports: eqx.AbstractVar[tuple[int, int]]
+    omega: Float[Array, "*batch point"]
+    b: Complex[Array, "*batch point oscillator driven harmonic"]
+    multipliers: Complex[Array, "*batch point direction state"]
+    count: Int[Array, "*batch"]
+    result: Any
+    harmonics: tuple[Any, ...] = eqx.field(static=True)
+    ports: tuple[int, int] = eqx.field(static=True, default=(0, 1))
 
     @property
     def valid(self) -> Bool[Array, "*batch point"]:
@@ -93,14 +93,6 @@ class EqualNormPoints(AbstractEqualPoints):
         "multipliers": ("direction", "state"),
     }
 
-    omega: Float[Array, "*batch point"]
-    b: Complex[Array, "*batch point oscillator driven harmonic"]
-    multipliers: Complex[Array, "*batch point direction state"]
-    count: Int[Array, "*batch"]
-    result: Any
-    harmonics: tuple[Any, ...] = eqx.field(static=True)
-    ports: tuple[int, int] = eqx.field(static=True, default=(0, 1))
-
     @property
     def norm(self) -> Float[Array, "*batch point"]:
         """N = √(1/T ∫x² dt), of the forward output; that of the backward one is the same."""
@@ -121,14 +113,6 @@ class EqualPhasePoints(AbstractEqualPoints):
         "b": ("oscillator", "driven", "harmonic"),
         "multipliers": ("direction", "state"),
     }
-
-    omega: Float[Array, "*batch point"]
-    b: Complex[Array, "*batch point oscillator driven harmonic"]
-    multipliers: Complex[Array, "*batch point direction state"]
-    count: Int[Array, "*batch"]
-    result: Any
-    harmonics: tuple[Any, ...] = eqx.field(static=True)
-    ports: tuple[int, int] = eqx.field(static=True, default=(0, 1))
 
     @property
     def norm(self) -> Float[Array, "*batch point direction"]:
