@@ -286,3 +286,9 @@ def test_a_bistable_oscillator_is_told_from_one_that_rests_at_zero() -> None:
     assert not duffing.OscillatorChain([1.0, 1.0], 0.1, lambda x: x**3 - 0.5 * x, lambda e: e).odd
     with pytest.warns(RuntimeWarning, match="do not rest at x = 0.*which isolas=True looks for"):
         duffing.frequency_response(beam, amplitude=0.01, omega=(1.5, 2.0), max_points=32)
+
+
+def test_a_force_that_wants_an_axis_of_instants_is_refused() -> None:
+    column = jnp.array([[0.8], [1.1]])
+    with pytest.raises(ValueError, match=r"Argument force must be a function .* but was .*\(2,\)"):
+        duffing.OscillatorNetwork([1.0, 1.0], 1.0, 0.1, lambda x: column * x**3)

@@ -105,6 +105,7 @@ def test_a_fit_without_errors_brings_none(fit) -> None:
         op.assess(fit.coefficients, omega=0.0, out=1, into=0)
 
 
+@pytest.mark.slow
 def test_a_device_with_gain_has_real_leaves_too() -> None:
     amplifier = tcmt.ActiveModes([0.2], [[1.0], [1.0]], gamma_i=[-0.8], C=[[-0.9, 0.1], [0.0, -0.9]])
     leaves = jax.tree.leaves(amplifier)
