@@ -153,7 +153,6 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         (
             "diffnr.fdtd.GuideModes",
             "diffnr.fdtd.Recording",
-            "diffnr.fdtd.Resonances",
             "diffnr.fdtd.RingDown",
             "diffnr.fdtd.SteadyField",
             "diffnr.tcmt.SmallSignal",
@@ -161,6 +160,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ),
         _with(result=RESULTS.successful),
     ),
+    "diffnr.fdtd.Resonances": _with(result=RESULTS.successful, unresolved=jnp.asarray(0)),
     "optimize.EqualNormPoints": _with(result=RESULTS.successful, ports=(0, 1)),
     "optimize.Restoration": _with_name_of_ratio,
     **dict.fromkeys(
