@@ -27,9 +27,15 @@ def outgoing(matrices: Matrices, s_plus: Array, a: Array) -> Complex[Array, " po
 
 def linear_part(matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array) -> Complex[Array, "mode mode"]:
     """A = iΩ − iω − Γ − the linear laws, [N, N]: a' = A a + Kᵀs₊ − … in the frame of e^{iωt}."""
-    A = 1j * matrices.omega - matrices.gamma - 1j * omega * jnp.eye(matrices.omega.shape[0], dtype=omega.dtype)
+    A = shifted(1j * matrices.omega - matrices.gamma, -omega)
     identity = jnp.eye(A.shape[0], dtype=A.dtype)
     return A - sum((jax.vmap(law.damping, out_axes=1)(identity) for law in laws if law.linear), 0)
+
+
+def shifted(A: Complex[Array, "mode mode"], omega: Array) -> Complex[Array, "mode mode"]:
+    """A + iω."""
+    turn = omega * jnp.eye(len(A), dtype=A.real.dtype)
+    return A + lax.complex(jnp.zeros_like(turn), turn)
 
 
 def solve(
