@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float, Int
+from jaxtyping import Array, Complex, Float, Int
 
 from diffnr.checks import (
     Count,
@@ -31,16 +31,16 @@ from diffnr.checks import (
 )
 from diffnr.continuation import course_of, from_residual, trace
 from diffnr.duffing import harmonic_balance
+from diffnr.duffing.abstract_orbits import AbstractOrbits
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, stiffness_of, with_harmonics
-from diffnr.metrics import mean_square
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit, newton
-from diffnr.tables import AbstractTabular, largest
+from diffnr.tables import largest
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)  # of the work from 0 to a displacement
 
 
-class Backbone(AbstractAnswer, AbstractTabular):
+class Backbone(AbstractAnswer, AbstractOrbits):
     """Undriven periodic orbits over their amplitude, in order; NaN beyond `count`; made by `backbone`.
 
     **Fields:** `parameter` [point], the amplitude a; `omega` [point]; `b` [point, oscillator, harmonic] complex,
@@ -82,16 +82,6 @@ class Backbone(AbstractAnswer, AbstractTabular):
     def harmonics(self) -> tuple[Any, ...]:
         """The last axis of b."""
         return self.model.harmonics
-
-    @property
-    def valid(self) -> Bool[Array, "*batch point"]:
-        """Which points there are."""
-        return jnp.arange(self.omega.shape[-1]) < self.count[..., None]
-
-    @property
-    def norm(self) -> Float[Array, "*batch point oscillator"]:
-        """N = √(1/T ∫x² dt) of every oscillator."""
-        return jnp.sqrt(mean_square(self.b, self.harmonics))
 
     @property
     def energy(self) -> Float[Array, "*batch point"]:
