@@ -95,4 +95,11 @@ def orbits(
     c = y.reshape(y.shape[0], -1, basis.size)
     b = jnp.where(valid[:, None, None], jax.vmap(basis.phasors)(c), jnp.nan)
     omega_, multipliers = jnp.where(valid, omega, jnp.nan), multipliers_of(model, c, omega, valid)
-    return Points(omega_, omega_, b, multipliers, jnp.sum(valid), basis.harmonics)
+    return Points(
+        parameter=omega_,
+        omega=omega_,
+        b=b,
+        multipliers=multipliers,
+        count=jnp.sum(valid),
+        harmonics=basis.harmonics,
+    )
