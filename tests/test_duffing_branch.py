@@ -9,6 +9,7 @@ import diffnr as nr
 from diffnr import duffing
 from diffnr.duffing.branch import driven_by
 from diffnr.duffing.floquet import crossings
+from diffnr.duffing.special_points import once_around
 from diffnr.results import RESULTS
 from systems import central_difference
 
@@ -216,6 +217,12 @@ def test_orbits_that_break_the_symmetry_of_odd_forces() -> None:
     merged = int(np.argmax(mean < 1e-2))
     assert merged > 0
     assert down.parameter[merged] == pytest.approx(float(branch.parameter[i]), abs=0.15)  # a step of the branch
+
+
+def test_a_loop_ends_where_it_began() -> None:
+    u, piece = jnp.arange(8.0)[:, None], jnp.array([0, 0, 0, 1, 1, 1, -1, -1])
+    around = once_around(u, piece, jnp.array([False, True])).ravel()
+    np.testing.assert_array_equal(around, [0, 1, 2, 3, 4, 3, 6, 7])
 
 
 def test_crossings_tell_circles_from_meetings() -> None:

@@ -119,6 +119,14 @@ def test_derivatives_of_states_are_those_of_the_cubic() -> None:
     expected = 3 / ((4 - u) ** 2 + 4 - 2 * u * (4 - u))  # 3P = u[(4 − u)² + 4]
     np.testing.assert_allclose(jax.jacfwd(energy)(jnp.asarray(5.0)), expected, rtol=1e-9)
 
+    def passed(chi: Array) -> Array:
+        model = nr.replace(CAVITY, {"terms.chi": chi})
+        return jnp.abs(nr.port_response(model, nr.Drive(4.0, power=9.0)).s[1, 0]) ** 2
+
+    [u] = energies(9.0, 0)  # of 27 = u[(4 − χu)² + 4]; what passes is 2γ₁u/P = u/9
+    expected = 2 * u**2 * (4 - u) / ((4 - u) ** 2 + 4 - 2 * u * (4 - u)) / 9
+    np.testing.assert_allclose(jax.grad(passed)(1.0), expected, rtol=1e-9)
+
 
 def test_nonlocal_loss_has_its_states_by_a_closed_form() -> None:
     """G1 = G2 = κ = 1 on resonance, γ_k = 4: at rest, or a_m/a_s = i or −7i (see tests/test_tcmt_nonlocal.py)."""
