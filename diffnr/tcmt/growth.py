@@ -21,7 +21,7 @@ from diffnr.tcmt.loss import AbstractLaw, IdealNonreciprocalCoupling, NonlocalLo
 from diffnr.tcmt.matrices import Matrices
 from diffnr.tcmt.proximal import held, velocity
 from diffnr.tcmt.seldom import unless
-from diffnr.tcmt.solve import has_closed_form, linear_part, shifted
+from diffnr.tcmt.solve import has_closed_form, linear_part
 
 LARGE = 1e12  # a norm that powers of a matrix reach only if they grow without end
 ORDER = 6  # of the exponential's series: (1/64)⁷/7! is below round-off
@@ -42,7 +42,7 @@ def judged(
     known = jnp.zeros((), bool) if margin is None else _positive_definite(margin)
 
     def of_pair(a: Array) -> Bool[Array, ""]:
-        rates = pair_rates(shifted(A, reference - omega), laws, a)
+        rates = pair_rates(linear_part(matrices, laws, omega), laws, a)
         decays, growing = hurwitz(rates)
         return growing | grows(-jnp.array(rates), decays | growing | ~succeeded(result))
 

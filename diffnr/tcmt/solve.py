@@ -27,15 +27,9 @@ def outgoing(matrices: Matrices, s_plus: Array, a: Array) -> Complex[Array, " po
 
 def linear_part(matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array) -> Complex[Array, "mode mode"]:
     """A = iΩ − iω − Γ − the linear laws, [N, N]: a' = A a + Kᵀs₊ − … in the frame of e^{iωt}."""
-    A = shifted(1j * matrices.omega - matrices.gamma, -omega)
+    A = 1j * matrices.omega - matrices.gamma - 1j * omega * jnp.eye(matrices.omega.shape[0], dtype=omega.dtype)
     identity = jnp.eye(A.shape[0], dtype=A.dtype)
     return A - sum((jax.vmap(law.damping, out_axes=1)(identity) for law in laws if law.linear), 0)
-
-
-def shifted(A: Complex[Array, "mode mode"], omega: Array) -> Complex[Array, "mode mode"]:
-    """A + iω."""
-    turn = omega * jnp.eye(len(A), dtype=A.real.dtype)
-    return A + lax.complex(jnp.zeros_like(turn), turn)
 
 
 def solve(
@@ -182,7 +176,8 @@ def _newton(
     else:
         solution = newton(residual_at_full_drive, split(guess / args.drive), args)
     a = join(solution.value) * args.drive
-    return finite_or_failed(jnp.where(stirred(M, f, a), jnp.nan, a), solution.result)
+    wrong = stirred(M, f, a)
+    return jnp.where(wrong, jnp.nan, a), RESULTS.where(wrong, RESULTS.nonfinite, solution.result)
 
 
 class Driven(NamedTuple):
