@@ -46,6 +46,10 @@ class RESULTS(eqx.Enumeration):
         "A driven port has no incoming wave at this frequency: its guide carries none in that direction. "
         "Name with ports= those that have one."
     )
+    unresolved = (
+        "The guide at a port has waves that the cells do not resolve: what goes into them is read nowhere, so that S "
+        "is not known."
+    )
     step_too_small = (
         "The integration stopped, as its step became smaller than the times can tell apart. "
         "Look for a motion that grows without bound, or pass an implicit solver."

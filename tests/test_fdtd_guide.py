@@ -80,10 +80,39 @@ def test_a_one_way_band_has_no_wave_back() -> None:
     assert np.all(np.isnan(found.backward.hz))
 
 
+@pytest.mark.parametrize(
+    ("f", "bias", "lost"),
+    # To −x near the end of its band, and at the bias's other sign; unbiased, both ways at once; and at the band's very
+    # end, where k fits no cell.
+    [(1.26, -0.25, (0, 1)), (1.26, 0.25, (1, 0)), (1.505, 0.0, (1, 1)), (1.2829, -0.25, (0, 1)), (1.78, -0.25, (1, 0))],
+)
+def test_a_wave_that_the_cells_do_not_resolve_is_counted_and_said(f: float, bias: float, lost: tuple) -> None:
+    layers = [(18 * UM, insb(bias)), (12 * UM, fdtd.Dielectric(11.68))]
+    with pytest.warns(RuntimeWarning, match=rf"do not resolve at {f:g} THz \(k = .* cells a wavelength\)") as said:
+        found = fdtd.guide_modes(guide(bias, 0.5), f * THZ, num_modes=2)
+    assert str(said[0].message).count("+x") == lost[0]
+    for waves, count in zip((found.forward, found.backward), lost, strict=True):
+        assert int(waves.unresolved) == count
+        assert int(waves.count) == (1 - count if bias == 0 or f < 1.6 else 0)
+        if count:
+            k = complex(waves.missing[0])
+            exact = fdtd.closed_forms.guide_wavenumber(layers, f * THZ, k)
+            assert k == pytest.approx(complex(exact), rel=1e-3)  # at a face alone, (k0/k)²; else 1e-8
+
+
+def test_a_wave_states_its_error() -> None:
+    for f, bias, k in (*FAST, *SLOW):
+        found = modes(f, bias, 0.5).forward
+        # The closed form's digits, 1e-8, and elements', 1e-9.
+        assert float(found.error[0]) == pytest.approx(abs(float(found.k[0]) - k), abs=1e-7 * k)
+        assert int(found.unresolved) == 0
+
+
 def test_where_surface_waves_pass_the_top_of_their_band_nothing_of_the_lattice_is_taken_for_a_wave() -> None:
     # 1.512 THz is the top of the unbiased band; the lattice's own waves go on, at kΔ near 1.
     found = fdtd.guide_modes(guide(0.0, 0.5), 1.6 * THZ, num_modes=3)
     assert (int(found.forward.count), int(found.backward.count)) == (0, 0)
+    assert (int(found.forward.unresolved), int(found.backward.unresolved)) == (0, 0)
 
 
 @pytest.mark.slow

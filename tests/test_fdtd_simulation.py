@@ -88,6 +88,34 @@ def test_a_uniform_guide_attenuates_as_its_wavenumber_says() -> None:
     assert abs(s[0, 1]) < 0.97 * abs(s[1, 0])
 
 
+def test_a_wave_that_the_cells_do_not_resolve_is_no_one_way_band() -> None:
+    # k− = −2.257e5 at 1.225 THz by the closed form: 28 cells a wavelength, and lost all the same.
+    simulation = two_ports(guide(-0.25, 0.0, block=None))
+    sentence = r"ports 0 \(\+x at 50 µm\), 1 .* 1 wave to -x .* at 1\.225 THz \(k = -2\.257.e\+05 rad/m, 27\.8 cells"
+    with pytest.raises(RuntimeError, match=sentence):
+        nr.port_response(simulation, nr.Drive(1.225 * THZ))
+    with pytest.warns(RuntimeWarning, match=sentence):
+        silent = nr.port_response(simulation, nr.Drive(1.225 * THZ), throw=False)
+    assert np.all(silent.result == nr.RESULTS.unresolved)
+    assert np.all(np.isnan(silent.s))
+
+
+@pytest.mark.slow
+def test_fields_and_bands_say_what_is_not_resolved() -> None:
+    simulation = two_ports(guide(-0.25, 0.0, block=None), steps=20_000)
+    with pytest.warns(RuntimeWarning, match="27.8 cells a wavelength"):
+        simulation.fields(1.225 * THZ, [1.0, 0.0])
+    with pytest.raises(ValueError, match="where the cells do not resolve it"):
+        simulation.sources(1, fdtd.Tone(1.225 * THZ, 1e-12))
+    omegas = jnp.array([1.0, 1.225]) * THZ
+    with pytest.raises(RuntimeError, match=r"at 1 of 2 frequencies\. .* at 1\.225 THz"):
+        nr.scattering(simulation, omegas)
+    with pytest.warns(RuntimeWarning, match="27.8 cells a wavelength"):
+        s = nr.scattering(simulation, omegas, throw=False)
+    assert np.all(np.isfinite(s[0]))
+    assert np.all(np.isnan(s[1]))
+
+
 @pytest.mark.slow
 def test_a_band_whose_fields_last_longer_than_allowed_has_no_s() -> None:
     grid = fdtd.Grid.uniform((0, 90 * UM), (0, 9 * UM), 3 * UM)
