@@ -123,6 +123,10 @@ class AbstractPortModel(eqx.Module):
         `guess` is a state that an earlier call returned for this port, to start from.
         """
 
+    def require_drive(self, drive: Drive) -> None:
+        """Raise for a drive that the model has no answer to, where its numbers are known."""
+        return
+
     def explain(self, drive: Drive, result: Any) -> str:
         """What there is to say of results besides their own sentences: asked where a response fails."""
         return ""
@@ -207,6 +211,7 @@ def port_response(
     zero = is_concrete(drive.amplitude) and not np.any(np.asarray(drive.amplitude))
     must = "have an amplitude other than 0, which drives nothing (power=0 is the limit of a weak signal)"
     require(not zero, "drive", must, "one of amplitude 0")
+    model.require_drive(drive)
     _check_guess(guess, len(ports))
     response = _port_response(model, drive, ports, guess, allow_unstable)
     if is_concrete(response.result, drive, model) and not np.all(response.converged):

@@ -381,6 +381,15 @@ def _graded() -> fdtd.Scene:
     [
         (lambda: fdtd.Port(0.0, "+y"), r"Argument direction must be '\+x' or '-x', along the guide"),
         (lambda: fdtd.Port(0.0, "+x", -1), "Argument mode must be a whole number of at least 0"),
+        (
+            lambda: nr.port_response(two_ports(guide(-0.25)), nr.Drive(0.0)),
+            "Argument drive, its omega, must be positive, but was 0",
+        ),
+        (
+            lambda: nr.port_response(two_ports(guide(-0.25)), nr.Drive(40 * THZ)),
+            "Argument drive, its omega, must leave at least 6 cells a wavelength",
+        ),
+        (lambda: two_ports(guide(-0.25), step=np.nan), "Argument step must be finite, but was nan"),
         (lambda: _ports(), "Argument ports must name at least one port"),
         (lambda: _ports(*[fdtd.Port(LEFT, "+x")] * 2), "Argument ports must be different"),
         (lambda: _ports(fdtd.Port(1.0, "+x")), r"Argument ports\[0\].x must lie on the grid"),

@@ -96,7 +96,8 @@ def _compared(kind: Any, profile: Profile, omega: Any, k: Any, directions: Any, 
     directions, valid = np.asarray(directions), np.asarray(valid)
     error, counts = np.full(k.shape, np.inf), np.zeros(2, np.int32)
     missing = np.full((2, k.size), np.nan, complex)
-    waves, flux = continuum_waves(profile, omega)
+    whole = omega > 0 and all(np.all(np.isfinite(part)) for part in jax.tree_util.tree_leaves((profile, omega)))
+    waves, flux = continuum_waves(profile, omega) if whole else (np.zeros(0, complex), np.zeros(0))
     for row, direction in enumerate((1, -1)):
         ours, theirs = np.flatnonzero(valid & (directions == direction)), waves[flux == direction]
         size = np.maximum(np.abs(theirs), omega / LIGHT)

@@ -29,7 +29,7 @@ from diffnr.fdtd.frequency_domain.frequency import solve
 from diffnr.fdtd.guides.port import Port, Ports, pulse_sources, wave_sources
 from diffnr.fdtd.guides.pulsed import launched, pulse_for, pulse_response, rung_down, waves_at_all
 from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, require_resolved, step_of
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, require_resolved, resolves, step_of
 from diffnr.fdtd.time_domain.march import Source
 from diffnr.fdtd.time_domain.propagate import Recording
 from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
@@ -125,7 +125,14 @@ class Simulation(AbstractPortModel):
         column = jnp.where(sends & ~found.unresolved, found.s[:, port] * drive.amplitude, jnp.nan)
         solved = RESULTS.where(jnp.all(jnp.isfinite(found.s[:, port])), RESULTS.successful, RESULTS.nonfinite)
         result = RESULTS.where(sends, solved, RESULTS.no_wave)
-        return column[:, None], None, RESULTS.where(found.unresolved, RESULTS.unresolved, result)
+        result = RESULTS.where(found.unresolved, RESULTS.unresolved, result)
+        carried = resolves(self.update, drive.omega)
+        column = jnp.where(carried, column, jnp.nan)
+        return column[:, None], None, RESULTS.where(carried, result, RESULTS.too_coarse)
+
+    def require_drive(self, drive: Drive) -> None:
+        """Raise for a frequency that is not positive, or that the step or the cells do not carry."""
+        self._resolved(drive.omega, "drive, its omega,")
 
     def explain(self, drive: Drive, result: Any) -> str:
         """Which waves at which ports are not resolved."""
@@ -220,7 +227,11 @@ class Simulation(AbstractPortModel):
         lost = jnp.any(jnp.stack([wave.unresolved > 0 for pair in at_all for wave in pair]), axis=0)
         s = jnp.where(lost[:, None, None], jnp.nan, jax.vmap(_quotient)(incoming, outgoing, sends))
         if not is_concrete(lost):
-            return raise_failures(s, RESULTS.where(lost, RESULTS.unresolved, RESULTS.successful)) if throw else s
+            carried = jax.vmap(lambda omega: resolves(update, omega))(omegas)
+            result = RESULTS.where(lost, RESULTS.unresolved, RESULTS.successful)
+            result = RESULTS.where(carried, result, RESULTS.too_coarse)
+            s = jnp.where(carried[:, None, None], s, jnp.nan)
+            return raise_failures(s, result) if throw else s
         if np.any(lost):
             which = self.ports.explained(self.scene, update.step, omegas[np.flatnonzero(lost)[0]])
             said = f"S is not known at {np.sum(lost)} of {lost.size} frequencies. {which}"

@@ -26,7 +26,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact
+from jaxtyping import Array, Bool, Float, Inexact
 
 from diffnr.checks import as_scalar, is_concrete, require, require_instance
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
@@ -272,6 +272,15 @@ def require_resolved(update: Update, omega: Any, name: str = "omega") -> None:
         f"do in cells of {cell * 1e6:.3g} µm"
     )
     require(highest <= limit, name, must, f"{highest:.6g}")
+
+
+def resolves(update: Update, omega: Array) -> Bool[Array, ""]:
+    """What `require_resolved` asks of a frequency, and that it is positive, of numbers that may be traced."""
+    scene = update.scene
+    cell = jnp.maximum(jnp.max(scene.grid.dx), jnp.max(scene.grid.dy))
+    index = jnp.sqrt(jnp.max(jnp.where(scene.metal, 1.0, scene.eps)))
+    limit = jnp.minimum(jnp.pi / update.step, 2 * jnp.pi * LIGHT / (index * cell * COARSEST) * (1 + 1e-6))
+    return (omega.real > 0) & (omega.real < limit)
 
 
 def coarsest(scene: Scene) -> tuple[float, float]:
