@@ -386,8 +386,8 @@ def test_a_mesh_too_coarse_for_the_source_is_refused() -> None:
     update = filled(jnp.asarray(-0.25))
     fdtd.propagate(update, 2, sources=[(HZ, fdtd.Tone(12.5 * THZ, 1e-12))])
     sentence = (
-        r"^Argument scene must have at least 6 cells a wavelength of its sources, 5\.93e-06 m in its densest medium, "
-        r"but was 5\.93, with a cell of 1e-06 m\.$"
+        r"^Argument scene must have at least 6 cells a wavelength of its sources, 5\.93 µm in its densest medium, "
+        r"but was 5\.93, with a cell of 1 µm\.$"
     )
     with pytest.raises(ValueError, match=sentence):
         fdtd.propagate(update, 2, sources=[(HZ, fdtd.Tone(12.8 * THZ, 1e-12))])

@@ -267,6 +267,57 @@ def test_ports_are_placed_inside_of_jit() -> None:
     assert lines[0] == lines[1] == (50, 110)
 
 
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        # .38 came back of it.
+        (lambda bias: _ports(fdtd.Port(26 * UM, "+x"), scene=guide(bias)), "from x = 20 to 29 µm, inside of one"),
+        (
+            lambda bias: _ports(fdtd.Port(78 * UM, "+x"), scene=guide(bias)),
+            "where the guide is uniform along x, but was",
+        ),
+        (lambda bias: _ports(fdtd.Port(200 * UM, "+x"), scene=guide(bias)), "between 0 and 160 µm, but was 200 µm"),
+        (
+            lambda bias: fdtd.Scene.of(
+                fdtd.Grid(np.arange(9) * UM, np.arange(7) * UM),
+                SILICON,
+                [
+                    (fdtd.Rectangle([0, 4 * UM], [0, 1]), insb(bias)),
+                    (fdtd.Rectangle([3 * UM, 5 * UM], [0, 1]), SILICON),
+                ],
+            ),
+            "not overlap, but was covering x = 3.5 µm, y = 0.5 µm twice",
+        ),
+        (lambda bias: fdtd.Sponge(0.0), "thickness must be positive"),
+        (lambda bias: fdtd.Update.of(guide(bias), 1e-13), "step must be below .* beyond which fields grow"),
+        (
+            lambda bias: fdtd.frequency(
+                fdtd.Update.of(guide(bias)), 40 * THZ, sources=[(fdtd.Functional("hz", (1, 1), [[1.0]]), 1.0)]
+            ),
+            "omega must leave at least 6 cells a wavelength",
+        ),
+    ],
+)
+def test_what_stands_on_known_numbers_is_checked_inside_of_jit(build: Callable, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        jax.eval_shape(jax.jit(build), -0.25)
+
+
+def test_grids_and_scenes_of_constants_are_known_inside_of_jit() -> None:
+    known = []
+
+    @jax.jit
+    def built(bias: jax.Array) -> jax.Array:
+        scene = guide(bias)
+        own = fdtd.Grid(jnp.linspace(0.0, 8e-6, 9), [0.0, 1e-6, 2e-6])
+        known.extend(not isinstance(leaf, jax.core.Tracer) for leaf in (scene.grid.x, scene.eps, scene.drude_weight))
+        known.append(not isinstance(own.y, jax.core.Tracer))
+        return scene.motion
+
+    built(-0.25)
+    assert all(known)
+
+
 @pytest.mark.slow
 def test_jit_may_hold_the_scene_and_its_ports() -> None:
     def passed(bias: jax.Array) -> jax.Array:

@@ -17,6 +17,7 @@ from diffnr.checks import (
     require,
     require_finite,
     require_shape,
+    staying_known,
 )
 from diffnr.fdtd.frequency_domain.direct_solve import Edges, steady_edges
 from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, step_factor
@@ -87,7 +88,8 @@ def frequency(
 
 def as_one_frequency(update: Update, omega: Any) -> Inexact[Array, ""]:
     """`omega` as one frequency, real or complex, that a step and its cells carry."""
-    value = as_inexact(omega, "omega")
+    with staying_known():
+        value = as_inexact(omega, "omega")
     require(value.ndim == 0, "omega", "be one number (use vmap for many)", f"of shape {value.shape}")
     require_finite("omega", value)
     require(not is_concrete(value) or complex(value).real > 0, "omega", "have a positive real part", value)

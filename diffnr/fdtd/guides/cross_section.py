@@ -130,6 +130,8 @@ def require_uniform(scene: Scene, first: int, last: int, name: str) -> None:
     lines = scene.grid.x
     place = f"at cells {first} to {last}"
     if is_concrete(lines):
+        ends = np.asarray(lines)[[first, last]]
+        place = f"from x = {ends[0] * 1e6:.6g} to {ends[1] * 1e6:.6g} µm"
         sizes = np.diff(np.asarray(lines)[first : last + 1])
         even = bool(np.ptp(sizes) <= 1e-6 * sizes[0])
         require(even, name, "lie where cells are equally wide along x", f"{place}, where they differ")

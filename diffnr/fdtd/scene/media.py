@@ -23,6 +23,7 @@ from diffnr.checks import (
     require,
     require_finite,
     require_instance,
+    staying_known,
 )
 
 LIGHT = 299792458.0  # m/s
@@ -63,7 +64,8 @@ class Dielectric(AbstractMedium):
     eps: Float[Array, "..."] = real_field(lower=1.0)
 
     def __init__(self, eps: Numbers):
-        self.eps = as_real(eps, "eps")
+        with staying_known():
+            self.eps = as_real(eps, "eps")
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -116,8 +118,9 @@ class GyrotropicDrude(AbstractMedium):
     omega_c: Float[Array, "..."] = real_field()
 
     def __init__(self, eps_inf: Numbers, omega_p: Numbers, nu: Numbers, omega_c: Numbers):
-        self.eps_inf, self.omega_p = as_real(eps_inf, "eps_inf"), as_real(omega_p, "omega_p")
-        self.nu, self.omega_c = as_real(nu, "nu"), as_real(omega_c, "omega_c")
+        with staying_known():
+            self.eps_inf, self.omega_p = as_real(eps_inf, "eps_inf"), as_real(omega_p, "omega_p")
+            self.nu, self.omega_c = as_real(nu, "nu"), as_real(omega_c, "omega_c")
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -204,8 +207,9 @@ class SurfaceImpedance(AbstractMetal):
     inductance: Float[Array, ""] = rate_field()
 
     def __init__(self, resistance: Numbers, inductance: Numbers):
-        self.resistance = as_scalar(resistance, "resistance", lower=0.0)
-        self.inductance = as_positive(inductance, "inductance")
+        with staying_known():
+            self.resistance = as_scalar(resistance, "resistance", lower=0.0)
+            self.inductance = as_positive(inductance, "inductance")
 
     def __check_init__(self) -> None:
         check_fields(self)

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Inexact
 
-from diffnr.checks import as_scalar, is_concrete, require, require_instance
+from diffnr.checks import as_scalar, is_concrete, require, require_instance, staying_known
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.layers import Layer, layers_of
@@ -225,13 +225,14 @@ class Update(eqx.Module):
 
 def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
     """Δt in s: the one given if it is below the longest one, or .95 of that."""
-    longest = scene.longest_step
-    if step is None:
-        return COURANT * longest
-    step = as_scalar(step, "step", positive=True)
+    with staying_known():
+        longest = scene.longest_step
+        if step is None:
+            return COURANT * longest
+        step = as_scalar(step, "step", positive=True)
     if is_concrete(step, longest):
         must = f"be below {float(longest):.6g} s, beyond which fields grow"
-        require(bool(step < longest), "step", must, f"{float(step):g}")
+        require(bool(np.asarray(step) < np.asarray(longest)), "step", must, f"{float(step):g}")
     return step
 
 

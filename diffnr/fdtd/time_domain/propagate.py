@@ -219,7 +219,7 @@ class _Run:
             i, j = np.argwhere(~np.isfinite(fields[bad]))[0]
             cx, cy = self.task.update.scene.grid.centres
             x, y = float(cx[min(i, cx.size - 1)]), float(cy[min(j, cy.size - 1)])
-            where = f"{bad} near x = {x:g} m, y = {y:g} m"
+            where = f"{bad} near x = {x * 1e6:.6g} µm, y = {y * 1e6:.6g} µm"
         raise FloatingPointError(
             f"The fields stopped being finite at step {self.begin + self.taken + 1}: {where}. What came before is this "
             "error's .recording. Look for a source that is not finite, or media that changed since the step was made."
@@ -277,5 +277,8 @@ def _require_fine(scene: Scene, sources: tuple[Source, ...]) -> None:
         if float(omega) == 0:
             continue
         wavelength = 2 * np.pi * LIGHT / (abs(float(omega)) * index)
-        must = f"have at least {COARSEST:g} cells a wavelength of its sources, {wavelength:.3g} m in its densest medium"
-        require(wavelength / cell >= COARSEST, "scene", must, f"{wavelength / cell:.3g}, with a cell of {cell:.3g} m")
+        what = f"a wavelength of its sources, {wavelength * 1e6:.3g} µm in its densest medium"
+        must = f"have at least {COARSEST:g} cells {what}"
+        require(
+            wavelength / cell >= COARSEST, "scene", must, f"{wavelength / cell:.3g}, with a cell of {cell * 1e6:.3g} µm"
+        )
