@@ -194,6 +194,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     )({"periods": 1, **fields}),
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Update": _with(scene=None),
+    "diffnr.fdtd.CrossSection": _with(longest=None),
     "diffnr.fdtd.Waves": _without_errors,
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
     "optimize.ActiveResponse": _state_space,

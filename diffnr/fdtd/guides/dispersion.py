@@ -91,7 +91,7 @@ def dispersion(
     section, throw = as_cross_section(cross_section), as_flag(throw, "throw")
     omegas = as_vector(omegas, "omegas", rising=True)
     require(not is_concrete(omegas) or np.all(np.asarray(omegas) > 0), "omegas", "be positive", omegas)
-    step = step_of(section.scene, step)
+    step = step_of(section.scene, step, section.longest)
     require_below_lattice(omegas, step, "omegas")
     found = Dispersion(omegas, _dispersion(section, omegas, as_num_modes(num_modes, section), step))
     lost = unresolved(found.modes, omegas, section.scene)

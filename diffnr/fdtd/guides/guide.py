@@ -117,7 +117,7 @@ def guide_modes(
     Source: paper 3 (nonreciprocal cavities, supplement), Fig. S1 and equation S22, on the lattice.
     """
     section, throw = as_cross_section(cross_section), as_flag(throw, "throw")
-    omega, step = as_frequency(omega, "omega"), step_of(section.scene, step)
+    omega, step = as_frequency(omega, "omega"), step_of(section.scene, step, section.longest)
     require_below_lattice(omega, step, "omega")
     found = guide_waves(section, omega, as_num_modes(num_modes, section), step)
     lost = unresolved(found, omega, section.scene)

@@ -223,10 +223,10 @@ class Update(eqx.Module):
         return jnp.concatenate([edges, self.bloch_factor * edges[:, :1]], axis=1)
 
 
-def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
-    """Δt in s: the one given if it is below the longest one, or .95 of that."""
+def step_of(scene: Scene, step: Any = None, longest: Any = None) -> Float[Array, ""]:
+    """Δt in s: the one given if it is below the longest one (default the scene's), or .95 of that."""
     with staying_known():
-        longest = scene.longest_step
+        longest = scene.longest_step if longest is None else longest
         if step is None:
             return COURANT * longest
         step = as_scalar(step, "step", positive=True)
