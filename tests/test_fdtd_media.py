@@ -153,3 +153,24 @@ def test_coverage_is_differentiable_in_the_ends() -> None:
 def test_bad_input_is_refused_in_one_sentence(call, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_equal_but_for_rounding_is_equal_in_either_precision(dtype: type) -> None:
+    # Lines at multiples of 1.1 µm are no numbers of either precision, and differences of them differ.
+    x, y = (np.arange(n, dtype=dtype) * dtype(1.1e-6) for n in (161, 21))
+    assert np.ptp(np.diff(x)) > 0
+    below, above = ([x[0], x[-1]], [y[0], 11 * dtype(1.1e-6)]), ([x[0], x[-1]], [11 * dtype(1.1e-6), y[-1]])
+    shapes = [(fdtd.Rectangle(*below), insb()), (fdtd.Rectangle(*above), fdtd.Dielectric(11.68))]
+    scene = fdtd.Scene.of(fdtd.Grid(x, y), fdtd.Dielectric(1.0), shapes)
+    fdtd.Simulation(scene, [fdtd.Port(60 * UM, "+x"), fdtd.Port(110 * UM, "-x")])
+    # What differs by more than rounding does.
+    moved = x.copy()
+    moved[80] += dtype(1e-3 * 1.1e-6)
+    uneven = fdtd.Scene.of(fdtd.Grid(moved, y), fdtd.Dielectric(1.0), shapes)
+    with pytest.raises(ValueError, match="equally wide along x"):
+        fdtd.CrossSection.of(uneven, moved[80])
+    wider = fdtd.Rectangle([x[0], x[80]], [y[4], y[5] + 2e-3 * dtype(1.1e-6)]), fdtd.Dielectric(4.0)
+    changed = fdtd.Scene.of(fdtd.Grid(x, y), fdtd.Dielectric(1.0), [wider])
+    with pytest.raises(ValueError, match="uniform along x"):
+        fdtd.CrossSection.of(changed, x[80])

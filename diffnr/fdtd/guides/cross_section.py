@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from diffnr.checks import Numbers, as_positive, as_real, is_concrete, require, require_instance, require_known
 from diffnr.fdtd.guides.column import COLUMNS, MIDDLE, Column
 from diffnr.fdtd.scene.boundaries import Boundaries
-from diffnr.fdtd.scene.grid import Grid, nearest
+from diffnr.fdtd.scene.grid import Grid, nearest, rounding
 from diffnr.fdtd.scene.media import Layers, as_layers
 from diffnr.fdtd.scene.scene import Rectangle, Scene
 from diffnr.fdtd.time_domain.leapfrog import Update
@@ -159,12 +159,13 @@ def require_uniform(scene: Scene, first: int, last: int, name: str) -> None:
         ends = np.asarray(lines)[[first, last]]
         place = f"from x = {ends[0] * 1e6:.6g} to {ends[1] * 1e6:.6g} µm"
         sizes = np.diff(np.asarray(lines)[first : last + 1])
-        even = bool(np.ptp(sizes) <= 1e-6 * sizes[0])
+        even = bool(np.ptp(sizes) <= max(1e-6, rounding(lines)) * sizes[0])
         require(even, name, "lie where cells are equally wide along x", f"{place}, where they differ")
+    alike = max(1e-9, *(rounding(at) for at in (lines, scene.grid.y) if is_concrete(at)), 0.0)
     for cells in (scene.eps, scene.drude_weight, scene.motion, scene.metal, *scene.sheets):
         if cells.ndim == 2 and is_concrete(cells):
             part = 1.0 * np.asarray(cells)[first:last]
-            same = bool(np.all(np.abs(part - part[:1]) <= 1e-9 * np.max(np.abs(part))))
+            same = bool(np.all(np.abs(part - part[:1]) <= alike * np.max(np.abs(part))))
             require(same, name, "lie where the guide is uniform along x", f"{place}, where media change")
     with jax.ensure_compile_time_eval():
         losses = scene.boundaries.losses(lines, scene.grid.y) if is_concrete(scene.grid, scene.boundaries) else None

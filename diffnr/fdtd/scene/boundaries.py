@@ -75,7 +75,7 @@ class Sponge(AbstractBoundary):
     def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
         if is_concrete(self.thickness, sizes):
             length = float(np.sum(np.asarray(sizes)))
-            fits = float(self.thickness) <= length * (1 + 1e-9)
+            fits = float(self.thickness) <= length * (1 + 1e-6)
             require(
                 fits,
                 side,

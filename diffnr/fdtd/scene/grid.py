@@ -113,6 +113,13 @@ class Grid(eqx.Module):
         return (self.x[1:] + self.x[:-1]) / 2, (self.y[1:] + self.y[:-1]) / 2
 
 
+def rounding(lines: Any) -> float:
+    """By what share of itself a cell's size may err where lines are rounded, and with it what is averaged over cells:
+    the unit in which equal things are equal, 10⁻¹³ in double precision and 10⁻⁵ in single."""
+    known = np.asarray(lines)
+    return 8 * float(np.finfo(known.dtype).eps) * float(np.max(np.abs(known)) / np.min(np.abs(np.diff(known))))
+
+
 def nearest(lines: Array, place: Any, name: str, points: Array | None = None) -> int:
     """The index of the line (or of the one of `points`) nearest to a place, which must lie on the grid."""
     must = "be a known place on a grid of known lines (no arguments of jit or grad)"

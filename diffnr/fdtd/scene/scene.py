@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.checks import Numbers, as_function, as_real, is_concrete, require, require_instance, staying_known
 from diffnr.fdtd.scene.boundaries import Boundaries
-from diffnr.fdtd.scene.grid import Grid
+from diffnr.fdtd.scene.grid import Grid, rounding
 from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
 
 SAMPLES = 8  # of a cell and direction, for shapes without a closed form
@@ -223,8 +223,9 @@ def _scene_of(grid: Grid, background: AbstractMedium, objects: Any, boundaries: 
             meets = bool(jnp.any(share > 0))
             require(meets, "objects", "have shapes that meet the grid", f"a {shape} that does not")
     rest = jnp.ones(grid.shape, grid.x.dtype) - sum(shares)
-    if is_concrete(rest) and bool(jnp.any(rest < -1e-6)):
-        i, j = np.argwhere(np.asarray(rest) < -1e-6)[0]
+    twice = max(1e-6, *(rounding(lines) for lines in (grid.x, grid.y) if is_concrete(lines)), 0.0)
+    if is_concrete(rest) and bool(jnp.any(rest < -twice)):
+        i, j = np.argwhere(np.asarray(rest) < -twice)[0]
         x, y = (float(centres[k]) for centres, k in zip(grid.centres, (i, j), strict=True))
         require(False, "objects", "not overlap", f"covering x = {x * 1e6:.6g} µm, y = {y * 1e6:.6g} µm twice")
     filled = [(jnp.clip(rest, 0.0, 1.0), background)]
