@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from diffnr.checks import Count, Numbers, as_flag, as_vector, is_concrete, require
 from diffnr.fdtd.guides.cross_section import CrossSection, as_cross_section
 from diffnr.fdtd.guides.guide import GuideModes, as_num_modes, guide_waves, require_below_lattice, unresolved
+from diffnr.fdtd.scene.units import GUIDE, warn_of_hertz
 from diffnr.fdtd.time_domain.leapfrog import step_of
 from diffnr.results import AbstractAnswer, raise_failures
 
@@ -93,6 +94,7 @@ def dispersion(
     require(not is_concrete(omegas) or np.all(np.asarray(omegas) > 0), "omegas", "be positive", omegas)
     step = step_of(section.scene, step, section.longest)
     require_below_lattice(omegas, step, "omegas")
+    warn_of_hertz(section.scene, omegas, "omegas", GUIDE)
     found = Dispersion(omegas, _dispersion(section, omegas, as_num_modes(num_modes, section), step))
     lost = unresolved(found.modes, omegas, section.scene)
     if lost:

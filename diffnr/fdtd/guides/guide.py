@@ -25,6 +25,7 @@ from diffnr.fdtd.guides.column import MIDDLE, Column, Cut, eigenpairs, polished,
 from diffnr.fdtd.guides.continuum import SURVIVES, compared, profile_of
 from diffnr.fdtd.guides.cross_section import CrossSection, as_cross_section
 from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.scene.units import GUIDE, warn_of_hertz
 from diffnr.fdtd.time_domain.leapfrog import step_of
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen
@@ -119,6 +120,7 @@ def guide_modes(
     section, throw = as_cross_section(cross_section), as_flag(throw, "throw")
     omega, step = as_frequency(omega, "omega"), step_of(section.scene, step, section.longest)
     require_below_lattice(omega, step, "omega")
+    warn_of_hertz(section.scene, omega, "omega", GUIDE)
     found = guide_waves(section, omega, as_num_modes(num_modes, section), step)
     lost = unresolved(found, omega, section.scene)
     if lost:

@@ -11,10 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import Numbers, as_function, as_real, is_concrete, require, require_instance, staying_known
+from diffnr.checks import (
+    Numbers,
+    as_frequency,
+    as_function,
+    as_real,
+    is_concrete,
+    require,
+    require_instance,
+    staying_known,
+)
 from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid, rounding
 from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
+from diffnr.fdtd.scene.units import described, warn_of_metres, wavelengths
 
 SAMPLES = 8  # of a cell and direction, for shapes without a closed form
 
@@ -123,6 +133,24 @@ class Scene(eqx.Module):
         _require_objects(objects)
         with staying_known():
             return _scene_of(grid, background, objects, Boundaries() if boundaries is None else boundaries)
+
+    def __str__(self) -> str:
+        """Sizes in µm, and up to which frequency the cells serve."""
+        return described(self)
+
+    def wavelengths(self, omega: Any) -> str:
+        """What waves see at a frequency, to be printed: of each medium how much there is, its index (of the Voigt
+        geometry), the wavelength or, where nothing propagates, the depth of penetration, and how many cells it has.
+
+            print(scene.wavelengths(nr.hertz(1.24e12)))
+
+        **Arguments:** `omega`: [], rad/s.
+
+        **Raises:** `ValueError` for a frequency that is not positive, or a scene that is traced.
+        """
+        value = as_frequency(omega, "omega")
+        require(is_concrete(self, value), "self", "hold numbers (print outside of jit)", "traced")
+        return wavelengths(self, float(value))
 
     @property
     def has_walls(self) -> bool:
@@ -233,6 +261,7 @@ def _scene_of(grid: Grid, background: AbstractMedium, objects: Any, boundaries: 
     scene = _filled(grid, filled, boundaries)
     scene.boundaries.require_fit(grid.dx, grid.dy)
     _require_layers_may_stand(scene)
+    warn_of_metres(scene, [shape for shape, _ in objects])
     return scene
 
 

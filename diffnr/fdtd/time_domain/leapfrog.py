@@ -31,6 +31,7 @@ from jaxtyping import Array, Bool, Float, Inexact
 from diffnr.checks import as_scalar, is_concrete, require, require_instance, staying_known
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
 from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.scene.units import warn_of_hertz
 from diffnr.fdtd.time_domain.layers import Layer, layers_of
 
 COURANT = 0.95  # of the longest step
@@ -273,6 +274,7 @@ def require_resolved(update: Update, omega: Any, name: str = "omega") -> None:
         f"do in cells of {cell * 1e6:.3g} µm"
     )
     require(highest <= limit, name, must, f"{highest:.6g}")
+    warn_of_hertz(scene, omega, name)
 
 
 def resolves(update: Update, omega: Array) -> Bool[Array, ""]:
