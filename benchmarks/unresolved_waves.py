@@ -66,23 +66,25 @@ def mismatch(layers: list, frequency: float, k: np.ndarray, loss: float = 1.0) -
 def true_waves(layers: list, frequency: float) -> list[tuple[complex, int]]:
     """(k in rad/µm, direction) of all waves that fall by less than e in a wavelength."""
     grid = 0.02 * np.sinh(np.linspace(-np.arcsinh(DEEPEST / 0.02), np.arcsinh(DEEPEST / 0.02), 60_001))
-    real = lambda k: mismatch(layers, frequency, k, 0.0).real  # noqa: E731
+    real = lambda k: np.real(mismatch(layers, frequency, k, 0.0))  # noqa: E731
     values = real(grid)
     found = []
     for i in np.flatnonzero(values[1:] * values[:-1] < 0):
-        k = brentq(real, grid[i], grid[i + 1], xtol=1e-15, rtol=1e-13)
+        k = float(brentq(real, grid[i], grid[i + 1], xtol=1e-15, rtol=np.float64(1e-13)))  # pyright: ignore[reportArgumentType]
         if abs(real(np.array(k))) > 1e-3 * max(abs(values[i]), abs(values[i + 1])):
             continue  # a pole
         # dω/dk by the mismatch's slopes.
         a, b = 1e-7 * abs(k), 1e-7 * frequency
         by_k = real(np.array(k + a)) - real(np.array(k - a))
-        by_omega = (mismatch(layers, frequency + b, k, 0.0) - mismatch(layers, frequency - b, k, 0.0)).real
+        at = [mismatch(layers, frequency + change, np.array(k), 0.0) for change in (b, -b)]
+        by_omega = np.real(at[0] - at[1])
         direction = int(np.sign(-by_k / a / (by_omega / b)))
         found.append((k, direction))
     if not any(medium[2] for _, medium in layers):
         return [(complex(k), sign) for k, sign in found]
     starts = np.geomspace(1e-3, DEEPEST, STARTS)
     k = np.concatenate([*(s * starts * (1 - 0.05j * d) for s in (1, -1) for d in (-2, 0, 2)), [k for k, _ in found]])
+    change = np.full(k.shape, np.inf)
     with np.errstate(all="ignore"):
         for _ in range(60):
             step = 1e-6 * np.abs(k)

@@ -310,8 +310,8 @@ def test_grids_and_scenes_of_constants_are_known_inside_of_jit() -> None:
     def built(bias: jax.Array) -> jax.Array:
         scene = guide(bias)
         own = fdtd.Grid(jnp.linspace(0.0, 8e-6, 9), [0.0, 1e-6, 2e-6])
-        known.extend(not isinstance(leaf, jax.core.Tracer) for leaf in (scene.grid.x, scene.eps, scene.drude_weight))
-        known.append(not isinstance(own.y, jax.core.Tracer))
+        known.extend(not isinstance(leaf, Tracer) for leaf in (scene.grid.x, scene.eps, scene.drude_weight))
+        known.append(not isinstance(own.y, Tracer))
         return scene.motion
 
     built(-0.25)

@@ -69,10 +69,9 @@ def profile_of(scene: Scene, column: int, omega: Array) -> Profile:
             kappa, sigma, alpha = layer.rates(depth, jnp.abs(wall - face))
             inside = depth > 0
             stretch = jnp.where(inside, kappa + jnp.where(inside, sigma, 0) / (alpha + 1j * omega), stretch)
-    sheets = tuple(map(across, scene.sheets))
-    cells = (across(part) for part in (scene.eps, scene.drude_weight, scene.motion, scene.metal))
+    eps, weight, motion, metal = map(across, (scene.eps, scene.drude_weight, scene.motion, scene.metal))
     phase = None if bloch is None else jnp.asarray(bloch.phase(y[-1] - y[0]), complex)
-    return Profile(y, *cells, sheets, loss, stretch, phase)
+    return Profile(y, eps, weight, motion, metal, tuple(map(across, scene.sheets)), loss, stretch, phase)
 
 
 def compared(profile: Profile, omega: Array, k: Array, directions: Array, valid: Array) -> tuple[Array, Array, Array]:
@@ -107,7 +106,7 @@ def _compared(kind: Any, profile: Profile, omega: Any, k: Any, directions: Any, 
         one, other = one[fits], other[fits]
         error[ours[one]] = np.abs(k[ours[one]] - theirs[other])
         # What just falls by e in a wavelength may be no wave on the lattice.
-        lasts = SURVIVES * np.abs(theirs.imag) * (1 + WITHIN) < np.abs(theirs.real)
+        lasts = SURVIVES * np.abs(np.imag(theirs)) * (1 + WITHIN) < np.abs(np.real(theirs))
         alone = np.setdiff1d(np.flatnonzero(lasts), other)
         # Of more waves than were asked for these are the longer ones.
         if one.size == np.sum(directions == direction):
@@ -129,9 +128,9 @@ def continuum_waves(profile: Profile, omega: float) -> tuple[np.ndarray, np.ndar
         # Both know a wave about the limit.
         new = np.array([not np.any(np.abs(both[0] - k) < 0.05 * np.abs(k)) for k in short], bool)
         ks += [both[0], short[new]]
-        signs += [both[1], np.sign(short[new].real)]
+        signs += [both[1], np.sign(np.real(short[new]))]
     k, sign = np.concatenate(ks), np.concatenate(signs)
-    order = np.argsort(-np.abs(k.real))
+    order = np.argsort(-np.abs(np.real(k)))
     return k[order], sign[order]
 
 
@@ -259,19 +258,18 @@ def _between(profile: Profile, first: int, last: int, omega: float) -> tuple[np.
     if np.max(np.abs(pencil.imag)) < 1e-13 * np.max(np.abs(pencil)):
         pencil = pencil.real
     k, waves = np.linalg.eig(pencil)
-    lasts = SURVIVES * np.abs(k.imag) < (1 + WITHIN) * np.abs(k.real)
+    lasts = SURVIVES * np.abs(np.imag(k)) < (1 + WITHIN) * np.abs(np.real(k))
     k, waves = k[lasts], waves[:n, lasts]
     flux = np.sum(np.conj(waves) * (2 * k * mass[:, None] * waves + twist @ waves), axis=0).real
     return k * k0, np.sign(flux), FINEST / finest
 
 
-def _closed(*matrices: Any) -> list[np.ndarray]:
+def _closed(stiff: Any, twist: Any, mass: Any, phase: complex) -> list[np.ndarray]:
     """Of a period: the last value is the first times a factor."""
-    *matrices, phase = matrices
-    n = matrices[0].shape[0]
+    n = stiff.shape[0]
     fold = np.eye(n, n - 1, dtype=complex)
     fold[-1, 0] = phase
-    return [np.conj(fold).T @ matrix @ fold for matrix in matrices]
+    return [np.conj(fold).T @ matrix @ fold for matrix in (stiff, twist, mass)]
 
 
 def _wall(profile: Profile, cell: int, omega: float) -> complex:

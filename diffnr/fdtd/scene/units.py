@@ -30,11 +30,12 @@ def warn_of_metres(scene: Any, shapes: Any) -> None:
             continue
         for shape in shapes:
             sides = getattr(shape, name, None)
-            for side in np.asarray(sides).ravel() if sides is not None and is_concrete(sides) else ():
+            known = sides is not None and is_concrete(sides)
+            for side in map(float, np.asarray(sides).ravel()) if known else ():
                 # As a number of micrometres it would lie on the grid. 1 is what many write for "beyond all".
                 if np.isfinite(side) and abs(side) > 1 and low < 1e-6 * side < high:
                     _warn(
-                        f"A shape has a side at {name} = {float(side):.4g} m, beyond the grid, which goes from "
+                        f"A shape has a side at {name} = {side:.4g} m, beyond the grid, which goes from "
                         f"{low * 1e6:.6g} to {high * 1e6:.6g} µm: lengths are in metres, and 1 µm is 1e-6."
                     )
 
@@ -80,7 +81,7 @@ def wavelengths(scene: Any, omega: float) -> str:
     shape, parts = scene.grid.shape, (scene.eps, scene.drude_weight, scene.motion)
     media = np.stack([np.broadcast_to(np.asarray(part, complex), shape) for part in parts], axis=-1)
     kinds, counts = np.unique(media[~np.asarray(scene.metal)].round(12), axis=0, return_counts=True)
-    cell = max(float(np.max(np.diff(np.asarray(lines)))) for lines in (scene.grid.x, scene.grid.y))
+    cell = max(float(np.diff(np.asarray(lines, float)).max()) for lines in (scene.grid.x, scene.grid.y))
     vacuum = f"{omega / (2e12 * np.pi):.6g} THz, {2e6 * np.pi * LIGHT / omega:.6g} µm in vacuum"
     rows = [f"{vacuum}, cells up to {cell * 1e6:.4g} µm"]
     for (eps, weight, motion), count in sorted(zip(kinds, counts, strict=True), key=lambda row: -row[1]):
