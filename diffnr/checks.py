@@ -36,6 +36,12 @@ def is_concrete(*values: Any) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(values))
 
 
+def staying_known() -> Any:
+    """A context in which what is made of known numbers is known inside of jit as well, so that it can be checked there;
+    what is made of tracers is traced all the same."""
+    return jax.ensure_compile_time_eval()
+
+
 def described(value: Any) -> str:
     """What an argument was, in a few words: its value where that is short, else what it is."""
     if isinstance(value, Tracer):
@@ -184,7 +190,7 @@ def as_positive(value: Any, name: str) -> Array:
 def as_float(value: Any, name: str) -> float:
     """`value` as one finite number that is known in advance, as a Python float."""
     require_known(value, name)
-    with jax.ensure_compile_time_eval():  # inside of jit even a constant becomes a tracer
+    with staying_known():  # inside of jit even a constant becomes a tracer
         return float(as_scalar(value, name))
 
 
@@ -203,8 +209,9 @@ def as_order(value: Any, name: str) -> int | float:
 
 
 def as_frequency(value: Any, name: str) -> Array:
-    """`value` as one angular frequency, positive and finite."""
-    return as_scalar(value, name, positive=True)
+    """`value` as one angular frequency, positive and finite; a known one is known inside of jit as well."""
+    with staying_known():
+        return as_scalar(value, name, positive=True)
 
 
 def as_shaped(value: Any, name: str, *shapes: Shape, real: bool = True) -> Array:

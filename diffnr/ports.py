@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,6 +123,14 @@ class AbstractPortModel(eqx.Module):
         `guess` is a state that an earlier call returned for this port, to start from.
         """
 
+    def require_drive(self, drive: Drive) -> None:
+        """Raise for a drive that the model has no answer to, where its numbers are known."""
+        return
+
+    def explain(self, drive: Drive, result: Any) -> str:
+        """What there is to say of results besides their own sentences: asked where a response fails."""
+        return ""
+
     def scatter(
         self, omegas: Float[Array, " frequency"], throw: bool = True, allow_unstable: bool = False
     ) -> Complex[Array, "frequency out in"]:
@@ -202,8 +211,15 @@ def port_response(
     zero = is_concrete(drive.amplitude) and not np.any(np.asarray(drive.amplitude))
     must = "have an amplitude other than 0, which drives nothing (power=0 is the limit of a weak signal)"
     require(not zero, "drive", must, "one of amplitude 0")
+    model.require_drive(drive)
     _check_guess(guess, len(ports))
     response = _port_response(model, drive, ports, guess, allow_unstable)
+    if is_concrete(response.result, drive, model) and not np.all(response.converged):
+        more = model.explain(drive, response.result)
+        if throw:
+            raise RuntimeError(f"{response.message} {more}".strip())
+        if more:
+            warnings.warn(more, RuntimeWarning, stacklevel=2)
     return raise_failures(response, response.result) if throw else response
 
 

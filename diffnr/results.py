@@ -46,6 +46,14 @@ class RESULTS(eqx.Enumeration):
         "A driven port has no incoming wave at this frequency: its guide carries none in that direction. "
         "Name with ports= those that have one."
     )
+    unresolved = (
+        "The guide at a port has waves that the cells do not resolve: what goes into them is read nowhere, so that S "
+        "is not known."
+    )
+    too_coarse = (
+        "The step or the cells are too coarse for this frequency, or it is not positive. Take smaller cells, or a "
+        "lower frequency."
+    )
     step_too_small = (
         "The integration stopped, as its step became smaller than the times can tell apart. "
         "Look for a motion that grows without bound, or pass an implicit solver."

@@ -105,6 +105,13 @@ def _of_standard_deviation(fields: Fields) -> Fields:
     return {**fields, "width": fields["width"] / 2**0.5}
 
 
+def _without_errors(fields: Fields) -> Fields:
+    """Waves that were not held against those of the guide as a continuum."""
+    k, of_all = fields["k"], fields["k"].shape[:-1]
+    missing = jnp.full((*of_all, 1), complex(math.nan, 0.0))
+    return {"error": jnp.full_like(k, math.nan), "unresolved": jnp.zeros(of_all, int), "missing": missing, **fields}
+
+
 def _state_space(fields: Fields) -> Fields:
     """A response whose A was diagonal, and kept by its diagonal."""
     poles = fields.pop("poles")
@@ -188,6 +195,8 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     )({"periods": 1, **fields}),
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Update": _with(scene=None),
+    "diffnr.fdtd.CrossSection": _with(longest=None),
+    "diffnr.fdtd.Waves": _without_errors,
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,
     "optimize.ActiveResponse": _state_space,
     "optimize.Minimum": _history_of_objectives,

@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import ArrayLike, Complex, Float
+from jaxtyping import ArrayLike, Float
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from diffnr import fdtd, plot
-from diffnr.checks import Numbers, as_scalar, check_fields, real_field
+from diffnr.checks import as_scalar, check_fields, real_field
 from diffnr.fdtd import closed_forms
 
 jax.config.update("jax_enable_x64", True)
@@ -71,10 +71,6 @@ class IntrinsicInSb(fdtd.AbstractMedium):
     @property
     def omega_c(self) -> Float[Array, ""]:
         return CHARGE * self.tesla / (MASS * ELECTRON)
-
-    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        """ε(ω)/ε0, which is that of any Drude plasma with these four numbers."""
-        return fdtd.GyrotropicDrude(self.eps_inf, self.omega_p, self.nu, self.omega_c).permittivity(omega)
 
 
 class Tuned(NamedTuple):

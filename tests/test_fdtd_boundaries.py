@@ -235,7 +235,7 @@ def test_an_impedance_wall_reflects_by_its_closed_form(sigma: float) -> None:
         ),
         (
             lambda: fdtd.Scene.of(GRID, fdtd.Dielectric(2.0), boundaries=fdtd.Boundaries(left=fdtd.Sponge(1e-3))),
-            "Argument left must be no thicker than the grid, 6e-05 m, but was 0.001",
+            "Argument left must be no thicker than the grid, 60 µm, but was 1000 µm",
         ),
         (
             lambda: fdtd.Scene.of(GRID, fdtd.Dielectric(2.0), boundaries=fdtd.Boundaries(top=fdtd.MatchedLayer(400))),
@@ -250,7 +250,7 @@ def test_an_impedance_wall_reflects_by_its_closed_form(sigma: float) -> None:
                     (fdtd.Rectangle([9 * UM, 20 * UM], [5 * UM, 15 * UM]), insb(0.1)),
                 ],
             ),
-            "Argument objects must not overlap, but was covering x = 9.* m, y = 5.* m twice",
+            "Argument objects must not overlap, but was covering x = 9.* µm, y = 5.* µm twice",
         ),
         (
             lambda: fdtd.Scene.of(

@@ -170,7 +170,70 @@ def test_guide_wavenumber_under_vmap_is_the_loop() -> None:
 
 
 def test_half_spaces_with_carriers_and_layers_of_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="Argument after must be a medium without carriers, but was a GyrotropicDrude"):
-        closed_forms.slab_scattering(SILICON, [], insb(0.25), THZ)
+    must = "Argument before must be a medium without carriers, but was a GyrotropicDrude"
+    with pytest.raises(ValueError, match=must):
+        closed_forms.slab_scattering(insb(0.25), [], SILICON, THZ)
     with pytest.raises(ValueError, match=r"Argument layers\[0\]\[0\], a thickness in m, must be positive, but was 0"):
         closed_forms.guide_dispersion([(0.0, SILICON)], THZ, 0.0)
+
+
+# --- Metals of any thickness ----------------------------------------------------------------------------------------
+
+EV = 1.602176634e-19 / 1.054571817e-34  # rad/s
+RED = 2 * np.pi * LIGHT / 800e-9
+METAL = fdtd.GyrotropicDrude(1.0, 9.0 * EV, 0.5 * EV, 0.02 * RED)
+GLASS = fdtd.Dielectric(2.25)
+GOLD = fdtd.GyrotropicDrude(9.5, 8.95 * EV / np.sqrt(9.5), 0.069 * EV, 0.0)
+
+
+def from_glass(degrees: float) -> float:
+    return RED / LIGHT * 1.5 * np.sin(np.radians(degrees))
+
+
+def reflected_by_a_half_space(ky: float) -> complex:
+    """By Ex and Ey of a wave e^{−κx} in the metal, from its tensor."""
+    eps, k0 = METAL.permittivity(RED)[:2, :2], RED / LIGHT
+    kappa = np.sqrt(ky**2 - k0**2 * np.linalg.det(eps) / eps[0, 0])
+    # i k0 ε E = (∂y, −∂x) Hz, for Hz = 1.
+    ey = np.linalg.solve(1j * k0 * eps, [-1j * ky, kappa])[1]
+    admittance = np.sqrt((1.5 * k0) ** 2 - ky**2) / (k0 * 2.25)
+    return complex((admittance - ey) / (admittance + ey))
+
+
+@pytest.mark.parametrize("degrees", [60.0, -60.0, 35.0])
+def test_a_magnetised_metal_reflects_as_a_half_space_however_thick(degrees: float) -> None:
+    ky = from_glass(degrees)
+    exact = reflected_by_a_half_space(ky)
+    assert complex(closed_forms.slab_scattering(GLASS, [], METAL, RED, ky)[0, 0]) == pytest.approx(exact, rel=1e-12)
+    for microns in (0.5, 2.0, 20.0, 5e3):
+        s = closed_forms.slab_scattering(GLASS, [(microns * UM, METAL)], fdtd.Dielectric(1.0), RED, ky)
+        # Round-off, and what comes back from behind half a micrometre, e^{−2·.5/.012}.
+        assert complex(s[0, 0]) == pytest.approx(exact, rel=1e-11)
+        assert np.all(np.isfinite(s))
+    other = reflected_by_a_half_space(-ky)
+    assert abs(abs(other) ** 2 - abs(exact) ** 2) > 5e-5  # the transverse Kerr effect, which a turned sign would hide
+
+
+def test_a_half_space_of_plasma_that_carries_waves_conserves_power() -> None:
+    plasma = fdtd.GyrotropicDrude(2.0, 1.2 * RED, 0.0, 0.4 * RED)
+    eps = np.asarray(plasma.permittivity(1.9 * RED))
+    assert (eps[0, 0] + eps[0, 1] ** 2 / eps[0, 0]).real > 0.5
+    for ky in (0.0, 0.4 * RED / LIGHT, -0.4 * RED / LIGHT):
+        s = closed_forms.slab_scattering(GLASS, [(50e-9, fdtd.Dielectric(4.0))], plasma, 1.9 * RED, ky)
+        np.testing.assert_allclose(np.conj(s).T @ s, np.eye(2), atol=1e-12)  # round-off
+
+
+def test_a_gap_between_metals_guides_alike_however_thick_they_are() -> None:
+    # Of a dielectric of 30 nm between half spaces, by tanh, in another program.
+    exact = 13269907.962744677 - 155192.52370499598j
+    for microns in (1.0, 5.0, 20.0, 2e3):
+        layers = [(microns * UM, GOLD), (30e-9, fdtd.Dielectric(1.0)), (microns * UM, GOLD)]
+        k = complex(closed_forms.guide_wavenumber(layers, RED, 13.27e6 - 1.5e5j))
+        assert k == pytest.approx(exact, rel=1e-9)
+        assert np.isfinite(closed_forms.guide_dispersion(layers, RED, 1.1 * exact))
+        y = microns * UM + np.array([-20e-9, -10e-9, 0.0, 15e-9, 30e-9, 40e-9, 50e-9])
+        hz = np.asarray(closed_forms.guide_profile(layers, RED, k, y))
+        hz = hz / hz[3]
+        np.testing.assert_allclose(hz, hz[::-1], rtol=1e-6)  # even; round-off of y, 1e-16 of 2 mm over 12 nm
+        decay = np.sqrt(k**2 - (RED / LIGHT) ** 2 * complex(GOLD.permittivity(RED)[0, 0]))
+        np.testing.assert_allclose(hz[0] / hz[1], np.exp(-10e-9 * decay), rtol=1e-6)

@@ -11,7 +11,6 @@ import pytest
 from diffnr import fdtd
 from diffnr.fdtd import closed_forms
 from diffnr.fdtd.guides.dispersion import Dispersion, dispersion
-from diffnr.fdtd.guides.guide import LATTICE
 
 UM, THZ = 1e-6, 2e12 * np.pi
 OMEGA_P = 4e12 * np.pi
@@ -29,23 +28,33 @@ def guide(bias: float, cell: float) -> fdtd.CrossSection:
 
 
 # Enough for both edges to RESOLUTION, one below and one in the middle. All tests have the same number: one compilation.
-F = np.concatenate([[1.0], np.arange(1.15, 1.29, RESOLUTION), [1.45], np.arange(1.62, 1.77, RESOLUTION)])
+F = np.concatenate(
+    [[1.0], np.arange(1.15, 1.29, RESOLUTION), [1.45], np.arange(1.655, 1.79, RESOLUTION), [1.9, 2.0, 2.1]]
+)
 
 
 @functools.cache
 def found(cell: float, bias: float) -> Dispersion:
-    return dispersion(guide(bias, cell), F * THZ, 2)
+    with pytest.warns(RuntimeWarning, match="cells do not resolve at .* and [0-9]+ more frequencies"):
+        return dispersion(guide(bias, cell), F * THZ, 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bias", [-0.25, 0.0])
 def test_it_is_guide_modes_at_each_frequency(bias: float) -> None:
     many, section = found(1.5, bias), guide(bias, 1.5)
+
+    def leaves(modes: fdtd.GuideModes) -> list:
+        # Im k beside Re k: without loss it is round-off of that.
+        where = lambda m: (m.forward.attenuation, m.backward.attenuation)  # noqa: E731
+        both = (m.wavenumber for m in (modes.forward, modes.backward))
+        return jax.tree_util.tree_leaves(eqx.tree_at(where, modes, tuple(both)))
+
     for i in (0, 20, 30, -1):
         one = fdtd.guide_modes(section, F[i] * THZ, 2)
         at = jax.tree_util.tree_map(lambda leaf, i=i: leaf[i], many.modes)
         # Round-off of the same eigenvalue problem in another program, more where fields are small beside the rest.
-        for a, b in zip(jax.tree_util.tree_leaves(at), jax.tree_util.tree_leaves(one), strict=True):
+        for a, b in zip(leaves(at), leaves(one), strict=True):
             finite = np.abs(np.asarray(b))[np.isfinite(b)]
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9 * np.max(finite, initial=0.0))
     if bias == 0:
@@ -54,31 +63,21 @@ def test_it_is_guide_modes_at_each_frequency(bias: float) -> None:
 
 
 @pytest.mark.slow
-def test_the_one_way_band_is_found_within_what_the_lattice_resolves() -> None:
-    coarse = found(1.5, -0.25)
-    ((low, high),) = coarse.one_way_bands()
-    assert coarse.one_way_bands(-1) == []
-    for waves, edge, exact in (
-        (coarse.modes.backward, low / THZ, BAND[0]),
-        (coarse.modes.forward, high / THZ, BAND[1]),
-    ):
-        last = np.flatnonzero((edge > F) & waves.valid[:, 0])[-1]
-        assert edge - F[last] < 0.51 * RESOLUTION  # half-way to the next
-        k = closed_forms.guide_wavenumber(layers(-0.25), F[last] * THZ, waves.k[last, 0])
-        # It ends where the cells' size along x makes for half of LATTICE of k; that across adds as much at the most.
-        assert LATTICE / 4 < abs(waves.k[last, 0] / k - 1) < LATTICE
-        # Beyond, the wave is there but slower and finer than the lattice holds: 60 and 80 GHz a µm, and RESOLUTION.
-        assert 0.08 < exact - edge < 0.125
-
-
-@pytest.mark.slow
-def test_the_band_approaches_the_closed_form_in_proportion_to_the_cell() -> None:
-    ((low, high),), ((finer_low, finer_high),) = (found(cell, -0.25).one_way_bands() for cell in (1.5, 0.75))
-    for exact, one, other in ((BAND[0], low, finer_low), (BAND[1], high, finer_high)):
-        # Near its top ω goes as 1/k², and what is lost has k⁴Δ² alike: ω's distance goes as Δ.
-        extrapolated = (2 * other - one) / THZ
-        # 1.5 distances of the frequencies (half of one twice, and once), and a tenth of what is extrapolated over.
-        assert extrapolated == pytest.approx(exact, abs=1.5 * RESOLUTION + 0.1 * (other - one) / THZ)
+@pytest.mark.parametrize("cell", [1.5, 0.75])
+def test_the_one_way_band_is_that_of_the_guide_whatever_the_cell(cell: float) -> None:
+    there = found(cell, -0.25)
+    ((low, high),) = there.one_way_bands()
+    assert there.one_way_bands(-1) == []
+    for waves, edge, exact in ((there.modes.backward, low / THZ, BAND[0]), (there.modes.forward, high / THZ, BAND[1])):
+        assert abs(edge - exact) < RESOLUTION  # half-way between two frequencies
+        # The lattice has lost the wave before, 60 and 80 GHz for each µm of cell, and knows of it.
+        lost = np.flatnonzero((edge > F) & (np.asarray(waves.unresolved) > 0))
+        assert lost.size > (5 if cell > 1 else 3)
+        assert not np.any(waves.valid[lost])
+        for at in lost[[0, -1]]:
+            k = waves.missing[at, 0]
+            exactly = closed_forms.guide_wavenumber(layers(-0.25), F[at] * THZ, k)
+            assert complex(k) == pytest.approx(complex(exactly), rel=1e-3)  # (k0/k)² of one face alone
 
 
 @pytest.mark.slow
@@ -94,9 +93,10 @@ def test_bands_begin_and_end_with_the_frequencies() -> None:
     def bands(places: list[int], direction: int = 1) -> list[tuple[float, float]]:
         """Of forward waves at 1 THz, 2 THz, ..., with backward ones where a place holds 0, and none where −1."""
         valid = [jnp.asarray(places)[:, None] >= 0, jnp.asarray(places)[:, None] == 0]
-        where = lambda d: (d.omegas, d.modes.forward.valid, d.modes.backward.valid)  # noqa: E731
-        omegas = 1.0 + jnp.arange(len(places))
-        return eqx.tree_at(where, found(1.5, -0.25), (omegas, *valid)).one_way_bands(direction)
+        both = lambda d: (d.modes.forward, d.modes.backward)  # noqa: E731
+        where = lambda d: (d.omegas, *(w.valid for w in both(d)), *(w.unresolved for w in both(d)))  # noqa: E731
+        omegas, none = 1.0 + jnp.arange(len(places)), jnp.zeros(len(places), int)
+        return eqx.tree_at(where, found(1.5, -0.25), (omegas, *valid, none, none)).one_way_bands(direction)
 
     assert bands([1, 1, 1]) == [(1.0, 3.0)]
     assert bands([0, 1, 0, 1, -1, 1]) == [(1.5, 2.5), (3.5, 4.5), (5.5, 6.0)]

@@ -307,6 +307,13 @@ def test_a_frequency_that_the_cells_do_not_resolve_is_refused() -> None:
         frequency(update, 1.001 * limit, **asked)
     with pytest.raises(ValueError, match=r"^Argument omega must be below π over the step, .* rad/s, but was"):
         frequency(update, 1.001 * np.pi / float(update.step), **asked)
+    # Inside of jit as well, where a number came back; and whatever else it cannot carry.
+    traced = jax.jit(lambda omega: frequency(update, omega, throw=False, probes=[functional("hz", 1)], **asked))
+    for omega in (1.001 * limit, 2.1 * np.pi / float(update.step), 0.0, -OMEGA):
+        found = traced(omega)
+        assert found.message.startswith("The step or the cells are too coarse for this frequency")
+        assert np.all(np.isnan(found.readings))
+    assert traced(0.999 * limit).converged
 
 
 @pytest.mark.parametrize(

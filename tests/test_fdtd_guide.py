@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from diffnr import fdtd
+from diffnr.fdtd.guides.cross_section import layer_lines
 from slow import slow_except
 
 UM, THZ = 1e-6, 2e12 * np.pi
@@ -80,10 +81,39 @@ def test_a_one_way_band_has_no_wave_back() -> None:
     assert np.all(np.isnan(found.backward.hz))
 
 
+@pytest.mark.parametrize(
+    ("f", "bias", "lost"),
+    # To −x near the end of its band, and at the bias's other sign; unbiased, both ways at once; and at the band's very
+    # end, where k fits no cell.
+    [(1.26, -0.25, (0, 1)), (1.26, 0.25, (1, 0)), (1.505, 0.0, (1, 1)), (1.2829, -0.25, (0, 1)), (1.78, -0.25, (1, 0))],
+)
+def test_a_wave_that_the_cells_do_not_resolve_is_counted_and_said(f: float, bias: float, lost: tuple) -> None:
+    layers = [(18 * UM, insb(bias)), (12 * UM, fdtd.Dielectric(11.68))]
+    with pytest.warns(RuntimeWarning, match=rf"do not resolve at {f:g} THz \(k = .* cells a wavelength\)") as said:
+        found = fdtd.guide_modes(guide(bias, 0.5), f * THZ, num_modes=2)
+    assert str(said[0].message).count("+x") == lost[0]
+    for waves, count in zip((found.forward, found.backward), lost, strict=True):
+        assert int(waves.unresolved) == count
+        assert int(waves.count) == (1 - count if bias == 0 or f < 1.6 else 0)
+        if count:
+            k = complex(waves.missing[0])
+            exact = fdtd.closed_forms.guide_wavenumber(layers, f * THZ, k)
+            assert k == pytest.approx(complex(exact), rel=1e-3)  # at a face alone, (k0/k)²; else 1e-8
+
+
+def test_a_wave_states_its_error() -> None:
+    for f, bias, k in (*FAST, *SLOW):
+        found = modes(f, bias, 0.5).forward
+        # The closed form's digits, 1e-8, and elements', 1e-9.
+        assert float(found.error[0]) == pytest.approx(abs(float(found.k[0]) - k), abs=1e-7 * k)
+        assert int(found.unresolved) == 0
+
+
 def test_where_surface_waves_pass_the_top_of_their_band_nothing_of_the_lattice_is_taken_for_a_wave() -> None:
     # 1.512 THz is the top of the unbiased band; the lattice's own waves go on, at kΔ near 1.
     found = fdtd.guide_modes(guide(0.0, 0.5), 1.6 * THZ, num_modes=3)
     assert (int(found.forward.count), int(found.backward.count)) == (0, 0)
+    assert (int(found.forward.unresolved), int(found.backward.unresolved)) == (0, 0)
 
 
 @pytest.mark.slow
@@ -238,3 +268,54 @@ def test_resistive_walls_attenuate_to_either_side() -> None:
 def test_bad_input(call, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+# --- Layers of any thickness ----------------------------------------------------------------------------------------
+
+
+def lines_across(thickness: float | jax.Array) -> jax.Array:
+    return layer_lines(thickness, UM) * thickness / UM
+
+
+@pytest.mark.parametrize("cells", [1, 3, 8])
+def test_lines_of_a_layer_move_smoothly_with_its_thickness(cells: int) -> None:
+    at, near = lines_across(cells * UM), [lines_across((cells + by) * UM) for by in (-1e-6, 1.1e-3)]
+    np.testing.assert_allclose(np.diff(at), 1.0, rtol=1e-12)  # whole cells stay what they were
+    np.testing.assert_allclose(near[0], at, atol=1.1e-6)
+    # A line more, by a cell that is nearly none; all others are where they were.
+    sizes = np.diff(near[1])
+    assert np.sum(sizes < 1e-5) == 1
+    np.testing.assert_allclose(sizes[sizes > 1e-5], 1.0, rtol=2e-3)
+    # The n cells of just below and of whole ones all grow alike, by 1/n of the thickness.
+    for thickness in (cells - 1e-6, float(cells)):
+        slopes = np.diff(jax.jacfwd(lines_across)(thickness * UM) * UM)
+        np.testing.assert_allclose(slopes, np.full(cells, 1 / cells), atol=1e-5)
+    # One cell of 1.45 of the size is one of 1.12 and a third.
+    assert np.max([np.max(np.diff(lines_across((cells + u) * UM))) for u in (0.2, 0.3, 0.5, 0.9)]) < 1.12
+
+
+@pytest.mark.parametrize("thickness", slow_except([0.3, 1.0, 1.5, 4.99, 7.3], 2))
+def test_layers_keep_their_thickness_and_the_step(thickness: float) -> None:
+    section = fdtd.layered_guide([(thickness * UM, insb(-0.25)), (4 * UM, fdtd.Dielectric(2.0))], cell=UM)
+    for face in (thickness, 4.0 + thickness):
+        assert np.min(np.abs(section.scene.grid.y / UM - face)) < 1e-12
+    # Of uniform cells of the thinnest medium: Yee's limit with the plasma's frequency.
+    rate = np.hypot(np.sqrt(8 / 2.0) * 299792458.0 / UM, OMEGA_P)
+    assert float(section.longest) == pytest.approx(2 / rate, rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turning", [False, True])
+def test_k_is_smooth_in_a_thickness_across_whole_cells(turning: bool) -> None:
+    # Of the silicon above, of the InSb below; k changes by 1e-3 where a cell more came at once.
+    def k(thickness: jax.Array | float) -> jax.Array:
+        layers = [(6 * UM, insb(-0.25)), (thickness, fdtd.Dielectric(11.68))]
+        return fdtd.guide_modes(fdtd.layered_guide(layers[:: -1 if turning else 1], cell=UM), 0.9 * THZ).forward.k[0]
+
+    for at, by in ((3 * UM, 1e-6 * UM), (3.001 * UM, 1e-6 * UM), (4 * UM, 1e-6 * UM)):
+        below, here, above = (float(k(at + n * by)) for n in (-1, 0, 1))
+        assert abs(above - 2 * here + below) < 1e-7 * abs(here)  # a tenth of the issue's bound; round-off beside 1e-10
+    for at, by in ((3.4 * UM, 1e-4 * UM), (4 * UM, 2e-5 * UM)):
+        difference = (k(at + by) - k(at - by)) / (2 * by)
+        # h² of the third derivative; at whole cells, where the second one jumps, h of that.
+        assert float(jax.grad(k)(at)) == pytest.approx(float(difference), rel=1e-5)

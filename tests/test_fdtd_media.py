@@ -39,6 +39,32 @@ def test_permittivity_has_the_papers_signs() -> None:
     assert np.all(np.isneginf(np.asarray(fdtd.PerfectConductor().permittivity(1.0)).diagonal().imag))
 
 
+def test_a_medium_has_no_permittivity_that_fields_do_not_see() -> None:
+    class Own(fdtd.AbstractMedium):
+        eps_inf = property(lambda self: jnp.asarray(4.8841))
+        omega_p = property(lambda self: jnp.asarray(1e12))
+        nu = property(lambda self: jnp.asarray(0.0))
+        omega_c = property(lambda self: jnp.asarray(-3e11))
+
+    drude = fdtd.GyrotropicDrude(4.8841, 1e12, 0.0, -3e11)
+    np.testing.assert_array_equal(Own().permittivity([2e12, 3e12]), drude.permittivity([2e12, 3e12]))
+    must = "must not have a permittivity of its own: it follows from eps_inf"
+
+    def tensor(self, omega):
+        return jnp.eye(3) * 4.8841 + 0.0076j * jnp.array([[0, 1, 0], [-1, 0, 0], [0, 0, 0]])
+
+    for base in (fdtd.AbstractMedium, Own, fdtd.Dielectric, fdtd.GyrotropicDrude):
+        with pytest.raises(TypeError, match=must):
+            type(base)("Constant", (base,), {"permittivity": tensor, "__annotations__": {}})
+
+
+def test_without_carriers_the_permittivity_is_finite_at_all_frequencies() -> None:
+    for medium in (fdtd.Dielectric(11.68), fdtd.GyrotropicDrude(11.68, 0.0, 0.0, 1e12)):
+        np.testing.assert_array_equal(medium.permittivity([0.0, 1e12]), np.broadcast_to(11.68 * np.eye(3), (2, 3, 3)))
+    with pytest.raises(ValueError, match="Argument omega must be one at which the permittivity is finite"):
+        fdtd.GyrotropicDrude(11.68, 1.0, 0.0, 1e12).permittivity(1e12)
+
+
 def test_from_field() -> None:
     medium = fdtd.GyrotropicDrude.from_field(-0.25, 0.014, eps_inf=15.6, omega_p=OMEGA_P, nu=0.0)
     assert medium.omega_c == pytest.approx(-0.25 * CHARGE / (0.014 * MASS), rel=1e-15)
@@ -127,3 +153,24 @@ def test_coverage_is_differentiable_in_the_ends() -> None:
 def test_bad_input_is_refused_in_one_sentence(call, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_equal_but_for_rounding_is_equal_in_either_precision(dtype: type) -> None:
+    # Lines at multiples of 1.1 µm are no numbers of either precision, and differences of them differ.
+    x, y = (np.arange(n, dtype=dtype) * dtype(1.1e-6) for n in (161, 21))
+    assert np.ptp(np.diff(x)) > 0
+    below, above = ([x[0], x[-1]], [y[0], 11 * dtype(1.1e-6)]), ([x[0], x[-1]], [11 * dtype(1.1e-6), y[-1]])
+    shapes = [(fdtd.Rectangle(*below), insb()), (fdtd.Rectangle(*above), fdtd.Dielectric(11.68))]
+    scene = fdtd.Scene.of(fdtd.Grid(x, y), fdtd.Dielectric(1.0), shapes)
+    fdtd.Simulation(scene, [fdtd.Port(60 * UM, "+x"), fdtd.Port(110 * UM, "-x")])
+    # What differs by more than rounding does.
+    moved = x.copy()
+    moved[80] += dtype(1e-3 * 1.1e-6)
+    uneven = fdtd.Scene.of(fdtd.Grid(moved, y), fdtd.Dielectric(1.0), shapes)
+    with pytest.raises(ValueError, match="equally wide along x"):
+        fdtd.CrossSection.of(uneven, moved[80])
+    wider = fdtd.Rectangle([x[0], x[80]], [y[4], y[5] + 2e-3 * dtype(1.1e-6)]), fdtd.Dielectric(4.0)
+    changed = fdtd.Scene.of(fdtd.Grid(x, y), fdtd.Dielectric(1.0), [wider])
+    with pytest.raises(ValueError, match="uniform along x"):
+        fdtd.CrossSection.of(changed, x[80])

@@ -93,7 +93,7 @@ def test_fields_that_stop_being_finite_say_where_and_are_kept() -> None:
     update, source = fdtd.Update.of(filled), fdtd.Functional.at(GRID, 20 * UM, 25 * UM)
     late = 700.5 * float(update.step)
     broken = lambda t: jnp.where(t > late, jnp.nan, 1.0)  # noqa: E731
-    with pytest.raises(FloatingPointError, match=r"at step 702: hz near x = .*e-05 m, y = 2\..*e-05 m") as caught:
+    with pytest.raises(FloatingPointError, match=r"at step 702: hz near x = .* µm, y = 2.* µm") as caught:
         fdtd.propagate(update, 1000, sources=[(source, broken)])
     kept = caught.value.recording.fields
     whole = fdtd.propagate(update, 701, sources=[(source, broken)]).fields
@@ -134,10 +134,10 @@ def test_an_update_of_0_1_steps_but_does_not_know_its_scene() -> None:
             lambda: fdtd.Functional("hz", (0, 0), [1.0]),
             r"Argument weights must be a matrix, or several of them, but was of shape \(1,\)",
         ),
-        (lambda: fdtd.Functional.at(GRID, 1.0, 0.0), "Argument x must lie on the grid, between 0 and 4e-05 m"),
+        (lambda: fdtd.Functional.at(GRID, 1.0, 0.0), "Argument x must lie on the grid, between 0 and 40 µm"),
         (
             lambda: fdtd.Functional.across(GRID, 1.0, np.ones(GRID.shape[1])),
-            "Argument x must lie on the grid, between 0 and 4e-05 m",
+            "Argument x must lie on the grid, between 0 and 40 µm",
         ),
         (
             lambda: jax.jit(lambda grid: fdtd.Functional.at(grid, 0.0, 0.0).weights)(GRID),

@@ -289,6 +289,34 @@ def test_a_folder_that_does_not_exist_is_refused_before_the_run(tmp_path: Path) 
         run(10**9, checkpoint=tmp_path / "no" / "run")
 
 
+@pytest.mark.slow
+def test_a_source_that_differs_after_one_call_of_march_belongs_to_another_run(tmp_path: Path) -> None:
+    # Plain functions have no numbers of theirs by which they could be told apart.
+    file, update, there = tmp_path / "run", filled(jnp.asarray(-0.25)), LONGEST + 200
+    place = source(np.inf, 1e-12)[0]
+
+    def run_until(steps: int, change: float) -> fdtd.Recording:
+        at = change * update.step
+        strength = lambda t: jnp.where(t > at, 3.0, 1.0) * jnp.sin(1e13 * t)  # noqa: E731
+        return fdtd.propagate(update, steps, sources=[(place, strength)], probes=PROBES, checkpoint=file)
+
+    run_until(there, np.inf)
+    with pytest.raises(ValueError, match=rf"run, whose sources gave something else in its {there} steps"):
+        run_until(there + 50, LONGEST + 100)
+    # What differs after what was taken belongs to what is yet to come.
+    assert run_until(there + 50, there + 20).traces.shape[-1] == there + 50
+
+
+def test_a_full_disk_does_not_cost_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("diffnr.fdtd.time_domain.propagate.save_checkpoint", full)
+    with pytest.warns(RuntimeWarning, match=r"The checkpoint .*run could not be written: .*No space left on device"):
+        recording = run(300, checkpoint=tmp_path / "run")
+    assert bits(recording) == bits(run(300))
+
+
 # --- Nothing is lost -------------------------------------------------------------------------------------------------
 
 
@@ -386,8 +414,8 @@ def test_a_mesh_too_coarse_for_the_source_is_refused() -> None:
     update = filled(jnp.asarray(-0.25))
     fdtd.propagate(update, 2, sources=[(HZ, fdtd.Tone(12.5 * THZ, 1e-12))])
     sentence = (
-        r"^Argument scene must have at least 6 cells a wavelength of its sources, 5\.93e-06 m in its densest medium, "
-        r"but was 5\.93, with a cell of 1e-06 m\.$"
+        r"^Argument scene must have at least 6 cells a wavelength of its sources, 5\.93 µm in its densest medium, "
+        r"but was 5\.93, with a cell of 1 µm\.$"
     )
     with pytest.raises(ValueError, match=sentence):
         fdtd.propagate(update, 2, sources=[(HZ, fdtd.Tone(12.8 * THZ, 1e-12))])

@@ -88,6 +88,34 @@ def test_a_uniform_guide_attenuates_as_its_wavenumber_says() -> None:
     assert abs(s[0, 1]) < 0.97 * abs(s[1, 0])
 
 
+def test_a_wave_that_the_cells_do_not_resolve_is_no_one_way_band() -> None:
+    # k− = −2.257e5 at 1.225 THz by the closed form: 28 cells a wavelength, and lost all the same.
+    simulation = two_ports(guide(-0.25, 0.0, block=None))
+    sentence = r"ports 0 \(\+x at 50 µm\), 1 .* 1 wave to -x .* at 1\.225 THz \(k = -2\.257.e\+05 rad/m, 27\.8 cells"
+    with pytest.raises(RuntimeError, match=sentence):
+        nr.port_response(simulation, nr.Drive(1.225 * THZ))
+    with pytest.warns(RuntimeWarning, match=sentence):
+        silent = nr.port_response(simulation, nr.Drive(1.225 * THZ), throw=False)
+    assert np.all(silent.result == nr.RESULTS.unresolved)
+    assert np.all(np.isnan(silent.s))
+
+
+@pytest.mark.slow
+def test_fields_and_bands_say_what_is_not_resolved() -> None:
+    simulation = two_ports(guide(-0.25, 0.0, block=None), steps=20_000)
+    with pytest.warns(RuntimeWarning, match="27.8 cells a wavelength"):
+        simulation.fields(1.225 * THZ, [1.0, 0.0])
+    with pytest.raises(ValueError, match="where the cells do not resolve it"):
+        simulation.sources(1, fdtd.Tone(1.225 * THZ, 1e-12))
+    omegas = jnp.array([1.0, 1.225]) * THZ
+    with pytest.raises(RuntimeError, match=r"at 1 of 2 frequencies\. .* at 1\.225 THz"):
+        nr.scattering(simulation, omegas)
+    with pytest.warns(RuntimeWarning, match="27.8 cells a wavelength"):
+        s = nr.scattering(simulation, omegas, throw=False)
+    assert np.all(np.isfinite(s[0]))
+    assert np.all(np.isnan(s[1]))
+
+
 @pytest.mark.slow
 def test_a_band_whose_fields_last_longer_than_allowed_has_no_s() -> None:
     grid = fdtd.Grid.uniform((0, 90 * UM), (0, 9 * UM), 3 * UM)
@@ -239,6 +267,57 @@ def test_ports_are_placed_inside_of_jit() -> None:
     assert lines[0] == lines[1] == (50, 110)
 
 
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        # .38 came back of it.
+        (lambda bias: _ports(fdtd.Port(26 * UM, "+x"), scene=guide(bias)), "from x = 20 to 29 µm, inside of one"),
+        (
+            lambda bias: _ports(fdtd.Port(78 * UM, "+x"), scene=guide(bias)),
+            "where the guide is uniform along x, but was",
+        ),
+        (lambda bias: _ports(fdtd.Port(200 * UM, "+x"), scene=guide(bias)), "between 0 and 160 µm, but was 200 µm"),
+        (
+            lambda bias: fdtd.Scene.of(
+                fdtd.Grid(np.arange(9) * UM, np.arange(7) * UM),
+                SILICON,
+                [
+                    (fdtd.Rectangle([0, 4 * UM], [0, 1]), insb(bias)),
+                    (fdtd.Rectangle([3 * UM, 5 * UM], [0, 1]), SILICON),
+                ],
+            ),
+            "not overlap, but was covering x = 3.5 µm, y = 0.5 µm twice",
+        ),
+        (lambda bias: fdtd.Sponge(0.0), "thickness must be positive"),
+        (lambda bias: fdtd.Update.of(guide(bias), 1e-13), "step must be below .* beyond which fields grow"),
+        (
+            lambda bias: fdtd.frequency(
+                fdtd.Update.of(guide(bias)), 40 * THZ, sources=[(fdtd.Functional("hz", (1, 1), [[1.0]]), 1.0)]
+            ),
+            "omega must leave at least 6 cells a wavelength",
+        ),
+    ],
+)
+def test_what_stands_on_known_numbers_is_checked_inside_of_jit(build: Callable, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        jax.eval_shape(jax.jit(build), -0.25)
+
+
+def test_grids_and_scenes_of_constants_are_known_inside_of_jit() -> None:
+    known = []
+
+    @jax.jit
+    def built(bias: jax.Array) -> jax.Array:
+        scene = guide(bias)
+        own = fdtd.Grid(jnp.linspace(0.0, 8e-6, 9), [0.0, 1e-6, 2e-6])
+        known.extend(not isinstance(leaf, Tracer) for leaf in (scene.grid.x, scene.eps, scene.drude_weight))
+        known.append(not isinstance(own.y, Tracer))
+        return scene.motion
+
+    built(-0.25)
+    assert all(known)
+
+
 @pytest.mark.slow
 def test_jit_may_hold_the_scene_and_its_ports() -> None:
     def passed(bias: jax.Array) -> jax.Array:
@@ -353,6 +432,15 @@ def _graded() -> fdtd.Scene:
     [
         (lambda: fdtd.Port(0.0, "+y"), r"Argument direction must be '\+x' or '-x', along the guide"),
         (lambda: fdtd.Port(0.0, "+x", -1), "Argument mode must be a whole number of at least 0"),
+        (
+            lambda: nr.port_response(two_ports(guide(-0.25)), nr.Drive(0.0)),
+            "Argument drive, its omega, must be positive, but was 0",
+        ),
+        (
+            lambda: nr.port_response(two_ports(guide(-0.25)), nr.Drive(40 * THZ)),
+            "Argument drive, its omega, must leave at least 6 cells a wavelength",
+        ),
+        (lambda: two_ports(guide(-0.25), step=np.nan), "Argument step must be finite, but was nan"),
         (lambda: _ports(), "Argument ports must name at least one port"),
         (lambda: _ports(*[fdtd.Port(LEFT, "+x")] * 2), "Argument ports must be different"),
         (lambda: _ports(fdtd.Port(1.0, "+x")), r"Argument ports\[0\].x must lie on the grid"),

@@ -29,7 +29,9 @@ def waves(k: np.ndarray, velocity: np.ndarray) -> fdtd.Waves:
     valid = jnp.isfinite(k)
     none = jnp.zeros((*k.shape, 1), complex)
     cut = Cut(none, none, none)
-    return fdtd.Waves(k, 0 * k, jnp.where(valid, velocity, jnp.nan), valid, none, none, none, cut, cut)
+    counts, missing = jnp.zeros(k.shape[0], int), jnp.full((k.shape[0], 1), jnp.nan + 0j)
+    velocity = jnp.where(valid, velocity, jnp.nan)
+    return fdtd.Waves(k, 0 * k, velocity, valid, none, none, none, cut, cut, 0 * k, counts, missing)
 
 
 def straight(f: np.ndarray, lines: list[tuple[float, float, float, float]]) -> fdtd.Waves:

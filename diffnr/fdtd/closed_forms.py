@@ -6,11 +6,13 @@ Waves e^{i(ωt − qx − k_y y)} with Hz, Ex, Ey, in layers across x, B along z
     d/dx (Hz, Ey) = −i [[k_y τ, k0 ε_v], [k0 − k_y²/(k0 ε_xx), −k_y τ]] (Hz, Ey),      q² = k0² ε_v − k_y²
 
 Hz and Ey go through faces unchanged, so that a stack is the product of its layers' matrices. That τ stands beside k_y
-is what tells k_y from −k_y at a face, and with it forward from backward.
+is what tells k_y from −k_y at a face, and with it forward from backward. Each matrix goes into the product over the
+e^{iqd} by which it grows, so that layers may be as thick as they like.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,14 +72,29 @@ def layer_matrix(medium: Any, thickness: Numbers, omega: Numbers, ky: Numbers = 
 
 
 def _layer_matrix(medium: AbstractMedium, thickness: Array, omega: Array, ky: Array) -> Array:
+    matrix, z = _over_growth(medium, thickness, omega, ky)
+    return matrix * jnp.exp(1j * z)[..., None, None]
+
+
+def _over_growth(medium: AbstractMedium, thickness: Array, omega: Array, ky: Array) -> tuple[Array, Array]:
+    """A layer's matrix times e^{−iqd}, Im qd ≤ 0, and qd."""
     (eps, tilt), k0 = _eps_and_tilt(medium, omega), omega / LIGHT
     voigt = eps * (1 + tilt**2)
-    q = jnp.sqrt(k0**2 * voigt - ky**2 + 0j)
-    z = q * thickness
-    zero = z == 0
-    sine = jnp.where(zero, 1.0, jnp.sin(z) / jnp.where(zero, 1.0, z)) * -1j * thickness
-    turn, rows = jnp.cos(z), (ky * tilt, k0 * voigt, k0 - ky**2 / (k0 * eps))
-    return _matrix(turn + sine * rows[0], sine * rows[1], sine * rows[2], turn - sine * rows[0])
+    z = _falling(k0**2 * voigt - ky**2) * thickness
+    zero, back = z == 0, jnp.exp(-2j * z)
+    # Nearly 0 differences lose digits: sin z/z by its own function there.
+    small = jnp.abs(z) < 1
+    near, far = jnp.where(small & ~zero, z, 1.0), jnp.where(small, 1.0, z)
+    sine = jnp.where(small, jnp.exp(-1j * near) * jnp.sin(near) / near, (1 - back) / (2j * far))
+    sine = jnp.where(zero, 1.0, sine) * -1j * thickness
+    turn, rows = (1 + back) / 2, (ky * tilt, k0 * voigt, k0 - ky**2 / (k0 * eps))
+    return _matrix(turn + sine * rows[0], sine * rows[1], sine * rows[2], turn - sine * rows[0]), z
+
+
+def _falling(square: Array) -> Array:
+    """The root q with e^{−iqx} that does not grow with x."""
+    q = jnp.sqrt(square + 0j)
+    return jnp.where(q.imag > 0, -q, q)
 
 
 def slab_scattering(
@@ -92,20 +109,22 @@ def slab_scattering(
 
     **Arguments:**
 
-    - `before`, `after`: media without carriers. `layers`: pairs of thickness in m and medium.
+    - `before`: a medium without carriers; `after`: any medium. `layers`: pairs of thickness in m and medium.
     - `omega`: [...], rad/s; `ky`: [...], rad/m, k0 n sin(angle), the same everywhere.
 
     **Returns:** complex [..., 2, 2]. At one k_y transmission is reciprocal, S[0, 1] = S[1, 0], however strong the bias;
-    but S(−k_y, B) = S(k_y, −B) reflects with another phase than S(k_y, B), and with collisions another share. Where
-    `after` carries no wave (total reflection) only S[0, 0] has a meaning.
+    but S(−k_y, B) = S(k_y, −B) reflects with another phase than S(k_y, B), and with collisions another share (of a
+    magnetised metal: the transverse Kerr effect). Where `after` carries no wave (total reflection, a metal) or loses,
+    only S[0, 0] has a meaning. Layers may be of any thickness.
 
-    **Raises:** `ValueError` for half spaces with carriers, a thickness that is not positive, S that is not finite.
+    **Raises:** `ValueError` for a half space before with carriers, a thickness that is not positive, S that is not
+    finite.
     """
     given = _together(omega=as_real(omega, "omega"), ky=as_real(ky, "ky"))
     for name, medium in (("before", before), ("after", after)):
         _require_one(medium, name)
-        free = not is_concrete(medium) or bool(jnp.all(medium.omega_p == 0))
-        require(free, name, "be a medium without carriers", f"a {type(medium).__name__}")
+    free = not is_concrete(before) or bool(jnp.all(before.omega_p == 0))
+    require(free, "before", "be a medium without carriers", f"a {type(before).__name__}")
     # No layers at all are a face.
     slab = _checked(layers) if not isinstance(layers, (tuple, list)) or layers else []
     return _finite(_slab_scattering(before, slab, after, *given.values()), **given, layers=slab)
@@ -113,15 +132,17 @@ def slab_scattering(
 
 @eqx.filter_jit
 def _slab_scattering(before: AbstractMedium, layers: Layers, after: AbstractMedium, omega: Array, ky: Array) -> Array:
-    y0, y1 = _admittance(before, omega, ky), _admittance(after, omega, ky)
-    # P (a0 (1, Y0) + b0 (1, −Y0)) = b1 (1, Y1) + a1 (1, −Y1)
-    total = _product([_layer_matrix(medium, thickness, omega, ky) for thickness, medium in layers])
+    (y0, _), (y1, tilt) = _admittance(before, omega, ky), _admittance(after, omega, ky)
+    # P (a0 (1, Y0) + b0 (1, −Y0)) = b1 (1, Y1 − t) + a1 (1, −Y1 − t)
+    total, growth = _product([_over_growth(medium, thickness, omega, ky) for thickness, medium in layers])
     (a, b), (c, d) = (tuple(total[..., i, j] for j in (0, 1)) for i in (0, 1))
     into, back = (a + b * y0, c + d * y0), (a - b * y0, c - d * y0)
-    scale = back[1] - back[0] * y1
+    scale = back[1] - back[0] * (y1 - tilt)
     root = jnp.sqrt(y0 + 0j) * jnp.sqrt(y1 + 0j)
-    across = -2 * root / scale  # the same both ways, for the determinant of P is 1
-    return _matrix((into[0] * y1 - into[1]) / scale, across, across, -(back[0] * y1 + back[1]) / scale)
+    across = -2 * root / scale * jnp.exp(-1j * growth)  # the same both ways, for the determinant of P is 1
+    return _matrix(
+        (into[0] * (y1 - tilt) - into[1]) / scale, across, across, -(back[0] * (y1 + tilt) + back[1]) / scale
+    )
 
 
 def guide_dispersion(layers: Any, omega: Numbers, k: Numbers) -> Complex[Array, "*batch"]:
@@ -131,7 +152,7 @@ def guide_dispersion(layers: Any, omega: Numbers, k: Numbers) -> Complex[Array, 
     bias is along z and x along the guide; `omega`: rad/s; `k`: rad/m, signed, may be complex.
 
     **Returns:** complex [...], Ex at the upper wall for Hz = 1 and Ex = 0 at the lower one. It is entire in k, unlike
-    forms with tanh.
+    forms with tanh; where layers are so thick that it has no number (10¹⁵⁰ and more) it is over the rest of its growth.
 
     **Raises:** `ValueError` for a thickness that is not positive, numbers at which it is not finite.
 
@@ -144,8 +165,15 @@ def guide_dispersion(layers: Any, omega: Numbers, k: Numbers) -> Complex[Array, 
 
 @eqx.filter_jit
 def _guide_dispersion(layers: Layers, omega: Array, k: Array) -> Array:
+    value, growth = _over_all_growth(layers, omega, k)
+    most = 0.5 * math.log(float(jnp.finfo(value.dtype).max))
+    return value * jnp.exp(1j * growth - jnp.maximum(-growth.imag - most, 0.0))
+
+
+def _over_all_growth(layers: Layers, omega: Array, k: Array) -> tuple[Array, Array]:
     # The head of this module turned by 90°: x → y, y → −x, (Hz, Ey) → (Hz, −Ex).
-    return -_product([_layer_matrix(medium, thickness, omega, -k) for thickness, medium in layers])[..., 1, 0]
+    total, growth = _product([_over_growth(medium, thickness, omega, -k) for thickness, medium in layers])
+    return -total[..., 1, 0], growth
 
 
 def guide_wavenumber(layers: Any, omega: Numbers, guess: Numbers, *, throw: Any = True) -> Complex[Array, ""]:
@@ -171,7 +199,7 @@ def guide_wavenumber(layers: Any, omega: Numbers, guess: Numbers, *, throw: Any 
 
 
 def guide_profile(layers: Any, omega: Numbers, k: Numbers, y: Numbers) -> Complex[Array, "*y"]:
-    """Hz(y) of a guided wave, 1 at the lower wall.
+    """Hz(y) of a guided wave, 1 at the lower wall (or in size at its strongest face, where that is beyond numbers).
 
     **Arguments:** `layers`: as for `guide_dispersion`; `omega`: [], rad/s; `k`: [], rad/m, a root of it; `y`: [...], m,
     from the lower wall on.
@@ -198,19 +226,44 @@ def _guide_wavenumber(layers: Layers, omega: Array, guess: Array) -> tuple[Array
 
 @eqx.filter_jit
 def _guide_profile(layers: Layers, omega: Array, k: Array, y: Array) -> Array:
-    state, bottom = jnp.array([1.0, 0.0]) + 0j, jnp.zeros((), y.dtype)
-    hz = jnp.zeros(y.shape, state.dtype)
-    for thickness, medium in layers:
+    # From both walls to the face where the wave is strongest: beyond it, what falls off would be lost in what grows.
+    wall, none = jnp.array([1.0, 0.0]) + 0j, jnp.zeros(()) + 0j
+    matrices = [_over_growth(medium, thickness, omega, -k) for thickness, medium in layers]
+    up, down = [(wall, none)], [(wall, none)]
+    for matrix, z in matrices:
+        up.append((matrix @ up[-1][0], up[-1][1] + 1j * z))
+    for matrix, z in matrices[::-1]:
+        down.insert(0, (_turned(matrix) @ down[0][0], down[0][1] + 1j * z))
+    logs = [[jnp.log(state[0]) + grown for state, grown in side] for side in (up, down)]
+    size = jnp.stack([(one + other).real for one, other in zip(*logs, strict=True)])
+    strongest = jnp.argmax(size)
+    here = [jnp.stack(side)[strongest] for side in logs]
+    most = 0.5 * math.log(float(jnp.finfo(y.dtype).max))
+    over = jnp.where(here[0].real > most, here[0].real, 0.0)
+    bottom, hz = jnp.zeros((), y.dtype), jnp.zeros(y.shape, wall.dtype)
+    for number, (thickness, medium) in enumerate(layers):
         inside = jnp.clip(y - bottom, 0.0, thickness)
-        hz = jnp.where(y >= bottom, _layer_matrix(medium, inside, omega, -k)[..., 0, :] @ state, hz)
-        state, bottom = _layer_matrix(medium, thickness, omega, -k) @ state, bottom + thickness
+        rise, grown = _over_growth(medium, inside, omega, -k)
+        state, before = up[number]
+        below = (rise[..., 0, :] @ state) * jnp.exp(1j * grown + before - over)
+        rise, grown = _over_growth(medium, thickness - inside, omega, -k)
+        state, before = down[number + 1]
+        above = (_turned(rise)[..., 0, :] @ state) * jnp.exp(1j * grown + before - over + here[0] - here[1])
+        hz = jnp.where(y >= bottom, jnp.where(number < strongest, below, above), hz)
+        bottom = bottom + thickness
     return hz
 
 
+def _turned(matrix: Array) -> Array:
+    """From behind a layer to before it: the inverse, but for what the matrix is over."""
+    (a, b), (c, d) = (tuple(matrix[..., i, j] for j in (0, 1)) for i in (0, 1))
+    return _matrix(d, -b, -c, a)
+
+
 def _mismatch(n: Array, args: Any) -> Array:
-    """`guide_dispersion` at k/k0, in reals."""
+    """`guide_dispersion` at k/k0 over its growth, in reals."""
     layers, omega = args
-    value = _guide_dispersion(layers, omega, (n[0] + 1j * n[1]) * omega / LIGHT)
+    value, _ = _over_all_growth(layers, omega, (n[0] + 1j * n[1]) * omega / LIGHT)
     return jnp.stack([value.real, value.imag])
 
 
@@ -263,10 +316,11 @@ def _eps_and_tilt(medium: AbstractMedium, omega: Numbers) -> tuple[Array, Array]
     return eps[..., 0, 0], eps[..., 0, 1] / eps[..., 0, 0]
 
 
-def _admittance(medium: AbstractMedium, omega: Array, ky: Array) -> Array:
-    """q/(k0 ε) of a half space; fields fall away from its face where there is no wave."""
-    eps, k0 = medium.eps_inf, omega / LIGHT
-    return jnp.conj(jnp.sqrt(k0**2 * eps - ky**2 + 0j)) / (k0 * eps)
+def _admittance(medium: AbstractMedium, omega: Array, ky: Array) -> tuple[Array, Array]:
+    """(q, k_y τ)/(k0 ε_v) of a half space: Ey/Hz is their difference for what goes or falls away from its face."""
+    (eps, tilt), k0 = _eps_and_tilt(medium, omega), omega / LIGHT
+    voigt = k0 * eps * (1 + tilt**2)
+    return _falling(k0 * voigt - ky**2) / voigt, ky * tilt / voigt
 
 
 def _matrix(a: Array, b: Array, c: Array, d: Array) -> Array:
@@ -274,9 +328,9 @@ def _matrix(a: Array, b: Array, c: Array, d: Array) -> Array:
     return jnp.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 2)
 
 
-def _product(matrices: Sequence[Array]) -> Array:
-    """The last one times … times the first."""
-    total = jnp.eye(2) + 0j
-    for matrix in matrices:
-        total = matrix @ total
-    return total
+def _product(layers: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """The last matrix times … times the first, and the sum of what they are over, in exponents."""
+    total, growth = jnp.eye(2) + 0j, jnp.zeros(()) + 0j
+    for matrix, grown in layers:
+        total, growth = matrix @ total, growth + grown
+    return total, growth

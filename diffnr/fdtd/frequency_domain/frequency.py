@@ -17,11 +17,12 @@ from diffnr.checks import (
     require,
     require_finite,
     require_shape,
+    staying_known,
 )
 from diffnr.fdtd.frequency_domain.direct_solve import Edges, steady_edges
 from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, step_factor
 from diffnr.fdtd.time_domain.functional import Functional, as_probes, as_sources
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update, require_resolved
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update, require_resolved, resolves
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 
 
@@ -71,7 +72,7 @@ def frequency(
 
     **Raises:** `ValueError` for a functional off the grid, ω whose real part is not positive, or beyond what the step
     and the cells carry (six a wavelength, as in `propagate`); `RuntimeError` if `throw` and the system has no finite
-    solution.
+    solution. An ω that is traced and beyond them gives NaN, and `RESULTS.too_coarse`.
     """
     update, throw = as_update(update), as_flag(throw, "throw")
     omega = as_one_frequency(update, omega)
@@ -87,7 +88,8 @@ def frequency(
 
 def as_one_frequency(update: Update, omega: Any) -> Inexact[Array, ""]:
     """`omega` as one frequency, real or complex, that a step and its cells carry."""
-    value = as_inexact(omega, "omega")
+    with staying_known():
+        value = as_inexact(omega, "omega")
     require(value.ndim == 0, "omega", "be one number (use vmap for many)", f"of shape {value.shape}")
     require_finite("omega", value)
     require(not is_concrete(value) or complex(value).real > 0, "omega", "have a positive real part", value)
@@ -170,6 +172,8 @@ def _frequency(
     magnetic = any(source.component == "hz" for source, _ in sources)
     fields = solve(update, omega, added.ex, added.ey, added.hz if magnetic else None)
     readings = [probe.read(update.scene.grid, fields) for probe in probes]
-    finite = jnp.all(jnp.isfinite(fields.ex))
+    read = jnp.stack(readings) if probes else jnp.zeros((0,), dtype)
+    finite, carried = jnp.all(jnp.isfinite(fields.ex)), resolves(update, omega)
     result = RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite)
-    return SteadyField(fields, jnp.stack(readings) if probes else jnp.zeros((0,), dtype), omega, result)
+    fields, read = jax.tree_util.tree_map(lambda part: jnp.where(carried, part, jnp.nan), (fields, read))
+    return SteadyField(fields, read, omega, RESULTS.where(carried, result, RESULTS.too_coarse))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +13,8 @@ from jaxtyping import Array, Float, Int
 
 from diffnr.checks import Count, Numbers, as_flag, as_vector, is_concrete, require
 from diffnr.fdtd.guides.cross_section import CrossSection, as_cross_section
-from diffnr.fdtd.guides.guide import GuideModes, as_num_modes, guide_waves, require_below_lattice
+from diffnr.fdtd.guides.guide import GuideModes, as_num_modes, guide_waves, require_below_lattice, unresolved
+from diffnr.fdtd.scene.units import GUIDE, warn_of_hertz
 from diffnr.fdtd.time_domain.leapfrog import step_of
 from diffnr.results import AbstractAnswer, raise_failures
 
@@ -34,8 +36,12 @@ class Dispersion(AbstractAnswer):
 
     @property
     def one_way(self) -> Int[Array, " frequency"]:
-        """+1 where there are waves to +x alone, −1 where there are waves to −x alone, 0 elsewhere."""
-        forward, backward = (jnp.any(waves.valid, axis=-1) for waves in (self.modes.forward, self.modes.backward))
+        """+1 where there are waves to +x alone, −1 where there are waves to −x alone, 0 elsewhere.
+
+        Waves that the cells do not resolve are there too.
+        """
+        both = self.modes.forward, self.modes.backward
+        forward, backward = (jnp.any(waves.valid, axis=-1) | (waves.unresolved > 0) for waves in both)
         return forward.astype(int) - backward.astype(int)
 
     def one_way_bands(self, direction: Any = 1) -> list[tuple[float, float]]:
@@ -44,8 +50,8 @@ class Dispersion(AbstractAnswer):
         An edge lies half-way between the last frequency inside and the first one outside, or at the end of all.
 
         **Validity:** one-way bands of surface waves end where these become infinitely slow and short. The lattice loses
-        them before, so that a band begins and ends too low or too high by an amount that falls with the cell, not with
-        its square (60 to 90 GHz a µm in the guide of paper 3): extrapolate from two cells.
+        them before (60 to 90 GHz for each µm of cell in the guide of paper 3), but knows of them as `unresolved`: bands
+        are those of the guide itself, whatever the cell.
 
         **Raises:** `ValueError` for another direction, or under a transformation, where `one_way` serves.
         """
@@ -76,7 +82,7 @@ def dispersion(
 
     **Returns:** a `Dispersion`, with derivatives in every leaf of the cross-section and in ω; it may be jitted. Waves
     are sorted by |k| at each frequency alone, so that the same wave may change its place where others begin or end.
-    `nr.plot.dispersion` draws it.
+    `nr.plot.dispersion` draws it. Waves that the cells do not resolve are counted in it, and warned of.
 
     **Raises:** `ValueError` for frequencies that are not a vector of positive, finite and increasing numbers, a number
     of modes below 1, a step that is not positive or not below the longest; `RuntimeError` if `throw` and a solve fails.
@@ -86,9 +92,13 @@ def dispersion(
     section, throw = as_cross_section(cross_section), as_flag(throw, "throw")
     omegas = as_vector(omegas, "omegas", rising=True)
     require(not is_concrete(omegas) or np.all(np.asarray(omegas) > 0), "omegas", "be positive", omegas)
-    step = step_of(section.scene, step)
+    step = step_of(section.scene, step, section.longest)
     require_below_lattice(omegas, step, "omegas")
+    warn_of_hertz(section.scene, omegas, "omegas", GUIDE)
     found = Dispersion(omegas, _dispersion(section, omegas, as_num_modes(num_modes, section), step))
+    lost = unresolved(found.modes, omegas, section.scene)
+    if lost:
+        warnings.warn(f"The guide has {lost}", RuntimeWarning, stacklevel=2)
     return raise_failures(found, found.result) if throw else found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -20,13 +21,15 @@ from diffnr.checks import (
     is_concrete,
     require,
 )
-from diffnr.fdtd.guides.column import Column, Cut, eigenpairs, polished, resolved
+from diffnr.fdtd.guides.column import MIDDLE, Column, Cut, eigenpairs, polished, resolved
+from diffnr.fdtd.guides.continuum import SURVIVES, compared, profile_of
 from diffnr.fdtd.guides.cross_section import CrossSection, as_cross_section
+from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.scene.units import GUIDE, warn_of_hertz
 from diffnr.fdtd.time_domain.leapfrog import step_of
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen
 
-SURVIVES = 2 * np.pi  # of a propagating wave: it falls by less than e in a wavelength, |Im k| < |Re k|/2π
 LATTICE = 0.1  # the most that ln k may change with ln Δx: twice the share of k that is the lattice's error
 SPARE = 2  # waves of the lattice's own among the candidates
 
@@ -44,6 +47,9 @@ class Waves(eqx.Module):
       for loss, at its lowest edge that has .9 of the largest amplitude.
     - `launch`, `read`: `Cut`s: what a step adds to make the wave from a line on, and the weights that read its
       amplitude.
+    - `error`: |k − that of the guide as a continuum|, rad/m: what the cells make of it.
+    - `unresolved` []: how many waves of this direction the guide has that these cells do not resolve, k being more than
+      a tenth off, or none there at all; `missing` [n]: their k, rad/m, complex, by falling |k|.
     """
 
     k: Float[Array, "*mode"]
@@ -55,6 +61,9 @@ class Waves(eqx.Module):
     hz: Complex[Array, "*mode y"]
     launch: Cut
     read: Cut
+    error: Float[Array, "*mode"]
+    unresolved: Int[Array, "*batch"]
+    missing: Complex[Array, "*missing"]
 
     @property
     def count(self) -> Int[Array, "*batch"]:
@@ -71,7 +80,7 @@ class GuideModes(AbstractAnswer):
     """Waves to +x, `forward`, and to −x, `backward`.
 
     `result` tells whether the guide's equations could be solved. That there is no wave in a direction, or fewer than
-    were asked for, is an answer: `forward.count`, `forward.valid`.
+    were asked for, is an answer where `unresolved` is 0: `forward.count`, `forward.valid`.
     """
 
     forward: Waves
@@ -109,9 +118,13 @@ def guide_modes(
     Source: paper 3 (nonreciprocal cavities, supplement), Fig. S1 and equation S22, on the lattice.
     """
     section, throw = as_cross_section(cross_section), as_flag(throw, "throw")
-    omega, step = as_frequency(omega, "omega"), step_of(section.scene, step)
+    omega, step = as_frequency(omega, "omega"), step_of(section.scene, step, section.longest)
     require_below_lattice(omega, step, "omega")
+    warn_of_hertz(section.scene, omega, "omega", GUIDE)
     found = guide_waves(section, omega, as_num_modes(num_modes, section), step)
+    lost = unresolved(found, omega, section.scene)
+    if lost:
+        warnings.warn(f"The guide has {lost}", RuntimeWarning, stacklevel=2)
     return raise_failures(found, found.result) if throw else found
 
 
@@ -136,7 +149,7 @@ def guide_waves(cross_section: CrossSection, omega: Array, num_modes: int, step:
     parts, inverse = column.reduced()
     turns, vectors, directions = _candidates(*frozen((column, parts, inverse)))
 
-    def refined(factor: Array, x: Array, direction: Array, valid: Array) -> Waves:
+    def refined(factor: Array, x: Array, direction: Array, valid: Array) -> dict[str, Any]:
         factor, x, y = polished(parts, factor, x)
         u, v = column.wave(x, factor, inverse), column.left(y, factor, inverse)
         # k = i ln λ/Δx
@@ -154,14 +167,25 @@ def guide_waves(cross_section: CrossSection, omega: Array, num_modes: int, step:
         )
     both = jax.vmap(refined)(*(jnp.concatenate(pair) for pair in zip(*found, strict=True)))
 
-    def first(part: slice) -> Waves:
+    directions = jnp.concatenate([direction for _, _, direction, _ in found])
+    profile = profile_of(cross_section.scene, MIDDLE, omega)
+    k = both["k"] - 1j * directions * both["attenuation"]
+    error, missing, counts = compared(profile, omega, k, directions, both["valid"])
+    alone = both["valid"] & ~jnp.isfinite(error)
+    # A wave of the lattice without a partner stands for one of the guide: its k is too far off.
+    counts = jnp.maximum(counts, jnp.sum(alone.reshape(2, -1), axis=1, dtype=counts.dtype))
+    both = _without(alone, {**both, "error": jnp.where(both["valid"], error, jnp.nan)})
+
+    def first(direction: int) -> Waves:
+        part = slice(direction * count, (direction + 1) * count)
         waves = jax.tree_util.tree_map(lambda leaf: leaf[part], both)
-        order = jnp.argsort(jnp.where(waves.valid, -jnp.abs(waves.k), jnp.inf))[:num_modes]
-        return jax.tree_util.tree_map(lambda leaf: leaf[order], waves)
+        order = jnp.argsort(jnp.where(waves["valid"], -jnp.abs(waves["k"]), jnp.inf))[:num_modes]
+        waves = jax.tree_util.tree_map(lambda leaf: leaf[order], waves)
+        return Waves(**waves, unresolved=counts[direction], missing=missing[direction])
 
     count, finite = found[0][0].size, jnp.all(jnp.isfinite(vectors))
     result = RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite)
-    return GuideModes(first(slice(count)), first(slice(count, None)), result)
+    return GuideModes(first(0), first(1), result)
 
 
 def _candidates(column: Column, parts: Any, inverse: Array) -> tuple[Array, Array, Array]:
@@ -178,9 +202,44 @@ def _candidates(column: Column, parts: Any, inverse: Array) -> tuple[Array, Arra
     return turns, vectors, jax.vmap(direction, in_axes=(0, 1))(turns, vectors)
 
 
+def _without(alone: Array, waves: dict[str, Any]) -> dict[str, Any]:
+    """NaN for those of several waves that are none of the guide."""
+
+    def kept(leaf: Array) -> Array:
+        lost = alone.reshape(-1, *[1] * (leaf.ndim - 1))
+        return leaf & ~lost if leaf.dtype == bool else jnp.where(lost, jnp.nan, leaf)
+
+    return jax.tree_util.tree_map(kept, waves)
+
+
+def unresolved(found: GuideModes, omega: Any, scene: Scene) -> str:
+    """Which waves the cells do not resolve, at how many cells a wavelength, in words; "" where there are none, or
+    numbers are traced."""
+    if not is_concrete(found, omega, scene.grid):
+        return ""
+    said = []
+    cell = max(float(np.max(np.diff(np.asarray(lines)))) for lines in (scene.grid.x, scene.grid.y))
+    for name, waves in (("+x", found.forward), ("-x", found.backward)):
+        counts, missing = np.atleast_1d(waves.unresolved), np.atleast_2d(waves.missing)
+        omegas = np.broadcast_to(np.asarray(omega), counts.shape)
+        where = np.flatnonzero(counts)
+        if where.size == 0:
+            continue
+        count, first = counts[where[0]], missing[where[0]][np.isfinite(missing[where[0]])]
+        many = f"{count} wave{'s' if count > 1 else ''} to {name} that these cells do not resolve"
+        at = f"at {omegas[where[0]] / (2e12 * np.pi):.6g} THz"
+        if where.size > 1:
+            at += f" and {where.size - 1} more frequencies"
+        ks = [f"k = {k.real:.5g} rad/m, {2 * np.pi / (abs(k.real) * cell):.3g} cells a wavelength" for k in first]
+        said.append(f"{many} {at}{' (' if ks else ''}{'; '.join(ks)}{')' if ks else ''}")
+    # Near the top of a surface wave's band k has no bound, so that smaller cells do not always help.
+    how = f". Take smaller cells (these are up to {cell * 1e6:.4g} µm), or another frequency."
+    return f"{', and '.join(said)}{how}" if said else ""
+
+
 def _normalised(
     column: Column, factor: Array, u: Array, v: Array, slopes: Any, direction: Array, valid: Array
-) -> Waves:
+) -> dict[str, Any]:
     """A wave of 1 W/m, with what launches and reads it.
 
     Loss leaves open how the product of a wave and its partner in the opposite bias, which alone is fixed, is shared
@@ -201,7 +260,7 @@ def _normalised(
     scale = size * mine * jnp.exp(-0.5j * jnp.angle(product))
     u, half = scale * u, jnp.sqrt(factor)
     none = lambda value: jnp.where(valid, value, jnp.nan)  # noqa: E731
-    return Waves(
+    return dict(
         k=none(k.real),
         attenuation=none(-direction * k.imag),
         group_velocity=none(1 / by_omega.real),

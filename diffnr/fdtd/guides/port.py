@@ -9,12 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex
+from jaxtyping import Array, Bool, Complex, Int
 
 from diffnr.checks import Count, Numbers, as_count, as_scalar, described, is_concrete, require, require_known
 from diffnr.fdtd.guides.column import Cut
 from diffnr.fdtd.guides.cross_section import CrossSection, require_uniform
-from diffnr.fdtd.guides.guide import GuideModes, Waves, guide_waves
+from diffnr.fdtd.guides.guide import GuideModes, Waves, guide_waves, unresolved
 from diffnr.fdtd.scene.grid import nearest
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.time_domain.functional import Functional
@@ -83,7 +83,7 @@ class Ports(eqx.Module):
             span = sorted((line, line - port.sign * BEHIND))
             require_uniform(scene, span[0] - 2, span[1] + 3, name)
             metal = is_concrete(scene.metal) and bool(np.all(np.asarray(scene.metal)[line]))
-            require(not metal, name, "lie where not everything across is metal", f"{port.x:g} m")
+            require(not metal, name, "lie where not everything across is metal", f"{port.x * 1e6:.6g} µm")
             lines.append(line)
         return cls(tuple(ports), tuple(lines))
 
@@ -93,9 +93,25 @@ class Ports(eqx.Module):
         sections = [CrossSection.at_line(scene, line) for line in distinct]
         # Together, since independent batched calls of LAPACK can stop each other for good.
         stacked = jax.tree_util.tree_map(lambda *leaves: jnp.stack(leaves), *sections)
-        count = 1 + max(port.mode for port in self.each)
-        modes = jax.vmap(lambda section: guide_waves(section, omega, count, step))(stacked)
+        modes = jax.vmap(lambda section: guide_waves(section, omega, self.count, step))(stacked)
         return [_waves(modes, distinct.index(line), port) for line, port in zip(self.lines, self.each, strict=True)]
+
+    @property
+    def count(self) -> int:
+        """How many waves of each guide are asked for."""
+        return 1 + max(port.mode for port in self.each)
+
+    def explained(self, scene: Scene, step: Array, omega: Array) -> str:
+        """At which ports are waves that the cells do not resolve, in a sentence; "" where there are none."""
+        said: dict[str, list[str]] = {}
+        for line in sorted(set(self.lines)):
+            modes = guide_waves(CrossSection.at_line(scene, line), omega, self.count, step)
+            lost = unresolved(modes, omega, scene)
+            here = [f"{n} ({port.direction} at {port.x * 1e6:.6g} µm)" for n, port in enumerate(self.each)]
+            said.setdefault(lost, []).extend(n for n, at in zip(here, self.lines, strict=True) if at == line)
+        said.pop("", None)
+        at = lambda names: f"{'s' if len(names) > 1 else ''} {', '.join(names)}"  # noqa: E731
+        return " ".join(f"The guide at port{at(names)} has {lost}" for lost, names in said.items())
 
     def amplitudes(
         self, waves: list[tuple[Wave, Wave]], edges_at: Callable[[int], tuple[Array, Array]]
@@ -111,9 +127,11 @@ class Ports(eqx.Module):
 
 
 class Wave(eqx.Module):
-    """One wave at a port, of zeros where there is none."""
+    """One wave at a port, of zeros where there is none; `unresolved`: how many waves of its direction the cells do not
+    resolve."""
 
     valid: Bool[Array, "*batch"]
+    unresolved: Int[Array, "*batch"]
     launch: Cut
     read: Cut
 
@@ -168,6 +186,6 @@ def _waves(modes: GuideModes, place: int, port: Port) -> tuple[Wave, Wave]:
     def one(waves: Waves) -> Wave:
         valid = waves.valid[place, port.mode]
         cut = lambda parts: Cut(*(jnp.where(valid, part[place, port.mode], 0.0) for part in parts))  # noqa: E731
-        return Wave(valid, cut(waves.launch), cut(waves.read))
+        return Wave(valid, waves.unresolved[place], cut(waves.launch), cut(waves.read))
 
     return one(sets[0]), one(sets[1])

@@ -1,6 +1,7 @@
 """A scene with ports, as a port model: at one frequency by a direct solve, over a band by one pulse a port."""
 
 # No `from __future__ import annotations` here: equinox must see the fields' own types.
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from diffnr.fdtd.frequency_domain.frequency import solve
 from diffnr.fdtd.guides.port import Port, Ports, pulse_sources, wave_sources
 from diffnr.fdtd.guides.pulsed import launched, pulse_for, pulse_response, rung_down, waves_at_all
 from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, require_resolved, step_of
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, require_resolved, resolves, step_of
 from diffnr.fdtd.time_domain.march import Source
 from diffnr.fdtd.time_domain.propagate import Recording
 from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
@@ -56,7 +57,9 @@ class Simulation(AbstractPortModel):
     the longest, steps that are no whole numbers, a tolerance that does not lie between 0 and 1.
 
     Where a guide has no wave in a direction (one-way bands), nothing can be sent into a port or leave by it: the column
-    or row of `scattering` is 0, and `port_response` says so when that port is driven.
+    or row of `scattering` is 0, and `port_response` says so when that port is driven. A wave that the cells do not
+    resolve is another thing (`guide_modes`): with one in a port's guide, in either direction, S is not known: the
+    result is `RESULTS.unresolved`, and an error, or a warning, names the port, the wave and its cells a wavelength.
     """
 
     scene: Scene
@@ -119,9 +122,23 @@ class Simulation(AbstractPortModel):
         """At one frequency, by a direct solve; the state is None."""
         found = _solved(self, drive.omega)
         sends = found.sends[port]
-        column = jnp.where(sends, found.s[:, port] * drive.amplitude, jnp.nan)
+        column = jnp.where(sends & ~found.unresolved, found.s[:, port] * drive.amplitude, jnp.nan)
         solved = RESULTS.where(jnp.all(jnp.isfinite(found.s[:, port])), RESULTS.successful, RESULTS.nonfinite)
-        return column[:, None], None, RESULTS.where(sends, solved, RESULTS.no_wave)
+        result = RESULTS.where(sends, solved, RESULTS.no_wave)
+        result = RESULTS.where(found.unresolved, RESULTS.unresolved, result)
+        carried = resolves(self.update, drive.omega)
+        column = jnp.where(carried, column, jnp.nan)
+        return column[:, None], None, RESULTS.where(carried, result, RESULTS.too_coarse)
+
+    def require_drive(self, drive: Drive) -> None:
+        """Raise for a frequency that is not positive, or that the step or the cells do not carry."""
+        self._resolved(drive.omega, "drive, its omega,")
+
+    def explain(self, drive: Drive, result: Any) -> str:
+        """Which waves at which ports are not resolved."""
+        if not np.any(result == RESULTS.unresolved):
+            return ""
+        return self.ports.explained(self.scene, self.update.step, drive.omega)
 
     def fields(self, omega: Numbers, incoming: Numbers) -> Fields:
         """The fields at one frequency, as phasors: F(t) = Re F e^{iωt}, each component at its own place.
@@ -130,13 +147,15 @@ class Simulation(AbstractPortModel):
 
         **Raises:** `ValueError` for a frequency that is not positive or that the cells do not resolve, another number
         of amplitudes; `RuntimeError` where a wave is to come in that the guide does not carry, or fields are not finite
-        (under a transformation they are NaN).
+        (under a transformation they are NaN). Waves of ports' guides that the cells do not resolve are warned of.
         """
         omega, incoming = self._resolved(omega), as_complex(incoming, "incoming")
         must = f"have one amplitude for each of {self.num_ports} ports"
         require(incoming.shape == (self.num_ports,), "incoming", must, f"of shape {incoming.shape}")
         require_finite("incoming", incoming)
-        fields, result = _fields(self, omega, incoming)
+        fields, result, lost = _fields(self, omega, incoming)
+        if is_concrete(lost) and lost:
+            warnings.warn(self.ports.explained(self.scene, self.update.step, omega), RuntimeWarning, stacklevel=3)
         return raise_failures(fields, result) if is_concrete(result) else fields
 
     def amplitudes(self, omega: Numbers, fields: Any) -> tuple[Complex[Array, " port"], Complex[Array, " port"]]:
@@ -173,7 +192,8 @@ class Simulation(AbstractPortModel):
         if is_concrete(found.valid):
             chosen = self.ports.each[port]
             must = f"have a frequency at which its port has a wave to {chosen.direction} of number {chosen.mode}"
-            require(bool(found.valid), "waveform", must, f"at {float(waveform.omega):.6g} rad/s, where it has none")
+            was = "it has none" if not found.unresolved else "the cells do not resolve it"
+            require(bool(found.valid), "waveform", must, f"at {float(waveform.omega):.6g} rad/s, where {was}")
         return wave_sources(found.launch, self.ports.source_line(port), update, waveform)
 
     def scatter(
@@ -204,7 +224,21 @@ class Simulation(AbstractPortModel):
             seen.append(jax.vmap(lambda waves, edges: self.ports.amplitudes(waves, edges.__getitem__))(at_all, edges))
         incoming, outgoing = (jnp.stack(parts, axis=-1) for parts in zip(*seen, strict=True))
         sends = jnp.stack([wave.valid for wave, _ in at_all], axis=-1)
-        return jax.vmap(_quotient)(incoming, outgoing, sends)
+        lost = jnp.any(jnp.stack([wave.unresolved > 0 for pair in at_all for wave in pair]), axis=0)
+        s = jnp.where(lost[:, None, None], jnp.nan, jax.vmap(_quotient)(incoming, outgoing, sends))
+        if not is_concrete(lost):
+            carried = jax.vmap(lambda omega: resolves(update, omega))(omegas)
+            result = RESULTS.where(lost, RESULTS.unresolved, RESULTS.successful)
+            result = RESULTS.where(carried, result, RESULTS.too_coarse)
+            s = jnp.where(carried[:, None, None], s, jnp.nan)
+            return raise_failures(s, result) if throw else s
+        if np.any(lost):
+            which = self.ports.explained(self.scene, update.step, omegas[np.flatnonzero(lost)[0]])
+            said = f"S is not known at {np.sum(lost)} of {lost.size} frequencies. {which}"
+            if throw:
+                raise RuntimeError(said)
+            warnings.warn(said, RuntimeWarning, stacklevel=4)
+        return s
 
     def _resolved(self, omega: Any, name: str = "omega") -> Float[Array, ""]:
         """`omega` as a frequency that the step and the cells carry."""
@@ -214,12 +248,14 @@ class Simulation(AbstractPortModel):
 
 
 class _Solved(NamedTuple):
-    """At one frequency: the fields of each port's source [port, ...], A, S, and which ports send a wave."""
+    """At one frequency: the fields of each port's source [port, ...], A, S, which ports send a wave, and whether there
+    are waves at some port that the cells do not resolve."""
 
     fields: Fields
     incoming: Complex[Array, "port drive"]
     s: Complex[Array, "out in"]
     sends: Bool[Array, " port"]
+    unresolved: Bool[Array, ""]
 
 
 def _solved(simulation: Simulation, omega: Array) -> _Solved:
@@ -233,7 +269,8 @@ def _solved(simulation: Simulation, omega: Array) -> _Solved:
     read = lambda ex, ey: ports.amplitudes(waves, lambda line: (ex[line - 1], ey[line - 1 : line + 1]))  # noqa: E731
     incoming, outgoing = jax.vmap(read, out_axes=-1)(fields.ex, fields.ey)
     sends = jnp.stack([wave.valid for wave, _ in waves])
-    return _Solved(fields, _whole(incoming, sends), _quotient(incoming, outgoing, sends), sends)
+    lost = jnp.any(jnp.stack([wave.unresolved > 0 for pair in waves for wave in pair]))
+    return _Solved(fields, _whole(incoming, sends), _quotient(incoming, outgoing, sends), sends, lost)
 
 
 @eqx.filter_jit
@@ -244,7 +281,7 @@ def _amplitudes(simulation: Simulation, omega: Array, ex: Array, ey: Array) -> t
 
 
 @eqx.filter_jit
-def _fields(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fields, Any]:
+def _fields(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fields, Any, Array]:
     found = _solved(simulation, omega)
     drives = jnp.linalg.solve(found.incoming, incoming)
     fields = jax.tree_util.tree_map(lambda field: jnp.tensordot(drives, field, 1), found.fields)
@@ -252,7 +289,7 @@ def _fields(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fiel
     fields = jax.tree_util.tree_map(lambda field: jnp.where(missing, jnp.nan, field), fields)
     finite = jnp.all(jnp.isfinite(fields.ex)) & jnp.all(jnp.isfinite(fields.ey))
     solved = RESULTS.where(finite, RESULTS.successful, RESULTS.nonfinite)
-    return fields, RESULTS.where(missing, RESULTS.no_wave, solved)
+    return fields, RESULTS.where(missing, RESULTS.no_wave, solved), found.unresolved
 
 
 def _whole(incoming: Array, sends: Array) -> Array:

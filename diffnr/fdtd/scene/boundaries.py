@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from diffnr.checks import (
@@ -20,6 +21,7 @@ from diffnr.checks import (
     real_field,
     require,
     require_instance,
+    staying_known,
 )
 from diffnr.fdtd.scene.media import LIGHT
 
@@ -55,13 +57,14 @@ class Sponge(AbstractBoundary):
     rate: Float[Array, ""] = real_field(lower=0.0)
 
     def __init__(self, thickness: Numbers, rate: Numbers | None = None, order: Count = 3):
-        self.thickness = as_positive(thickness, "thickness")
-        if rate is None:
-            self.rate = 5 * LIGHT / self.thickness
-            finite = not is_concrete(self.rate) or bool(jnp.isfinite(self.rate))
-            require(finite, "thickness", "be long enough for a finite default rate, 5 c/thickness", self.thickness)
-        else:
-            self.rate = as_scalar(rate, "rate", lower=0.0)
+        with staying_known():
+            self.thickness = as_positive(thickness, "thickness")
+            if rate is None:
+                self.rate = 5 * LIGHT / self.thickness
+                finite = not is_concrete(self.rate) or bool(jnp.isfinite(self.rate))
+                require(finite, "thickness", "be long enough for a finite default rate, 5 c/thickness", self.thickness)
+            else:
+                self.rate = as_scalar(rate, "rate", lower=0.0)
         self.order = as_count(order, "order")
 
     def __check_init__(self) -> None:
@@ -71,9 +74,14 @@ class Sponge(AbstractBoundary):
 
     def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
         if is_concrete(self.thickness, sizes):
-            length = float(jnp.sum(sizes))
-            fits = float(self.thickness) <= length * (1 + 1e-9)
-            require(fits, side, f"be no thicker than the grid, {length:g} m", float(self.thickness))
+            length = float(np.sum(np.asarray(sizes)))
+            fits = float(self.thickness) <= length * (1 + 1e-6)
+            require(
+                fits,
+                side,
+                f"be no thicker than the grid, {length * 1e6:.6g} µm",
+                f"{float(self.thickness) * 1e6:.6g} µm",
+            )
 
     def loss(self, depth: Float[Array, " n"]) -> Float[Array, " n"]:
         """η in 1/s at depths in metres, at most the thickness."""
@@ -120,8 +128,9 @@ class MatchedLayer(AbstractBoundary):
         order: Count = 3,
     ):
         self.cells, self.order = as_count(cells, "cells", least=4), as_count(order, "order")
-        self.index, self.reflection = as_real(index, "index"), as_real(reflection, "reflection")
-        self.stretch, self.shift = as_real(stretch, "stretch"), as_real(shift, "shift")
+        with staying_known():
+            self.index, self.reflection = as_real(index, "index"), as_real(reflection, "reflection")
+            self.stretch, self.shift = as_real(stretch, "stretch"), as_real(shift, "shift")
 
     def __check_init__(self) -> None:
         as_count(self.cells, "cells", least=4)

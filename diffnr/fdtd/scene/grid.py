@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -24,6 +22,7 @@ from diffnr.checks import (
     require,
     require_finite,
     require_known,
+    staying_known,
 )
 
 MOST_CELLS = 10**7  # along one axis, far beyond what any memory holds across
@@ -42,8 +41,7 @@ class Grid(eqx.Module):
     y: Float[Array, " y_line"]
 
     def __init__(self, x: Numbers, y: Numbers):
-        # Known lines are known inside of jit as well, where places are looked up on them.
-        with jax.ensure_compile_time_eval() if is_concrete(x, y) else nullcontext():
+        with staying_known():
             self.x, self.y = as_real(x, "x"), as_real(y, "y")
 
     def __check_init__(self) -> None:
@@ -115,13 +113,25 @@ class Grid(eqx.Module):
         return (self.x[1:] + self.x[:-1]) / 2, (self.y[1:] + self.y[:-1]) / 2
 
 
+def rounding(lines: Any) -> float:
+    """By what share of itself a cell's size may err where lines are rounded, and with it what is averaged over cells:
+    the unit in which equal things are equal, 10⁻¹³ in double precision and 10⁻⁵ in single."""
+    known = np.asarray(lines)
+    return 8 * float(np.finfo(known.dtype).eps) * float(np.max(np.abs(known)) / np.min(np.abs(np.diff(known))))
+
+
 def nearest(lines: Array, place: Any, name: str, points: Array | None = None) -> int:
     """The index of the line (or of the one of `points`) nearest to a place, which must lie on the grid."""
     must = "be a known place on a grid of known lines (no arguments of jit or grad)"
     require(is_concrete(lines, place), name, must, "traced")
     place = _known(place, name)
     low, high = (float(np.asarray(lines)[end]) for end in (0, -1))
-    require(low <= place <= high, name, f"lie on the grid, between {low:g} and {high:g} m", place)
+    require(
+        low <= place <= high,
+        name,
+        f"lie on the grid, between {low * 1e6:.6g} and {high * 1e6:.6g} µm",
+        f"{place * 1e6:.6g} µm",
+    )
     return int(np.argmin(np.abs(np.asarray(lines if points is None else points) - place)))
 
 
@@ -162,7 +172,12 @@ def _finer(value: Any, name: str, low: float, high: float) -> dict[float, float]
     found = {}
     for place, size in (value or {}).items():
         at, cell = _known(place, f"{name}, a coordinate in it,"), _known_size(size, f"{name}, a cell in it,")
-        require(low <= at <= high, name, f"name places between {low:g} and {high:g}", at)
+        require(
+            low <= at <= high,
+            name,
+            f"name places between {low * 1e6:.6g} and {high * 1e6:.6g} µm",
+            f"{at * 1e6:.6g} µm",
+        )
         found[at] = cell
     return found
 

@@ -1,9 +1,8 @@
 """Media of the field solver, each with its permittivity in closed form. Time dependence e^{+iωt}; B along z."""
 
 # No `from __future__ import annotations` here: equinox must see AbstractVar itself, or takes it for a field.
-import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -23,6 +22,7 @@ from diffnr.checks import (
     require,
     require_finite,
     require_instance,
+    staying_known,
 )
 
 LIGHT = 299792458.0  # m/s
@@ -39,7 +39,8 @@ class AbstractMedium(eqx.Module):
         ∂J/∂t = −νJ + ω_c (ẑ×J) + ε0 ε∞ ω_p² E,        ∇×H = ε0 ε∞ ∂E/∂t + J
 
     Subclasses give `eps_inf`, `omega_p`, `nu` and `omega_c` (rad/s) as fields or properties: scalars, or arrays over
-    cells for densities and bias fields that vary.
+    cells for densities and bias fields that vary. The permittivity follows from these four, and no subclass may give
+    another one (`TypeError`), which fields would not see.
     """
 
     eps_inf: eqx.AbstractVar[Float[Array, "..."]]
@@ -47,9 +48,33 @@ class AbstractMedium(eqx.Module):
     nu: eqx.AbstractVar[Float[Array, "..."]]
     omega_c: eqx.AbstractVar[Float[Array, "..."]]
 
-    @abc.abstractmethod
+    acts_by_faces: ClassVar[bool] = False  # as metals do, whose permittivity is none of a plasma
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "permittivity" in cls.__dict__ and not cls.acts_by_faces:
+            raise TypeError(
+                f"Class {cls.__name__} must not have a permittivity of its own: it follows from eps_inf, omega_p, nu "
+                "and omega_c, which is what fields see."
+            )
+
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        """ε(ω)/ε0, [..., 3, 3], at frequencies ω [...] in rad/s."""
+        """ε(ω)/ε0, [..., 3, 3], at frequencies ω [...] in rad/s:
+
+            ε∞ (1 + ω_p²/(iω) (s + ω_c ẑ×)/(s² + ω_c²)) in the plane,  ε∞ (1 + ω_p²/(iω s)) along z,   s = ν + iω
+
+        **Raises:** `ValueError` for frequencies that are not finite, or at which ε is not: 0, and |ω_c| where ν = 0.
+        """
+        omega = _as_frequencies(omega)
+        # Without carriers nothing is divided by 0.
+        none = self.omega_p == 0
+        push, s = self.omega_p**2 / jnp.where(none, 1.0, 1j * omega), jnp.where(none, 1.0, self.nu + 1j * omega)
+        square = s**2 + jnp.where(none, 0.0, self.omega_c) ** 2
+        along, across = push * s / square, push * self.omega_c / square
+        zero, one = jnp.zeros_like(along), jnp.ones_like(along)
+        rows = [[one + along, -across, zero], [across, one + along, zero], [zero, zero, one + push / s]]
+        eps = self.eps_inf * jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+        return _finite_at(eps, omega, "be one at which the permittivity is finite (neither 0 nor a lossless ω_c)")
 
 
 class Dielectric(AbstractMedium):
@@ -63,7 +88,8 @@ class Dielectric(AbstractMedium):
     eps: Float[Array, "..."] = real_field(lower=1.0)
 
     def __init__(self, eps: Numbers):
-        self.eps = as_real(eps, "eps")
+        with staying_known():
+            self.eps = as_real(eps, "eps")
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -84,10 +110,6 @@ class Dielectric(AbstractMedium):
     @property
     def omega_c(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return jnp.zeros_like(self.eps)
-
-    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        omega = _as_frequencies(omega)
-        return self.eps * jnp.broadcast_to(jnp.eye(3) + 0j, (*omega.shape, 3, 3))
 
 
 class GyrotropicDrude(AbstractMedium):
@@ -116,8 +138,9 @@ class GyrotropicDrude(AbstractMedium):
     omega_c: Float[Array, "..."] = real_field()
 
     def __init__(self, eps_inf: Numbers, omega_p: Numbers, nu: Numbers, omega_c: Numbers):
-        self.eps_inf, self.omega_p = as_real(eps_inf, "eps_inf"), as_real(omega_p, "omega_p")
-        self.nu, self.omega_c = as_real(nu, "nu"), as_real(omega_c, "omega_c")
+        with staying_known():
+            self.eps_inf, self.omega_p = as_real(eps_inf, "eps_inf"), as_real(omega_p, "omega_p")
+            self.nu, self.omega_c = as_real(nu, "nu"), as_real(omega_c, "omega_c")
 
     def __check_init__(self) -> None:
         check_fields(self)
@@ -147,19 +170,11 @@ class GyrotropicDrude(AbstractMedium):
         require(known, "tesla", "have a cyclotron frequency that is finite with effective_mass", field)
         return cls(eps_inf, omega_p, nu, omega_c)
 
-    def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
-        omega = _as_frequencies(omega)
-        s = self.nu + 1j * omega
-        push = self.omega_p**2 / (1j * omega)
-        along, across = push * s / (s**2 + self.omega_c**2), push * self.omega_c / (s**2 + self.omega_c**2)
-        zero, one = jnp.zeros_like(along), jnp.ones_like(along)
-        rows = [[one + along, -across, zero], [across, one + along, zero], [zero, zero, one + push / s]]
-        eps = self.eps_inf * jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
-        return _finite_at(eps, omega, "be one at which the permittivity is finite (neither 0 nor a lossless ω_c)")
-
 
 class AbstractMetal(AbstractMedium):
     """A medium into which fields do not go: it acts by its faces alone."""
+
+    acts_by_faces: ClassVar[bool] = True
 
     @property
     def eps_inf(self) -> Float[Array, "..."]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -207,8 +222,9 @@ class SurfaceImpedance(AbstractMetal):
     inductance: Float[Array, ""] = rate_field()
 
     def __init__(self, resistance: Numbers, inductance: Numbers):
-        self.resistance = as_scalar(resistance, "resistance", lower=0.0)
-        self.inductance = as_positive(inductance, "inductance")
+        with staying_known():
+            self.resistance = as_scalar(resistance, "resistance", lower=0.0)
+            self.inductance = as_positive(inductance, "inductance")
 
     def __check_init__(self) -> None:
         check_fields(self)

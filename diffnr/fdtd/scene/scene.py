@@ -11,10 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import Numbers, as_function, as_real, is_concrete, require, require_instance
+from diffnr.checks import (
+    Numbers,
+    as_frequency,
+    as_function,
+    as_real,
+    is_concrete,
+    require,
+    require_instance,
+    staying_known,
+)
 from diffnr.fdtd.scene.boundaries import Boundaries
-from diffnr.fdtd.scene.grid import Grid
+from diffnr.fdtd.scene.grid import Grid, rounding
 from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
+from diffnr.fdtd.scene.units import described, warn_of_metres, wavelengths
 
 SAMPLES = 8  # of a cell and direction, for shapes without a closed form
 
@@ -40,13 +50,14 @@ class Rectangle(AbstractShape):
     y: Float[Array, " sides"]
 
     def __init__(self, x: Numbers, y: Numbers):
-        self.x, self.y = as_real(x, "x"), as_real(y, "y")
+        with staying_known():
+            self.x, self.y = as_real(x, "x"), as_real(y, "y")
 
     def __check_init__(self) -> None:
         for name, sides in (("x", self.x), ("y", self.y)):
             require(sides.shape == (2,), name, "be (lowest, highest)", f"of shape {sides.shape}")
             if is_concrete(sides):
-                require(bool(sides[0] < sides[1]), name, "be (lowest, highest), in this order", sides)
+                require(bool(np.diff(np.asarray(sides)) > 0), name, "be (lowest, highest), in this order", sides)
 
     def coverage(self, grid: Grid) -> Float[Array, "x y"]:
         def along(lines: Array, sides: Array) -> Array:
@@ -120,22 +131,26 @@ class Scene(eqx.Module):
         must = "be Boundaries, or None for perfect conductors"
         require_instance(boundaries, "boundaries", (Boundaries, type(None)), must)
         _require_objects(objects)
-        shares = [shape.coverage(grid) for shape, _ in objects]
-        for (shape, _), share in zip(objects, shares, strict=True):
-            if is_concrete(share):
-                meets = bool(jnp.any(share > 0))
-                require(meets, "objects", "have shapes that meet the grid", f"a {shape} that does not")
-        rest = jnp.ones(grid.shape, grid.x.dtype) - sum(shares)
-        if is_concrete(rest) and bool(jnp.any(rest < -1e-6)):
-            i, j = np.argwhere(np.asarray(rest) < -1e-6)[0]
-            x, y = (float(centres[k]) for centres, k in zip(grid.centres, (i, j), strict=True))
-            require(False, "objects", "not overlap", f"covering x = {x:g} m, y = {y:g} m twice")
-        filled = [(jnp.clip(rest, 0.0, 1.0), background)]
-        filled += [(share, medium) for share, (_, medium) in zip(shares, objects, strict=True)]
-        scene = _filled(grid, filled, Boundaries() if boundaries is None else boundaries)
-        scene.boundaries.require_fit(grid.dx, grid.dy)
-        _require_layers_may_stand(scene)
-        return scene
+        with staying_known():
+            return _scene_of(grid, background, objects, Boundaries() if boundaries is None else boundaries)
+
+    def __str__(self) -> str:
+        """Sizes in µm, and up to which frequency the cells serve."""
+        return described(self)
+
+    def wavelengths(self, omega: Any) -> str:
+        """What waves see at a frequency, to be printed: of each medium how much there is, its index (of the Voigt
+        geometry), the wavelength or, where nothing propagates, the depth of penetration, and how many cells it has.
+
+            print(scene.wavelengths(nr.hertz(1.24e12)))
+
+        **Arguments:** `omega`: [], rad/s.
+
+        **Raises:** `ValueError` for a frequency that is not positive, or a scene that is traced.
+        """
+        value = as_frequency(omega, "omega")
+        require(is_concrete(self, value), "self", "hold numbers (print outside of jit)", "traced")
+        return wavelengths(self, float(value))
 
     @property
     def has_walls(self) -> bool:
@@ -227,6 +242,27 @@ def _require_objects(objects: Any) -> None:
         require(isinstance(pair, (tuple, list)) and len(pair) == 2, name, "be a pair of a shape and a medium", pair)
         require_instance(pair[0], f"{name}[0]", AbstractShape, "be a shape (Rectangle, Region)")
         require_instance(pair[1], f"{name}[1]", AbstractMedium, "be a medium")
+
+
+def _scene_of(grid: Grid, background: AbstractMedium, objects: Any, boundaries: Boundaries) -> Scene:
+    shares = [shape.coverage(grid) for shape, _ in objects]
+    for (shape, _), share in zip(objects, shares, strict=True):
+        if is_concrete(share):
+            meets = bool(jnp.any(share > 0))
+            require(meets, "objects", "have shapes that meet the grid", f"a {shape} that does not")
+    rest = jnp.ones(grid.shape, grid.x.dtype) - sum(shares)
+    twice = max(1e-6, *(rounding(lines) for lines in (grid.x, grid.y) if is_concrete(lines)), 0.0)
+    if is_concrete(rest) and bool(jnp.any(rest < -twice)):
+        i, j = np.argwhere(np.asarray(rest) < -twice)[0]
+        x, y = (float(centres[k]) for centres, k in zip(grid.centres, (i, j), strict=True))
+        require(False, "objects", "not overlap", f"covering x = {x * 1e6:.6g} µm, y = {y * 1e6:.6g} µm twice")
+    filled = [(jnp.clip(rest, 0.0, 1.0), background)]
+    filled += [(share, medium) for share, (_, medium) in zip(shares, objects, strict=True)]
+    scene = _filled(grid, filled, boundaries)
+    scene.boundaries.require_fit(grid.dx, grid.dy)
+    _require_layers_may_stand(scene)
+    warn_of_metres(scene, [shape for shape, _ in objects])
+    return scene
 
 
 def _filled(grid: Grid, filled: Sequence[tuple[Array, AbstractMedium]], boundaries: Boundaries) -> Scene:

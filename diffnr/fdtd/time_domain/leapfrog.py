@@ -26,11 +26,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact
+from jaxtyping import Array, Bool, Float, Inexact
 
-from diffnr.checks import as_scalar, is_concrete, require, require_instance
+from diffnr.checks import as_scalar, is_concrete, require, require_instance, staying_known
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
 from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.scene.units import warn_of_hertz
 from diffnr.fdtd.time_domain.layers import Layer, layers_of
 
 COURANT = 0.95  # of the longest step
@@ -223,15 +224,16 @@ class Update(eqx.Module):
         return jnp.concatenate([edges, self.bloch_factor * edges[:, :1]], axis=1)
 
 
-def step_of(scene: Scene, step: Any = None) -> Float[Array, ""]:
-    """Δt in s: the one given if it is below the longest one, or .95 of that."""
-    longest = scene.longest_step
-    if step is None:
-        return COURANT * longest
-    step = as_scalar(step, "step", positive=True)
+def step_of(scene: Scene, step: Any = None, longest: Any = None) -> Float[Array, ""]:
+    """Δt in s: the one given if it is below the longest one (default the scene's), or .95 of that."""
+    with staying_known():
+        longest = scene.longest_step if longest is None else longest
+        if step is None:
+            return COURANT * longest
+        step = as_scalar(step, "step", positive=True)
     if is_concrete(step, longest):
         must = f"be below {float(longest):.6g} s, beyond which fields grow"
-        require(bool(step < longest), "step", must, f"{float(step):g}")
+        require(bool(np.asarray(step) < np.asarray(longest)), "step", must, f"{float(step):g}")
     return step
 
 
@@ -272,6 +274,16 @@ def require_resolved(update: Update, omega: Any, name: str = "omega") -> None:
         f"do in cells of {cell * 1e6:.3g} µm"
     )
     require(highest <= limit, name, must, f"{highest:.6g}")
+    warn_of_hertz(scene, omega, name)
+
+
+def resolves(update: Update, omega: Array) -> Bool[Array, ""]:
+    """What `require_resolved` asks of a frequency, and that it is positive, of numbers that may be traced."""
+    scene = update.scene
+    cell = jnp.maximum(jnp.max(scene.grid.dx), jnp.max(scene.grid.dy))
+    index = jnp.sqrt(jnp.max(jnp.where(scene.metal, 1.0, scene.eps)))
+    limit = jnp.minimum(jnp.pi / update.step, 2 * jnp.pi * LIGHT / (index * cell * COARSEST) * (1 + 1e-6))
+    return (omega.real > 0) & (omega.real < limit)
 
 
 def coarsest(scene: Scene) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,7 @@ class _Run:
         self.task, self.begin, self.file = task, begin, file
         self.state, self.parts = state, [np.zeros((0, len(task.probes)), state.fields.hz.dtype)]
         self.taken, self.pace, self.timed = 0, 64, False
+        self.hashed = [""]  # of what sources give up to the end of each whole call of `march`
         if file is not None:
             self.problem = self._problem()
             require(file.absolute().parent.is_dir(), "checkpoint", "be a file in a folder that exists", file)
@@ -187,7 +189,23 @@ class _Run:
     def save(self) -> None:
         if self.file is not None:
             tree = self.state, jnp.asarray(np.concatenate(self.parts))
-            save_checkpoint(self.file, tree, {**self.problem, "steps": self.taken})
+            about = {**self.problem, "steps": self.taken, "driven": self._driven(self.taken)}
+            try:
+                save_checkpoint(self.file, tree, about)
+            except OSError as error:  # A full disk must not cost the run.
+                said = f"The checkpoint {self.file} could not be written: {error}."
+                warnings.warn(said, RuntimeWarning, stacklevel=3)
+
+    def _driven(self, steps: int) -> str:
+        """A digest of what sources give in the first steps; `problem` knows those of one call of `march` alone."""
+        digest = self.hashed[-1]
+        for first in range(LONGEST * (len(self.hashed) - 1), steps, LONGEST):
+            found = jax.tree_util.tree_leaves(self.task.tables(self.begin + first + jnp.arange(LONGEST))[0])
+            rows = [np.asarray(part).reshape(LONGEST, -1)[: steps - first] for part in found]
+            digest = hashlib.sha256(b"".join([digest.encode(), *(row.tobytes() for row in rows)])).hexdigest()
+            if first + LONGEST <= steps:
+                self.hashed.append(digest)
+        return digest
 
     def _march(self, count: int) -> tuple[State, Array, bool]:
         # Numbers as arrays: every Python number would be compiled anew.
@@ -219,7 +237,7 @@ class _Run:
             i, j = np.argwhere(~np.isfinite(fields[bad]))[0]
             cx, cy = self.task.update.scene.grid.centres
             x, y = float(cx[min(i, cx.size - 1)]), float(cy[min(j, cy.size - 1)])
-            where = f"{bad} near x = {x:g} m, y = {y:g} m"
+            where = f"{bad} near x = {x * 1e6:.6g} µm, y = {y * 1e6:.6g} µm"
         raise FloatingPointError(
             f"The fields stopped being finite at step {self.begin + self.taken + 1}: {where}. What came before is this "
             "error's .recording. Look for a source that is not finite, or media that changed since the step was made."
@@ -241,6 +259,10 @@ class _Run:
         probes, dtype = len(self.task.probes), self.state.fields.hz.dtype
         like = lambda header: (self.state, jax.ShapeDtypeStruct((header["steps"], probes), dtype))  # noqa: E731
         (self.state, traces), header = load_checkpoint(file, like, self.problem)
+        # What 0.1 saved has no such digest.
+        same = header.get("driven") in (None, self._driven(header["steps"]))
+        was = f"{file}, whose sources gave something else in its {header['steps']} steps"
+        require(same, "checkpoint", "be a file of the same run", was)
         self.parts, self.taken = [np.asarray(traces)], header["steps"]
 
 
@@ -277,5 +299,8 @@ def _require_fine(scene: Scene, sources: tuple[Source, ...]) -> None:
         if float(omega) == 0:
             continue
         wavelength = 2 * np.pi * LIGHT / (abs(float(omega)) * index)
-        must = f"have at least {COARSEST:g} cells a wavelength of its sources, {wavelength:.3g} m in its densest medium"
-        require(wavelength / cell >= COARSEST, "scene", must, f"{wavelength / cell:.3g}, with a cell of {cell:.3g} m")
+        what = f"a wavelength of its sources, {wavelength * 1e6:.3g} µm in its densest medium"
+        must = f"have at least {COARSEST:g} cells {what}"
+        require(
+            wavelength / cell >= COARSEST, "scene", must, f"{wavelength / cell:.3g}, with a cell of {cell * 1e6:.3g} µm"
+        )
