@@ -24,6 +24,7 @@ from diffnr.checks import (
     staying_known,
 )
 from diffnr.fdtd.scene.media import LIGHT
+from diffnr.host import namespace
 
 SIDES = ("left", "right", "bottom", "top")
 
@@ -85,7 +86,7 @@ class Sponge(AbstractBoundary):
 
     def loss(self, depth: Float[Array, " n"]) -> Float[Array, " n"]:
         """η in 1/s at depths in metres, at most the thickness."""
-        return self.rate * jnp.clip(depth / self.thickness, 0.0, 1.0) ** self.order
+        return self.rate * namespace(depth).clip(depth / self.thickness, 0.0, 1.0) ** self.order
 
 
 class MatchedLayer(AbstractBoundary):
@@ -145,8 +146,9 @@ class MatchedLayer(AbstractBoundary):
         self, depth: Float[Array, " n"], thickness: Float[Array, ""]
     ) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
         """(κ, σ, α) at depths in metres; σ and α in 1/s."""
-        share = jnp.clip(depth / thickness, 0.0, 1.0)
-        most = -(self.order + 1) * LIGHT * jnp.log(self.reflection) / (2 * self.index * thickness)
+        xp = namespace(depth, self.reflection)
+        share = xp.clip(depth / thickness, 0.0, 1.0)
+        most = -(self.order + 1) * LIGHT * xp.log(self.reflection) / (2 * self.index * thickness)
         return 1 + (self.stretch - 1) * share**self.order, most * share**self.order, self.shift * most * (1 - share)
 
 
@@ -168,7 +170,7 @@ class Bloch(AbstractBoundary):
 
     def phase(self, period: Float[Array, ""]) -> Any:
         """e^{−i k period}, or 1."""
-        return 1.0 if self.wavenumber is None else jnp.exp(-1j * self.wavenumber * period)
+        return 1.0 if self.wavenumber is None else namespace(period).exp(-1j * self.wavenumber * period)
 
 
 class Boundaries(eqx.Module):
@@ -229,8 +231,9 @@ class Losses:
 
     def at(self, x_line: bool, y_line: bool) -> Array:
         """η at x's lines or centres, and at y's: [nx or 1, ny or 1]."""
-        x = jnp.zeros((1,)) if self.x is None else self.x[int(x_line)]
-        y = jnp.zeros((1,)) if self.y is None else self.y[int(y_line)]
+        x, y = (None if along is None else along[k] for along, k in ((self.x, int(x_line)), (self.y, int(y_line))))
+        if x is None or y is None:
+            return y[None, :] if x is None else x[:, None]
         return x[:, None] + y
 
 
@@ -240,7 +243,7 @@ def _loss(first: Any, last: Any, lines: Array) -> tuple[Array, Array] | None:
     if not sponges:
         return None
     points = (lines[1:] + lines[:-1]) / 2, lines
-    total = [jnp.zeros_like(at) for at in points]
+    total = [0.0 * at for at in points]
     for sponge, reverse in sponges:
         for k, at in enumerate(points):
             inwards = lines[-1] - at if reverse else at - lines[0]

@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -24,6 +23,7 @@ from diffnr.checks import (
     require_known,
     staying_known,
 )
+from diffnr.host import namespace
 
 MOST_CELLS = 10**7  # along one axis, far beyond what any memory holds across
 
@@ -100,12 +100,12 @@ class Grid(eqx.Module):
     @property
     def dx(self) -> Float[Array, " x"]:
         """Widths of cells."""
-        return jnp.diff(self.x)
+        return namespace(self.x).diff(self.x)
 
     @property
     def dy(self) -> Float[Array, " y"]:
         """Heights of cells."""
-        return jnp.diff(self.y)
+        return namespace(self.y).diff(self.y)
 
     @property
     def centres(self) -> tuple[Float[Array, " x"], Float[Array, " y"]]:

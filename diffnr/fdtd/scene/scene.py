@@ -25,6 +25,7 @@ from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid, rounding
 from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
 from diffnr.fdtd.scene.units import described, warn_of_metres, wavelengths
+from diffnr.host import by_numpy, namespace
 
 SAMPLES = 8  # of a cell and direction, for shapes without a closed form
 
@@ -61,7 +62,8 @@ class Rectangle(AbstractShape):
 
     def coverage(self, grid: Grid) -> Float[Array, "x y"]:
         def along(lines: Array, sides: Array) -> Array:
-            return jnp.clip(jnp.diff(jnp.clip(lines, sides[0], sides[1])) / jnp.diff(lines), 0.0, 1.0)
+            xp = namespace(lines, sides)
+            return xp.clip(xp.diff(xp.clip(lines, sides[0], sides[1])) / xp.diff(lines), 0.0, 1.0)
 
         return along(grid.x, self.x)[:, None] * along(grid.y, self.y)
 
@@ -83,11 +85,13 @@ class Region(AbstractShape):
         self.inside = as_function(inside, "inside", must, _try_inside)
 
     def coverage(self, grid: Grid) -> Float[Array, "x y"]:
-        shares = (jnp.arange(SAMPLES) + 0.5) / SAMPLES
-        x, y = ((lines[:-1, None] + jnp.diff(lines)[:, None] * shares).ravel() for lines in (grid.x, grid.y))
-        inside = jnp.broadcast_to(self.inside(x[:, None], y[None, :]), (x.size, y.size))
-        nx, ny = grid.shape
-        return jnp.mean(inside.reshape(nx, SAMPLES, ny, SAMPLES).astype(grid.x.dtype), axis=(1, 3))
+        shares = (np.arange(SAMPLES) + 0.5) / SAMPLES
+        sizes = (grid.x, grid.dx), (grid.y, grid.dy)
+        x, y = ((lines[:-1, None] + size[:, None] * shares.astype(lines.dtype)).ravel() for lines, size in sizes)
+        inside = self.inside(x[:, None], y[None, :])
+        xp, (nx, ny) = namespace(inside), grid.shape
+        inside = xp.broadcast_to(inside, (x.size, y.size)).reshape(nx, SAMPLES, ny, SAMPLES)
+        return xp.mean(inside.astype(grid.x.dtype), axis=(1, 3))
 
 
 class Scene(eqx.Module):
@@ -160,7 +164,7 @@ class Scene(eqx.Module):
     def pairs(self, cells: Array, axis: int) -> tuple[Array, Array]:
         """Values of the two cells beside each edge across an axis: inner ones, and with Bloch ends the first."""
         if axis == 1 and self.boundaries.bloch is not None:
-            return jnp.roll(cells, 1, axis=-1), cells
+            return namespace(cells).roll(cells, 1, axis=-1), cells
         if axis == 1:
             return cells[..., :-1], cells[..., 1:]
         return cells[:-1], cells[1:]
@@ -178,18 +182,18 @@ class Scene(eqx.Module):
         Both are tangential to the face between the two cells they touch: ε∞ is their mean by size. Metal has none: on
         the face of an impedance wall that is half of the other cell's.
         """
-        free = ~self.metal
+        free, xp = ~self.metal, namespace(self.metal, self.eps)
         perfect = self.metal if not self.has_walls else self.metal & (self.sheets[1] == 0)
         sizes = self.grid.dx[:, None], self.grid.dy
 
         def inverse(axis: int) -> Array:
-            cells = jnp.where(free, self.eps, 0.0) * sizes[axis]
+            cells = xp.where(free, self.eps, 0.0) * sizes[axis]
             low, high = self.pairs(cells, axis)
             eps = (low + high) / 2 / (self.between[0][:, None] if axis == 0 else self.between[1])
             one, other = self.pairs(free, axis)
-            blocked = jnp.logical_or(*self.pairs(perfect, axis))
+            blocked = xp.logical_or(*self.pairs(perfect, axis))
             alive = (one | other) & ~blocked
-            return jnp.where(alive, 1 / jnp.where(alive, eps, 1.0), 0.0)
+            return xp.where(alive, 1 / xp.where(alive, eps, 1.0), 0.0)
 
         return inverse(1), inverse(0)
 
@@ -198,7 +202,9 @@ class Scene(eqx.Module):
         """(R, L) of the sheets on Ex's and on Ey's edges, in Ω and H; 0 where there is none."""
 
         def on(axis: int, edges: Array) -> tuple[Array, ...]:
-            return tuple(jnp.where(edges > 0, sum(self.pairs(values, axis)), 0.0) for values in self.sheets)
+            return tuple(
+                namespace(edges, values).where(edges > 0, sum(self.pairs(values, axis)), 0.0) for values in self.sheets
+            )
 
         ex, ey = self.edges
         return (on(1, ex), on(0, ey)) if self.has_walls else ()
@@ -211,17 +217,7 @@ class Scene(eqx.Module):
         frequency, and the fastest rate of an impedance wall's face: (ω Δt/2)² < 1 for all modes of the scheme. On
         uniform grids in one medium it is sharp.
         """
-        ex, ey = self.edges
-        up, across = 2 * ex / self.between[1], 2 * ey / self.between[0][:, None]
-        around = (lambda a: (a, jnp.roll(a, -1, axis=1))) if self.boundaries.bloch else (lambda a: _beside(a, 1))
-        rows = sum(around(up)) / self.grid.dy + sum(_beside(across, 0)) / self.grid.dx[:, None]
-        square = LIGHT**2 * jnp.max(jnp.where(self.metal, 0.0, rows)) + jnp.max(self.drude_weight / self.eps)
-        for (_, inductance), edges, size in zip(
-            self.faces, (ex, ey), (self.between[1], self.between[0][:, None]), strict=False
-        ):
-            rate = edges / (VACUUM * size * jnp.where(inductance > 0, inductance, jnp.inf))
-            square = square + jnp.max(rate)
-        return 2 / jnp.sqrt(square)
+        return by_numpy(_longest_step, self)
 
 
 def _try_inside(inside: Callable[[Array, Array], Array]) -> None:
@@ -245,53 +241,57 @@ def _require_objects(objects: Any) -> None:
 
 
 def _scene_of(grid: Grid, background: AbstractMedium, objects: Any, boundaries: Boundaries) -> Scene:
-    shares = [shape.coverage(grid) for shape, _ in objects]
+    shares = [by_numpy(lambda grid, shape: shape.coverage(grid), grid, shape) for shape, _ in objects]
     for (shape, _), share in zip(objects, shares, strict=True):
         if is_concrete(share):
-            meets = bool(jnp.any(share > 0))
+            meets = bool(np.any(np.asarray(share) > 0))
             require(meets, "objects", "have shapes that meet the grid", f"a {shape} that does not")
-    rest = jnp.ones(grid.shape, grid.x.dtype) - sum(shares)
+    rest = by_numpy(lambda *shares: 1.0 - sum(shares), *shares) if shares else jnp.ones(grid.shape, grid.x.dtype)
     twice = max(1e-6, *(rounding(lines) for lines in (grid.x, grid.y) if is_concrete(lines)), 0.0)
-    if is_concrete(rest) and bool(jnp.any(rest < -twice)):
+    if is_concrete(rest) and bool(np.any(np.asarray(rest) < -twice)):
         i, j = np.argwhere(np.asarray(rest) < -twice)[0]
         x, y = (float(centres[k]) for centres, k in zip(grid.centres, (i, j), strict=True))
         require(False, "objects", "not overlap", f"covering x = {x * 1e6:.6g} µm, y = {y * 1e6:.6g} µm twice")
-    filled = [(jnp.clip(rest, 0.0, 1.0), background)]
-    filled += [(share, medium) for share, (_, medium) in zip(shares, objects, strict=True)]
-    scene = _filled(grid, filled, boundaries)
+    media = [background, *(medium for _, medium in objects)]
+    walls = any(isinstance(medium, SurfaceImpedance) for medium in media)
+    filled = by_numpy(_filled, [rest, *shares], media)
+    scene = Scene(grid, *filled[:4], filled[4] if walls else (), boundaries, filled[5] > 0)
     scene.boundaries.require_fit(grid.dx, grid.dy)
     _require_layers_may_stand(scene)
     warn_of_metres(scene, [shape for shape, _ in objects])
     return scene
 
 
-def _filled(grid: Grid, filled: Sequence[tuple[Array, AbstractMedium]], boundaries: Boundaries) -> Scene:
-    nothing = jnp.zeros(grid.shape, grid.x.dtype)
+def _filled(shares: Sequence[Array], media: Sequence[AbstractMedium]) -> tuple[Any, ...]:
+    """ε∞, ε∞ ω_p², motion, metal, and (R, L) of sheets, and how many media have carriers."""
+    xp = namespace(*shares)
+    nothing = xp.zeros_like(shares[0])
     eps, drude, room = nothing, nothing, nothing
-    motion: Array = jnp.zeros((), jnp.result_type(nothing, jnp.complex64))
-    metal, sheets, moving = jnp.zeros(grid.shape, bool), (nothing, nothing), 0
-    for share, medium in filled:
-        strength, speed = medium.eps_inf * medium.omega_p**2, -medium.nu + 1j * medium.omega_c
-        for value in (medium.eps_inf, strength, speed):
-            fits = value.shape in ((), grid.shape)
-            require(fits, "objects", f"have media of shape () or {grid.shape}", f"of shape {value.shape}")
+    motion: Array = xp.zeros((), xp.result_type(nothing.dtype, xp.complex64))
+    metal, sheets, moving = xp.zeros(nothing.shape, bool), (nothing, nothing), 0
+    for share, medium in zip((xp.clip(shares[0], 0.0, 1.0), *shares[1:]), media, strict=True):
+        numbers = medium.eps_inf, medium.omega_p, medium.nu, medium.omega_c
+        eps_inf, omega_p, nu, omega_c = (xp.asarray(number) for number in numbers)
+        strength, speed = eps_inf * omega_p**2, -nu + 1j * omega_c
+        for value in (eps_inf, strength, speed):
+            fits = value.shape in ((), nothing.shape)
+            require(fits, "objects", f"have media of shape () or {nothing.shape}", f"of shape {value.shape}")
         most = share >= 0.5
         if isinstance(medium, AbstractMetal):
             metal = metal | most
             if isinstance(medium, SurfaceImpedance):
                 values = medium.resistance, medium.inductance
-                sheets = tuple(jnp.where(most, value, sheet) for value, sheet in zip(values, sheets, strict=True))
+                sheets = tuple(xp.where(most, value, sheet) for value, sheet in zip(values, sheets, strict=True))
             continue
-        eps, drude, room = eps + share * medium.eps_inf, drude + share * strength, room + share
+        eps, drude, room = eps + share * eps_inf, drude + share * strength, room + share
         if _moves(medium):
             # With one medium of carriers its numbers serve everywhere: where there are none J stays 0.
-            motion = speed + 0 * motion if moving == 0 else jnp.where(most, speed, motion)
+            motion = speed + 0 * motion if moving == 0 else xp.where(most, speed, motion)
             moving += 1
     # Beside metal the other media fill what is theirs of the cell.
-    eps = jnp.where(room > 0, eps / jnp.where(room > 0, room, 1.0), 1.0)
-    drude = jnp.where(metal, 0.0, drude / jnp.where(room > 0, room, 1.0))
-    walls = any(isinstance(medium, SurfaceImpedance) for _, medium in filled)
-    return Scene(grid, eps, drude, motion, metal, sheets if walls else (), boundaries, moving > 0)
+    eps = xp.where(room > 0, eps / xp.where(room > 0, room, 1.0), 1.0)
+    drude = xp.where(metal, 0.0, drude / xp.where(room > 0, room, 1.0))
+    return eps, drude, motion, metal, sheets, moving
 
 
 def _require_layers_may_stand(scene: Scene) -> None:
@@ -300,12 +300,27 @@ def _require_layers_may_stand(scene: Scene) -> None:
         require(not (scene.has_carriers or scene.has_walls), side, must, "a MatchedLayer")
 
 
+def _longest_step(scene: Scene) -> Array:
+    (ex, ey), xp = scene.edges, namespace(scene.eps)
+    up, across = 2 * ex / scene.between[1], 2 * ey / scene.between[0][:, None]
+    around = (lambda a: (a, xp.roll(a, -1, axis=1))) if scene.boundaries.bloch else (lambda a: _beside(a, 1))
+    rows = sum(around(up)) / scene.grid.dy + sum(_beside(across, 0)) / scene.grid.dx[:, None]
+    square = LIGHT**2 * xp.max(xp.where(scene.metal, 0.0, rows)) + xp.max(scene.drude_weight / scene.eps)
+    for (_, inductance), edges, size in zip(
+        scene.faces, (ex, ey), (scene.between[1], scene.between[0][:, None]), strict=False
+    ):
+        rate = edges / (VACUUM * size * xp.where(inductance > 0, inductance, xp.inf))
+        square = square + xp.max(rate)
+    return 2 / xp.sqrt(square)
+
+
 def _beside(edges: Array, axis: int) -> tuple[Array, Array]:
     """Values of the two edges of each cell, 0 at the grid's ends."""
     room = [(0, 0), (0, 0)]
     before, after = list(room), list(room)
     before[axis], after[axis] = (1, 0), (0, 1)
-    return jnp.pad(edges, before), jnp.pad(edges, after)
+    xp = namespace(edges)
+    return xp.pad(edges, before), xp.pad(edges, after)
 
 
 def _moves(medium: AbstractMedium) -> bool:

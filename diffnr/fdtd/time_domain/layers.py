@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid
+from diffnr.host import namespace
 
 
 class Layer(eqx.Module):
@@ -53,9 +54,10 @@ class Layer(eqx.Module):
 
 def layers_of(
     boundaries: Boundaries, grid: Grid, step: Array, sizes: Sequence[Array]
-) -> tuple[list[Array], tuple[Layer, ...]]:
-    """κ times the sizes of cells in x and y, and the distances between their centres; and the matched layers."""
-    axes = (grid.x, grid.y)
+) -> tuple[list[Array], list[tuple[Any, ...]]]:
+    """κ times the sizes of cells in x and y, and the distances between their centres; and a `Layer`'s fields for each
+    matched layer."""
+    axes, xp = (grid.x, grid.y), namespace(grid.x, step)
     stretched = list(sizes)
     layers = []
     for side, layer in boundaries.matched():
@@ -70,12 +72,14 @@ def layers_of(
             face, wall = lines[count - n], lines[-1]
         coefficients = []
         for at, (first, last), kind in ((centres, cells, axis), (lines, inner, 2 + axis)):
-            kappa, sigma, alpha = layer.rates(jnp.abs(at[first:last] - face), jnp.abs(wall - face))
-            keep = jnp.exp(-(sigma / kappa + alpha) * step)
+            kappa, sigma, alpha = layer.rates(abs(at[first:last] - face), abs(wall - face))
+            keep = xp.exp(-(sigma / kappa + alpha) * step)
             lossy = sigma > 0
-            gain = jnp.where(lossy, sigma / jnp.where(lossy, sigma + kappa * alpha, 1.0) * (keep - 1), 0.0)
+            gain = xp.where(lossy, sigma / xp.where(lossy, sigma + kappa * alpha, 1.0) * (keep - 1), 0.0)
             coefficients.append((keep, gain))
             begin = first if kind < 2 else first - 1
-            stretched[kind] = stretched[kind].at[begin : begin + last - first].multiply(kappa)
-        layers.append(Layer(axis, cells, inner, *coefficients))
-    return stretched, tuple(layers)
+            size = stretched[kind]
+            parts = size[:begin], size[begin : begin + last - first] * kappa, size[begin + last - first :]
+            stretched[kind] = xp.concatenate(parts)
+        layers.append((axis, cells, inner, *coefficients))
+    return stretched, layers

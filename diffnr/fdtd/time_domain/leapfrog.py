@@ -20,6 +20,7 @@ fields have similar magnitude and float32 suffices.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -33,6 +34,7 @@ from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.scene.units import warn_of_hertz
 from diffnr.fdtd.time_domain.layers import Layer, layers_of
+from diffnr.host import by_numpy, namespace
 
 COURANT = 0.95  # of the longest step
 COARSEST = 6.0  # cells a wavelength
@@ -102,36 +104,16 @@ class Update(eqx.Module):
         """The update of a scene; see the class."""
         require_instance(scene, "scene", Scene, "be a Scene")
         step, dtype = step_of(scene, step), _as_dtype(dtype)
-        grid, light_step = scene.grid, LIGHT * step
-        sizes = (grid.dx, grid.dy, *scene.between)
-        stretched, layers = layers_of(scene.boundaries, grid, step, sizes)
-        curl = tuple(light_step / size for size in stretched)
-        weights = tuple(scene.pairs(sizes[axis], axis)[0] / (2 * sizes[2 + axis]) for axis in (0, 1))
-        absorption, motion, (ex, ey) = _absorbed(scene, step)
-        rotation = jnp.exp(motion * step)
-        dtype = grid.x.dtype if dtype is None else dtype
-        cast = lambda tree: jax.tree_util.tree_map(lambda x: x.astype(dtype), tree)  # noqa: E731
-        bloch_factor = None
-        if scene.boundaries.bloch is not None:
-            bloch_factor = jnp.asarray(scene.boundaries.bloch.phase(grid.y[-1] - grid.y[0]))
-            bloch_factor = bloch_factor.astype(
-                jnp.result_type(dtype, jnp.complex64) if jnp.iscomplexobj(bloch_factor) else dtype
-            )
+        dtype = scene.grid.x.dtype if dtype is None else dtype
+        parts = by_numpy(functools.partial(_coefficients, dtype), scene, step)
+        absorption, layers = parts.pop("absorption"), parts.pop("layers")
         return cls(
             scene=scene,
             step=step,
-            light_step=light_step,
-            curl=cast(curl),
-            weights=cast(weights),
-            ex=cast(ex),
-            ey=cast(ey),
-            drude_gain=cast(scene.drude_weight * step**2),
-            rotation=cast((rotation.real, rotation.imag)),
-            absorption=cast(absorption),
-            walls=cast(_sheets(scene, step)),
-            layers=cast(layers),
-            bloch_factor=bloch_factor,
+            absorption=None if absorption is None else Absorption(*absorption),
+            layers=tuple(Layer(*layer) for layer in layers),
             has_carriers=scene.has_carriers,
+            **parts,
         )
 
     @property
@@ -302,13 +284,42 @@ def _as_dtype(dtype: Any) -> Any:
     return dtype
 
 
-def _absorbed(scene: Scene, step: Array) -> tuple[Absorption | None, Array, tuple[Array, Array]]:
+def _coefficients(dtype: Any, scene: Scene, step: Array) -> dict[str, Any]:
+    """The fields of an `Update`, its modules as tuples."""
+    grid, light_step, xp = scene.grid, LIGHT * step, namespace(scene.eps, step)
+    sizes = (grid.dx, grid.dy, *scene.between)
+    stretched, layers = layers_of(scene.boundaries, grid, step, sizes)
+    weights = tuple(scene.pairs(sizes[axis], axis)[0] / (2 * sizes[2 + axis]) for axis in (0, 1))
+    absorption, motion, (ex, ey) = _absorbed(scene, step)
+    rotation = xp.exp(motion * step)
+    bloch = scene.boundaries.bloch
+    bloch_factor = None if bloch is None else xp.asarray(bloch.phase(grid.y[-1] - grid.y[0]))
+    if bloch_factor is not None:
+        complexes = xp.result_type(dtype, xp.complex64) if xp.iscomplexobj(bloch_factor) else dtype
+        bloch_factor = bloch_factor.astype(complexes)
+    cast = functools.partial(jax.tree_util.tree_map, lambda x: x if isinstance(x, int) else x.astype(dtype))
+    return {
+        "light_step": light_step,
+        "curl": cast(tuple(light_step / size for size in stretched)),
+        "weights": cast(weights),
+        "ex": cast(ex),
+        "ey": cast(ey),
+        "drude_gain": cast(scene.drude_weight * step**2),
+        "rotation": cast((rotation.real, rotation.imag)),
+        "absorption": cast(absorption),
+        "walls": cast(_sheets(scene, step)),
+        "layers": cast(layers),
+        "bloch_factor": bloch_factor,
+    }
+
+
+def _absorbed(scene: Scene, step: Array) -> tuple[tuple[Array, ...] | None, Array, tuple[Array, Array]]:
     """What sponges do to E, H and J in a step, with 1/ε∞ of E's edges; metal keeps H at 0."""
-    ex, ey = scene.edges
+    (ex, ey), xp = scene.edges, namespace(scene.eps, step)
     losses = scene.boundaries.losses(scene.grid.x, scene.grid.y)
     if losses is None and not scene.has_walls:
         return None, scene.motion, (ex, ey)
-    none = jnp.zeros((1, 1), scene.grid.x.dtype)
+    none = xp.zeros((1, 1), scene.grid.x.dtype)
     on_ex, on_ey, on_hz = (
         none if losses is None else losses.at(*lines) for lines in ((False, True), (True, False), (False, False))
     )
@@ -316,16 +327,16 @@ def _absorbed(scene: Scene, step: Array) -> tuple[Absorption | None, Array, tupl
     keep_ex, keep_ey, keep_hz = ((1 - step / 2 * loss) / (1 + step / 2 * loss) for loss in (on_ex, on_ey, on_hz))
     inner = lambda loss, axis: loss if loss.shape[axis] == 1 else loss[1:-1] if axis == 0 else loss[:, 1:-1]  # noqa: E731
     edges = ex / (1 + step / 2 * inner(on_ex, 1)), ey / (1 + step / 2 * inner(on_ey, 0))
-    return Absorption(keep_ex, keep_ey, keep_hz, jnp.where(scene.metal, 0.0, gain)), scene.motion - on_hz, edges
+    return (keep_ex, keep_ey, keep_hz, xp.where(scene.metal, 0.0, gain)), scene.motion - on_hz, edges
 
 
 def _sheets(scene: Scene, step: Array) -> tuple[tuple[Array, Array], ...]:
     """(keep, gain) of the walls' currents: L (K⁺ − K)/Δt + R (K⁺ + K)/2 = E."""
 
     def motion(resistance: Array, inductance: Array) -> tuple[Array, Array]:
-        there = inductance > 0
-        total = jnp.where(there, inductance / step + resistance / 2, 1.0)
+        there, xp = inductance > 0, namespace(inductance, step)
+        total = xp.where(there, inductance / step + resistance / 2, 1.0)
         keep = (inductance / step - resistance / 2) / total
-        return jnp.where(there, keep, 0.0), jnp.where(there, IMPEDANCE / total, 0.0)
+        return xp.where(there, keep, 0.0), xp.where(there, IMPEDANCE / total, 0.0)
 
     return tuple(motion(*face) for face in scene.faces)
