@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffnr.checks import is_concrete, staying_known
+
+if TYPE_CHECKING:
+    AnyArray = jax.Array
+else:
+    AnyArray = jax.Array | np.ndarray | np.generic
+"""Arrays of either kind, of which `namespace` tells which; to checkers of types those of JAX, whose operators serve."""
 
 
 def by_numpy(function: Callable[..., Any], *arguments: Any) -> Any:

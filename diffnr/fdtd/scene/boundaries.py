@@ -24,7 +24,7 @@ from diffnr.checks import (
     staying_known,
 )
 from diffnr.fdtd.scene.media import LIGHT
-from diffnr.host import namespace
+from diffnr.host import AnyArray, namespace
 
 SIDES = ("left", "right", "bottom", "top")
 
@@ -33,7 +33,7 @@ class AbstractBoundary(eqx.Module):
     """What stands at one side of the grid; behind it is always a perfect conductor, unless it repeats the grid."""
 
     @abc.abstractmethod
-    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+    def require_fits(self, side: str, sizes: Float[AnyArray, " n"]) -> None:
         """Raise unless the cells along its axis, of these sizes, have room for it."""
 
 
@@ -73,7 +73,7 @@ class Sponge(AbstractBoundary):
         check_fields(self, ())
         as_count(self.order, "order")
 
-    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+    def require_fits(self, side: str, sizes: Float[AnyArray, " n"]) -> None:
         if is_concrete(self.thickness, sizes):
             length = float(np.sum(np.asarray(sizes)))
             fits = float(self.thickness) <= length * (1 + 1e-6)
@@ -84,7 +84,7 @@ class Sponge(AbstractBoundary):
                 f"{float(self.thickness) * 1e6:.6g} µm",
             )
 
-    def loss(self, depth: Float[Array, " n"]) -> Float[Array, " n"]:
+    def loss(self, depth: Float[AnyArray, " n"]) -> Float[AnyArray, " n"]:
         """η in 1/s at depths in metres, at most the thickness."""
         return self.rate * namespace(depth).clip(depth / self.thickness, 0.0, 1.0) ** self.order
 
@@ -139,12 +139,12 @@ class MatchedLayer(AbstractBoundary):
         check_fields(self, ())
         as_positive(self.reflection, "reflection")
 
-    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+    def require_fits(self, side: str, sizes: Float[AnyArray, " n"]) -> None:
         require(self.cells < sizes.size, side, f"have fewer cells than the grid, {sizes.size}", self.cells)
 
     def rates(
-        self, depth: Float[Array, " n"], thickness: Float[Array, ""]
-    ) -> tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]:
+        self, depth: Float[AnyArray, " n"], thickness: Float[AnyArray, ""]
+    ) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"], Float[AnyArray, " n"]]:
         """(κ, σ, α) at depths in metres; σ and α in 1/s."""
         xp = namespace(depth, self.reflection)
         share = xp.clip(depth / thickness, 0.0, 1.0)
@@ -165,10 +165,10 @@ class Bloch(AbstractBoundary):
     def __init__(self, wavenumber: Numbers | None = None):
         self.wavenumber = None if wavenumber is None else as_scalar(wavenumber, "wavenumber")
 
-    def require_fits(self, side: str, sizes: Float[Array, " n"]) -> None:
+    def require_fits(self, side: str, sizes: Float[AnyArray, " n"]) -> None:
         require(side in ("bottom", "top"), side, "not be Bloch (only bottom and top may)", "Bloch")
 
-    def phase(self, period: Float[Array, ""]) -> Any:
+    def phase(self, period: Float[AnyArray, ""]) -> Any:
         """e^{−i k period}, or 1."""
         return 1.0 if self.wavenumber is None else namespace(period).exp(-1j * self.wavenumber * period)
 
@@ -204,14 +204,14 @@ class Boundaries(eqx.Module):
         """The repetition along y, or None."""
         return self.bottom if isinstance(self.bottom, Bloch) else None
 
-    def require_fit(self, dx: Float[Array, " x"], dy: Float[Array, " y"]) -> None:
+    def require_fit(self, dx: Float[AnyArray, " x"], dy: Float[AnyArray, " y"]) -> None:
         """Raise unless the grid has room for each."""
         for side in SIDES:
             end = getattr(self, side)
             if end is not None:
                 end.require_fits(side, dx if side in ("left", "right") else dy)
 
-    def losses(self, x: Float[Array, " x_line"], y: Float[Array, " y_line"]) -> "Losses | None":
+    def losses(self, x: Float[AnyArray, " x_line"], y: Float[AnyArray, " y_line"]) -> "Losses | None":
         """What sponges do, or None where there are none."""
         along = [
             _loss(first, last, lines) for first, last, lines in ((self.left, self.right, x), (self.bottom, self.top, y))
@@ -229,15 +229,14 @@ class Losses:
     def __init__(self, along_x: Any, along_y: Any):
         self.x, self.y = along_x, along_y
 
-    def at(self, x_line: bool, y_line: bool) -> Array:
+    def at(self, x_line: bool, y_line: bool) -> AnyArray:
         """η at x's lines or centres, and at y's: [nx or 1, ny or 1]."""
-        x, y = (None if along is None else along[k] for along, k in ((self.x, int(x_line)), (self.y, int(y_line))))
-        if x is None or y is None:
-            return y[None, :] if x is None else x[:, None]
-        return x[:, None] + y
+        x = 0.0 if self.x is None else self.x[int(x_line)][:, None]
+        y = 0.0 if self.y is None else self.y[int(y_line)][None, :]
+        return x + y
 
 
-def _loss(first: Any, last: Any, lines: Array) -> tuple[Array, Array] | None:
+def _loss(first: Any, last: Any, lines: AnyArray) -> tuple[AnyArray, AnyArray] | None:
     """η at (centres, lines), or None."""
     sponges = [(end, reverse) for end, reverse in ((first, False), (last, True)) if isinstance(end, Sponge)]
     if not sponges:

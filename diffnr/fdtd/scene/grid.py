@@ -23,7 +23,7 @@ from diffnr.checks import (
     require_known,
     staying_known,
 )
-from diffnr.host import namespace
+from diffnr.host import AnyArray, namespace
 
 MOST_CELLS = 10**7  # along one axis, far beyond what any memory holds across
 
@@ -98,17 +98,17 @@ class Grid(eqx.Module):
         return self.x.size - 1, self.y.size - 1
 
     @property
-    def dx(self) -> Float[Array, " x"]:
+    def dx(self) -> Float[AnyArray, " x"]:
         """Widths of cells."""
         return namespace(self.x).diff(self.x)
 
     @property
-    def dy(self) -> Float[Array, " y"]:
+    def dy(self) -> Float[AnyArray, " y"]:
         """Heights of cells."""
         return namespace(self.y).diff(self.y)
 
     @property
-    def centres(self) -> tuple[Float[Array, " x"], Float[Array, " y"]]:
+    def centres(self) -> tuple[Float[AnyArray, " x"], Float[AnyArray, " y"]]:
         """Coordinates of the cells' centres."""
         return (self.x[1:] + self.x[:-1]) / 2, (self.y[1:] + self.y[:-1]) / 2
 

@@ -25,7 +25,7 @@ from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid, rounding
 from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
 from diffnr.fdtd.scene.units import described, warn_of_metres, wavelengths
-from diffnr.host import by_numpy, namespace
+from diffnr.host import AnyArray, by_numpy, namespace
 
 SAMPLES = 8  # of a cell and direction, for shapes without a closed form
 
@@ -34,7 +34,7 @@ class AbstractShape(eqx.Module):
     """A part of the plane."""
 
     @abc.abstractmethod
-    def coverage(self, grid: Grid) -> Float[Array, "x y"]:
+    def coverage(self, grid: Grid) -> Float[AnyArray, "x y"]:
         """The share of each cell that lies inside, from 0 to 1."""
 
 
@@ -60,8 +60,8 @@ class Rectangle(AbstractShape):
             if is_concrete(sides):
                 require(bool(np.diff(np.asarray(sides)) > 0), name, "be (lowest, highest), in this order", sides)
 
-    def coverage(self, grid: Grid) -> Float[Array, "x y"]:
-        def along(lines: Array, sides: Array) -> Array:
+    def coverage(self, grid: Grid) -> Float[AnyArray, "x y"]:
+        def along(lines: AnyArray, sides: AnyArray) -> AnyArray:
             xp = namespace(lines, sides)
             return xp.clip(xp.diff(xp.clip(lines, sides[0], sides[1])) / xp.diff(lines), 0.0, 1.0)
 
@@ -84,7 +84,7 @@ class Region(AbstractShape):
         must = "be a function (x, y) -> bool of arrays [n, 1] and [1, m], in metres"
         self.inside = as_function(inside, "inside", must, _try_inside)
 
-    def coverage(self, grid: Grid) -> Float[Array, "x y"]:
+    def coverage(self, grid: Grid) -> Float[AnyArray, "x y"]:
         shares = (np.arange(SAMPLES) + 0.5) / SAMPLES
         sizes = (grid.x, grid.dx), (grid.y, grid.dy)
         x, y = ((lines[:-1, None] + size[:, None] * shares.astype(lines.dtype)).ravel() for lines, size in sizes)
@@ -161,7 +161,7 @@ class Scene(eqx.Module):
         """Whether some metal is no perfect conductor."""
         return self.sheets != ()
 
-    def pairs(self, cells: Array, axis: int) -> tuple[Array, Array]:
+    def pairs(self, cells: AnyArray, axis: int) -> tuple[AnyArray, AnyArray]:
         """Values of the two cells beside each edge across an axis: inner ones, and with Bloch ends the first."""
         if axis == 1 and self.boundaries.bloch is not None:
             return namespace(cells).roll(cells, 1, axis=-1), cells
@@ -170,13 +170,13 @@ class Scene(eqx.Module):
         return cells[:-1], cells[1:]
 
     @property
-    def between(self) -> tuple[Float[Array, " x_inner"], Float[Array, " y_inner"]]:
+    def between(self) -> tuple[Float[AnyArray, " x_inner"], Float[AnyArray, " y_inner"]]:
         """Distances from centre to centre."""
         dx, dy = self.pairs(self.grid.dx, 0), self.pairs(self.grid.dy, 1)
         return (dx[0] + dx[1]) / 2, (dy[0] + dy[1]) / 2
 
     @property
-    def edges(self) -> tuple[Float[Array, "x y_inner"], Float[Array, "x_inner y"]]:
+    def edges(self) -> tuple[Float[AnyArray, "x y_inner"], Float[AnyArray, "x_inner y"]]:
         """1/ε∞ at the edges of Ex and of Ey that are not at the grid's ends; 0 on perfect conductors, and in metal.
 
         Both are tangential to the face between the two cells they touch: ε∞ is their mean by size. Metal has none: on
@@ -186,7 +186,7 @@ class Scene(eqx.Module):
         perfect = self.metal if not self.has_walls else self.metal & (self.sheets[1] == 0)
         sizes = self.grid.dx[:, None], self.grid.dy
 
-        def inverse(axis: int) -> Array:
+        def inverse(axis: int) -> AnyArray:
             cells = xp.where(free, self.eps, 0.0) * sizes[axis]
             low, high = self.pairs(cells, axis)
             eps = (low + high) / 2 / (self.between[0][:, None] if axis == 0 else self.between[1])
@@ -198,10 +198,10 @@ class Scene(eqx.Module):
         return inverse(1), inverse(0)
 
     @property
-    def faces(self) -> tuple[tuple[Array, ...], ...]:
+    def faces(self) -> tuple[tuple[AnyArray, ...], ...]:
         """(R, L) of the sheets on Ex's and on Ey's edges, in Ω and H; 0 where there is none."""
 
-        def on(axis: int, edges: Array) -> tuple[Array, ...]:
+        def on(axis: int, edges: AnyArray) -> tuple[AnyArray, ...]:
             return tuple(
                 namespace(edges, values).where(edges > 0, sum(self.pairs(values, axis)), 0.0) for values in self.sheets
             )
@@ -254,44 +254,53 @@ def _scene_of(grid: Grid, background: AbstractMedium, objects: Any, boundaries: 
         require(False, "objects", "not overlap", f"covering x = {x * 1e6:.6g} µm, y = {y * 1e6:.6g} µm twice")
     media = [background, *(medium for _, medium in objects)]
     walls = any(isinstance(medium, SurfaceImpedance) for medium in media)
-    filled = by_numpy(_filled, [rest, *shares], media)
-    scene = Scene(grid, *filled[:4], filled[4] if walls else (), boundaries, filled[5] > 0)
+    moving = [_moves(medium) for medium in media]
+    parts = [_numbers(medium, grid) for medium in media]
+    eps, drude, motion, metal, sheets = by_numpy(_filled, [rest, *shares], parts, moving)
+    scene = Scene(grid, eps, drude, motion, metal, sheets if walls else (), boundaries, any(moving))
     scene.boundaries.require_fit(grid.dx, grid.dy)
     _require_layers_may_stand(scene)
     warn_of_metres(scene, [shape for shape, _ in objects])
     return scene
 
 
-def _filled(shares: Sequence[Array], media: Sequence[AbstractMedium]) -> tuple[Any, ...]:
-    """ε∞, ε∞ ω_p², motion, metal, and (R, L) of sheets, and how many media have carriers."""
+def _numbers(medium: AbstractMedium, grid: Grid) -> tuple[tuple[Array, ...] | None, tuple[Array, ...] | None]:
+    """ε∞, ω_p, ν and ω_c, or None of a metal; and R and L, or None of what has no sheets."""
+    if isinstance(medium, AbstractMetal):
+        return None, (medium.resistance, medium.inductance) if isinstance(medium, SurfaceImpedance) else None
+    numbers = medium.eps_inf, medium.omega_p, medium.nu, medium.omega_c
+    for number in numbers:
+        fits = jnp.shape(number) in ((), grid.shape)
+        require(fits, "objects", f"have media of shape () or {grid.shape}", f"of shape {jnp.shape(number)}")
+    return numbers, None
+
+
+def _filled(shares: Sequence[AnyArray], parts: Sequence[Any], moving: Sequence[bool]) -> tuple[Any, ...]:
+    """ε∞, ε∞ ω_p², motion, metal, and (R, L) of sheets."""
     xp = namespace(*shares)
     nothing = xp.zeros_like(shares[0])
     eps, drude, room = nothing, nothing, nothing
-    motion: Array = xp.zeros((), xp.result_type(nothing.dtype, xp.complex64))
-    metal, sheets, moving = xp.zeros(nothing.shape, bool), (nothing, nothing), 0
-    for share, medium in zip((xp.clip(shares[0], 0.0, 1.0), *shares[1:]), media, strict=True):
-        numbers = medium.eps_inf, medium.omega_p, medium.nu, medium.omega_c
-        eps_inf, omega_p, nu, omega_c = (xp.asarray(number) for number in numbers)
-        strength, speed = eps_inf * omega_p**2, -nu + 1j * omega_c
-        for value in (eps_inf, strength, speed):
-            fits = value.shape in ((), nothing.shape)
-            require(fits, "objects", f"have media of shape () or {nothing.shape}", f"of shape {value.shape}")
+    motion: Any = None
+    metal, sheets = xp.zeros(nothing.shape, bool), (nothing, nothing)
+    for share, (numbers, walls), moves in zip((xp.clip(shares[0], 0.0, 1.0), *shares[1:]), parts, moving, strict=True):
         most = share >= 0.5
-        if isinstance(medium, AbstractMetal):
+        if numbers is None:
             metal = metal | most
-            if isinstance(medium, SurfaceImpedance):
-                values = medium.resistance, medium.inductance
-                sheets = tuple(xp.where(most, value, sheet) for value, sheet in zip(values, sheets, strict=True))
+            if walls is not None:
+                sheets = tuple(xp.where(most, value, sheet) for value, sheet in zip(walls, sheets, strict=True))
             continue
-        eps, drude, room = eps + share * eps_inf, drude + share * strength, room + share
-        if _moves(medium):
+        eps_inf, omega_p, nu, omega_c = numbers
+        eps, drude, room = eps + share * eps_inf, drude + share * (eps_inf * omega_p**2), room + share
+        if moves:
             # With one medium of carriers its numbers serve everywhere: where there are none J stays 0.
-            motion = speed + 0 * motion if moving == 0 else xp.where(most, speed, motion)
-            moving += 1
+            speed = -nu + 1j * omega_c
+            motion = speed if motion is None else xp.where(most, speed, motion)
     # Beside metal the other media fill what is theirs of the cell.
     eps = xp.where(room > 0, eps / xp.where(room > 0, room, 1.0), 1.0)
     drude = xp.where(metal, 0.0, drude / xp.where(room > 0, room, 1.0))
-    return eps, drude, motion, metal, sheets, moving
+    if motion is None:
+        motion = xp.zeros((), xp.result_type(nothing.dtype, xp.complex64))
+    return eps, drude, motion, metal, sheets
 
 
 def _require_layers_may_stand(scene: Scene) -> None:
@@ -300,7 +309,7 @@ def _require_layers_may_stand(scene: Scene) -> None:
         require(not (scene.has_carriers or scene.has_walls), side, must, "a MatchedLayer")
 
 
-def _longest_step(scene: Scene) -> Array:
+def _longest_step(scene: Scene) -> AnyArray:
     (ex, ey), xp = scene.edges, namespace(scene.eps)
     up, across = 2 * ex / scene.between[1], 2 * ey / scene.between[0][:, None]
     around = (lambda a: (a, xp.roll(a, -1, axis=1))) if scene.boundaries.bloch else (lambda a: _beside(a, 1))
@@ -314,7 +323,7 @@ def _longest_step(scene: Scene) -> Array:
     return 2 / xp.sqrt(square)
 
 
-def _beside(edges: Array, axis: int) -> tuple[Array, Array]:
+def _beside(edges: AnyArray, axis: int) -> tuple[AnyArray, AnyArray]:
     """Values of the two edges of each cell, 0 at the grid's ends."""
     room = [(0, 0), (0, 0)]
     before, after = list(room), list(room)

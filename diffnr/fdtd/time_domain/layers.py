@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid
-from diffnr.host import namespace
+from diffnr.host import AnyArray, namespace
 
 
 class Layer(eqx.Module):
@@ -53,8 +53,8 @@ class Layer(eqx.Module):
 
 
 def layers_of(
-    boundaries: Boundaries, grid: Grid, step: Array, sizes: Sequence[Array]
-) -> tuple[list[Array], list[tuple[Any, ...]]]:
+    boundaries: Boundaries, grid: Grid, step: AnyArray, sizes: Sequence[AnyArray]
+) -> tuple[list[AnyArray], list[tuple[Any, ...]]]:
     """κ times the sizes of cells in x and y, and the distances between their centres; and a `Layer`'s fields for each
     matched layer."""
     axes, xp = (grid.x, grid.y), namespace(grid.x, step)

@@ -34,7 +34,7 @@ from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.scene.units import warn_of_hertz
 from diffnr.fdtd.time_domain.layers import Layer, layers_of
-from diffnr.host import by_numpy, namespace
+from diffnr.host import AnyArray, by_numpy, namespace
 
 COURANT = 0.95  # of the longest step
 COARSEST = 6.0  # cells a wavelength
@@ -284,7 +284,7 @@ def _as_dtype(dtype: Any) -> Any:
     return dtype
 
 
-def _coefficients(dtype: Any, scene: Scene, step: Array) -> dict[str, Any]:
+def _coefficients(dtype: Any, scene: Scene, step: AnyArray) -> dict[str, Any]:
     """The fields of an `Update`, its modules as tuples."""
     grid, light_step, xp = scene.grid, LIGHT * step, namespace(scene.eps, step)
     sizes = (grid.dx, grid.dy, *scene.between)
@@ -313,7 +313,7 @@ def _coefficients(dtype: Any, scene: Scene, step: Array) -> dict[str, Any]:
     }
 
 
-def _absorbed(scene: Scene, step: Array) -> tuple[tuple[Array, ...] | None, Array, tuple[Array, Array]]:
+def _absorbed(scene: Scene, step: AnyArray) -> tuple[tuple[AnyArray, ...] | None, AnyArray, tuple[AnyArray, AnyArray]]:
     """What sponges do to E, H and J in a step, with 1/ε∞ of E's edges; metal keeps H at 0."""
     (ex, ey), xp = scene.edges, namespace(scene.eps, step)
     losses = scene.boundaries.losses(scene.grid.x, scene.grid.y)
@@ -330,10 +330,10 @@ def _absorbed(scene: Scene, step: Array) -> tuple[tuple[Array, ...] | None, Arra
     return (keep_ex, keep_ey, keep_hz, xp.where(scene.metal, 0.0, gain)), scene.motion - on_hz, edges
 
 
-def _sheets(scene: Scene, step: Array) -> tuple[tuple[Array, Array], ...]:
+def _sheets(scene: Scene, step: AnyArray) -> tuple[tuple[AnyArray, AnyArray], ...]:
     """(keep, gain) of the walls' currents: L (K⁺ − K)/Δt + R (K⁺ + K)/2 = E."""
 
-    def motion(resistance: Array, inductance: Array) -> tuple[Array, Array]:
+    def motion(resistance: AnyArray, inductance: AnyArray) -> tuple[AnyArray, AnyArray]:
         there, xp = inductance > 0, namespace(inductance, step)
         total = xp.where(there, inductance / step + resistance / 2, 1.0)
         keep = (inductance / step - resistance / 2) / total
