@@ -9,7 +9,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
+from diffnr.elimination import BlockTridiagonal, solved
+
+Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"] | BlockTridiagonal, Float[Array, " n"]]
 Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
 
 TURN = 0.12  # rad, the angle by which the branch should turn from point to point
@@ -52,9 +54,14 @@ class Course(eqx.Module):
         """Newton's correction of u towards row · u = advance, and the tangent with row · tangent = 1."""
         full = u * self.size
         f, jacobian, slope = self.linearise(full[:-1], full[-1], self.args)
-        matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1) * self.size, row[None]])
+        row = row / self.size
         right = jnp.stack([jnp.append(-f, advance), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
-        correction, tangent = jnp.linalg.solve(matrix, right).T
+        if isinstance(jacobian, BlockTridiagonal):
+            steps = jacobian.bordered(slope, row, right)
+        else:
+            matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), row[None]])
+            steps = solved(matrix, right)
+        correction, tangent = steps.T / self.size
         return correction, tangent
 
     def predicted(self, u: Array, tangent: Array, before: tuple, ds: Array) -> tuple[Array, Array, Array, Array]:
@@ -82,6 +89,7 @@ class Course(eqx.Module):
         return Front(u, tangent, before, ds, trial, row, advance, 0.5 * ds, last, count, count, no, no)
 
     def iterate(self, front: Front) -> Front:
+        """The state after another correction; where the branch has ended, only a trial that nobody asks for changes."""
         correction, tangent = self.bordered(front.trial, front.row, front.advance - front.row @ (front.trial - front.u))
         length, corrected = jnp.linalg.norm(correction), front.trial + correction
         tangent = tangent / jnp.linalg.norm(tangent)
@@ -90,7 +98,7 @@ class Course(eqx.Module):
         finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
         arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
         refused = ~finite | (~arrived & ~(length <= front.limit)) | (arrived & (angle > LARGEST_TURN))
-        taken = arrived & ~refused
+        taken, refused = arrived & ~refused & ~front.stop, refused & ~front.stop
 
         u, t = (jnp.where(taken, new, old) for new, old in ((corrected, front.u), (tangent, front.tangent)))
         grown = front.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
@@ -112,9 +120,9 @@ class Course(eqx.Module):
             limit=jnp.where(fresh, 0.5 * ds, length / 4),
             last=jnp.where(fresh, last, front.last),
             taken=count,
-            iterations=front.iterations + 1,
-            stop=(taken & front.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
-            closed=closed,
+            iterations=front.iterations + ~front.stop,
+            stop=front.stop | (taken & front.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
+            closed=front.closed | closed,
         )
 
     def _is_back(self, u: Array, tangent: Array, before: Array) -> Array:

@@ -131,7 +131,7 @@ def trace(
     course = eqx.tree_at(lambda course: course.first[1], course, tangent)
 
     def iterate(front: Front, _: None) -> tuple[Front, tuple[Array, Array]]:
-        new = jax.tree_util.tree_map(lambda new, old: jnp.where(front.stop, old, new), course.iterate(front), front)
+        new = course.iterate(front)
         place = jnp.where(new.taken > front.taken, front.taken, max_points)  # out of bounds: dropped
         return new, (place, jnp.append(new.u, new.tangent[-1]))
 

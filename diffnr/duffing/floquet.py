@@ -21,7 +21,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
+from diffnr.duffing import chain_map
 from diffnr.duffing.basis import Basis
+from diffnr.duffing.harmonic_balance import neighbours
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.root import frozen
 
@@ -43,6 +45,7 @@ REAL = 1e-9  # imaginary parts of this share are round-off
 STEPS = 48  # of half a period; the multiplier at a fold then is +1 within 2e-6
 LONGEST = 0.5  # step, in rad of the fastest linear motion: 5e-9 of it are left out
 PARTS = 512  # of a period, at most; of what asks for more multipliers are NaN
+CHAIN = 4  # oscillators: from here on splitting is faster than exponentials
 CACHED = 1024  # numbers of propagators at once: what is computed from them stays in the processor's first caches
 
 
@@ -135,12 +138,14 @@ def multipliers_of(
     They carry no derivative. Under `vmap` the valid orbits of the whole batch are one list, worked off in pieces.
     """
     model, c, omega = frozen((model, c, omega))
-    basis, n, nodes = model.basis, model.num_ports, 2 * _steps(model.basis)
+    basis, n = model.basis, model.num_ports
+    chained = model.chained and n >= CHAIN
+    nodes = chain_map.KICKS.size * _steps(basis, chain_map.STEPS) if chained else 2 * _steps(basis)
     motion, phase = jax.ShapeDtypeStruct((n, nodes), c.dtype), jax.ShapeDtypeStruct((nodes,), c.dtype)
     # What a force closes over becomes an argument, which a batch may have.
     forces = eqx.filter_closure_convert(model.forces, motion, motion, phase)
     inverse = model.mobility
-    law = _Law(forces, inverse, inverse @ model.dissipation, "velocity" in model.depends_on)
+    law = _Law(forces, inverse, inverse @ model.dissipation, "velocity" in model.depends_on, chained)
     arrays, static = eqx.partition(law, eqx.is_array)
     groups = jax.tree_util.tree_map(lambda x: x[None], (arrays, c, omega, valid))
     return _in_groups(basis, static)(*groups)[0]
@@ -153,6 +158,7 @@ class _Law(eqx.Module):
     inverse: Array
     rates: Array
     of_velocity: bool = eqx.field(static=True)
+    chained: bool = eqx.field(static=True)
 
 
 def _in_groups(basis: Basis, static: Any) -> Callable[..., Array]:
@@ -188,7 +194,8 @@ def _compacted(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array, v
         begin, found = carry
         places = lax.dynamic_slice_in_dim(order, begin, chunk)
         theirs = jax.tree_util.tree_map(lambda x: x[places // points], arrays)
-        multipliers = _multipliers(basis, static, theirs, c[places], omega[places])
+        maps = _chain_maps if static.chained else _maps
+        multipliers = floquet_multipliers(maps(basis, static, theirs, c[places], omega[places]), _repeats(basis))
         return begin + chunk, lax.dynamic_update_slice_in_dim(found, multipliers, begin, axis=0)
 
     total = jnp.sum(valid)
@@ -198,9 +205,9 @@ def _compacted(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array, v
     return jnp.where(valid[..., None], found[jnp.maximum(rank, 0)], jnp.nan)
 
 
-def _multipliers(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) -> Complex[Array, "orbit state"]:
-    """Of orbits c [orbit, oscillator, m]. The period is cut into as many parts as the stiffest spring asks for, and
-    each is worked through in the same number of steps."""
+def _maps(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) -> Float[Array, "orbit state state"]:
+    """Propagators of orbits c [orbit, oscillator, m]. The period is cut into as many parts as the stiffest spring asks
+    for, and each is worked through in the same number of steps."""
     repeats, steps = _repeats(basis), _steps(basis)
     period, units = 2 * np.pi * basis.periods / repeats, jnp.eye(c.shape[1], dtype=c.dtype)
 
@@ -234,7 +241,42 @@ def _multipliers(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array)
 
     start = jnp.broadcast_to(jnp.eye(2 * c.shape[1], dtype=c.dtype), (c.shape[0], *(2 * c.shape[1],) * 2))
     _, maps = lax.while_loop(lambda state: state[0] < parts, further, (jnp.zeros_like(parts), start))
-    return floquet_multipliers(jnp.where(told, maps, jnp.nan), repeats)
+    return jnp.where(told, maps, jnp.nan)
+
+
+def _chain_maps(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) -> Float[Array, "orbit state state"]:
+    """The same of a chain, by kicks and drifts."""
+    repeats, (orbits, n, _) = _repeats(basis), c.shape
+    steps, period = _steps(basis, chain_map.STEPS), 2 * np.pi * basis.periods / repeats
+    shares = chain_map.instants(steps)
+
+    def stiffness(arrays: Any, c: Array, omega: Array, phase: Array) -> tuple[Array, Array]:
+        law: _Law = eqx.combine(arrays, static)
+        waves = basis.at(phase).astype(c.dtype)
+        x, v = c @ waves.T, omega * (c @ jnp.asarray(basis.derivative.T, c.dtype)) @ waves.T
+        found = neighbours(lambda x: law.forces(x, v, phase), x)
+        return jnp.diagonal(law.rates), jnp.moveaxis(jnp.diagonal(law.inverse)[:, None, None] * found, -1, 0)
+
+    def over(part: Array, parts: Array) -> tuple[Array, Array]:
+        phase = (part + shares) * period / parts
+        return jax.vmap(stiffness, (0, 0, 0, None), out_axes=-1)(arrays, c, omega, phase.astype(c.dtype))
+
+    # Of a tridiagonal matrix no eigenvalue is beyond the largest row.
+    _, k = over(jnp.zeros(()), jnp.ones(()))
+    stiffest = jnp.sqrt(jnp.max(jnp.sum(jnp.abs(k), axis=2), initial=1e-30))
+    parts = jnp.ceil(stiffest * period / jnp.min(omega) / (steps * chain_map.LONGEST))
+    told = parts <= PARTS * STEPS / chain_map.STEPS
+    parts = jnp.where(told, parts, 1.0)
+
+    def further(state: tuple) -> tuple:
+        part, moved = state
+        damping, k = over(part, parts)
+        return part + 1, chain_map.pushed(moved, damping, k, period / omega / parts)
+
+    unit = jnp.broadcast_to(jnp.eye(n, 2 * n, dtype=c.dtype)[:, None], (n, orbits, 2 * n))
+    start = jnp.pad(unit, ((1, 1), (0, 0), (0, 0))), jnp.roll(unit, n, axis=2)
+    _, (x, v) = lax.while_loop(lambda state: state[0] < parts, further, (jnp.zeros_like(parts), start))
+    return jnp.where(told, jnp.concatenate([x[1:-1], v]).swapaxes(0, 1), jnp.nan)
 
 
 def _repeats(basis: Basis) -> int:
@@ -242,8 +284,8 @@ def _repeats(basis: Basis) -> int:
     return 2 if basis.odd else 1
 
 
-def _steps(basis: Basis) -> int:
-    return int(np.ceil(STEPS * 2 * basis.periods)) // _repeats(basis)
+def _steps(basis: Basis, half: int = STEPS) -> int:
+    return int(np.ceil(half * 2 * basis.periods)) // _repeats(basis)
 
 
 class Crossings(NamedTuple):

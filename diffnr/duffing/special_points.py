@@ -19,7 +19,7 @@ from diffnr import continuation
 from diffnr.continuation import turning
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.basis import Basis
-from diffnr.duffing.driven import DrivenOscillators, balance, balance_at, linearise
+from diffnr.duffing.driven import DrivenOscillators, balance, balance_at, linearise_whole
 from diffnr.duffing.points import Points
 from diffnr.results import RESULTS
 from diffnr.root import implicit, newton
@@ -42,7 +42,7 @@ def folds(
     along = jnp.where(valid[:, None], u[first + 1, :-1] - u[first, :-1], 1.0)
 
     def one(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
-        return continuation.fold(linearise, balance, guess, along, driven, sought=valid)
+        return continuation.fold(linearise_whole, balance, guess, along, driven, sought=valid)
 
     found, valid = jax.vmap(one)(guess, along, valid)
     return found[:, :-1], found[:, -1], valid
@@ -92,7 +92,7 @@ class _Peak(eqx.Module):
 
     def __call__(self, u: Array, args: tuple[DrivenOscillators, Array]) -> Array:
         driven, row = args
-        return _stationary(self.out, u, linearise(u[:-1], u[-1], driven), row, driven.model.basis)
+        return _stationary(self.out, u, linearise_whole(u[:-1], u[-1], driven), row, driven.model.basis)
 
 
 def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], row: Array, basis: Basis) -> Array:
