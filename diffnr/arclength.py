@@ -23,6 +23,7 @@ SHORTEST = 1e-8  # step
 class Front(NamedTuple):
     """What an iteration changes; positions and tangents are scaled, [y, λ]."""
 
+    first: tuple[Array, Array]  # the first point and its tangent
     u: Array  # the last point taken
     tangent: Array  # there
     before: tuple[Array, Array, Array]  # the point before it, its tangent, and their distance
@@ -32,7 +33,7 @@ class Front(NamedTuple):
     advance: Array
     limit: Array  # of the next correction's length
     last: Array  # whether the trial is the branch's end, at a bound of λ
-    taken: Array
+    taken: Array  # how many points are: none as long as the first one's tangent is not known
     iterations: Array
     stop: Array
     closed: Array
@@ -46,7 +47,6 @@ class Course(eqx.Module):
     size: Float[Array, " m"]  # of the unknowns: changes that count alike
     low: Float[Array, ""]
     high: Float[Array, ""]
-    first: tuple[Array, Array]  # the first point and its tangent
     longest: float
     max_points: int = eqx.field(static=True)
 
@@ -79,17 +79,15 @@ class Course(eqx.Module):
         bend = x**2 * (2 * tangent + slope - 3 * secant) + x**3 * (tangent + slope - 2 * secant)
         return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
 
-    def begun(self, step: float) -> Front:
-        """The state at the first point."""
-        u, tangent = self.first
-        one = jnp.ones((), u.dtype)
-        ds, before = step * one, (u - tangent, tangent, one)  # as if the branch had come straight
-        trial, row, advance, last = self.predicted(u, tangent, before, ds)
-        no, count = jnp.zeros((), bool), jnp.ones((), int)
-        return Front(u, tangent, before, ds, trial, row, advance, 0.5 * ds, last, count, count, no, no)
+    def begun(self, u: Array, along: Array, step: float) -> Front:
+        """The state before the first point u, which the first iteration takes as it is, for its tangent."""
+        one, zero, no = jnp.ones((), u.dtype), jnp.zeros((), u.dtype), jnp.zeros((), bool)
+        count, before = jnp.zeros((), int), (u - along, along, one)
+        return Front((u, along), u, along, before, step * one, u, along, zero, zero, no, count, count, no, no)
 
     def iterate(self, front: Front) -> Front:
         """The state after another correction; where the branch has ended, only a trial that nobody asks for changes."""
+        begins = front.taken == 0
         correction, tangent = self.bordered(front.trial, front.row, front.advance - front.row @ (front.trial - front.u))
         length, corrected = jnp.linalg.norm(correction), front.trial + correction
         tangent = tangent / jnp.linalg.norm(tangent)
@@ -98,18 +96,23 @@ class Course(eqx.Module):
         finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
         arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
         refused = ~finite | (~arrived & ~(length <= front.limit)) | (arrived & (angle > LARGEST_TURN))
+        corrected = jnp.where(begins, front.u, corrected)
+        arrived, refused = arrived | (begins & finite), jnp.where(begins, ~finite, refused)
         taken, refused = arrived & ~refused & ~front.stop, refused & ~front.stop
 
         u, t = (jnp.where(taken, new, old) for new, old in ((corrected, front.u), (tangent, front.tangent)))
-        grown = front.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
+        grown = front.ds * jnp.where(begins, 1.0, jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0))
         ds = jnp.where(taken, jnp.minimum(grown, self.longest), jnp.where(refused, front.ds / 3, front.ds))
-        gap = jnp.where(taken, jnp.linalg.norm(corrected - front.u), front.before[2])
-        before = jnp.where(taken, front.u, front.before[0]), jnp.where(taken, front.tangent, front.before[1]), gap
+        gap = jnp.where(taken & ~begins, jnp.linalg.norm(corrected - front.u), front.before[2])
+        before = jnp.where(taken, front.u, front.before[0]), jnp.where(taken, front.tangent, front.before[1])
+        # At the first point, as if the branch had come straight.
+        before = jnp.where(begins, u - t, before[0]), jnp.where(begins, t, before[1]), gap
         trial, row, advance, last = self.predicted(u, t, before, ds)
         fresh = taken | refused
         count = front.taken + taken
-        closed = taken & self._is_back(u, t, front.u)
+        closed = taken & ~begins & self._is_back(front.first, u, t, front.u)
         return Front(
+            first=(front.first[0], jnp.where(begins, t, front.first[1])),
             u=u,
             tangent=t,
             before=before,
@@ -120,14 +123,20 @@ class Course(eqx.Module):
             limit=jnp.where(fresh, 0.5 * ds, length / 4),
             last=jnp.where(fresh, last, front.last),
             taken=count,
-            iterations=front.iterations + ~front.stop,
-            stop=front.stop | (taken & front.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
+            iterations=front.iterations + ~(front.stop | begins),
+            stop=front.stop
+            | (begins & ~finite)
+            | (taken & front.last)
+            | closed
+            | (count >= self.max_points)
+            | (ds < SHORTEST),
             closed=front.closed | closed,
         )
 
-    def _is_back(self, u: Array, tangent: Array, before: Array) -> Array:
+    @staticmethod
+    def _is_back(first: tuple[Array, Array], u: Array, tangent: Array, before: Array) -> Array:
         """Whether the step from `before` to u has passed the first point, in the first direction."""
-        start, along = self.first
+        start, along = first
         step = jnp.linalg.norm(u - before)
         near = (jnp.linalg.norm(u - start) <= step) & (jnp.linalg.norm(before - start) <= step)
         return near & ((u - start) @ along >= 0) & ((before - start) @ along < 0) & (tangent @ along > 0)

@@ -186,23 +186,23 @@ def _compacted(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array, v
     if count == 0:
         return jnp.zeros((groups, points, 2 * n), jnp.result_type(c, jnp.complex64))
     chunk = min(max(CACHED // (2 * n) ** 2, 8), count)
-    room = -(-count // chunk) * chunk
-    order = jnp.nonzero(valid.ravel(), size=room, fill_value=0)[0]
+    room, total = -(-count // chunk) * chunk, jnp.sum(valid)
+    # The valid ones first, and the first of them again where the last piece has room.
+    order, own = jnp.pad(jnp.argsort(~valid.ravel()), (0, room - count)), jnp.arange(room) < total
+    order, target = jnp.where(own, order, order[0]), jnp.where(own, order, count)
     c, omega = c.reshape(count, *c.shape[2:]), omega.ravel()
 
     def piece(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         begin, found = carry
-        places = lax.dynamic_slice_in_dim(order, begin, chunk)
+        places, targets = (lax.dynamic_slice_in_dim(x, begin, chunk) for x in (order, target))
         theirs = jax.tree_util.tree_map(lambda x: x[places // points], arrays)
         maps = _chain_maps if static.chained else _maps
         multipliers = floquet_multipliers(maps(basis, static, theirs, c[places], omega[places]), _repeats(basis))
-        return begin + chunk, lax.dynamic_update_slice_in_dim(found, multipliers, begin, axis=0)
+        return begin + chunk, found.at[targets].set(multipliers, mode="drop")
 
-    total = jnp.sum(valid)
-    empty = jnp.full((room, 2 * n), jnp.nan, jnp.result_type(c, jnp.complex64))
+    empty = jnp.full((count, 2 * n), jnp.nan, jnp.result_type(c, jnp.complex64))
     _, found = lax.while_loop(lambda carry: carry[0] < total, piece, (jnp.zeros((), total.dtype), empty))
-    rank = (jnp.cumsum(valid.ravel()) - 1).reshape(valid.shape)
-    return jnp.where(valid[..., None], found[jnp.maximum(rank, 0)], jnp.nan)
+    return found.reshape(groups, points, 2 * n)
 
 
 def _maps(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) -> Float[Array, "orbit state state"]:
@@ -229,19 +229,50 @@ def _maps(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) -> Flo
         phase = (part + instants(steps, 1.0)) * period / parts
         return jax.vmap(rates, (0, 0, 0, None), out_axes=-1)(arrays, c, omega, phase.astype(c.dtype))
 
-    stiffest = jnp.sqrt(jnp.max(jnp.abs(over(jnp.zeros(()), jnp.ones(()))[1]), initial=1e-30))
-    parts = jnp.ceil(stiffest * period / jnp.min(omega) / (steps * LONGEST))
-    told = parts <= PARTS
-    parts = jnp.where(told, parts, 1.0)
+    def fastest(k: Array) -> Array:
+        return jnp.sqrt(jnp.max(jnp.abs(k), initial=1e-30))
 
-    def further(state: tuple[Array, Array]) -> tuple[Array, Array]:
-        part, map_ = state
-        damping, stiffness = over(part, parts)
-        return part + 1, propagator(damping, stiffness, period / omega / parts, stiffest) @ map_
+    def further(rates: tuple[Array, Array], duration: Array, sigma: Array, map_: Array) -> Array:
+        return propagator(*rates, duration, sigma) @ map_
 
     start = jnp.broadcast_to(jnp.eye(2 * c.shape[1], dtype=c.dtype), (c.shape[0], *(2 * c.shape[1],) * 2))
-    _, maps = lax.while_loop(lambda state: state[0] < parts, further, (jnp.zeros_like(parts), start))
+    maps, told = _in_parts(over, fastest, further, start, period / omega, steps * LONGEST, PARTS)
     return jnp.where(told, maps, jnp.nan)
+
+
+def _in_parts(
+    over: Callable[[Array, Array], tuple[Array, Array]],
+    fastest: Callable[[Array], Array],
+    further: Callable[[tuple[Array, Array], Array, Array, Any], Any],
+    start: Any,
+    period: Float[Array, " orbit"],
+    longest: float,
+    most: float | int,
+) -> tuple[Any, Bool[Array, ""]]:
+    """What a period makes of `start`, in as many parts as the fastest motion asks for, and whether they are few enough.
+
+    The first pass takes the period as a whole, and finds out: what is traced once compiles in half of the time.
+    """
+
+    def needed(sigma: Array) -> tuple[Array, Array]:
+        parts = jnp.ceil(sigma * jnp.max(period) / longest)
+        told = parts <= most
+        return jnp.where(told, parts, 1.0), told
+
+    def go_on(state: tuple) -> tuple:
+        part, parts, sigma, moved = state
+        rates, known = over(part, parts), sigma > 0
+        sigma = jnp.where(known, sigma, fastest(rates[1]))
+        wanted, _ = needed(sigma)
+        right = parts == wanted
+        moved = further(rates, period / parts, sigma, moved)
+        moved = jax.tree_util.tree_map(lambda new, old: jnp.where(right, new, old), moved, start)
+        return jnp.where(right, part + 1, 0.0), wanted, sigma, moved
+
+    nothing = jnp.zeros((), period.dtype)
+    first = nothing, nothing + 1, nothing, start
+    _, _, sigma, moved = lax.while_loop(lambda state: state[0] < state[1], go_on, first)
+    return moved, needed(sigma)[1]
 
 
 def _chain_maps(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) -> Float[Array, "orbit state state"]:
@@ -261,21 +292,16 @@ def _chain_maps(basis: Basis, static: Any, arrays: Any, c: Array, omega: Array) 
         phase = (part + shares) * period / parts
         return jax.vmap(stiffness, (0, 0, 0, None), out_axes=-1)(arrays, c, omega, phase.astype(c.dtype))
 
-    # Of a tridiagonal matrix no eigenvalue is beyond the largest row.
-    _, k = over(jnp.zeros(()), jnp.ones(()))
-    stiffest = jnp.sqrt(jnp.max(jnp.sum(jnp.abs(k), axis=2), initial=1e-30))
-    parts = jnp.ceil(stiffest * period / jnp.min(omega) / (steps * chain_map.LONGEST))
-    told = parts <= PARTS * STEPS / chain_map.STEPS
-    parts = jnp.where(told, parts, 1.0)
+    def fastest(k: Array) -> Array:
+        return jnp.sqrt(jnp.max(jnp.sum(jnp.abs(k), axis=2), initial=1e-30))  # no eigenvalue is beyond the largest row
 
-    def further(state: tuple) -> tuple:
-        part, moved = state
-        damping, k = over(part, parts)
-        return part + 1, chain_map.pushed(moved, damping, k, period / omega / parts)
+    def further(rates: tuple[Array, Array], duration: Array, sigma: Array, moved: tuple) -> tuple:
+        return chain_map.pushed(moved, *rates, duration)
 
     unit = jnp.broadcast_to(jnp.eye(n, 2 * n, dtype=c.dtype)[:, None], (n, orbits, 2 * n))
     start = jnp.pad(unit, ((1, 1), (0, 0), (0, 0))), jnp.roll(unit, n, axis=2)
-    _, (x, v) = lax.while_loop(lambda state: state[0] < parts, further, (jnp.zeros_like(parts), start))
+    most = PARTS * STEPS / chain_map.STEPS
+    (x, v), told = _in_parts(over, fastest, further, start, period / omega, steps * chain_map.LONGEST, most)
     return jnp.where(told, jnp.concatenate([x[1:-1], v]).swapaxes(0, 1), jnp.nan)
 
 

@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from diffnr.duffing.basis import Basis
-from diffnr.elimination import BlockTridiagonal
+from diffnr.elimination import BlockTridiagonal, solved
 from diffnr.ports import Drive
 from diffnr.root import follow, newton
 
@@ -156,13 +156,18 @@ def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[
 
 def forcing(model: Balanced, port: Any, amplitude: Any, omega: Any = None) -> Float[Array, " n"]:
     """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator, or as a `Forcing` shares it."""
-    basis = model.basis
     dtype = jnp.result_type(model.inertia, jnp.real(amplitude))
-    X = jnp.zeros((model.num_ports, len(basis.harmonics)), jnp.result_type(dtype, jnp.complex64))
-    one = basis.harmonics.index(1)
-    whole = hasattr(port, "phasors")
-    X = X.at[:, one].set(port.phasors(model, omega, amplitude)) if whole else X.at[port, one].set(amplitude)
-    return basis.coefficients(X).ravel()
+    if hasattr(port, "phasors"):
+        F = port.phasors(model, omega, amplitude)
+    else:
+        F = jnp.where(jnp.arange(model.num_ports) == port, amplitude, 0.0)
+    cosine = int(np.argmax(model.basis.terms == 1))
+    return (
+        jnp.zeros((model.num_ports, model.basis.size), dtype)
+        .at[:, cosine : cosine + 2]
+        .set(jnp.stack([jnp.real(F), -jnp.imag(F)], axis=1))
+        .ravel()
+    )
 
 
 def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
@@ -170,7 +175,7 @@ def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[A
     force = forcing(model, port, drive.amplitude, drive.omega)
     args = model, drive.omega, force
     rest = jnp.zeros_like(force)
-    linear = jnp.linalg.norm(jnp.linalg.solve(jax.jacfwd(residual)(rest, args), force))
+    linear = jnp.linalg.norm(solved(jax.jacfwd(residual)(rest, args), force[:, None]))
     scale = jnp.where(jnp.isfinite(linear) & (linear > 0), linear, 1.0)
     solution = follow(_at_fraction, rest, args, scale=lax.stop_gradient(scale))
     return _phasors(model, solution.value), solution.result

@@ -116,8 +116,10 @@ def _joined(piece: Int[Array, " point"]) -> Bool[Array, " interval"]:
 
 def first_of(where: Bool[Array, " interval"], most: int) -> tuple[Array, Array]:
     """The first `most` places at which a condition holds, and which of them there are."""
-    places = jnp.nonzero(where, size=most, fill_value=-1)[0]
-    return jnp.maximum(places, 0), places >= 0
+    room = max(most - where.size, 0)
+    places = jnp.pad(jnp.argsort(~where)[:most], (0, room))
+    there = jnp.arange(most) < jnp.sum(where)
+    return jnp.where(there, places, 0), there
 
 
 def _between(u: Array, first: Array, share: Array) -> Array:
