@@ -111,6 +111,7 @@ class Course(eqx.Module):
         fresh = taken | refused
         count = front.taken + taken
         closed = taken & ~begins & self._is_back(front.first, u, t, front.u)
+        ended = closed | (taken & front.last) | (count >= self.max_points) | (ds < SHORTEST) | (begins & ~finite)
         return Front(
             first=(front.first[0], jnp.where(begins, t, front.first[1])),
             u=u,
@@ -124,12 +125,7 @@ class Course(eqx.Module):
             last=jnp.where(fresh, last, front.last),
             taken=count,
             iterations=front.iterations + ~(front.stop | begins),
-            stop=front.stop
-            | (begins & ~finite)
-            | (taken & front.last)
-            | closed
-            | (count >= self.max_points)
-            | (ds < SHORTEST),
+            stop=front.stop | ended,
             closed=front.closed | closed,
         )
 

@@ -41,10 +41,12 @@ def folds(
     guess = jnp.where(valid[:, None], _between(u, first, share), u[0])
     along = jnp.where(valid[:, None], u[first + 1, :-1] - u[first, :-1], 1.0)
 
-    def one(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
+    def one(job: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        guess, along, valid = job
         return continuation.fold(linearise_whole, balance, guess, along, driven, sought=valid)
 
-    found, valid = jax.vmap(one)(guess, along, valid)
+    # One by one: rows of a batch wait for each other, those without a fold too.
+    found, valid = lax.map(one, (guess, along, valid))
     return found[:, :-1], found[:, -1], valid
 
 
