@@ -107,7 +107,7 @@ class ByHand:
         points, along, ds = [u], np.eye(u.size)[-1], STEP
         while low <= points[-1][-1] <= high and len(points) < ROOM and ds > 1e-8:
             trial = points[-1] + ds * along
-            found, evaluations, success = self._corrected(trial, along, along @ trial)
+            found, evaluations, success = self._corrected(trial, along, float(along @ trial))
             secant = found - points[-1]
             turn = np.arccos(np.clip(secant @ along / np.linalg.norm(secant), -1, 1))
             if not success or turn > 0.4:

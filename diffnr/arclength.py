@@ -11,8 +11,10 @@ from jaxtyping import Array, Float, PyTree
 
 from diffnr.elimination import BlockTridiagonal, solved
 
-Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"] | BlockTridiagonal, Float[Array, " n"]]
-Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
+Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
+AnyLinearisation = Linearisation | tuple[Float[Array, " n"], BlockTridiagonal, Float[Array, " n"]]
+LineariseWhole = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
+Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], AnyLinearisation]
 
 TURN = 0.12  # rad, the angle by which the branch should turn from point to point
 LARGEST_TURN = 0.4  # rad, more is refused

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from diffnr.arclength import Course, Front, Linearisation, Linearise
+from diffnr.arclength import Course, Front, Linearisation, Linearise, LineariseWhole
 from diffnr.checks import (
     Count,
     Numbers,
@@ -93,7 +93,7 @@ def trace(
 
     **Arguments:**
 
-    - `linearise`: `(y, λ, args) -> (F [n], ∂F/∂y [n, n], ∂F/∂λ [n])`.
+    - `linearise`: `(y, λ, args) -> (F [n], ∂F/∂y [n, n], ∂F/∂λ [n])`; ∂F/∂y may be a `BlockTridiagonal`.
     - `y`: [n], a solution at `parameter`: where to begin. `bounds`: lowest and highest λ.
     - `args`: any pytree.
     - `scale`: (of y, [] or [n]; of λ): changes that count alike in the arclength s.
@@ -202,7 +202,7 @@ def null_vectors(matrix: Array, b: Array, c: Array) -> tuple[Array, Array, Array
 
 
 def fold(
-    linearise: Linearise,
+    linearise: LineariseWhole,
     residual: Callable[[Array, Array, PyTree], Array],
     guess: Float[Array, " m"],
     along: Float[Array, " n"],
@@ -245,7 +245,7 @@ def turning(slope: Float[Array, " point"]) -> Bool[Array, " interval"]:
     return slope[:-1] * slope[1:] < 0
 
 
-def from_residual(residual: Callable[[Array, Array, PyTree], Array]) -> Linearise:
+def from_residual(residual: Callable[[Array, Array, PyTree], Array]) -> LineariseWhole:
     """`linearise` for `trace` from a residual `(y, λ, args) -> F`, by forward differentiation."""
 
     def linearise(y: Array, parameter: Array, args: PyTree) -> Linearisation:

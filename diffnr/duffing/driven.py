@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Inexact
 
-from diffnr.arclength import Linearisation
+from diffnr.arclength import AnyLinearisation
 from diffnr.checks import described, require
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.forcing import BaseMotion, Forcing
@@ -76,7 +76,7 @@ class DrivenOscillators(eqx.Module):
         return Points(jnp.where(valid, value, jnp.nan), omega, b, multipliers, jnp.sum(valid), points.harmonics)
 
 
-def linearise(y: Array, value: Array, driven: DrivenOscillators) -> Linearisation:
+def linearise(y: Array, value: Array, driven: DrivenOscillators) -> AnyLinearisation:
     """F(y, λ), ∂F/∂y and ∂F/∂λ of the balance, for `continuation.trace`; of long chains ∂F/∂y by its blocks."""
     model = driven.model
     long = model.chained and model.num_ports >= LONG
