@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from diffnr import duffing
 from diffnr.duffing import harmonic_balance
-from diffnr.duffing.floquet import multipliers_of
+from diffnr.duffing.multipliers import multipliers_of
 from diffnr.elimination import BlockTridiagonal
 
 RNG = np.random.default_rng(5)

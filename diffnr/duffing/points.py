@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from diffnr.duffing.floquet import multipliers_of
+from diffnr.duffing.multipliers import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.metrics import mean_square
 from diffnr.tables import AbstractTabular, largest
