@@ -32,12 +32,14 @@ def multipliers_of(
     c: Float[Array, "point oscillator m"],
     omega: Float[Array, " point"],
     valid: Bool[Array, " point"],
+    rate: Float[Array, ""] | float = 0.0,
 ) -> Complex[Array, "point state"]:
-    """Multipliers of orbits with coefficients c at ω, largest modulus first; NaN, and no work, where not `valid`.
+    """Multipliers of orbits with coefficients c at ω, largest modulus first; NaN, and no work, where not `valid`. The
+    damping is C − ξM, with `rate` for ξ.
 
     They carry no derivative. Under `vmap` the valid orbits of the whole batch are one list, worked off in pieces.
     """
-    model, c, omega = frozen((model, c, omega))
+    model, c, omega, rate = frozen((model, c, omega, rate))
     basis, n = model.basis, model.num_ports
     chained = model.chained and n >= CHAIN
     nodes = chain_map.KICKS.size * _steps(basis, chain_map.STEPS) if chained else 2 * _steps(basis)
@@ -45,7 +47,8 @@ def multipliers_of(
     # What a force closes over becomes an argument, which a batch may have.
     forces = eqx.filter_closure_convert(model.forces, motion, motion, phase)
     inverse = model.mobility
-    law = _Law(forces, inverse, inverse @ model.dissipation, "velocity" in model.depends_on, chained)
+    rates = inverse @ model.dissipation - rate * jnp.eye(n, dtype=c.dtype)
+    law = _Law(forces, inverse, rates, "velocity" in model.depends_on, chained)
     arrays, static = eqx.partition(law, eqx.is_array)
     groups = jax.tree_util.tree_map(lambda x: x[None], (arrays, c, omega, valid))
     return _in_groups(basis, static)(*groups)[0]
