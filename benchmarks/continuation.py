@@ -133,16 +133,20 @@ def by_jaxcont(model: Any, amplitude: float, omega: tuple[float, float], start: 
     low, high = (jnp.asarray(bound) for bound in omega)
     driven = driven_by(model, low, amplitude, 0, "omega", None)
     size, unit = (float(part) for part in scale_of(driven, low, high))
-    problem = jaxcont.bif_problem(
-        lambda u, p, args: balance(size * u, unit * p, driven), u0=jnp.asarray(start / size), p0=omega[0] / unit
-    )
+    span = omega[0] / unit, omega[1] / unit
     settings = jaxcont.ContinuationPar(
         ds=STEP, ds_max=LONGEST, max_steps=ROOM, newton_tol=1e-8, compute_stability=False
     )  # fmt: skip
 
+    @jax.jit  # without it every call compiles
+    def params(u: Any) -> Any:
+        problem = jaxcont.bif_problem(lambda u, p, args: balance(size * u, unit * p, driven), u0=u, p0=span[0])
+        branch = jaxcont.continuation(problem, p_span=span, settings=settings).branch
+        return branch.params, branch.valid
+
     def call() -> Any:
-        branch = jaxcont.continuation(problem, p_span=(omega[0] / unit, omega[1] / unit), settings=settings).branch
-        return np.asarray(branch.params) * unit
+        found, valid = jax.device_get(params(jnp.asarray(start / size)))
+        return found[valid] * unit
 
     return call
 
