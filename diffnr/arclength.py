@@ -9,8 +9,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from diffnr.elimination import BlockTridiagonal, solved
+
 Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
-Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
+AnyLinearisation = Linearisation | tuple[Float[Array, " n"], BlockTridiagonal, Float[Array, " n"]]
+LineariseWhole = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
+Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], AnyLinearisation]
 
 TURN = 0.12  # rad, the angle by which the branch should turn from point to point
 LARGEST_TURN = 0.4  # rad, more is refused
@@ -21,6 +25,7 @@ SHORTEST = 1e-8  # step
 class Front(NamedTuple):
     """What an iteration changes; positions and tangents are scaled, [y, λ]."""
 
+    first: tuple[Array, Array]  # the first point and its tangent
     u: Array  # the last point taken
     tangent: Array  # there
     before: tuple[Array, Array, Array]  # the point before it, its tangent, and their distance
@@ -30,7 +35,7 @@ class Front(NamedTuple):
     advance: Array
     limit: Array  # of the next correction's length
     last: Array  # whether the trial is the branch's end, at a bound of λ
-    taken: Array
+    taken: Array  # how many points are: none as long as the first one's tangent is not known
     iterations: Array
     stop: Array
     closed: Array
@@ -44,7 +49,6 @@ class Course(eqx.Module):
     size: Float[Array, " m"]  # of the unknowns: changes that count alike
     low: Float[Array, ""]
     high: Float[Array, ""]
-    first: tuple[Array, Array]  # the first point and its tangent
     longest: float
     max_points: int = eqx.field(static=True)
 
@@ -52,9 +56,14 @@ class Course(eqx.Module):
         """Newton's correction of u towards row · u = advance, and the tangent with row · tangent = 1."""
         full = u * self.size
         f, jacobian, slope = self.linearise(full[:-1], full[-1], self.args)
-        matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1) * self.size, row[None]])
+        row = row / self.size
         right = jnp.stack([jnp.append(-f, advance), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
-        correction, tangent = jnp.linalg.solve(matrix, right).T
+        if isinstance(jacobian, BlockTridiagonal):
+            steps = jacobian.bordered(slope, row, right)
+        else:
+            matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), row[None]])
+            steps = solved(matrix, right)
+        correction, tangent = steps.T / self.size
         return correction, tangent
 
     def predicted(self, u: Array, tangent: Array, before: tuple, ds: Array) -> tuple[Array, Array, Array, Array]:
@@ -72,16 +81,15 @@ class Course(eqx.Module):
         bend = x**2 * (2 * tangent + slope - 3 * secant) + x**3 * (tangent + slope - 2 * secant)
         return u + ds * tangent + gap * bend, row, row @ (ds * tangent), last
 
-    def begun(self, step: float) -> Front:
-        """The state at the first point."""
-        u, tangent = self.first
-        one = jnp.ones((), u.dtype)
-        ds, before = step * one, (u - tangent, tangent, one)  # as if the branch had come straight
-        trial, row, advance, last = self.predicted(u, tangent, before, ds)
-        no, count = jnp.zeros((), bool), jnp.ones((), int)
-        return Front(u, tangent, before, ds, trial, row, advance, 0.5 * ds, last, count, count, no, no)
+    def begun(self, u: Array, along: Array, step: float) -> Front:
+        """The state before the first point u, which the first iteration takes as it is, for its tangent."""
+        one, zero, no = jnp.ones((), u.dtype), jnp.zeros((), u.dtype), jnp.zeros((), bool)
+        count, before = jnp.zeros((), int), (u - along, along, one)
+        return Front((u, along), u, along, before, step * one, u, along, zero, zero, no, count, count, no, no)
 
     def iterate(self, front: Front) -> Front:
+        """The state after another correction; where the branch has ended, only a trial that nobody asks for changes."""
+        begins = front.taken == 0
         correction, tangent = self.bordered(front.trial, front.row, front.advance - front.row @ (front.trial - front.u))
         length, corrected = jnp.linalg.norm(correction), front.trial + correction
         tangent = tangent / jnp.linalg.norm(tangent)
@@ -90,18 +98,24 @@ class Course(eqx.Module):
         finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
         arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
         refused = ~finite | (~arrived & ~(length <= front.limit)) | (arrived & (angle > LARGEST_TURN))
-        taken = arrived & ~refused
+        corrected = jnp.where(begins, front.u, corrected)
+        arrived, refused = arrived | (begins & finite), jnp.where(begins, ~finite, refused)
+        taken, refused = arrived & ~refused & ~front.stop, refused & ~front.stop
 
         u, t = (jnp.where(taken, new, old) for new, old in ((corrected, front.u), (tangent, front.tangent)))
-        grown = front.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
+        grown = front.ds * jnp.where(begins, 1.0, jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0))
         ds = jnp.where(taken, jnp.minimum(grown, self.longest), jnp.where(refused, front.ds / 3, front.ds))
-        gap = jnp.where(taken, jnp.linalg.norm(corrected - front.u), front.before[2])
-        before = jnp.where(taken, front.u, front.before[0]), jnp.where(taken, front.tangent, front.before[1]), gap
+        gap = jnp.where(taken & ~begins, jnp.linalg.norm(corrected - front.u), front.before[2])
+        before = jnp.where(taken, front.u, front.before[0]), jnp.where(taken, front.tangent, front.before[1])
+        # At the first point, as if the branch had come straight.
+        before = jnp.where(begins, u - t, before[0]), jnp.where(begins, t, before[1]), gap
         trial, row, advance, last = self.predicted(u, t, before, ds)
         fresh = taken | refused
         count = front.taken + taken
-        closed = taken & self._is_back(u, t, front.u)
+        closed = taken & ~begins & self._is_back(front.first, u, t, front.u)
+        ended = closed | (taken & front.last) | (count >= self.max_points) | (ds < SHORTEST) | (begins & ~finite)
         return Front(
+            first=(front.first[0], jnp.where(begins, t, front.first[1])),
             u=u,
             tangent=t,
             before=before,
@@ -112,14 +126,15 @@ class Course(eqx.Module):
             limit=jnp.where(fresh, 0.5 * ds, length / 4),
             last=jnp.where(fresh, last, front.last),
             taken=count,
-            iterations=front.iterations + 1,
-            stop=(taken & front.last) | closed | (count >= self.max_points) | (ds < SHORTEST),
-            closed=closed,
+            iterations=front.iterations + ~(front.stop | begins),
+            stop=front.stop | ended,
+            closed=front.closed | closed,
         )
 
-    def _is_back(self, u: Array, tangent: Array, before: Array) -> Array:
+    @staticmethod
+    def _is_back(first: tuple[Array, Array], u: Array, tangent: Array, before: Array) -> Array:
         """Whether the step from `before` to u has passed the first point, in the first direction."""
-        start, along = self.first
+        start, along = first
         step = jnp.linalg.norm(u - before)
         near = (jnp.linalg.norm(u - start) <= step) & (jnp.linalg.norm(before - start) <= step)
         return near & ((u - start) @ along >= 0) & ((before - start) @ along < 0) & (tangent @ along > 0)

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from diffnr.arclength import Course, Front, Linearisation, Linearise
+from diffnr.arclength import Course, Front, Linearisation, Linearise, LineariseWhole
 from diffnr.checks import (
     Count,
     Numbers,
@@ -34,6 +34,7 @@ from diffnr.checks import (
     require,
     require_finite,
 )
+from diffnr.elimination import solved
 from diffnr.results import RESULTS, AbstractAnswer, message
 from diffnr.root import frozen, implicit
 
@@ -92,7 +93,7 @@ def trace(
 
     **Arguments:**
 
-    - `linearise`: `(y, λ, args) -> (F [n], ∂F/∂y [n, n], ∂F/∂λ [n])`.
+    - `linearise`: `(y, λ, args) -> (F [n], ∂F/∂y [n, n], ∂F/∂λ [n])`; ∂F/∂y may be a `BlockTridiagonal`.
     - `y`: [n], a solution at `parameter`: where to begin. `bounds`: lowest and highest λ.
     - `args`: any pytree.
     - `scale`: (of y, [] or [n]; of λ): changes that count alike in the arclength s.
@@ -124,14 +125,10 @@ def trace(
     low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in bounds)
     u = jnp.append(y, parameter) / size
     along = jnp.zeros_like(u).at[-1].set(jnp.where(upwards, 1.0, -1.0))
-    course = Course(linearise, args, size, low, high, (u, along), longest, max_points)
-    _, tangent = course.bordered(u, along, jnp.zeros((), y.dtype))
-    begun = jnp.all(jnp.isfinite(tangent))
-    tangent = jnp.where(begun, tangent / jnp.linalg.norm(tangent), along)
-    course = eqx.tree_at(lambda course: course.first[1], course, tangent)
+    course = Course(linearise, args, size, low, high, longest, max_points)
 
     def iterate(front: Front, _: None) -> tuple[Front, tuple[Array, Array]]:
-        new = jax.tree_util.tree_map(lambda new, old: jnp.where(front.stop, old, new), course.iterate(front), front)
+        new = course.iterate(front)
         place = jnp.where(new.taken > front.taken, front.taken, max_points)  # out of bounds: dropped
         return new, (place, jnp.append(new.u, new.tangent[-1]))
 
@@ -140,16 +137,16 @@ def trace(
         front, (places, rows) = lax.scan(iterate, front, None, length=STRETCH)
         return front, found.at[places].set(rows, mode="drop")
 
-    front = course.begun(step)._replace(stop=~begun)
-    found = jnp.full((max_points, u.size + 1), jnp.nan, y.dtype).at[0].set(jnp.append(u, tangent[-1]))
+    front = course.begun(u, along, step)
+    found = jnp.full((max_points, u.size + 1), jnp.nan, y.dtype)
     front, found = lax.while_loop(lambda carry: ~carry[0].stop, stretch, (front, found))
     result = RESULTS.where(front.taken >= max_points, RESULTS.out_of_points, RESULTS.stuck)
     arrived = (front.taken > 1) & ((front.u[-1] >= high) | (front.u[-1] <= low))
     result = RESULTS.where(arrived, RESULTS.successful, result)
     result = RESULTS.where(front.closed, RESULTS.closed, result)
-    result = RESULTS.where(begun, result, RESULTS.no_start)
+    result = RESULTS.where(front.taken > 0, result, RESULTS.no_start)
     us = found[:, :-1] * size
-    return Branch(us[:, :-1], us[:, -1], found[:, -1], jnp.where(begun, front.taken, 0), result, front.iterations)
+    return Branch(us[:, :-1], us[:, -1], found[:, -1], front.taken, result, front.iterations)
 
 
 def _try(linearise: Any, must: str, y: Any, parameter: Any, args: PyTree) -> None:
@@ -199,12 +196,13 @@ def null_vectors(matrix: Array, b: Array, c: Array) -> tuple[Array, Array, Array
     """g of [[matrix, b], [cᴴ, 0]], real or complex, and the right and left vectors that it takes to (0, 1)."""
     bottom = jnp.append(c.conj(), jnp.zeros((), c.dtype))[None]
     # One call of LAPACK, not two: see "Two LAPACK calls at once" in docs/oscillators.md.
-    inverse = jnp.linalg.inv(jnp.concatenate([jnp.concatenate([matrix, b[:, None]], axis=1), bottom]))
+    whole = jnp.concatenate([jnp.concatenate([matrix, b[:, None]], axis=1), bottom])
+    inverse = solved(whole, jnp.eye(whole.shape[0], dtype=whole.dtype))
     return inverse[-1, -1], inverse[:-1, -1], inverse[-1, :-1]
 
 
 def fold(
-    linearise: Linearise,
+    linearise: LineariseWhole,
     residual: Callable[[Array, Array, PyTree], Array],
     guess: Float[Array, " m"],
     along: Float[Array, " n"],
@@ -230,7 +228,7 @@ def fold(
         g, v, w = null_vectors(jacobian, b, c)
         bend = jax.grad(lambda u: w @ jax.jvp(lambda y: residual(y, u[-1], held), (u[:-1],), (v,))[1])(u)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1), -bend[None]])
-        step = jnp.linalg.solve(matrix, -jnp.append(f, g))
+        step = solved(matrix, -jnp.append(f, g)[:, None])[:, 0]
         return u + step, jnp.linalg.norm(step), count + 1
 
     def going(carry: tuple[Array, Array, Array]) -> Array:
@@ -247,7 +245,7 @@ def turning(slope: Float[Array, " point"]) -> Bool[Array, " interval"]:
     return slope[:-1] * slope[1:] < 0
 
 
-def from_residual(residual: Callable[[Array, Array, PyTree], Array]) -> Linearise:
+def from_residual(residual: Callable[[Array, Array, PyTree], Array]) -> LineariseWhole:
     """`linearise` for `trace` from a residual `(y, λ, args) -> F`, by forward differentiation."""
 
     def linearise(y: Array, parameter: Array, args: PyTree) -> Linearisation:

@@ -32,7 +32,7 @@ from diffnr.checks import (
 from diffnr.continuation import course_of, from_residual, trace
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.abstract_orbits import AbstractOrbits
-from diffnr.duffing.floquet import multipliers_of
+from diffnr.duffing.multipliers import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, stiffness_of, with_harmonics
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit, newton

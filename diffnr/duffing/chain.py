@@ -29,6 +29,7 @@ from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero
 from diffnr.duffing.smoothness import require_smooth
 
 Force = Callable[[Array], Array]
+INSTANTS = 16  # at which forces are tried
 
 
 class OscillatorChain(AbstractOscillators):
@@ -48,7 +49,8 @@ class OscillatorChain(AbstractOscillators):
     they must be written in JAX. Other axes of their argument are instants and must stay apart.
 
     **Raises:** `ValueError` for masses that are not positive, negative friction, shapes; a force that fails when it is
-    tried, returns another shape than it was given, or is not finite.
+    tried, returns another shape than it was given, is not finite, or takes from another oscillator or link than its own
+    (a network's force may).
     """
 
     mass: Float[Array, " oscillator"] = real_field(lower=0.0)
@@ -76,12 +78,18 @@ class OscillatorChain(AbstractOscillators):
         self.coupling = _as_force(coupling, "coupling", n - 1, self.mass.dtype)
         self.num_harmonics = as_count(num_harmonics, "num_harmonics")
         self.odd = _is_odd(self) if odd is None else as_flag(odd, "odd")
+        _require_own(self.internal, "internal", "oscillator", n, self.mass.dtype)
+        _require_own(self.coupling, "coupling", "link", n - 1, self.mass.dtype)
         require_smooth(self, "internal or coupling")
 
     def __check_init__(self) -> None:
         check_fields(self)
         if is_concrete(self.mass):
             require(np.all(np.asarray(self.mass) > 0), "mass", "be positive", self.mass)
+
+    @property
+    def chained(self) -> bool:
+        return True
 
     def forces(self, x: Array, v: Array, phase: Array) -> Array:
         return self.force(x)
@@ -126,6 +134,23 @@ def _as_force(value: Any, name: str, size: int, dtype: Any) -> Force:
     require(getattr(found, "shape", None) == (size, 8), name, must, f"{was} for an array of shape {(size, 8)}")
     require(jnp.issubdtype(found.dtype, jnp.floating), name, must, f"one that returns {found.dtype}")
     return value
+
+
+def _require_own(force: Force, name: str, what: str, size: int, dtype: Any) -> None:
+    """Raise if a force changes where those of its displacements change that are not its own: of each of some instants
+    a random half, so that hardly a pair is left out."""
+    if size < 2:
+        return
+    rng = np.random.default_rng(1)
+    x, moved = rng.normal(size=(size, 1)), rng.uniform(size=(size, INSTANTS)) < 0.5
+    there = np.concatenate([np.broadcast_to(x, moved.shape), x + moved * rng.uniform(0.5, 1.0, moved.shape)], axis=1)
+    with jax.ensure_compile_time_eval():
+        found = force(jnp.asarray(there, dtype))
+    if is_concrete(found):
+        before, behind = np.split(np.asarray(found), 2, axis=1)
+        other = np.nonzero(~moved & (np.abs(behind - before) > 1e-5 * np.nanmax(np.abs(before))))[0]
+        must = f"give the force of each {what} from its own entry of x alone"
+        require(other.size == 0, name, must, f"one whose entry {other[:1]} changes with others")
 
 
 def _is_odd(chain: OscillatorChain) -> bool:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Inexact
 
+from diffnr.arclength import AnyLinearisation
 from diffnr.checks import described, require
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.forcing import BaseMotion, Forcing
@@ -19,6 +20,7 @@ from diffnr.duffing.points import Points, orbits
 from diffnr.parameters import get, paths, replace
 
 OWN = "omega", "amplitude"
+LONG = 8  # oscillators: from here on a chain's blocks are solved faster than the whole
 
 
 class DrivenOscillators(eqx.Module):
@@ -81,11 +83,22 @@ class DrivenOscillators(eqx.Module):
         )
 
 
-def linearise(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:
-    """F(y, λ), ∂F/∂y and ∂F/∂λ of the balance, for `continuation.trace`."""
+def linearise(y: Array, value: Array, driven: DrivenOscillators) -> AnyLinearisation:
+    """F(y, λ), ∂F/∂y and ∂F/∂λ of the balance, for `continuation.trace`; of long chains ∂F/∂y by its blocks."""
+    model = driven.model
+    long = model.chained and model.num_ports >= LONG
+    return _linearised(harmonic_balance.linearise_chain if long else harmonic_balance.linearise, y, value, driven)
+
+
+def linearise_whole(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:
+    """As `linearise`, with all of ∂F/∂y, [n·m, n·m]."""
+    return _linearised(harmonic_balance.linearise, y, value, driven)
+
+
+def _linearised(law: Any, y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Any, Array]:
     there = driven.at(value)
     drive = forcing(there.model, there.forcing, there.amplitude, there.omega)
-    f, jacobian, slope = harmonic_balance.linearise(y, there.omega, (there.model, drive))
+    f, jacobian, slope = law(y, there.omega, (there.model, drive))
     if driven.along == "omega" and driven.forcing.base is None:
         return f, jacobian, slope
     return f, jacobian, jax.jvp(lambda value: balance(y, value, driven), (value,), (jnp.ones_like(value),))[1]

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from diffnr.duffing.basis import Basis
+from diffnr.elimination import BlockTridiagonal, solved
 from diffnr.ports import Drive
 from diffnr.root import follow, newton
 
@@ -36,6 +38,12 @@ class Balanced(Protocol):
 
     @property
     def basis(self) -> Basis: ...
+
+    @property
+    def mass(self) -> Float[Array, "oscillator *by"]: ...
+
+    @property
+    def friction(self) -> Float[Array, "oscillator *by"]: ...
 
     @property
     def depends_on(self) -> tuple[str, ...]: ...
@@ -95,6 +103,39 @@ def linearise(
     return f.ravel(), jacobian, slope.ravel()
 
 
+def linearise_chain(
+    y: Float[Array, " n"], omega: Float[Array, ""], args: tuple[Balanced, Float[Array, " n"]]
+) -> tuple[Float[Array, " n"], BlockTridiagonal, Float[Array, " n"]]:
+    """As `linearise`, of oscillators that are `chained`."""
+    model, drive = args
+    basis, n, m = model.basis, model.num_ports, model.basis.size
+    tables = _Tables.of(basis, y.dtype)
+    c = y.reshape(n, m)
+    slopes = c @ tables.derivative.T
+    x, v = c @ tables.synthesis.T, omega * slopes @ tables.synthesis.T
+    stiffness = neighbours(lambda x: model.forces(x, v, tables.phase), x)
+    blocks = (stiffness @ jnp.asarray(basis.product, y.dtype)).reshape(n, 3, m, m)
+    mass, friction = model.mass[:, None], model.friction[:, None]
+    own = omega * friction[:, None] * tables.derivative - omega**2 * mass[:, None] * jnp.diag(tables.squares)
+    slope = friction * slopes - 2 * omega * mass * c * tables.squares
+    return residual(y, (model, omega, drive)), BlockTridiagonal(blocks.at[:, 1].add(own)), slope.ravel()
+
+
+def neighbours(
+    forces: Callable[[Array], Array], x: Float[Array, "oscillator instant"]
+) -> Float[Array, "oscillator 3 instant"]:
+    """The slopes of a chain's forces by the displacements before, here and behind.
+
+    Every third oscillator is displaced at once, which no oscillator feels more than one of.
+    """
+    third = np.arange(x.shape[0]) % 3
+    moved = jnp.asarray(third == np.arange(3)[:, None], x.dtype)
+    tangent = lambda which: jnp.broadcast_to(which[:, None], x.shape)  # noqa: E731
+    slopes = jax.vmap(lambda which: jax.jvp(forces, (x,), (tangent(which),))[1])(moved)
+    whose = (third[:, None] + np.array([-1, 0, 1])) % 3
+    return slopes[whose, np.arange(x.shape[0])[:, None]]
+
+
 def residual(y: Float[Array, " n"], args: tuple[Balanced, Array, Array]) -> Float[Array, " n"]:
     """F(y) at args = (model, ω, force's coefficients [n·m]), for `diffnr.root`."""
     model, omega, drive = args
@@ -115,13 +156,18 @@ def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[
 
 def forcing(model: Balanced, port: Any, amplitude: Any, omega: Any = None) -> Float[Array, " n"]:
     """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator, or as a `Forcing` shares it."""
-    basis = model.basis
     dtype = jnp.result_type(model.inertia, jnp.real(amplitude))
-    X = jnp.zeros((model.num_ports, len(basis.harmonics)), jnp.result_type(dtype, jnp.complex64))
-    one = basis.harmonics.index(1)
-    whole = hasattr(port, "phasors")
-    X = X.at[:, one].set(port.phasors(model, omega, amplitude)) if whole else X.at[port, one].set(amplitude)
-    return basis.coefficients(X).ravel()
+    if hasattr(port, "phasors"):
+        F = port.phasors(model, omega, amplitude)
+    else:
+        F = jnp.where(jnp.arange(model.num_ports) == port, amplitude, 0.0)
+    cosine = int(np.argmax(model.basis.terms == 1))
+    return (
+        jnp.zeros((model.num_ports, model.basis.size), dtype)
+        .at[:, cosine : cosine + 2]
+        .set(jnp.stack([jnp.real(F), -jnp.imag(F)], axis=1))
+        .ravel()
+    )
 
 
 def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
@@ -129,7 +175,7 @@ def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[A
     force = forcing(model, port, drive.amplitude, drive.omega)
     args = model, drive.omega, force
     rest = jnp.zeros_like(force)
-    linear = jnp.linalg.norm(jnp.linalg.solve(jax.jacfwd(residual)(rest, args), force))
+    linear = jnp.linalg.norm(solved(jax.jacfwd(residual)(rest, args), force[:, None]))
     scale = jnp.where(jnp.isfinite(linear) & (linear > 0), linear, 1.0)
     solution = follow(_at_fraction, rest, args, scale=lax.stop_gradient(scale))
     return _phasors(model, solution.value), solution.result

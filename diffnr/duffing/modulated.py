@@ -22,7 +22,7 @@ from diffnr.checks import (
     require_finite,
     require_instance,
 )
-from diffnr.duffing.floquet import multipliers_of
+from diffnr.duffing.multipliers import multipliers_of
 from diffnr.duffing.network import OscillatorNetwork
 
 

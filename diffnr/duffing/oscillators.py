@@ -67,6 +67,12 @@ class AbstractOscillators(AbstractPortModel):
         return True
 
     @property
+    def chained(self) -> bool:
+        """Whether M and C are diagonal, and the force on oscillator j depends on displacements of j − 1, j and j + 1
+        alone, and on no velocity: work then grows with the number of oscillators, and not with its cube."""
+        return False
+
+    @property
     def inertia(self) -> Float[Array, "oscillator oscillator"]:
         """M whole."""
         return self.mass if self.mass.ndim == 2 else jnp.diag(self.mass)
@@ -241,6 +247,10 @@ class AllHarmonics(AbstractOscillators):
     @property
     def symmetric(self) -> bool:
         return self.oscillators.symmetric
+
+    @property
+    def chained(self) -> bool:
+        return self.oscillators.chained
 
     @property
     def odd(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 from diffnr.duffing.abstract_orbits import AbstractOrbits
-from diffnr.duffing.floquet import multipliers_of
+from diffnr.duffing.multipliers import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.tables import largest
 

@@ -141,7 +141,7 @@ def _from_both_ends(
 
 def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int) -> tuple[Course, Any, Array]:
     ends = jnp.stack(bounds)
-    starts, _, why = eqx.filter_vmap(lambda value: first_orbit(driven, value, None))(ends)
+    starts, _, why = lax.map(lambda value: first_orbit(driven, value, None), ends)
     scale = scale_of(driven, *bounds)
 
     def piece(before: tuple[Array, Array], job: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], tuple]:

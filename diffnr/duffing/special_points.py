@@ -19,7 +19,7 @@ from diffnr import continuation
 from diffnr.continuation import turning
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.basis import Basis
-from diffnr.duffing.driven import DrivenOscillators, balance, balance_at, linearise
+from diffnr.duffing.driven import DrivenOscillators, balance, balance_at, linearise_whole
 from diffnr.duffing.points import Points
 from diffnr.results import RESULTS
 from diffnr.root import implicit, newton
@@ -41,10 +41,12 @@ def folds(
     guess = jnp.where(valid[:, None], _between(u, first, share), u[0])
     along = jnp.where(valid[:, None], u[first + 1, :-1] - u[first, :-1], 1.0)
 
-    def one(guess: Array, along: Array, valid: Array) -> tuple[Array, Array]:
-        return continuation.fold(linearise, balance, guess, along, driven, sought=valid)
+    def one(job: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        guess, along, valid = job
+        return continuation.fold(linearise_whole, balance, guess, along, driven, sought=valid)
 
-    found, valid = jax.vmap(one)(guess, along, valid)
+    # One by one: rows of a batch wait for each other, those without a fold too.
+    found, valid = lax.map(one, (guess, along, valid))
     return found[:, :-1], found[:, -1], valid
 
 
@@ -95,7 +97,7 @@ class _Peak(eqx.Module):
 
     def __call__(self, u: Array, args: tuple[DrivenOscillators, Array]) -> Array:
         driven, row = args
-        return _stationary(self.out, u, linearise(u[:-1], u[-1], driven), row, driven.model.basis)
+        return _stationary(self.out, u, linearise_whole(u[:-1], u[-1], driven), row, driven.model.basis)
 
 
 def _stationary(out: int, u: Array, linearisation: tuple[Array, Array, Array], row: Array, basis: Basis) -> Array:
@@ -130,8 +132,10 @@ def _joined(piece: Int[Array, " point"]) -> Bool[Array, " interval"]:
 
 def first_of(where: Bool[Array, " interval"], most: int) -> tuple[Array, Array]:
     """The first `most` places at which a condition holds, and which of them there are."""
-    places = jnp.nonzero(where, size=most, fill_value=-1)[0]
-    return jnp.maximum(places, 0), places >= 0
+    room = max(most - where.size, 0)
+    places = jnp.pad(jnp.argsort(~where)[:most], (0, room))
+    there = jnp.arange(most) < jnp.sum(where)
+    return jnp.where(there, places, 0), there
 
 
 def _between(u: Array, first: Array, share: Array) -> Array:

@@ -209,6 +209,13 @@ class Simulation(AbstractPortModel):
             least = int(2 * float(pulse.centre) / float(update.step)) + 1
             require(self.steps >= least, "steps", f"be at least {least}, which its pulse alone takes", self.steps)
         at_all = waves_at_all(self.ports, self.scene, update.step, omegas)
+        lost = jnp.any(jnp.stack([wave.unresolved > 0 for pair in at_all for wave in pair]), axis=0)
+        if is_concrete(lost) and np.any(lost):
+            which = self.ports.explained(self.scene, update.step, omegas[np.flatnonzero(lost)[0]])
+            said = f"S is not known at {np.sum(lost)} of {lost.size} frequencies. {which}"
+            if throw:
+                raise RuntimeError(said)
+            warnings.warn(said, RuntimeWarning, stacklevel=4)
 
         def run_out(run: Callable[..., Recording]) -> Sequence[Array]:
             if self.steps is not None:
@@ -224,7 +231,6 @@ class Simulation(AbstractPortModel):
             seen.append(jax.vmap(lambda waves, edges: self.ports.amplitudes(waves, edges.__getitem__))(at_all, edges))
         incoming, outgoing = (jnp.stack(parts, axis=-1) for parts in zip(*seen, strict=True))
         sends = jnp.stack([wave.valid for wave, _ in at_all], axis=-1)
-        lost = jnp.any(jnp.stack([wave.unresolved > 0 for pair in at_all for wave in pair]), axis=0)
         s = jnp.where(lost[:, None, None], jnp.nan, jax.vmap(_quotient)(incoming, outgoing, sends))
         if not is_concrete(lost):
             carried = jax.vmap(lambda omega: resolves(update, omega))(omegas)
@@ -232,12 +238,6 @@ class Simulation(AbstractPortModel):
             result = RESULTS.where(carried, result, RESULTS.too_coarse)
             s = jnp.where(carried[:, None, None], s, jnp.nan)
             return raise_failures(s, result) if throw else s
-        if np.any(lost):
-            which = self.ports.explained(self.scene, update.step, omegas[np.flatnonzero(lost)[0]])
-            said = f"S is not known at {np.sum(lost)} of {lost.size} frequencies. {which}"
-            if throw:
-                raise RuntimeError(said)
-            warnings.warn(said, RuntimeWarning, stacklevel=4)
         return s
 
     def _resolved(self, omega: Any, name: str = "omega") -> Float[Array, ""]:
