@@ -9,13 +9,17 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from diffnr.root import solved
+
 Linearisation = tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]
 Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], Linearisation]
 
 TURN = 0.12  # rad, the angle by which the branch should turn from point to point
 LARGEST_TURN = 0.4  # rad, more is refused
+NEAR = 0.1  # of a step, how far at most what is predicted may be from the branch
 CONVERGED = 1e-7  # of the scaled unknowns; the correction of this length is applied, and leaves 1e-12
 SHORTEST = 1e-8  # step
+CROSSED = 1e-4  # step, at which a branch that changes its orientation has crossed another one
 
 
 class Front(NamedTuple):
@@ -23,6 +27,7 @@ class Front(NamedTuple):
 
     u: Array  # the last point taken
     tangent: Array  # there
+    sign: Array  # of the bordered determinant there
     before: tuple[Array, Array, Array]  # the point before it, its tangent, and their distance
     ds: Array
     trial: Array
@@ -45,17 +50,19 @@ class Course(eqx.Module):
     low: Float[Array, ""]
     high: Float[Array, ""]
     first: tuple[Array, Array]  # the first point and its tangent
+    orientation: Array  # the sign of the bordered determinant there, which the branch keeps
     longest: float
     max_points: int = eqx.field(static=True)
 
-    def bordered(self, u: Array, row: Array, advance: Array) -> tuple[Array, Array]:
-        """Newton's correction of u towards row · u = advance, and the tangent with row · tangent = 1."""
+    def bordered(self, u: Array, row: Array, advance: Array) -> tuple[Array, Array, Array]:
+        """Newton's correction of u towards row · u = advance, the tangent with row · tangent = 1, and the sign of the
+        bordered determinant."""
         full = u * self.size
         f, jacobian, slope = self.linearise(full[:-1], full[-1], self.args)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, slope[:, None]], axis=1) * self.size, row[None]])
         right = jnp.stack([jnp.append(-f, advance), jnp.append(jnp.zeros_like(f), 1.0)], axis=1)
-        correction, tangent = jnp.linalg.solve(matrix, right).T
-        return correction, tangent
+        (correction, tangent), sign = solved(matrix, right)
+        return correction, tangent, sign
 
     def predicted(self, u: Array, tangent: Array, before: tuple, ds: Array) -> tuple[Array, Array, Array, Array]:
         """Where to try next, and by which constraint: the arclength, or λ itself at a bound."""
@@ -79,20 +86,28 @@ class Course(eqx.Module):
         ds, before = step * one, (u - tangent, tangent, one)  # as if the branch had come straight
         trial, row, advance, last = self.predicted(u, tangent, before, ds)
         no, count = jnp.zeros((), bool), jnp.ones((), int)
-        return Front(u, tangent, before, ds, trial, row, advance, 0.5 * ds, last, count, count, no, no)
+        return Front(
+            u, tangent, self.orientation, before, ds, trial, row, advance, NEAR * ds, last, count, count, no, no
+        )
 
     def iterate(self, front: Front) -> Front:
-        correction, tangent = self.bordered(front.trial, front.row, front.advance - front.row @ (front.trial - front.u))
+        correction, tangent, sign = self.bordered(
+            front.trial, front.row, front.advance - front.row @ (front.trial - front.u)
+        )
         length, corrected = jnp.linalg.norm(correction), front.trial + correction
         tangent = tangent / jnp.linalg.norm(tangent)
-        tangent = jnp.where(tangent @ front.tangent < 0, -tangent, tangent)
+        back = tangent @ front.tangent < 0
+        tangent, sign = jnp.where(back, -tangent, tangent), jnp.where(back, -sign, sign)
         angle = jnp.arccos(jnp.clip(tangent @ front.tangent, -1.0, 1.0))
         finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
         arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
         refused = ~finite | (~arrived & ~(length <= front.limit)) | (arrived & (angle > LARGEST_TURN))
+        # Two branches that nearly meet are told apart by their orientation: straight on from one to the other it turns.
+        refused = refused | (arrived & (sign * front.sign < 0) & (front.ds > CROSSED))
         taken = arrived & ~refused
 
-        u, t = (jnp.where(taken, new, old) for new, old in ((corrected, front.u), (tangent, front.tangent)))
+        new = (corrected, front.u), (tangent, front.tangent), (sign, front.sign)
+        u, t, sign = (jnp.where(taken, new, old) for new, old in new)
         grown = front.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 2.0)
         ds = jnp.where(taken, jnp.minimum(grown, self.longest), jnp.where(refused, front.ds / 3, front.ds))
         gap = jnp.where(taken, jnp.linalg.norm(corrected - front.u), front.before[2])
@@ -104,12 +119,13 @@ class Course(eqx.Module):
         return Front(
             u=u,
             tangent=t,
+            sign=sign,
             before=before,
             ds=ds,
             trial=jnp.where(fresh, trial, corrected),
             row=jnp.where(fresh, row, front.row),
             advance=jnp.where(fresh, advance, front.advance),
-            limit=jnp.where(fresh, 0.5 * ds, length / 4),
+            limit=jnp.where(fresh, NEAR * ds, length / 4),
             last=jnp.where(fresh, last, front.last),
             taken=count,
             iterations=front.iterations + 1,

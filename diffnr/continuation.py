@@ -124,11 +124,12 @@ def trace(
     low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in bounds)
     u = jnp.append(y, parameter) / size
     along = jnp.zeros_like(u).at[-1].set(jnp.where(upwards, 1.0, -1.0))
-    course = Course(linearise, args, size, low, high, (u, along), longest, max_points)
-    _, tangent = course.bordered(u, along, jnp.zeros((), y.dtype))
+    none = jnp.zeros((), y.dtype)
+    course = Course(linearise, args, size, low, high, (u, along), none, longest, max_points)
+    _, tangent, sign = course.bordered(u, along, none)
     begun = jnp.all(jnp.isfinite(tangent))
     tangent = jnp.where(begun, tangent / jnp.linalg.norm(tangent), along)
-    course = eqx.tree_at(lambda course: course.first[1], course, tangent)
+    course = eqx.tree_at(lambda course: (course.first[1], course.orientation), course, (tangent, sign))
 
     def iterate(front: Front, _: None) -> tuple[Front, tuple[Array, Array]]:
         new = jax.tree_util.tree_map(lambda new, old: jnp.where(front.stop, old, new), course.iterate(front), front)
