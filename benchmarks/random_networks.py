@@ -1,6 +1,6 @@
 """Random networks of oscillators, settled in time and traced: does what is found in time lie on the branches?
 
-    python benchmarks/random_networks.py [--networks N] [--first N] [--harmonics H] [--oscillators N ...]
+    python benchmarks/random_networks.py [--networks N] [--first N] [--harmonics H] [--oscillators N ...] [--longest N]
 
 Networks of 1 to 4 Duffing oscillators in a row: hard, soft or bistable (K indefinite); damping ratios .001 to .1,
 masses of ratio .01 to 100, links to 100, some cubic; a force of .01 to 5 on a random one. Each is integrated at one
@@ -29,7 +29,6 @@ from diffnr import duffing
 jax.config.update("jax_enable_x64", True)
 
 STARTS = 9
-LONGEST = 2_000_000  # steps; networks that need more are left out, and counted
 INSTANTS, HIGHEST = 64, 15  # of a settled period, and the harmonics compared
 STILL, AHEAD = 1e-5, 3e-4  # of the size: the change in a period of what has settled, and all that is still to come
 NEAR, ROUND_OFF = 1e-3, 1e-9  # of the size: how near an orbit must be
@@ -158,11 +157,12 @@ def integrated(parts: dict[str, Array], state: Array, per_period: Array, steps: 
     return jax.lax.fori_loop(0, jnp.max(steps), advance, state)
 
 
-def settled(cases: list[Case]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Of each case the phasors [start, oscillator, harmonic] of what has settled, and which were integrated."""
+def settled(cases: list[Case], longest: int = 2_000_000) -> tuple[list[np.ndarray], np.ndarray]:
+    """Of each case the phasors [start, oscillator, harmonic] of what has settled, and which were integrated: those that
+    want at most so many steps."""
     per = np.array([max(64, INSTANTS * int(np.ceil(4 * np.pi * c.fastest / c.omega / INSTANTS))) for c in cases])
     periods = np.array([int(np.ceil(14 / c.slowest * c.omega / (2 * np.pi))) for c in cases])
-    short = per * periods <= LONGEST
+    short = per * periods <= longest
     names = "mass", "stiffness", "damping", "ground", "link", "omega", "share"
     parts = {name: jnp.asarray(np.stack([getattr(c, name) for c in cases])) for name in names}
 
@@ -228,12 +228,13 @@ def main() -> None:
     options.add_argument("--first", type=int, default=0)
     options.add_argument("--harmonics", type=int, default=15)
     options.add_argument("--oscillators", type=int, nargs="+", default=[1, 2, 3, 4], metavar="N")
+    options.add_argument("--longest", type=int, default=2_000_000, help="steps; what needs more is counted, not run")
     arguments = options.parse_args()
     rows: dict[tuple[int, str], list[int]] = {}
     for n in arguments.oscillators:
         seeds = [s for s in range(arguments.first, arguments.first + arguments.networks) if 1 + s % 4 == n]
         cases = [case(seed) for seed in seeds]
-        found, short = settled(cases)
+        found, short = settled(cases, arguments.longest)
         for seed, c, states, integrated_ in zip(seeds, cases, found, short, strict=True):
             row = rows.setdefault((n, c.kind), [0] * 8)
             row[0] += 1
@@ -252,6 +253,7 @@ def main() -> None:
             print(f"  {seed} {n} {c.kind}: {len(states)} states, {off} off", end="", flush=True)
             print(f"; {WHY[reason]}; left out {left_out:.1g}; {branch.message}" if off else "", flush=True)
     command = f"python benchmarks/random_networks.py --networks {arguments.networks} --first {arguments.first}"
+    command += f" --longest {arguments.longest} --harmonics {arguments.harmonics}"
     print(heading("Random networks, in time and by continuation", command))
     titles = ["oscillators", "kind", "networks", "too slow", "settle", "settled states", "on a branch"]
     print(table([*titles, *WHY.values()], [[*key, *row] for key, row in rows.items()]))
