@@ -147,6 +147,7 @@ def test_what_settles_past_points_where_others_branch_off_is_on_a_branch(numbers
     k, c, cubic, force, omega = numbers
     model = duffing.OscillatorNetwork([1.0], [[k]], c, Cubic(jnp.asarray(cubic)), num_harmonics=15, odd=False)
     branch = duffing.frequency_response(model, amplitude=force, omega=bounds, isolas=True, max_points=1500)
+    assert branch.complete
     points = branch.at(omega, most=16)
     period = 2 * np.pi / omega
     last = period * np.ceil(34 / c / period)  # e^-17 of disturbances is left

@@ -35,6 +35,7 @@ STARTS = 32  # of each search, and as many about wells
 MOST = 32  # further pieces, at most
 KNOWN = 32  # orbits at one frequency, at most: of each branch as many as it has folds there, and one more
 BRANCHINGS = 16  # that are looked at along what a search has added, at most
+LARGER = 10  # than the orbit a piece begins with, what counts like half of the lowest resonance's frequency
 ASIDE = 0.02  # ε, of the orbit's size
 
 
@@ -67,7 +68,9 @@ def with_further_pieces(
             return begun
         if len(begun.ends) >= 2 + MOST:  # there may be more
             return Begun(begun.course, begun.ends, RESULTS.more_orbits, jnp.zeros_like(begun.complete))
-        branch = _both_ways(linearise, y, omega, bounds, driven, scale, max_points)
+        # The linear peak may be far beyond what springs allow, and steps measured by it too long for this orbit.
+        size = jnp.minimum(scale[0], LARGER * jnp.linalg.norm(y)), scale[1]
+        branch = _both_ways(linearise, y, omega, bounds, driven, size, max_points)
         full = int(begun.course.count + branch.count) > max_points
         end = RESULTS.out_of_points if full else branch.result
         return Begun(
