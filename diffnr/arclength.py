@@ -53,6 +53,7 @@ class Course(eqx.Module):
     orientation: Array  # the sign of the bordered determinant there, which the branch keeps
     longest: float
     max_points: int = eqx.field(static=True)
+    oriented: bool = eqx.field(static=True)
 
     def bordered(self, u: Array, row: Array, advance: Array) -> tuple[Array, Array, Array]:
         """Newton's correction of u towards row · u = advance, the tangent with row · tangent = 1, and the sign of the
@@ -103,7 +104,8 @@ class Course(eqx.Module):
         arrived = finite & (length <= CONVERGED * (1 + jnp.linalg.norm(corrected)))
         refused = ~finite | (~arrived & ~(length <= front.limit)) | (arrived & (angle > LARGEST_TURN))
         # Two branches that nearly meet are told apart by their orientation: straight on from one to the other it turns.
-        refused = refused | (arrived & (sign * front.sign < 0) & (front.ds > CROSSED))
+        if self.oriented:
+            refused = refused | (arrived & (sign * front.sign < 0) & (front.ds > CROSSED))
         taken = arrived & ~refused
 
         new = (corrected, front.u), (tangent, front.tangent), (sign, front.sign)

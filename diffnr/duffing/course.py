@@ -78,13 +78,23 @@ def response_scale(model: AbstractOscillators, amplitude: Array, low: Array, hig
 
 
 def both_ways(
-    linearise: Linearise, y: Array, value: Array, bounds: tuple[Array, Array], args: Any, scale: Any, max_points: int
+    linearise: Linearise,
+    y: Array,
+    value: Array,
+    bounds: tuple[Array, Array],
+    args: Any,
+    scale: Any,
+    max_points: int,
+    oriented: bool = True,
 ) -> Branch:
     """The branch through a point, to both sides, from the end that begins downwards; a closed one once around."""
 
     def side(around: Array, upwards: Array) -> tuple[Array, Branch]:
         start = jnp.where(around, jnp.nan, y)
-        branch = trace(linearise, start, value, bounds, args, scale=scale, upwards=upwards, max_points=max_points)
+        branch = trace(
+            linearise, start, value, bounds, args,
+            scale=scale, upwards=upwards, max_points=max_points, oriented=oriented,
+        )  # fmt: skip
         return branch.result == RESULTS.closed, branch
 
     _, both = lax.scan(side, jnp.zeros((), bool), jnp.asarray([True, False]))
