@@ -55,6 +55,14 @@ class RESULTS(eqx.Enumeration):
         "No resonance was found: the iteration did not arrive at a field that the cells resolve. Start from a closer "
         "guess, raise max_steps, or take smaller cells."
     )
+    modes_missing = (
+        "The modes found do not explain all that the contour integrals around the disc see: others may be in it. Take "
+        "a smaller disc, or one off the band of a plasma's lattice modes, or raise max_nodes."
+    )
+    out_of_time = (
+        "The search was stopped after max_seconds: there may be more than what it had found. Raise max_seconds, or "
+        "take a smaller disc."
+    )
     no_line = "No line was found in the band: what the traces hold there is no sum of exponentials above the tolerance."
     # Branches
     out_of_points = "The branch goes on beyond the points there is room for. Raise max_points."

@@ -143,6 +143,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.duffing.AllHarmonics": _with(periods=1),
     "diffnr.duffing.Basis": _with(periods=1.0),
     "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
+    "diffnr.duffing.Orbit": _with(periods=1),
     "diffnr.duffing.OrbitBranch": _in_one_piece,
     "diffnr.FieldData": _with(resistance=None, transmission=None),
     # Data of then had every entry measured.
@@ -153,7 +154,6 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         (
             "diffnr.fdtd.GuideModes",
             "diffnr.fdtd.Recording",
-            "diffnr.fdtd.Resonances",
             "diffnr.fdtd.RingDown",
             "diffnr.fdtd.SteadyField",
             "diffnr.tcmt.SmallSignal",
@@ -161,6 +161,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         ),
         _with(result=RESULTS.successful),
     ),
+    "diffnr.fdtd.Resonances": _with(result=RESULTS.successful, unresolved=jnp.asarray(0)),
     "optimize.EqualNormPoints": _with(result=RESULTS.successful, ports=(0, 1)),
     "optimize.Restoration": _with_name_of_ratio,
     **dict.fromkeys(

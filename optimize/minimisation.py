@@ -131,7 +131,27 @@ def minimise(
     state, records = file.load(state, rows) if file and file.path.exists() else (state, [rows])
 
     run = Run(lambda state, count: advance(state, count, tolerance, problem), state, records)
-    every = steps if file is None else checkpoint_every
+    interrupted = _carried_out(run, steps, tolerance, file, steps if file is None else checkpoint_every, progress)
+    u, value, norm = run.state.best
+    model, refusal = _built(parametrisation, u)
+    converged = tolerance is not None and bool(norm <= tolerance)
+    message = _ending(run, steps, tolerance, interrupted) + refusal
+    if throw and not converged:
+        raise RuntimeError(message)
+    return Minimum(
+        model=model,
+        objective=value,
+        values=parametrisation.values(u),
+        gradient_norm=norm,
+        history=joined(run.records),
+        steps=run.step,
+        converged=converged,
+        message=message,
+    )
+
+
+def _carried_out(run: Run, steps: int, tolerance: Any, file: RunFile | None, every: int, progress: bool | None) -> bool:
+    """Take the steps of a run, saving it `every` so many and at the end; whether somebody interrupted it."""
     with interruptible() as interrupts, ProgressBar(progress, steps) as bar:
         try:
             while not interrupts and run.going(tolerance) and run.step < steps:
@@ -145,22 +165,7 @@ def minimise(
         finally:
             if file:
                 file.save(run)
-    u, value, norm = run.state.best
-    model, refusal = _built(parametrisation, u)
-    converged = tolerance is not None and bool(norm <= tolerance)
-    message = _ending(run, steps, tolerance, bool(interrupts)) + refusal
-    if throw and not converged:
-        raise RuntimeError(message)
-    return Minimum(
-        model=model,
-        objective=value,
-        values=parametrisation.values(u),
-        gradient_norm=norm,
-        history=joined(run.records),
-        steps=run.step,
-        converged=converged,
-        message=message,
-    )
+    return bool(interrupts)
 
 
 def _tried(objective: Any, *given: Any) -> None:

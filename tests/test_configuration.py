@@ -83,13 +83,17 @@ def test_every_law_and_several_of_them(task_of):
         for kind, (_, schema) in LAWS.items()
     ]
     tables.append('[[model.terms]]\nkind = "ideal_coupling"\ngamma_k = 0.3\nmode = 1\nsensed = 0')
+    tables.append('[[model.terms]]\nkind = "kerr"\nchi = -0.4\nmode = 0')
     task = task_of("\n".join([MODEL, *tables, DESIGN.replace("loss.gamma_k", "loss.0.gamma_k")]))
     assert [type(law) for law in task.model.loss] == [law for law, _ in LAWS.values()]
     for law, (_, schema) in zip(task.model.loss, LAWS.values(), strict=True):
         for key in schema:
             assert float(getattr(law, key)) == numbers[key]
-    assert type(task.model.terms) is tcmt.IdealNonreciprocalCoupling
-    assert (float(task.model.terms.gamma_k), task.model.terms.mode, task.model.terms.sensed) == (0.3, 1, 0)
+    coupling, kerr = task.model.terms
+    assert type(coupling) is tcmt.IdealNonreciprocalCoupling
+    assert (float(coupling.gamma_k), coupling.mode, coupling.sensed) == (0.3, 1, 0)
+    assert type(kerr) is tcmt.Kerr
+    assert (float(kerr.chi), kerr.mode) == (-0.4, 0)
 
 
 def test_coupled_modes_with_complex_matrices():

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.special import ellipk
 
 import diffnr as nr
@@ -36,6 +37,35 @@ def test_equal_oscillators_have_the_exact_periods_of_one() -> None:
     np.testing.assert_allclose(found.energy, energy, atol=1e-12)
     assert found.energy[0] == 0
     assert np.all(found.norm[0] == 0)
+
+
+@pytest.mark.slow
+def test_equal_oscillators_part_where_hill_s_equation_grows() -> None:
+    """Out of phase; y = x_0 + x_1 obeys y'' + (1 + 3x²) y = 0, by scipy: above an amplitude one moves more."""
+    pair = duffing.DuffingPair(1.0, 1.0, 1.0, 0.02, 1.0, 0.05)
+    found = duffing.backbone(pair, 1, amplitude=1.0, max_points=50).trim()
+
+    def trace(omega: float, b: np.ndarray) -> float:
+        orders = np.asarray(pair.harmonics)
+
+        def slope(t: float, y: np.ndarray) -> list[float]:
+            x = np.sum((b * np.exp(1j * orders * omega * t)).real)
+            return [y[1], -(1 + 3 * x**2) * y[0], y[3], -(1 + 3 * x**2) * y[2]]
+
+        y = solve_ivp(slope, (0, 2 * np.pi / omega), [1.0, 0.0, 0.0, 1.0], rtol=1e-9, atol=1e-11).y[:, -1]
+        return y[0] + y[3]
+
+    traces = np.asarray([trace(float(w), np.asarray(b[0])) for w, b in zip(found.omega[1:], found.b[1:], strict=True)])
+    assert np.any(traces > 2.01)
+    assert np.any(traces < 1.99)
+    clear = np.abs(traces - 2) > 1e-4  # whose multiplier is 1e-2 off the circle, if it is off
+    np.testing.assert_array_equal(found.stable[1:][clear], traces[clear] < 2)
+    others = np.sort(np.abs(found.multipliers - 1), axis=1)[:, :2]
+    assert np.max(others) < 1e-3  # the root of what Magnus' order 4 leaves
+    # At amplitude 0 the other mode turns by 2π/√1.04 in a period.
+    turn = np.exp(2j * np.pi / np.sqrt(1.04) * np.array([-1, 1]))
+    np.testing.assert_allclose(np.sort_complex(found.multipliers[0])[:2], np.sort_complex(turn), atol=1e-5)
+    assert found.stable[0]
 
 
 @pytest.mark.slow

@@ -163,6 +163,8 @@ def test_a_branch_of_twice_the_period_begins_where_the_period_doubles() -> None:
     omega, b = float(doubled.omega[k]), doubled.b[k]
     assert abs(b[0, 1]) > 0.1  # at half of the drive's frequency
     orbit = duffing.shoot(doubled.model, nr.Drive(omega, 1.2), guess=b)
+    assert orbit.periods == 2
+    np.testing.assert_allclose(orbit.ts[-1] + orbit.ts[1], 4 * np.pi / omega, rtol=1e-14)
     np.testing.assert_allclose(orbit.norm, doubled.norm[k], rtol=1e-6)  # 8 harmonics of the drive leave 1e-7
     np.testing.assert_allclose(np.abs(orbit.multipliers), np.abs(doubled.multipliers[k]), atol=1e-6)
     response = nr.port_response(doubled.model, nr.Drive(omega, 1.2), guess=b[None])

@@ -2,12 +2,16 @@
 
 import sys
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diffnr import duffing
+from diffnr.duffing.special_points import folds, rows_of
 from example_scripts import close_figures, drawn_values, example  # noqa: F401 (a fixture that acts by itself)
+from systems import central_difference
 from terminal import Terminal
 
 
@@ -42,6 +46,17 @@ def test_the_absorber_s_isola_is_found_by_search_and_by_a_knock(monkeypatch: pyt
     order = np.argsort(omega[isola])
     there = np.interp(module.KNOCKED, omega[isola][order], norm[isola][order])
     assert data.knocked == pytest.approx(there, rel=1e-3)  # straight between points
+    # The isola's folds move with the force as their derivative says; no other piece has an interval here.
+    on = np.asarray(response.piece) == 2
+    piece = jnp.where(on, response.piece, -jnp.arange(on.size) - 1)
+
+    @jax.jit
+    def corners(amplitude: jax.Array) -> jax.Array:
+        driven = eqx.tree_at(lambda driven: driven.amplitude, response.driven, amplitude)
+        return folds(driven, rows_of(driven, response.points), response.slope, piece, 2)[1]
+
+    slope, force = jax.jacfwd(corners)(response.amplitude), response.amplitude
+    np.testing.assert_allclose(slope, central_difference(corners, force, 1e-3), rtol=1e-6)  # Newton to 1e-12; O(step⁶)
     # Sweeps stay on the main branch.
     for swept in (data.up, data.down[::-1]):
         assert np.max(swept[:, 1]) < 0.6

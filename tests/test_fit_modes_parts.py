@@ -7,7 +7,7 @@ import pytest
 
 from diffnr.results import RESULTS
 from optimize.mode_fit.coefficients import coefficient_slopes, coefficients_of
-from optimize.mode_fit.delays import entry_delay, port_delays
+from optimize.mode_fit.delays import entry_delays, port_delays
 from optimize.mode_fit.descent import descend
 from optimize.mode_fit.form import Form, from_pairs, started
 from optimize.mode_fit.passivity import ALLOWED, excess, excess_slopes, largest_gain
@@ -155,7 +155,7 @@ def test_the_delay_of_a_bright_path_is_found_beside_weak_resonances(delay: float
     poles, residues = np.array([-0.009 - 0.79j, -0.02 - 0.56j, -0.011 + 0.71j]), np.array([0.006, 0.012j, -0.008])
     entry = 0.95 + np.sum(residues / (1j * x[:, None] - poles), axis=1)
     entry += 1e-6 * (rng.normal(size=301) + 1j * rng.normal(size=301))
-    found = entry_delay(x, entry * np.exp(-1j * x * delay), 3, 0)
+    found = entry_delays(x, (entry * np.exp(-1j * x * delay))[None], 3, 0)
     assert found == pytest.approx(delay, abs=1e-6)  # ten standard errors, 1e-6/(.95 √(301/3))
 
 

@@ -139,7 +139,7 @@ def test_backbones_are_tables() -> None:
         branch.norm[:, 0], branch.omega, branch.b, branch.omega, branch.count, RESULTS.successful, branch.model
     )
     table = line.table()
-    assert list(table.columns) == ["parameter", "omega", "norm", "rate"]
+    assert list(table.columns) == ["parameter", "omega", "norm", "rate", "stable"]
     np.testing.assert_array_equal(table["norm"], short().table()["norm"])
     two = jax.tree_util.tree_map(lambda x: jnp.stack([x, x]), line).trim()
     assert (two.b.shape, two.rate.shape) == ((2, 3, 2, 2), (2, 3))

@@ -119,6 +119,14 @@ def test_derivatives_of_states_are_those_of_the_cubic() -> None:
     expected = 3 / ((4 - u) ** 2 + 4 - 2 * u * (4 - u))  # 3P = u[(4 − u)² + 4]
     np.testing.assert_allclose(jax.jacfwd(energy)(jnp.asarray(5.0)), expected, rtol=1e-9)
 
+    def passed(chi: Array) -> Array:
+        model = nr.replace(CAVITY, {"terms.chi": chi})
+        return jnp.abs(nr.port_response(model, nr.Drive(4.0, power=9.0)).s[1, 0]) ** 2
+
+    [u] = energies(9.0, 0)  # of 27 = u[(4 − χu)² + 4]; what passes is 2γ₁u/P = u/9
+    expected = 2 * u**2 * (4 - u) / ((4 - u) ** 2 + 4 - 2 * u * (4 - u)) / 9
+    np.testing.assert_allclose(jax.grad(passed)(1.0), expected, rtol=1e-9)
+
 
 def test_nonlocal_loss_has_its_states_by_a_closed_form() -> None:
     """G1 = G2 = κ = 1 on resonance, γ_k = 4: at rest, or a_m/a_s = i or −7i (see tests/test_tcmt_nonlocal.py)."""
@@ -200,6 +208,22 @@ def test_a_mode_at_rest_grows_where_nothing_holds_it() -> None:
     state = tcmt.steady_state(lone, 0.1, [1.0], throw=False)
     assert state.result == RESULTS.unstable
     np.testing.assert_allclose(tcmt.stability(lone, state).poles[:2], 0.3 + np.array([0.1j, -0.1j]), rtol=1e-13)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terms", [tcmt.Kerr(1.0, 0), (tcmt.Kerr(1.0, 0), tcmt.Kerr(-0.5, 1))], ids=["apart", "own"])
+def test_a_nonlinear_mode_beside_one_at_rest(terms: Any) -> None:
+    """A mode without loss, coupling and drive, tuned to the drive: its least amplitude is 0."""
+    dark = tcmt.CoupledModes([0.0, 4.0], [[np.sqrt(3.0), 0.0], [1.0, 0.0]], terms=terms)
+    response = nr.port_response(dark, nr.Drive(4.0, power=3.0), ports=[0])
+    expected = energies(3.0, 0)
+    assert expected.size == 1
+    np.testing.assert_allclose(np.abs(response.state[0]) ** 2, [expected[0], 0.0], rtol=1e-9)
+    slope = jax.grad(
+        lambda power: jnp.abs(nr.port_response(dark, nr.Drive(4.0, power=power), ports=[0]).state[0, 0]) ** 2
+    )
+    u = expected[0]
+    np.testing.assert_allclose(slope(3.0), 3 / ((4 - u) ** 2 + 4 - 2 * u * (4 - u)), rtol=1e-9)
 
 
 @pytest.mark.parametrize(

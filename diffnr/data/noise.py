@@ -130,7 +130,7 @@ def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The noise of each real and imaginary part of traces `z` [f, n], or of real ones, and whether it can be told (see
     `noise_estimate`)."""
     start = ramps(omega, z) if np.iscomplexobj(z) else np.zeros(z.shape[1])
-    plain = _differences(omega, z, start[None], ORDERS[0])[0]
+    plain = _differences(omega, z, start, np.zeros(1), _weights(omega, ORDERS[0]))[0]
     noise, falls = plain, np.zeros(plain.shape, dtype=bool)
     chance = 1 - 2.5 / np.sqrt(len(omega))
     for order in ORDERS if len(omega) >= ENOUGH else ORDERS[:1]:
@@ -139,7 +139,7 @@ def scatter(omega: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         noise = np.where(least < chance * plain, np.minimum(noise, least), noise)
         if order == ORDERS[-1]:
             # Noise is as large in differences of any order; what falls further with the order is something else.
-            falls = _differences(omega, z, at[None], order + 4)[0] < 0.6 * noise
+            falls = _differences(omega, z, at, np.zeros(1), _weights(omega, order + 4))[0] < 0.6 * noise
     share = _ratio((1 + np.iscomplexobj(z)) * noise**2, np.mean(np.abs(z) ** 2, axis=0))
     return noise, (share < 0.25) & ~(falls & (share > 1e-4))
 
@@ -171,35 +171,42 @@ def ramps(omega: np.ndarray, z: np.ndarray) -> np.ndarray:
 def _quietest(omega: np.ndarray, z: np.ndarray, start: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
     """The least noise [n] that differences give within a turn a step around the delays `start`, and its delays; of
     real traces at `start`."""
+    weights = _weights(omega, order)
     if np.isrealobj(z):
-        return _differences(omega, z, start[None], order)[0], start
+        return _differences(omega, z, start, np.zeros(1), weights)[0], start
     width = np.pi / np.median(np.diff(omega))
     offsets = width * np.linspace(-1, 1, DIRECTIONS, endpoint=False)
     width, at = 2 * width / DIRECTIONS, start
     noise = np.full(start.shape, np.inf)
     for _ in range(4):
-        delays = np.concatenate([at[None], at + offsets[:, None]])
-        found = _differences(omega, z, delays, order)
-        best = np.argmin(found, axis=0)[None]
-        noise, at = (np.take_along_axis(values, best, axis=0)[0] for values in (found, delays))
+        offsets = np.append(0.0, offsets)
+        found = _differences(omega, z, at, offsets, weights)
+        best = np.argmin(found, axis=0)
+        noise, at = found[best, np.arange(len(best))], at + offsets[best]
         offsets, width = width * np.array([-2, -1, 1, 2]) / 3, width / 3
     return noise, at
 
 
-def _differences(omega: np.ndarray, z: np.ndarray, delays: np.ndarray, order: int) -> np.ndarray:
-    """The noise [c, n] that differences of `order` give of traces `z` [f, n] after the delays [c, n]."""
+def _weights(omega: np.ndarray, order: int) -> np.ndarray:
+    """Those [k, order + 1] of divided differences w_j ∝ 1/Π_{i≠j} (x_j − x_i), Σ w_j² = 1."""
     grid = np.lib.stride_tricks.sliding_window_view(omega, order + 1)
-    # Divided differences: w_j = 1/Π_{i≠j} (x_j - x_i), on windows scaled to unit length.
     grid = (grid - grid[:, :1]) / (grid[:, -1:] - grid[:, :1])
     weights = 1 / np.prod(grid[:, :, None] - grid[:, None, :] + np.eye(order + 1), axis=2)
-    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    return weights / np.linalg.norm(weights, axis=1, keepdims=True)
+
+
+def _differences(
+    omega: np.ndarray, z: np.ndarray, at: np.ndarray, offsets: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """The noise [c, n] that differences of given weights show of traces `z` [f, n] after the delays
+    `at` [n] + `offsets` [c]; real traces stay as they are."""
+    turned = np.broadcast_to(z, (len(offsets), *z.shape))
     if np.iscomplexobj(z):
-        turned = z * np.exp(1j * (omega - np.mean(omega[[0, -1]]))[:, None] * delays[:, None, :])
-    else:
-        turned = np.broadcast_to(z, (len(delays), *z.shape))
-    total = np.zeros((len(delays), len(grid), z.shape[1]), dtype=turned.dtype)
-    for j in range(order + 1):
-        total += weights[:, j, None] * turned[:, j : j + len(grid)]
+        x = 1j * (omega - np.mean(omega[[0, -1]]))
+        turned = z * np.exp(x[:, None] * at) * np.exp(x * offsets[:, None])[:, :, None]
+    total = np.zeros((len(offsets), len(weights), z.shape[1]), dtype=turned.dtype)
+    for j, weight in enumerate(weights.T):
+        total += weight[:, None] * turned[:, j : j + len(weights)]
     parts = [np.real(total), np.imag(total)] if np.iscomplexobj(z) else [total]
     size = np.abs(np.concatenate(parts, axis=1))
     middle = size.shape[1] // 2

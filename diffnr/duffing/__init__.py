@@ -6,7 +6,8 @@ from diffnr.duffing.branch_switching import branch_off
 from diffnr.duffing.chain import OscillatorChain, PolynomialForce
 from diffnr.duffing.find_orbits import FoundOrbits, find_orbits
 from diffnr.duffing.forcing import BaseMotion
-from diffnr.duffing.loci import BifurcationLocus, bifurcation_locus
+from diffnr.duffing.loci import bifurcation_locus
+from diffnr.duffing.locus import BifurcationLocus
 from diffnr.duffing.modulated import ModulatedOscillators
 from diffnr.duffing.network import OscillatorNetwork
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration

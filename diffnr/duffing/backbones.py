@@ -31,22 +31,22 @@ from diffnr.checks import (
 )
 from diffnr.continuation import course_of, from_residual, trace
 from diffnr.duffing import harmonic_balance
+from diffnr.duffing.abstract_orbits import AbstractOrbits
+from diffnr.duffing.floquet import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, stiffness_of, with_harmonics
-from diffnr.metrics import mean_square
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit, newton
-from diffnr.tables import AbstractTabular, largest
+from diffnr.tables import largest
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)  # of the work from 0 to a displacement
 
 
-class Backbone(AbstractAnswer, AbstractTabular):
+class Backbone(AbstractAnswer, AbstractOrbits):
     """Undriven periodic orbits over their amplitude, in order; NaN beyond `count`; made by `backbone`.
 
     **Fields:** `parameter` [point], the amplitude a; `omega` [point]; `b` [point, oscillator, harmonic] complex,
     x_j(t) = Re Σ b_jh e^{ihωt}; `rate` [point], ξ, rad/time: energy is lost at about ξ, and the damping ratio is ξ/2ω;
-    `count` []; `result`, of `RESULTS`; `model`. Which of them are stable is not told: under no force disturbances along
-    an orbit neither grow nor decay.
+    `count` []; `result`, of `RESULTS`; `model`.
     """
 
     COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -54,6 +54,7 @@ class Backbone(AbstractAnswer, AbstractTabular):
         "omega": (),
         "norm": ("oscillator",),
         "rate": (),
+        "stable": (),
         "b": ("oscillator", "harmonic"),
     }
 
@@ -84,14 +85,17 @@ class Backbone(AbstractAnswer, AbstractTabular):
         return self.model.harmonics
 
     @property
-    def valid(self) -> Bool[Array, "*batch point"]:
-        """Which points there are."""
-        return jnp.arange(self.omega.shape[-1]) < self.count[..., None]
+    def multipliers(self) -> Complex[Array, "*batch point state"]:
+        """Floquet's, largest modulus first, of the motion with the damping C − ξM. Two are +1, of a shift in time and
+        of another amplitude; without loss the others come in pairs m, 1/m, on the unit circle where the orbit is
+        stable. NaN beyond `count`. They carry no derivative."""
+        return _multipliers(self)
 
     @property
-    def norm(self) -> Float[Array, "*batch point oscillator"]:
-        """N = √(1/T ∫x² dt) of every oscillator."""
-        return jnp.sqrt(mean_square(self.b, self.harmonics))
+    def stable(self) -> Bool[Array, "*batch point"]:
+        """Whether small disturbances stay small: all multipliers, but the two that are +1, within 1 + 1e-3. With loss
+        it is that of the motion which ξ sustains: a mode that loses less than the backbone's own grows."""
+        return _bounded(self.multipliers)
 
     @property
     def energy(self) -> Float[Array, "*batch point"]:
@@ -109,6 +113,27 @@ class Backbone(AbstractAnswer, AbstractTabular):
 
         kinetic = jnp.einsum("...i,ij,...j->...", v, self.model.inertia, v) / 2
         return kinetic + jnp.vectorize(work, signature="(n)->()")(x)
+
+
+GROWN = 1e-3  # of a multiplier: the double one at +1 is known to the root of what Magnus' series leaves
+
+
+@eqx.filter_jit
+def _multipliers(found: Backbone) -> Complex[Array, "*batch point state"]:
+    def one(model: AbstractOscillators, b: Array, omega: Array, rate: Array, valid: Array) -> Array:
+        c = model.basis.coefficients(jnp.where(valid, b, 0.0))
+        omega, rate = jnp.where(valid, omega, 1.0), jnp.where(valid, rate, 0.0)
+        return multipliers_of(model, c[None], omega[None], valid[None], rate)[0]
+
+    each = eqx.filter_vmap(one, in_axes=(None, 0, 0, 0, 0))
+    for _ in range(found.count.ndim):
+        each = eqx.filter_vmap(each)
+    return each(found.model, found.b, found.omega, found.rate, found.valid)
+
+
+def _bounded(multipliers: Complex[Array, "*batch point state"]) -> Bool[Array, "*batch point"]:
+    off = jnp.sort(jnp.abs(multipliers - 1), axis=-1)[..., 1:2]  # of the second that is nearest to +1
+    return jnp.all((jnp.abs(multipliers) <= 1 + GROWN) | (jnp.abs(multipliers - 1) <= off), axis=-1)
 
 
 class _Undriven(eqx.Module):
@@ -210,7 +235,15 @@ def _traced(model: AbstractOscillators, mode: int, amplitude: Array, max_points:
     b = jax.vmap(lambda z, value: basis.phasors(value * z[:-2].reshape(n, -1)))(zs, values)
     result = RESULTS.where(branch.count > 0, branch.result, RESULTS.no_mode)
     values = jnp.where(valid, values, jnp.nan)
-    return Backbone(values, zs[:, -2] * unit, b, zs[:, -1] * unit, branch.count, result, model)
+    return Backbone(  # pyright: ignore[reportCallIssue]  # harmonics are the model's
+        parameter=values,
+        omega=zs[:, -2] * unit,
+        b=b,
+        rate=zs[:, -1] * unit,
+        count=branch.count,
+        result=result,
+        model=model,
+    )
 
 
 def _at(z: Array, args: tuple[AbstractOscillators, Array, Array, Array]) -> Array:

@@ -71,7 +71,14 @@ class DrivenOscillators(eqx.Module):
 
         points = jax.vmap(point)(y, value, valid)
         omega, b, multipliers = (x[:, 0] for x in (points.omega, points.b, points.multipliers))
-        return Points(jnp.where(valid, value, jnp.nan), omega, b, multipliers, jnp.sum(valid), points.harmonics)
+        return Points(
+            parameter=jnp.where(valid, value, jnp.nan),
+            omega=omega,
+            b=b,
+            multipliers=multipliers,
+            count=jnp.sum(valid),
+            harmonics=points.harmonics,
+        )
 
 
 def linearise(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:

@@ -129,18 +129,21 @@ def multipliers_of(
     c: Float[Array, "point oscillator m"],
     omega: Float[Array, " point"],
     valid: Bool[Array, " point"],
+    rate: Float[Array, ""] | float = 0.0,
 ) -> Complex[Array, "point state"]:
-    """Multipliers of orbits with coefficients c at ω, largest modulus first; NaN, and no work, where not `valid`.
+    """Multipliers of orbits with coefficients c at ω, largest modulus first; NaN, and no work, where not `valid`. The
+    damping is C − ξM, with `rate` for ξ.
 
     They carry no derivative. Under `vmap` the valid orbits of the whole batch are one list, worked off in pieces.
     """
-    model, c, omega = frozen((model, c, omega))
+    model, c, omega, rate = frozen((model, c, omega, rate))
     basis, n, nodes = model.basis, model.num_ports, 2 * _steps(model.basis)
     motion, phase = jax.ShapeDtypeStruct((n, nodes), c.dtype), jax.ShapeDtypeStruct((nodes,), c.dtype)
     # What a force closes over becomes an argument, which a batch may have.
     forces = eqx.filter_closure_convert(model.forces, motion, motion, phase)
     inverse = model.mobility
-    law = _Law(forces, inverse, inverse @ model.dissipation, "velocity" in model.depends_on)
+    rates = inverse @ model.dissipation - rate * jnp.eye(n, dtype=c.dtype)
+    law = _Law(forces, inverse, rates, "velocity" in model.depends_on)
     arrays, static = eqx.partition(law, eqx.is_array)
     groups = jax.tree_util.tree_map(lambda x: x[None], (arrays, c, omega, valid))
     return _in_groups(basis, static)(*groups)[0]

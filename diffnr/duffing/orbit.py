@@ -52,7 +52,8 @@ class Orbit(AbstractAnswer):
 
     - `omega` []; `x`, `v` [instant, oscillator], at equal intervals from phase 0 on, over the drive's period, or as
       many of them as the model's orbits take.
-    - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}; `harmonics`, its last axis.
+    - `b` [oscillator, harmonic] complex, x_j(t) = Re Σ b_jh e^{ihωt}; `harmonics`, its last axis; `periods` of
+      the drive, that it takes.
     - `monodromy` [2n, 2n], ∂(x, v)(T)/∂(x, v)(0); `multipliers` [2n] complex, its eigenvalues, largest modulus first.
     - `gap` []: ‖z(T) − z(0)‖, relative to the orbit's size; `result`, of `RESULTS`.
     """
@@ -66,6 +67,13 @@ class Orbit(AbstractAnswer):
     gap: Float[Array, ""]
     result: Any
     harmonics: tuple[Any, ...] = eqx.field(static=True)
+    periods: int = eqx.field(static=True, default=1)
+
+    @property
+    def ts(self) -> Float[Array, "*batch instant"]:
+        """The times of the instants since phase 0."""
+        instants = self.x.shape[-2]
+        return jnp.arange(instants) / instants * (2 * jnp.pi * self.periods / self.omega)[..., None]
 
     @property
     def norm(self) -> Float[Array, "*batch oscillator"]:
@@ -285,4 +293,5 @@ def _shoot(model: AbstractOscillators, drive: Drive, port: Forcing, guess: Array
         gap=jnp.where(failed, jnp.nan, gap),
         result=result,
         harmonics=model.harmonics,
+        periods=cycles,
     )

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
+from diffnr.duffing.abstract_orbits import AbstractOrbits
 from diffnr.duffing.floquet import multipliers_of
 from diffnr.duffing.oscillators import AbstractOscillators
-from diffnr.metrics import mean_square
-from diffnr.tables import AbstractTabular, largest
+from diffnr.tables import largest
 
 
-class Points(AbstractTabular):
+class Points(AbstractOrbits):
     """Orbits, in order; NaN beyond `count`.
 
     **Fields:** `parameter` [point], of the branch they are on, where that is not the frequency; `omega` [point]; `b`
@@ -43,16 +43,6 @@ class Points(AbstractTabular):
     multipliers: Complex[Array, "*batch point state"]
     count: Int[Array, "*batch"]
     harmonics: tuple[Any, ...] = eqx.field(static=True)
-
-    @property
-    def valid(self) -> Bool[Array, "*batch point"]:
-        """Which points there are."""
-        return jnp.arange(self.omega.shape[-1]) < self.count[..., None]
-
-    @property
-    def norm(self) -> Float[Array, "*batch point oscillator"]:
-        """N = √(1/T ∫x² dt) of every oscillator."""
-        return jnp.sqrt(mean_square(self.b, self.harmonics))
 
     @property
     def truncation(self) -> Float[Array, "*batch point"]:
@@ -105,4 +95,11 @@ def orbits(
     c = y.reshape(y.shape[0], -1, basis.size)
     b = jnp.where(valid[:, None, None], jax.vmap(basis.phasors)(c), jnp.nan)
     omega_, multipliers = jnp.where(valid, omega, jnp.nan), multipliers_of(model, c, omega, valid)
-    return Points(omega_, omega_, b, multipliers, jnp.sum(valid), basis.harmonics)
+    return Points(
+        parameter=omega_,
+        omega=omega_,
+        b=b,
+        multipliers=multipliers,
+        count=jnp.sum(valid),
+        harmonics=basis.harmonics,
+    )

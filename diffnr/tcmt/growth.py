@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
@@ -23,6 +24,7 @@ from diffnr.tcmt.seldom import unless
 from diffnr.tcmt.solve import has_closed_form, linear_part
 
 LARGE = 1e12  # a norm that powers of a matrix reach only if they grow without end
+ORDER = 6  # of the exponential's series: (1/64)⁷/7! is below round-off
 
 
 def judged(
@@ -34,48 +36,50 @@ def judged(
     frequencies or drives one such look at the model is all that it costs.
     """
     matrices, laws, omega, s_plus, a = frozen((matrices, laws, omega, s_plus, a))
-    reference = jnp.mean(jnp.diagonal(matrices.omega).real)  # of the frequencies: what is left are differences
+    reference = jnp.trace(matrices.omega.real) / len(matrices.omega)  # of the frequencies: what is left are differences
     A = linear_part(matrices, laws, reference)
     margin = monotone_margin(A, laws)
     known = jnp.zeros((), bool) if margin is None else _positive_definite(margin)
-    linear = all(law.linear for law in laws)
 
-    def rates(a: Array) -> list[list[Array]]:
-        return pair_rates(linear_part(matrices, laws, omega), laws, a)
+    def of_pair(a: Array) -> Bool[Array, ""]:
+        rates = pair_rates(linear_part(matrices, laws, omega), laws, a)
+        decays, growing = hurwitz(rates)
+        return growing | grows(-jnp.array(rates), decays | growing | ~succeeded(result))
 
-    def by_powers(a: Array) -> Array:
-        return grows(-jnp.array(rates(a)))
+    def of_any(a: Array) -> Bool[Array, ""]:
+        return grows(_with_rest(*linearised(matrices, laws, omega, s_plus, a)))
 
-    def judge(matter: Array) -> Array:
-        if has_closed_form(laws, a.size):
-            decays, growing = hurwitz(rates(matter))
-            return unless(decays | growing | ~succeeded(result), growing, by_powers, matter)
-        return grows(matter if linear else _with_rest(*linearised(matrices, laws, omega, s_plus, matter)))
-
-    growing = unless(known, jnp.zeros((), bool), judge, A if linear else a)
+    if all(law.linear for law in laws):
+        growing = grows(A, known)
+    else:
+        judge = of_pair if has_closed_form(laws, a.size) else of_any
+        growing = unless(known, jnp.zeros((), bool), judge, a)
     return RESULTS.where(succeeded(result) & growing, RESULTS.unstable, result)
 
 
-def grows(A: Array) -> Bool[Array, ""]:
-    """Whether A [n, n], real or complex, has an eigenvalue with Re λ > 0, by more than round-off of its norm."""
+def grows(A: Array, known: Bool[Array, ""] | bool = False) -> Bool[Array, ""]:
+    """Whether A [n, n], real or complex, has an eigenvalue with Re λ > 0, by more than round-off of its norm.
+
+    Not looked at, and False, where it is `known`.
+    """
     precision = jnp.finfo(A.dtype)
     identity = jnp.eye(A.shape[0], dtype=A.dtype)
     norm = _norm(A)
-    # To order 6: (1/64)⁷/7! is below round-off.
-    x = A / (64 * jnp.where(norm > 0, norm, 1.0))
-    x2 = _times(x, x)
-    x3 = _times(x2, x)
-    power = identity + x + x2 / 2 + x3 / 6 + _times(x3, x / 24 + x2 / 120 + x3 / 720)
+    x = A * (1 / (64 * jnp.where(norm > 0, norm, 1.0)))
 
     def going(state: tuple[Array, Array, Array]) -> Bool[Array, ""]:
         _, size, k = state
-        return (size >= 1) & (size <= LARGE) & (k < precision.nmant)
+        return (k < 0) | ((size >= 1) & (size <= LARGE) & (k < precision.nmant))
 
-    def square(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        power = _times(state[0], state[0])
-        return power, _norm(power), state[2] + 1
+    # The exponential by Horner's rule, then its squares: one product compiles several times faster than four.
+    def multiply(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        power, _, k = state
+        series = k < 0
+        power = jnp.where(series, identity, 0.0) + _times(jnp.where(series, x * (-1 / k), power), power)
+        return power, _norm(power), k + 1
 
-    _, size, _ = lax.while_loop(going, square, (power, _norm(power), jnp.zeros((), int)))
+    start = identity, jnp.ones_like(norm), jnp.where(known, precision.nmant, -ORDER)
+    _, size, _ = lax.while_loop(going, multiply, start)
     return size > LARGE
 
 
@@ -92,15 +96,16 @@ def pair_rates(
     """
     [law] = (law for law in laws if isinstance(law, NonlocalLoss))
     m, s = law.mode, law.sensed
-    moving, held = (a[m] != 0) & (a[s] != 0), (a[m] == 0) & (a[s] != 0) & (law.gamma_k > 0)
-    gamma_k = jnp.where(moving, law.gamma_k, 0.0)
-    w = jnp.where(moving, a[m], 1.0) / jnp.where(moving, a[s], 1.0)
-    size = jnp.sqrt(w.real**2 + w.imag**2)
-    u = jnp.where(held, 0.0, w / size)
+    dark_m, dark_s = a[m] == 0, a[s] == 0
+    held = dark_m & ~dark_s & (law.gamma_k > 0)
+    gamma_k = jnp.where(dark_m | dark_s, 0.0, law.gamma_k)
+    size_m, size_s = jnp.where(dark_m, 1.0, jnp.abs(a[m])), jnp.where(dark_s, 1.0, jnp.abs(a[s]))
+    u = jnp.where(dark_m | dark_s, 1.0, a[m] * jnp.conj(a[s]) / (size_m * size_s))
+    u = jnp.where(held, 0.0, u)
     mm, ms, sm, ss = jnp.where(held, -jnp.abs(A[s, s]), A[m, m]), A[m, s] * jnp.conj(u), A[s, m] * u, A[s, s]
     return [
         [-mm.real, mm.imag, gamma_k - ms.real, ms.imag],
-        [-mm.imag, gamma_k / size - mm.real, -ms.imag, -ms.real],
+        [-mm.imag, gamma_k * (size_s / size_m) - mm.real, -ms.imag, -ms.real],
         [-sm.real, sm.imag, -ss.real, ss.imag],
         [-sm.imag, -sm.real, -ss.imag, -ss.real],
     ]
@@ -135,6 +140,12 @@ def hurwitz(P: list[list[Float[Array, ""]]]) -> tuple[Bool[Array, ""], Bool[Arra
     return positive, negative
 
 
+def _pattern(rows: tuple[int, ...], columns: tuple[int, ...], size: int) -> np.ndarray:
+    pattern = np.zeros((size, size), np.float32)
+    pattern[rows, columns] = 1
+    return pattern
+
+
 def _with_rest(jacobian: Array, rest: Array) -> Array:
     """The Jacobian with decay in place of the modes that friction holds."""
     return jacobian - jnp.diag(jnp.where(jnp.concatenate([rest, rest]), _norm(jacobian), 0.0))
@@ -154,14 +165,13 @@ def monotone_margin(A: Complex[Array, "mode mode"], laws: tuple[AbstractLaw, ...
 
     **Arguments:** `A`: `linear_part` at any frequency; `laws`.
     """
-    decay = -(A + A.conj().T) / 2
-    margin = 2 * jnp.diag(jnp.diag(decay).real) - jnp.abs(decay)
+    couplings = jnp.abs((A + A.conj().T) * 0.5)
+    margin = jnp.where(np.eye(len(A), dtype=bool), -A.real, -couplings)
     for law in laws:
         if isinstance(law, NonlocalLoss):
-            both = jnp.array([law.mode, law.sensed])
-            margin = margin.at[both, both[::-1]].add(-law.gamma_k / 2)
+            margin = margin - _pattern((law.mode, law.sensed), (law.sensed, law.mode), len(A)) * (law.gamma_k / 2)
         elif isinstance(law, SaturableLoss):
-            margin = margin.at[law.mode, law.mode].add(-law.coefficient / 8)
+            margin = margin - _pattern((law.mode,), (law.mode,), len(A)) * (law.coefficient / 8)
         elif not isinstance(law, TwoPhotonLoss | IdealNonreciprocalCoupling) and not law.linear:
             return None
     return margin

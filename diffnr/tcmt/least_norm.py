@@ -23,7 +23,7 @@ def least_norm(M: Complex[Array, "n n"], f: Complex[Array, " n"]) -> Complex[Arr
     """
     fixed = lax.stop_gradient(M)
     lu, _, order = lax.linalg.lu(fixed)
-    regular = jnp.all(jnp.abs(jnp.diagonal(lu)) > _tolerance(M) * jnp.max(jnp.abs(fixed)))
+    regular = jnp.all(jnp.abs(jnp.diagonal(lu)) > round_off(M) * jnp.max(jnp.abs(fixed)))
 
     def solved(_: object, f: Array) -> Array:
         y = lax.linalg.triangular_solve(lu, f[order][:, None], left_side=True, lower=True, unit_diagonal=True)
@@ -40,7 +40,7 @@ def least_norm(M: Complex[Array, "n n"], f: Complex[Array, " n"]) -> Complex[Arr
 def _solved(matter: tuple[Array, Array]) -> Array:
     M, f = matter
     a = _projected(matter)
-    missed = jnp.max(jnp.abs(jnp.sum(M * a, axis=1) - f)) > 8 * _tolerance(M) * jnp.max(jnp.abs(f))
+    missed = jnp.max(jnp.abs(jnp.sum(M * a, axis=1) - f)) > 8 * round_off(M) * jnp.max(jnp.abs(f))
     return jnp.where(missed, jnp.nan, a)
 
 
@@ -58,5 +58,6 @@ def _projected(matter: tuple[Array, Array]) -> Array:
     return jnp.sum(X * f, axis=1) / jnp.where(size > 0, size, 1.0)
 
 
-def _tolerance(M: Array) -> float:
+def round_off(M: Array) -> float:
+    """Below which share of the largest entry of M a number is 0."""
     return ROUND_OFF * len(M) * float(jnp.finfo(M.dtype).eps)

@@ -22,6 +22,7 @@ from diffnr.tcmt.solve import (
     residual_at_full_drive,
     solve,
     split,
+    stirred,
     two_mode_nonlocal,
     two_mode_states,
     weakly_driven,
@@ -58,6 +59,7 @@ def every_state(
     held = frozen(args)
     y, found, ended = roots(residual_at_full_drive, _starts(held, starts, key), most, held, max_steps=MAX_STEPS)
     ended = ended & (_index(y, found, held) == 1)
+    found = found & ~jax.vmap(lambda y: stirred(M, f, join(y) * held.drive))(y)
     # Beyond the last a state that is regular: what is masked afterwards is differentiated all the same.
     y = jax.vmap(lambda y: implicit(residual_at_full_drive, y, args))(jnp.where(found[:, None], y, y[0]))
     a, found, _ = _ordered(jax.vmap(join)(y) * args.drive, found, most)

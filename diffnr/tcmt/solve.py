@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.results import RESULTS
 from diffnr.root import follow, newton
-from diffnr.tcmt.least_norm import least_norm
+from diffnr.tcmt.least_norm import least_norm, round_off
 from diffnr.tcmt.loss import AbstractLaw, NonlocalLoss
 from diffnr.tcmt.matrices import Matrices
 
@@ -175,7 +175,9 @@ def _newton(
         solution = follow(branch_residual, weakly_driven(args), args)
     else:
         solution = newton(residual_at_full_drive, split(guess / args.drive), args)
-    return join(solution.value) * args.drive, solution.result
+    a = join(solution.value) * args.drive
+    wrong = stirred(M, f, a)
+    return jnp.where(wrong, jnp.nan, a), RESULTS.where(wrong, RESULTS.nonfinite, solution.result)
 
 
 class Driven(NamedTuple):
@@ -189,10 +191,26 @@ class Driven(NamedTuple):
 
 
 def in_units_of_the_drive(M: Array, f: Array, laws: tuple[AbstractLaw, ...]) -> Driven:
-    """The problem M a + Σ f_law(a) = f in units of |f|."""
+    """The problem M a + Σ f_law(a) = f in units of |f|, with a loss of those modes that would else be undetermined."""
     power = jnp.sum(_power(f))
     drive = jnp.sqrt(jnp.where(power > 0, power, 1.0))
-    return Driven(M, f / drive, drive, laws)
+    return Driven(M + jnp.diag(_alone(M, f)), f / drive, drive, laws)
+
+
+def _alone(M: Array, f: Array) -> Float[Array, " mode"]:
+    """A rate for every mode that is neither driven nor coupled, does not decay and is tuned to the drive; else 0.
+
+    Of all amplitudes it may have the least is 0, as in `least_norm`, and no loss changes that.
+    """
+    size = jnp.abs(lax.stop_gradient(M))
+    largest = jnp.max(size)
+    none = jnp.maximum(jnp.max(size, axis=0), jnp.max(size, axis=1)) <= round_off(M) * largest
+    return jnp.where(none & (f == 0), jnp.where(largest > 0, largest, 1.0), 0.0)
+
+
+def stirred(M: Array, f: Array, a: Array) -> Bool[Array, ""]:
+    """Whether nonlinear laws move a mode to which `in_units_of_the_drive` gave a loss: a is then no solution."""
+    return jnp.any(_alone(M, f) * jnp.abs(a) > jnp.sqrt(jnp.finfo(f.dtype).eps) * jnp.max(jnp.abs(f)))
 
 
 def weakly_driven(args: Driven) -> Array:

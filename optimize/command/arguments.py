@@ -19,7 +19,7 @@ the file:
                   or file = "model.npz", as 'diffnr fit' writes;  unit = a label for its rates
   [[model.loss]]  kind = "nonlocal" (gamma_k, mode, sensed, epsilon), "two_photon" (coefficient, mode)
                   or "saturable" (coefficient, mode, saturation)
-  [[model.terms]] kind = "ideal_coupling" (gamma_k, mode, sensed)
+  [[model.terms]] kind = "ideal_coupling" (gamma_k, mode, sensed) or "kerr" (chi, mode)
   [design]        goal = "isolation" (max_insertion_loss, isolation_cap), "insertion_loss" (min_isolation) or
                   "contrast";  free = ["loss.gamma_k"], with several laws "loss.0.gamma_k";  out, into: the ports of
                   the direction that passes;  omega or band;  points, amplitude or power, starts, max_steps, seed

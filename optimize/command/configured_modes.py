@@ -60,6 +60,7 @@ TERMS: dict[str, tuple[Callable[..., tcmt.AbstractLaw], Schema]] = {
         tcmt.IdealNonreciprocalCoupling,
         {"gamma_k": Key(NUMBER, True), "mode": _MODE, "sensed": _MODE},
     ),
+    "kerr": (tcmt.Kerr, {"chi": Key(NUMBER, True), "mode": _MODE}),
 }
 
 

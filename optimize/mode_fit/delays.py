@@ -11,9 +11,9 @@ from optimize.mode_fit.vector_fitting import delay_steps, least_misfits, relocat
 
 Host = Any
 BESIDE = np.array([0.3, 1.2, 3.5, 7.0])  # from the direct path's delay: others that are tried, both ways
-FEW, MANY, KEPT = 4, 10, 3  # steps of all trials, and of the best of them
+FEW, MANY, KEPT = 2, 10, 4  # steps of all trials, and of the best of them
 FARTHEST = 3.0  # of a step
-SETTLED = 1e-9  # a step that moves nothing
+SETTLED = 1e-4  # of a step: the fit that follows moves delays, too
 ROUNDS = 8  # of the direct path's delay, weighted by the misfit before
 
 
@@ -43,31 +43,44 @@ def port_delays(x: Host, s: Host, measured: Host, modes: int, order: int, floor:
             chosen.append((out, into))
     if not chosen:
         return np.zeros(ports)
-    totals = np.array([entry_delay(x, s[:, o, i], modes, order) for o, i in chosen])
+    totals = entry_delays(x, np.stack([s[:, o, i] for o, i in chosen]), modes, order)
     return _agreed(x, s, pairs, power, rows, totals)
 
 
-def entry_delay(x: Host, entry: Host, modes: int, order: int) -> float:
-    """The delay t of one entry [f] ∝ e^{−ixt} with which vector fitting describes it best.
+def entry_delays(x: Host, entries: Host, modes: int, order: int) -> Host:
+    """The delays t [entry] of entries [entry, f] ∝ e^{−ixt} with which vector fitting describes each of them best.
 
     Broad resonances and delays stand for each other in part: there are many local minima, and the lowest is narrow
     where the direct path is bright. From several trials, poles are relocated and delays moved in turn.
     """
-    trials = _direct_delay(x, entry) + np.concatenate([-BESIDE[::-1], [0.0], BESIDE])
-    starts = [starting_poles(x, (entry * np.exp(1j * x * t))[:, None], modes, order, np.ones(1))[::2] for t in trials]
-    delays, poles = np.repeat(trials, 2), np.concatenate(starts)
+    direct = np.array([_direct_delay(x, entry) for entry in entries])
+    delays = (direct[:, None] + np.concatenate([-BESIDE[::-1], [0.0], BESIDE])).ravel()
+    traces = np.repeat(entries, len(delays) // len(entries), axis=0)
+    starts = starting_poles(x, _turned(x, traces, delays)[:, :, None], modes, order, np.ones(1))[:, ::2]
+    sets = starts.shape[1]
+    delays, traces, poles = np.repeat(delays, sets), np.repeat(traces, sets, axis=0), np.concatenate(starts)
     for step in range(FEW + MANY):
-        turned = entry * np.exp(1j * x * delays[:, None])
+        turned = _turned(x, traces, delays)
         poles = relocated(x, turned[:, :, None], poles, order, np.ones(1), 1)
         if step == FEW:
-            best = np.argsort(least_misfits(x, turned, poles, order))[:KEPT]
-            delays, poles, turned = delays[best], poles[best], turned[best]
+            best = _best(least_misfits(x, turned, poles, order), len(entries), KEPT)
+            delays, traces, poles, turned = delays[best], traces[best], poles[best], turned[best]
         moved = np.clip(delay_steps(x, turned, poles, order), -FARTHEST, FARTHEST)
         delays = delays + moved
         if np.max(np.abs(moved)) < SETTLED:
             break
-    turned = entry * np.exp(1j * x * delays[:, None])
-    return float(delays[np.argmin(least_misfits(x, turned, poles, order))])
+    return delays[_best(least_misfits(x, _turned(x, traces, delays), poles, order), len(entries), 1)]
+
+
+def _turned(x: Host, traces: Host, delays: Host) -> Host:
+    """Traces [set, f] without the delays [set]."""
+    return traces * np.exp(1j * x * delays[:, None])
+
+
+def _best(misfits: Host, entries: int, kept: int) -> Host:
+    """Which of the sets, as many for each entry, miss least, so many of each."""
+    rows = misfits.reshape(entries, -1)
+    return (np.argsort(rows, axis=1)[:, :kept] + rows.shape[1] * np.arange(entries)[:, None]).ravel()
 
 
 def _direct_delay(x: Host, entry: Host) -> float:

@@ -77,11 +77,10 @@ def vector_fit(
     if weights.least is not weights.most:
         # The poles of an entry alone, too: another's structure that is no resonance shall not draw them away.
         alone = np.argsort(-weights.most)[:ALONE, None] if s.shape[1] > 1 else np.zeros((0, 1), int)
-        own = [starting_poles(x, s[:, k], modes, order, weights.most[k])[::2] for k in alone]
-        if own:
-            each = np.repeat(alone, len(own[0]), axis=0)
-            single = relocated(x, s.T[each].swapaxes(1, 2), np.concatenate(own), order, weights.most[each], sweeps)
-            poles = np.concatenate([poles, single])
+        own = starting_poles(x, s.T[alone].swapaxes(1, 2), modes, order, np.ones(1))[:, ::2]
+        each = np.repeat(alone, own.shape[1], axis=0)
+        own = relocated(x, s.T[each].swapaxes(1, 2), own.reshape(len(each), modes), order, weights.most[each], sweeps)
+        poles = np.concatenate([poles, own])
         fits = sorted(_fits(x, s, poles, order, weights), key=lambda fit: fit.cost)[:KEPT]
         sigma = np.stack([weights.sigma(fit.misfit) for fit in fits])
         again = relocated(x, s, np.stack([fit.poles for fit in fits]), order, sigma, sweeps)
@@ -92,23 +91,24 @@ def vector_fit(
 
 
 def starting_poles(x: RealArray, s: ComplexArray, modes: int, order: int, sigma: RealArray) -> ComplexArray:
-    """Sets of poles [4, modes] to start from: where S [f, entry] turns fastest, and evenly over the band, with two
-    widths."""
+    """Sets of poles [..., 4, modes] to start from: where S [..., f, entry] turns fastest, and evenly over the band,
+    with two widths."""
     spread = np.linspace(x[0], x[-1], modes + 2)[1:-1]
     powers = np.linalg.qr(x[:, None] ** np.arange(order + 1))[0]
     shape = (s - powers @ (powers.T @ s)) / sigma
     middles = (x[1:] + x[:-1]) / 2
-    change = np.linalg.norm(np.diff(shape, axis=0), axis=1) / np.diff(x)
+    change = np.linalg.norm(np.diff(shape, axis=-2), axis=-1) / np.diff(x)
     starts = []
     for width in (0.02, 0.2):
         # Each place is kept clear of the others by about a linewidth.
-        free, peaks = change.copy(), []
+        free, peaks = change, []
         for _ in range(modes):
-            peak = middles[np.argmax(free)]
-            peaks.append(peak)
-            free[np.abs(middles - peak) < 2 * width * (x[-1] - x[0]) / modes] = 0
-        starts += [1j * np.asarray(peaks) - width, 1j * spread - width]
-    return np.stack(starts)
+            peaks.append(middles[np.argmax(free, axis=-1)])
+            near = np.abs(middles - peaks[-1][..., None]) < 2 * width * (x[-1] - x[0]) / modes
+            free = np.where(near, 0.0, free)
+        places = np.stack(peaks, axis=-1) if modes else np.zeros((*change.shape[:-1], 0))
+        starts += [1j * places - width, 1j * np.broadcast_to(spread, places.shape) - width]
+    return np.stack(starts, axis=-2)
 
 
 def relocated(

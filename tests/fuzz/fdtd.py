@@ -180,6 +180,7 @@ def frequencies() -> list[Entry]:
     asked = {"update": UPDATE, "omega": 1.2 * THZ, "sources": [(SOURCE, 1.0)], "probes": [PROBE], "throw": True}
     modes = {"update": BOX, "omega": 3.4 * THZ, "num_modes": 1, "max_steps": 12, "throw": True}
     complexes = {"omega": ("complex",)}
+    disc = {"update": BOX, "within": (3.4 * THZ, 0.1 * THZ), "max_nodes": 16, "max_seconds": None, "progress": False}
     guided = {"cross_section": GUIDE, "omega": 0.8 * THZ, "num_modes": 3, "step": None, "throw": True}
     band = {"cross_section": GUIDE, "omegas": np.array([0.7, 0.8]) * THZ, "num_modes": 3, "step": None, "throw": True}
     layered = {"layers": LAYERS, "cell": 1 * UM, "bottom": None, "top": fdtd.Sponge(3 * UM)}
@@ -202,7 +203,8 @@ def frequencies() -> list[Entry]:
             allow={"strength": ("complex",)},
             named=_sources("strength"),
         ),
-        Entry("resonances", fdtd.resonances, modes, cost=1),
+        Entry("resonances", fdtd.resonances, modes, allow=complexes, cost=1),
+        Entry("resonances, a disc", fdtd.resonances, disc, allow={"within": ("complex",)}, cost=1),
         Entry("CrossSection.of", fdtd.CrossSection.of, {"scene": LONG, "x": 45 * UM}),
         Entry("layered_guide", fdtd.layered_guide, layered, allow=EITHER_SIDE),
         Entry("guide_modes", fdtd.guide_modes, guided, allow=_left("step"), cost=1),

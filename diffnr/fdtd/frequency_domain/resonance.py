@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import time
 from typing import Any
 
 import equinox as eqx
@@ -10,37 +12,40 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Complex, Float
-from scipy.linalg import eig
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+from jaxtyping import Array, Bool, Float, Int
 
-from diffnr.checks import Count, Numbers, as_count, as_flag, require
-from diffnr.fdtd.frequency_domain.direct_solve import (
-    Edges,
-    Inverse,
-    Pattern,
-    entries_of,
-    flat,
-    operator,
-    pattern_of,
-    split,
+from diffnr.checks import (
+    Count,
+    as_count,
+    as_flag,
+    as_inexact,
+    as_positive,
+    described,
+    is_concrete,
+    require,
 )
-from diffnr.fdtd.frequency_domain.frequency import as_one_frequency, phasors
+from diffnr.fdtd.frequency_domain.contour import NODES, Disc, Guesses, Iterated, Search
+from diffnr.fdtd.frequency_domain.direct_solve import Edges, entries_of, operator, pattern_of
+from diffnr.fdtd.frequency_domain.frequency import as_one_frequency
 from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
-from diffnr.fdtd.frequency_domain.smooth_currents import ROUGH, SmoothCurrents, curls, roughness
+from diffnr.fdtd.frequency_domain.mode_iteration import Modes, called, finished, iterated, pair_of
+from diffnr.fdtd.frequency_domain.nearest_modes import nearest_modes
+from diffnr.fdtd.frequency_domain.smooth_currents import SmoothCurrents, curls
 from diffnr.fdtd.lines import AbstractLines
-from diffnr.fdtd.time_domain.field_energy import energy
-from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update
+from diffnr.fdtd.scene.media import LIGHT
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_update, require_resolved
+from diffnr.progress import ProgressBar
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import frozen
 
-BASIS = 40  # vectors of Arnoldi's method
-MORE = 4  # currents than modes asked for
+MORE = 4  # unknowns at least, than modes asked for
 ASIDE = 0.01  # of ω the guess is taken below the real axis, where the lattice's plasmons have their poles
+ENOUGH = 8  # steps, from what contour integrals give: what has not arrived then is no mode
+ROOM = 4  # modes that are iterated in one program: it is compiled for whole multiples
 
 
 class Resonances(AbstractLines):
-    """Resonances e^{iωt − γt} of a scene, the nearest to the guess first, NaN beyond `count`.
+    """Resonances e^{iωt − γt} of a scene, the nearest to the guess (to the disc's centre) first, NaN beyond `count`.
 
     **Fields:**
 
@@ -51,7 +56,8 @@ class Resonances(AbstractLines):
       step adds to E, b of `solve`, excites E = x (yᵀb)/(ω − ω_n). Without derivatives. On edges that move it is the
       turned bias's E times the edges' areas over `update.ex`, `update.ey` (areas times ε, and loss in sponges).
     - `valid` [mode]: whether the iteration has arrived, at a mode of its own that the cells resolve (where carriers
-      are, by six cells a wavelength). `result`: success if one of them has.
+      are, by six cells a wavelength). `unresolved` []: how many were met besides that they do not.
+    - `result`: success if one has arrived; of a disc, if all of its modes are there, be they none.
     """
 
     omega: Float[Array, " mode"]
@@ -59,183 +65,174 @@ class Resonances(AbstractLines):
     fields: Fields
     left: Edges
     valid: Bool[Array, " mode"]
+    unresolved: Int[Array, ""]
     result: Any
 
 
 def resonances(
-    update: Any, omega: Numbers, num_modes: Count = 1, *, max_steps: Count = 20, throw: Any = True
+    update: Any,
+    omega: Any = None,
+    num_modes: Count = 1,
+    *,
+    within: Any = None,
+    max_steps: Count = 20,
+    max_nodes: Count = 48,
+    progress: Any = None,
+    max_seconds: Any = None,
+    throw: Any = True,
 ) -> Resonances:
-    """The resonances nearest to a frequency.
+    """The resonances nearest to a frequency, or all in a disc of the complex plane.
 
         modes = fdtd.resonances(fdtd.Update.of(scene), 2 * np.pi * 1.1e12, num_modes=2)
+        every = fdtd.resonances(fdtd.Update.of(scene), within=(2 * np.pi * 1.1e12, 2 * np.pi * 2e10))
 
         M(e^{iωΔt}) x = 0,    yᵀ M = 0,    ω ← ω − yᵀMx/(yᵀ M′ x),   x ← M⁻¹M′x,   y ← M⁻ᵀM′ᵀy
 
-    The problem made linear at the guess is solved by Arnoldi's method, among fields that smooth magnetic currents drive
-    (`smooth_currents.py`: carriers give the lattice plasmons of its own, which are passed over); then each mode is
-    iterated from both sides, of third order, until ω is as exact as round-off allows (10⁻¹¹ and better). Each step is
-    one LU factorisation.
+    Beside a guess, the problem made linear there is solved by Arnoldi's method, among fields that smooth magnetic
+    currents drive (`smooth_currents.py`: carriers give the lattice plasmons of its own, which are passed over). In a
+    disc, M⁻¹ of such currents is integrated around it, ∮ M⁻¹V dω/2πi = Σ x (yᵀV), and what modes it has in it, and
+    close by, is read off (`contour.py`). Then each mode is iterated from both sides, of third order, until ω is as
+    exact as round-off allows (10⁻¹¹ and better). Each step, and each node around a disc, is one LU factorisation.
 
     **Arguments:**
 
     - `update`: `Update.of(scene)`, in float64.
     - `omega`: [], the guess in rad/s, real or complex (Im ω = γ). It carries no derivative.
     - `num_modes`: how many, static: those nearest to the guess by the linear problem. Open ends have modes of their
-      own, of low Q: look at `q`. `max_steps`: of each mode's iteration.
-    - `throw`: raise where not one is found; otherwise `result` says it.
+      own, of low Q: look at `q`.
+    - `within`: (centre, radius) of the disc instead, in rad/s; the centre real or complex (γ upwards). The number of
+      modes is found, so that this is no part of a jit or vmap; derivatives are as otherwise.
+    - `max_steps`: of each mode's iteration, of a disc's 8 at most.
+    - `max_nodes`: around a disc, 16 at first and then 48, 144, … as long as they show that modes are missing.
+    - `max_seconds`: after which a disc's search ends with what there is.
+    - `progress`: a line on stderr, None for only on a terminal. `throw`: raise where there is no success; otherwise
+      `result` says it.
 
     **Good values:** a guess within some percent. In a scene with carriers modes farther away may be missed, for one of
-    the lattice's own to which the iteration goes instead, and which is left out (`count` tells): guess anew there.
+    the lattice's own to which the iteration goes instead, and which is left out (`count` tells): guess anew there, or
+    take a disc. A disc costs 16 LU factorisations and two a mode; some ten modes in it are well. Modes of low Q are
+    found by discs that reach up to their γ.
 
-    **Returns:** a `Resonances`. It may be jitted and vmapped. ω and γ have first derivatives in every number of the
-    scene and the update, by both vectors: dω = −yᵀ dM x, one evaluation for all of them. (Second ones are not those of
-    ω: the vectors are held.) The left vector is the right one of the turned bias, and M(−B) = Mᵀ up to weights: a scene
-    has the same ω and γ at B and −B.
+    **Returns:** a `Resonances`; of a disc with all of its modes [count]. One of a guess may be jitted and vmapped. ω
+    and γ have first derivatives in every number of the scene and the update, by both vectors: dω = −yᵀ dM x, one
+    evaluation for all of them. (Second ones are not those of ω: the vectors are held.) The left vector is the right one
+    of the turned bias, and M(−B) = Mᵀ up to weights: a scene has the same ω and γ at B and −B.
+
+    **Notes:** a disc's modes are all there where these, with those found beside it, leave less than 10⁻³ of what one
+    mode contributes to the integrals, each weighed as its place and the nodes have it: 1/(1 + ξ^N), exactly. Otherwise
+    `result` is `modes_missing`: in a lossless plasma the lattice's own are too many to be told from them (give it
+    losses, or a disc off its band from ω_c to √(ω_p² + ω_c²)).
 
     **Raises:** `ValueError` for float32, a guess that is not one number with a positive real part or beyond what the
-    step and the cells carry, `num_modes` below 1; `RuntimeError` if `throw` and not one is found.
+    step and the cells carry, `num_modes` below 1, a disc that is not (centre, radius) or not to the right of ω = 0,
+    both or neither of `omega` and `within`; `RuntimeError` if `throw` and not one is found, or not all of a disc are.
 
-    Source: two-sided Rayleigh quotient iteration (Ostrowski; Schreiber for nonlinear problems).
+    Source: two-sided Rayleigh quotient iteration (Ostrowski; Schreiber for nonlinear problems); contour integrals:
+    W.-J. Beyn 2012, Linear Algebra Appl. 436, 3839.
     """
     update, throw = as_update(update), as_flag(throw, "throw")
-    guess = as_one_frequency(update, omega)
-    nx, ny = update.shape
-    num_modes = as_count(num_modes, "num_modes", most=max(1, nx * ny - 2 - MORE))
     max_steps = as_count(max_steps, "max_steps")
     must = "be in float64 (jax.config.update('jax_enable_x64', True), and build the scene anew)"
     require(update.ex.dtype == jnp.float64, "update", must, update.ex.dtype)
-    found = _resonances(update, guess, num_modes, max_steps)
+    must = "be given, or else within=(centre, radius)"
+    require((omega is None) != (within is None), "omega", must, "missing" if omega is None else "given with within")
+    if within is None:
+        guess = as_one_frequency(update, omega)
+        nx, ny = update.shape
+        num_modes = as_count(num_modes, "num_modes", most=max(1, nx * ny - 2 - MORE))
+        found = _resonances(update, guess, num_modes, max_steps)
+    else:
+        disc = _as_disc(update, within)
+        max_nodes = as_count(max_nodes, "max_nodes", least=NODES)
+        progress = progress if progress is None else as_flag(progress, "progress")
+        seconds = math.inf if max_seconds is None else float(as_positive(max_seconds, "max_seconds"))
+        found = _all_within(update, disc, min(max_steps, ENOUGH), max_nodes, progress, seconds)
     return raise_failures(found, found.result) if throw else found
+
+
+def _as_disc(update: Update, within: Any) -> Disc:
+    must = "be (centre, radius) of a disc, in rad/s"
+    require(isinstance(within, (tuple, list)) and len(within) == 2, "within", must, within)
+    numbers = [as_inexact(part, "within") for part in within]
+    require(all(part.ndim == 0 for part in numbers), "within", must, described(within))
+    must = "be a known disc, of a known scene (its modes are counted: no part of a jit or vmap)"
+    require(is_concrete(*numbers, *jax.tree_util.tree_leaves(frozen(update))), "within", must, "traced")
+    centre, radius = complex(numbers[0]), complex(numbers[1])
+    real = radius.imag == 0 and radius.real > 0 and np.isfinite(centre) and np.isfinite(radius)
+    require(real, "within", "have a finite centre and a positive radius, in rad/s", described(within))
+    right = centre.real > radius.real
+    require(right, "within", "be a disc to the right of ω = 0, its radius below its centre", described(within))
+    require_resolved(update, centre.real + radius.real, "within, its highest frequency,")
+    return Disc(centre, radius.real)
 
 
 @eqx.filter_jit
 def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) -> Resonances:
     fixed, guess = frozen(update), lax.stop_gradient(guess).astype(jnp.complex128)
-    pattern = pattern_of(update)
-    size = pattern.order.size
-
-    def pair(omega: Array) -> tuple[Array, Array]:
-        """The entries of M and of dM/dω."""
-        entries = lambda omega: entries_of(lambda e: operator(fixed, step_factor(fixed, omega), e), fixed)  # noqa: E731
-        return jax.jvp(entries, (omega,), (jnp.ones_like(omega),))
-
-    def called(function: Any, shapes: Any, *arguments: Any) -> Any:
-        like = jax.tree_util.tree_map(lambda shape: jax.ShapeDtypeStruct(shape, complex), shapes, is_leaf=_is_shape)
-        return jax.pure_callback(functools.partial(function, pattern), like, *arguments, vmap_method="sequential")
-
-    def refine(start: tuple[Array, Array]) -> tuple[Array, Array, Array, Array]:
-        def iterate(carry: tuple) -> tuple:
-            omega, x, y, change, _, n = carry
-            by, x, y = called(_improved, ((), (size,), (size,)), *pair(omega), x, y)
-            return omega + by, x, y, jnp.abs(by), change, n + 1
-
-        def unfinished(carry: tuple) -> Array:
-            omega, _, _, change, before, n = carry
-            # Until steps shrink no more, by round-off; NaN ends it.
-            moving = (change > 1e-15 * jnp.abs(omega)) & ((change < before / 2) | (change > 1e-9 * jnp.abs(omega)))
-            return (n < 2) | ((n < max_steps) & moving)
-
-        omega, x = start
-        far = jnp.asarray(jnp.inf)
-        omega, x, y, change, _, _ = lax.while_loop(unfinished, iterate, (omega, x, jnp.conj(x), far, far, 0))
-        return omega, x, y, change
-
-    nearest = functools.partial(_nearest, num_modes)
+    nearest = functools.partial(nearest_modes, num_modes)
     aside = guess - 1j * ASIDE * guess.real if update.has_carriers else guess
-    shape = (num_modes,), (num_modes, size)
-    away, vectors = called(nearest, shape, *pair(aside), guess - aside, fixed.drude_gain, *curls(fixed))
-    omegas, x, y, change = lax.map(refine, (aside + away, vectors))
-    resolved = jax.vmap(lambda x: roughness(*split(x, update), fixed.drude_gain) <= ROUGH)(x)
-    arrived = jnp.isfinite(omegas) & (change < 1e-9 * jnp.abs(omegas)) & _are_new(x) & resolved
-    distance = jnp.where(arrived, jnp.abs(omegas - guess), jnp.inf)
-    omegas, x, y, arrived = (part[jnp.argsort(distance)] for part in (omegas, x, y, arrived))
-
-    # What has not arrived has a place of its own too, finite, so that no derivative meets NaN.
-    ones = arrived[:, None]
-    omegas, x, y = jnp.where(arrived, omegas, guess), jnp.where(ones, x, 1.0), jnp.where(ones, y, 0.0)
-
-    def finish(omega: Array, x: Array, y: Array) -> tuple[Array, Fields, Edges]:
-        fields, scale = _of_unit_energy(fixed, omega, split(x, update))
-        rest = operator(update, step_factor(update, omega), split(x * scale, update))
-        return omega - jnp.sum(y / scale * flat(rest)), fields, split(y / scale, update)
-
-    # One after another: vmap would make XLA keep all of them at once.
-    values, fields, left = lax.map(lambda parts: finish(*parts), (omegas, x, y))
-    none = lambda part: jnp.where(arrived.reshape(-1, *[1] * (part.ndim - 1)), part, jnp.nan)  # noqa: E731
-    fields, left = jax.tree_util.tree_map(none, (fields, left))
-    fields, left = lax.stop_gradient((fields, left))
-    result = RESULTS.where(jnp.any(arrived), RESULTS.successful, RESULTS.no_resonance)
-    return Resonances(none(values.real), none(values.imag), fields, left, arrived, result)
+    shape = (num_modes,), (num_modes, pattern_of(update).order.size)
+    weights = fixed.drude_gain, *curls(fixed)
+    away, vectors = called(fixed, nearest, shape, *pair_of(fixed, aside), guess - aside, *weights)
+    modes = iterated(fixed, aside + away, vectors, jnp.conj(vectors), max_steps)
+    values, fields, left, there = finished(update, modes, modes.arrived & modes.resolved, guess)
+    result = RESULTS.where(jnp.any(there), RESULTS.successful, RESULTS.no_resonance)
+    unresolved = jnp.sum(modes.arrived & ~modes.resolved)
+    return _answer(values, fields, left, there, unresolved, result)
 
 
-def _of_unit_energy(update: Update, omega: Array, edges: Edges) -> tuple[Fields, Array]:
-    """The fields with a mean energy of 1 J/m, and by what they were multiplied."""
-    fields = phasors(update, omega, edges)
-    back = jnp.exp(-0.5j * omega * update.step)
-    state = jax.tree_util.tree_map(lambda field: field * back, fields)._replace(ex=fields.ex, ey=fields.ey)
-    if fields.memory is not None:
-        state = state._replace(memory=tuple((m * back, e) for m, e in fields.memory))
-    # Of complex fields `energy` is that of their real and imaginary parts together, twice the mean.
-    stored = energy(update, state) / 2
-    largest = fields.hz.ravel()[jnp.argmax(jnp.abs(fields.hz))]
-    scale = jnp.abs(largest) / largest / jnp.sqrt(stored)
-    return jax.tree_util.tree_map(lambda field: field * scale, fields), scale
+def _answer(values: Array, fields: Fields, left: Edges, there: Array, unresolved: Array, result: Any) -> Resonances:
+    return Resonances(
+        omega=values.real,
+        gamma=values.imag,
+        fields=fields,
+        left=left,
+        valid=there,
+        unresolved=unresolved,
+        result=result,
+    )
 
 
-def _are_new(x: Complex[Array, "mode unknown"]) -> Bool[Array, " mode"]:
-    """Whether no mode before it has the same vector."""
-    x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
-    alike = jnp.abs(jnp.conj(x) @ x.T) > 1 - 1e-6
-    return ~jnp.any(jnp.tril(alike, k=-1), axis=1)
+def _all_within(
+    update: Update, disc: Disc, max_steps: int, most_nodes: int, progress: bool | None, seconds: float
+) -> Resonances:
+    fixed, end = frozen(update), time.monotonic() + seconds
+    pattern = pattern_of(fixed)
+    step, grid = float(fixed.step), fixed.scene.grid
+    # Of a uniform lossless box, half of whose energy is magnetic: a reading is a circulation over cΔt.
+    area = float(np.mean(np.asarray(grid.dx))) * float(np.mean(np.asarray(grid.dy)))
+    unit = abs(disc.centre) ** 2 * area / (2 * LIGHT**2 * step)
+
+    def iterate(guesses: Guesses) -> Iterated:
+        room = -len(guesses.omega) % ROOM
+        omega = np.pad(guesses.omega, (0, room), constant_values=np.nan)
+        x, y = (np.pad(part, ((0, room), (0, 0)), constant_values=np.nan) for part in (guesses.x, guesses.y))
+        ended = _iterated(fixed, jnp.asarray(omega), jnp.asarray(x), jnp.asarray(y), max_steps)
+        found = jax.tree_util.tree_map(np.asarray, ended)
+        return Iterated(*(part[found.arrived] for part in (found.omega, found.x, found.y, found.resolved)))
+
+    currents = SmoothCurrents(pattern, fixed.drude_gain, *curls(fixed))
+    entries = lambda omega: np.asarray(_entries(fixed, jnp.asarray(omega)))  # noqa: E731
+    slopes = lambda omega: np.asarray(_pair_of(fixed, jnp.asarray(omega))[1])  # noqa: E731
+    with ProgressBar(progress, most_nodes) as bar:
+        found = Search(disc, pattern, entries, slopes, iterate, currents, unit, bar, end)(most_nodes)
+    inside = np.abs(disc.within(found.modes.omega)) <= 1
+    omega, x, y, resolved = (part[inside] for part in found.modes)
+    room = -len(omega) % ROOM or (ROOM if not len(omega) else 0)
+    omega, resolved = np.pad(omega, (0, room)), np.pad(resolved, (0, room))
+    x, y = (np.pad(part, ((0, room), (0, 0))) for part in (x, y))
+    modes = Modes(*map(jnp.asarray, (omega, x, y, omega != 0, resolved)))
+    values, fields, left, there = _finished(update, modes, modes.resolved, jnp.asarray(disc.centre))
+    count = int(np.sum(resolved))
+    values, fields, left, there = jax.tree_util.tree_map(lambda part: part[:count], (values, fields, left, there))
+    result = RESULTS.successful if found.complete else RESULTS.out_of_time if found.late else RESULTS.modes_missing
+    unresolved = jnp.asarray(np.sum(~resolved[: resolved.size - room]))
+    return _answer(values, fields, left, there, unresolved, result)
 
 
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(item, int) for item in value)
+_iterated, _finished, _pair_of = eqx.filter_jit(iterated), eqx.filter_jit(finished), eqx.filter_jit(pair_of)
 
 
-def _nearest(
-    num_modes: int, pattern: Pattern, entries: Any, slopes: Any, guess: Any, *weights: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more."""
-    inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
-    currents = SmoothCurrents(pattern, *weights)
-    cells, size = currents.drude_gain.size, pattern.order.size
-    away, vectors = np.full(num_modes, np.nan, complex), np.full((num_modes, size), np.nan, complex)
-    start = currents.smooth(np.random.default_rng(0).normal(size=cells) + 0j)
-    if not np.all(np.isfinite(inverse(currents.sources @ start))):
-        return away, vectors
-
-    def answer(h: np.ndarray) -> np.ndarray:
-        return currents.smooth(currents.readings @ inverse.roughly(currents.sources @ currents.smooth(h.ravel())))
-
-    turned = LinearOperator((cells, cells), answer, dtype=complex)  # pyright: ignore[reportCallIssue]
-    count = min(num_modes + MORE, cells - 2)
-    basis = min(max(BASIS, 2 * count + 1), cells - 1)
-    try:
-        found = eigs(turned, count, v0=start, tol=1e-3, ncv=basis, maxiter=20)[1]  # pyright: ignore[reportArgumentType]
-    except ArpackNoConvergence as stop:
-        found = stop.eigenvectors
-    found = currents.smooth(found)
-    # The problem between what they drive and what drives them: its δ are those of modes, where Arnoldi's are not.
-    driven, driving = currents.sources @ found, currents.readings.T @ np.conj(found)
-    right = inverse(driven)
-    left = inverse(driving, transposed=True).T
-    if not found.size or not np.all(np.isfinite(right)) or not np.all(np.isfinite(left)):
-        return away, vectors
-    shifts, mixtures = eig(left @ driven, -left @ (slope @ right))  # pyright: ignore[reportAssignmentType]
-    modes = right @ mixtures
-    order = [k for k in np.argsort(np.abs(shifts - guess)) if np.isfinite(shifts[k]) and currents.resolved(modes[:, k])]
-    order = order[:num_modes]
-    away[: len(order)], vectors[: len(order)] = shifts[order], pattern.reordered(modes[:, order].T)
-    return away, vectors
-
-
-def _improved(pattern: Pattern, entries: Any, slopes: Any, right: Any, left: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-    """One step of inverse iteration from both sides: by how much ω moves, x, and y with yᵀM′x = 1."""
-    inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
-    x, y = (np.asarray(vector)[pattern.order] for vector in (right, left))
-    x, y = inverse(slope @ x), inverse(slope.T @ y, transposed=True)
-    with np.errstate(invalid="ignore"):  # where there was no vector to begin with
-        x = x / np.linalg.norm(x)
-        y = y / (y @ (slope @ x))
-    return -(y @ (inverse.matrix @ x)), pattern.reordered(x), pattern.reordered(y)
+@eqx.filter_jit
+def _entries(update: Update, omega: Array) -> Array:
+    return entries_of(lambda edges: operator(update, step_factor(update, omega), edges), update)
