@@ -154,7 +154,10 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """
         value = as_scalar(value, "value", positive=self.along == "omega")
-        return special_points.at(self.driven, self.points, self.piece, self.ends, value, as_count(most, "most"))
+        closed = jnp.stack([end == RESULTS.closed for end in self.ends])[
+            self.piece
+        ]  # outside: for any number of pieces
+        return special_points.at(self.driven, self.points, self.piece, closed, value, as_count(most, "most"))
 
     def peaks(self, *, out: Count, most: Count = 6) -> Points:
         """The maxima of the norm of one oscillator along the branch, in order; with exact derivatives.
