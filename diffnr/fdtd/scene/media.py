@@ -181,6 +181,9 @@ class AbstractMetal(AbstractMedium):
 class PerfectConductor(AbstractMetal):
     """A perfect electric conductor: no field inside, no field along its faces."""
 
+    def __init__(self) -> None:  # it has no numbers, though the class it stands on has fields
+        pass
+
     def permittivity(self, omega: Numbers) -> Complex[Array, "*omega 3 3"]:
         """−i∞ on the diagonal: the limit of a good conductor."""
         omega = _as_frequencies(omega)
