@@ -88,6 +88,7 @@ def trace(
     step: Numbers = 0.02,
     longest: Numbers = 0.15,
     max_points: Count = 512,
+    oriented: bool = True,
 ) -> Branch:
     """The branch through (y, λ), as far as λ stays within its bounds.
 
@@ -99,6 +100,8 @@ def trace(
     - `scale`: (of y, [] or [n]; of λ): changes that count alike in the arclength s.
     - `upwards`: whether λ grows at first. `step`: the first Δs; `longest`: the largest, in units of `scale`.
     - `max_points`: the size of the buffers; a static number.
+    - `oriented`: whether a step is refused that changes the sign of the bordered determinant, as one across to a branch
+      that nearly meets this one does; False where signs of equations are arbitrary from point to point.
 
     **Returns:** a `Branch`. It carries no derivative: differentiate points of it (implicitly) or its folds.
 
@@ -117,6 +120,7 @@ def trace(
     scale = jnp.broadcast_to(widths, y.shape), as_positive(sizes[1], "scale")
     max_points = as_count(max_points, "max_points", least=2)
     step, longest = as_tolerance(step, "step"), as_tolerance(longest, "longest")
+    oriented = as_flag(oriented, "oriented")
     if is_concrete(y):
         must = "be a function (y[n], parameter, args) -> (F[n], dF/dy[n, n], dF/dparameter[n])"
         as_function(linearise, "linearise", must, lambda f: _try(f, must, y, parameter, args))
@@ -125,7 +129,7 @@ def trace(
     low, high = (jnp.asarray(bound, y.dtype) / size[-1] for bound in bounds)
     u = jnp.append(y, parameter) / size
     along = jnp.zeros_like(u).at[-1].set(jnp.where(upwards, 1.0, -1.0))
-    course = Course(linearise, args, size, low, high, longest, max_points)
+    course = Course(linearise, args, size, low, high, longest, max_points, oriented)
 
     def iterate(front: Front, _: None) -> tuple[Front, tuple[Array, Array]]:
         new = course.iterate(front)

@@ -9,10 +9,9 @@ Source: P. E. Farrell, Á. Birkisson and S. W. Funke, SIAM J. Sci. Comput. 37, A
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +19,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from diffnr.results import RESULTS
-from diffnr.root import Residual, newton
+from diffnr.root import Residual, damped, frozen, tolerance_of, value_and_jacobian
 
 SAME = 1e-5  # of the size: roots closer than this are one; two solution branches come so close within 1e-10 of a fold
 ZERO = 1e-9  # of the first start's size: smaller roots are one
@@ -34,13 +33,15 @@ def roots(
     args: PyTree = None,
     before: tuple[Float[Array, "known n"], Bool[Array, " known"]] | None = None,
     *,
+    linearise: Callable[[Float[Array, " n"], PyTree], tuple[Array, Array]] | None = None,
     image: Callable[[Float[Array, " n"]], Float[Array, " n"]] | None = None,
     max_steps: int = 50,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Bool[Array, ""]]:
     """Different roots y of F(y, args) = 0, which of them there are, and whether the last round found nothing new.
 
     **Arguments:** `residual`, `args`: as `diffnr.root.newton` takes them; `guesses`: where to start, [start, n];
-    `most`: room for as many roots; `before`: roots known already, and which of them there are: they come first;
+    `most`: room for as many roots; `linearise`: (y, args) -> F and ∂F/∂y, where that costs less than to differentiate
+    `residual`; `before`: roots known already, and which of them there are: they come first;
     `image`: y -> what may be a root if y is one (where F has a symmetry): tried for each root found;
     `max_steps`: of Newton's method, from each start.
 
@@ -49,13 +50,29 @@ def roots(
     unit = jnp.linalg.norm(guesses[0])
     unit = jnp.where(unit > 0, unit, 1.0)
 
+    args = frozen(args)
+    at = linearise or functools.partial(value_and_jacobian, residual)
+
     def search(state: tuple) -> tuple:
         known, found, _, rounds = state
-        solve = lambda guess: newton(_Deflated(residual), guess, (args, known, found, unit), max_steps=max_steps)  # noqa: E731
-        images = () if image is None else (jax.vmap(image)(known),)
-        solutions = jax.vmap(solve)(jnp.concatenate([guesses, *images]))
-        new = solutions.result == RESULTS.successful
-        y, new = jnp.concatenate([known, solutions.value]), jnp.concatenate([found, new])
+
+        def direction(y: Array) -> tuple[Array, Array]:
+            # The Jacobian of what is deflated differs by a matrix of rank one: its step is the other's, stretched.
+            f, jacobian = at(y, args)
+            step = -jnp.linalg.solve(jacobian, f)
+            factor, slope = _without(known, found, unit, y)
+            return factor * f, step / (1 - slope @ step)
+
+        def solve(guess: Array) -> tuple[Array, Array]:
+            y, result, _, _ = damped(direction, guess, tolerance_of(guess), max_steps)
+            return y, result == RESULTS.successful
+
+        starts = guesses
+        if image is not None:
+            starts = jnp.concatenate([guesses, jnp.where(found[:, None], jax.vmap(image)(known), jnp.nan)])
+        # One by one: a batch would take as many steps with each as the worst of them asks for, and most find nothing.
+        values, new = lax.map(solve, starts)
+        y, new = jnp.concatenate([known, values]), jnp.concatenate([found, new])
         chosen = jnp.nonzero(_distinct(y, new, unit), size=most, fill_value=-1)[0]
         return jnp.where((chosen >= 0)[:, None], y[chosen], 0.0), chosen >= 0, jnp.sum(found), rounds + 1
 
@@ -74,15 +91,16 @@ def roots(
     return known, found, jnp.sum(found) == count
 
 
-class _Deflated(eqx.Module):
-    residual: Callable[[Array, Any], Array]
-
-    def __call__(self, y: Float[Array, " n"], args: tuple) -> Float[Array, " n"]:
-        inner, known, found, unit = args
-        # Where nothing is known y itself is no distance: a harmless one stands in.
-        size = jnp.maximum(jnp.sum(known**2, axis=1), (ZERO * unit) ** 2)
-        apart = jnp.where(found, jnp.sum((y - known) ** 2, axis=1) / size, 1.0)
-        return self.residual(y, inner) * jnp.prod(jnp.where(found, 1 + 1 / apart, 1.0))
+def _without(
+    known: Float[Array, "known n"], found: Bool[Array, " known"], unit: Array, y: Array
+) -> tuple[Array, Array]:
+    """Π of the deflated system, and the derivative of its logarithm, [n]."""
+    # Where nothing is known y itself is no distance: a harmless one stands in.
+    size = jnp.maximum(jnp.sum(known**2, axis=1), (ZERO * unit) ** 2)
+    away = y - known
+    apart = jnp.where(found, jnp.sum(away**2, axis=1) / size, 1.0)
+    slopes = jnp.where(found, -2 / (size * apart * (1 + apart)), 0.0)
+    return jnp.prod(jnp.where(found, 1 + 1 / apart, 1.0)), slopes @ away
 
 
 def _distinct(y: Float[Array, "root n"], found: Bool[Array, " root"], unit: Array) -> Bool[Array, " root"]:

@@ -15,9 +15,19 @@ from jaxtyping import Array, Float
 def solved(matrix: Float[Array, "n n"], right: Float[Array, "n k"]) -> Float[Array, "n k"]:
     """matrix⁻¹ right. The factors of both side by side hold the right sides eliminated already, rows exchanged and all:
     that leaves out half of `jnp.linalg.solve`'s time where matrices are small."""
-    factors, _, _ = lax.linalg.lu(jnp.concatenate([matrix, right], axis=1))
+    return solved_with_sign(matrix, right)[0]
+
+
+def solved_with_sign(
+    matrix: Float[Array, "n n"], right: Float[Array, "n k"]
+) -> tuple[Float[Array, "n k"], Float[Array, ""]]:
+    """matrix⁻¹ right, and the sign of the determinant."""
+    factors, pivots, _ = lax.linalg.lu(jnp.concatenate([matrix, right], axis=1))
     n = matrix.shape[1]
-    return lax.linalg.triangular_solve(factors[:, :n], factors[:, n:], left_side=True)
+    swaps = jnp.sum(pivots != jnp.arange(pivots.size))
+    sign = jnp.prod(jnp.sign(jnp.diagonal(factors))) * jnp.where(swaps % 2 == 0, 1.0, -1.0)
+    solution = lax.linalg.triangular_solve(factors[:, :n], factors[:, n:], left_side=True)
+    return solution, sign.astype(matrix.dtype)
 
 
 class BlockTridiagonal(eqx.Module):
@@ -38,8 +48,8 @@ class BlockTridiagonal(eqx.Module):
 
     def bordered(
         self, column: Float[Array, " n"], row: Float[Array, " k"], right: Float[Array, "k r"]
-    ) -> Float[Array, "k r"]:
-        """The solution [n + 1, r] of [[A, column], [row]] x = right.
+    ) -> tuple[Float[Array, "k r"], Float[Array, ""]]:
+        """The solution [n + 1, r] of [[A, column], [row]] x = right, and the sign of this matrix's determinant.
 
         Runs of neighbouring sites are eliminated, each by itself; what is left, one site behind every run and the
         border, is one dense system.
@@ -55,7 +65,7 @@ class BlockTridiagonal(eqx.Module):
         # calls of LAPACK wait for threads, which takes longer than small matrices do.
         inside = flat[places.inside]
         k = run * m
-        w = lax.map(lambda own: solved(own[:, :k], own[:, k:]), inside)
+        w, signs = lax.map(lambda own: solved_with_sign(own[:, :k], own[:, k:]), inside)
         # What that leaves of the equations of the sites behind runs, and of the border.
         met = flat[places.before] @ w
         following = jnp.concatenate([w[1:, :m], jnp.zeros_like(w[:1, :m])])
@@ -63,14 +73,14 @@ class BlockTridiagonal(eqx.Module):
         taken = jnp.concatenate([part.ravel() for part in parts])
         rest = flat[places.kept] - taken[places.taken] - taken[places.taken_ahead]
         kept = runs * m + 1
-        x = solved(rest[:, :kept], rest[:, kept:])
+        x, sign = solved_with_sign(rest[:, :kept], rest[:, kept:])
 
         at = x[:-1].reshape(runs, m, -1)
         earlier = jnp.concatenate([jnp.zeros_like(at[:1]), at[:-1]])
         across = jnp.concatenate([earlier, at, jnp.broadcast_to(x[-1], (runs, 1, x.shape[1]))], axis=1)
         within = w[:, :, spread + 1 :] - w[:, :, : spread + 1] @ across
         whole = jnp.concatenate([within, at], axis=1).reshape(-1, x.shape[1])
-        return jnp.concatenate([whole[: n * m], x[-1:]])
+        return jnp.concatenate([whole[: n * m], x[-1:]]), sign * jnp.prod(signs)
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from diffnr.checks import (
     Count,
     Numbers,
     as_count,
+    as_flag,
     as_float,
     as_inexact,
     as_positive,
@@ -31,6 +32,7 @@ from diffnr.checks import (
     require_finite,
     tried,
 )
+from diffnr.elimination import solved_with_sign
 from diffnr.results import RESULTS, AbstractAnswer
 
 
@@ -93,6 +95,7 @@ def follow(
     start: Numbers = 1e-3,
     rtol: Numbers | None = None,
     max_steps: Count = 1000,
+    straight_on: bool = False,
 ) -> RootSolution:
     """Root of F(y, t, args) = 0 at t = 1, on the branch that starts from `guess` at t → 0.
 
@@ -119,7 +122,8 @@ def follow(
     _require_residual(residual, must, lambda f: f(guess, jnp.ones((), guess.dtype), args), guess)
     size = jnp.linalg.norm(guess) if scale is None else as_positive(scale, "scale")
     begin = lax.stop_gradient((guess, size))
-    y, result, norm, steps = _follow(frozen(residual), *begin, frozen(args), start, rtol, max_steps)
+    straight_on = as_flag(straight_on, "straight_on")
+    y, result, norm, steps = _follow(frozen(residual), *begin, frozen(args), start, rtol, max_steps, straight_on)
     one = jnp.ones((), guess.dtype)
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
 
@@ -167,12 +171,23 @@ def _solution(residual: Residual, y: Array, args: PyTree, result: Any, norm: Arr
 def _newton(
     residual: Residual, guess: Array, args: PyTree, rtol: float | None, max_steps: int
 ) -> tuple[Array, Any, Array, Array]:
-    tolerance = _tolerance(guess, rtol)
-
     def direction(y: Array) -> tuple[Array, Array]:
-        # Evaluated once: see "Two LAPACK calls at once" in docs/oscillators.md.
-        jacobian, f = jax.jacfwd(lambda y: (residual(y, args),) * 2, has_aux=True)(y)
+        f, jacobian = value_and_jacobian(residual, y, args)
         return f, -jnp.linalg.solve(jacobian, f)
+
+    return damped(direction, guess, tolerance_of(guess, rtol), max_steps)
+
+
+def value_and_jacobian(residual: Residual, y: Array, args: PyTree) -> tuple[Array, Array]:
+    """F and ∂F/∂y, of one evaluation: see "Two LAPACK calls at once" in docs/oscillators.md."""
+    jacobian, f = jax.jacfwd(lambda y: (residual(y, args),) * 2, has_aux=True)(y)
+    return f, jacobian
+
+
+def damped(
+    direction: Callable[[Array], tuple[Array, Array]], guess: Array, tolerance: float, max_steps: int
+) -> tuple[Array, Any, Array, Array]:
+    """The damped iteration of `newton` with any `direction`: y -> (F, the full step); y, a `RESULTS`, ‖F‖ and steps."""
 
     # One evaluation an iteration, whether the trial step is taken or refused: a batch then stays in step. The first
     # iteration goes nowhere and evaluates at the guess: what is traced once compiles in half of the time.
@@ -238,9 +253,16 @@ SHORTEST = 0.7  # step: ε to this power, 1e-11 in float64, as regularised laws 
 
 
 def _follow(
-    residual: Callable, guess: Array, size: Array, args: PyTree, start: float, rtol: float | None, max_steps: int
+    residual: Callable,
+    guess: Array,
+    size: Array,
+    args: PyTree,
+    start: float,
+    rtol: float | None,
+    max_steps: int,
+    straight_on: bool,
 ) -> tuple[Array, Any, Array, Array]:
-    tolerance = _tolerance(guess, rtol)
+    tolerance = tolerance_of(guess, rtol)
     up = jnp.zeros(guess.size + 1, guess.dtype).at[-1].set(1.0)
     size = jnp.where(size > 0, size, 1.0)
 
@@ -269,7 +291,8 @@ def _follow(
         jacobian = jax.jacfwd(residual)(y, t, args)
         matrix = jnp.concatenate([jnp.concatenate([jacobian, f_t[:, None]], axis=1) * path.unit, path.row[None]])
         missing = path.advance - path.row @ ((path.trial - path.u) / path.unit)
-        (step, tangent), sign = _solved(matrix, jnp.stack([jnp.append(-f, missing), up], axis=1))
+        solution, sign = solved_with_sign(matrix, jnp.stack([jnp.append(-f, missing), up], axis=1))
+        step, tangent = solution.T
         tangent, first = tangent / jnp.linalg.norm(tangent), path.sign == 0
         forwards = jnp.where(first, tangent[-1], tangent @ path.tangent) >= 0
         tangent, sign = jnp.where(forwards, tangent, -tangent), jnp.where(forwards, sign, -sign)
@@ -283,7 +306,7 @@ def _follow(
         refused = ~arrived & ~(length <= path.limit) | (arrived & ~first & ~path.last & (angle > LARGEST_TURN))
         taken = arrived & ~refused
         # Along a branch that is regular, round folds too, the sign stays; units and rows turn it by nothing.
-        branched = taken & (sign * path.sign < 0)
+        branched = taken & (sign * path.sign < 0) & (not straight_on)
         u, sign = (jnp.where(taken, new, old) for new, old in ((corrected, path.u), (sign, path.sign)))
         highest = jnp.maximum(path.highest, u[-1])
         unit = jnp.where(taken, units(u, highest), path.unit)
@@ -336,16 +359,6 @@ def _follow(
     return y, result, norm, end.iterations
 
 
-def _solved(matrix: Array, right: Array) -> tuple[Array, Array]:
-    """matrix⁻¹ right, transposed, and the sign of the determinant, by one factorisation of both side by side."""
-    n = matrix.shape[0]
-    lu, pivots, _ = lax.linalg.lu(jnp.concatenate([matrix, right], axis=1))
-    solution = lax.linalg.triangular_solve(lu[:, :n], lu[:, n:], left_side=True)
-    swaps = jnp.sum(pivots != jnp.arange(pivots.size))
-    sign = jnp.prod(jnp.sign(jnp.diagonal(lu))) * jnp.where(swaps % 2 == 0, 1.0, -1.0)
-    return solution.T, sign.astype(matrix.dtype)
-
-
 def _settled(step: Array, before: Array, size: Array) -> Bool[Array, ""]:
     """Whether Newton steps have stopped shrinking, so that round-off is all that is left of them."""
     return (step <= 8 * jnp.finfo(size.dtype).eps * size) | (step > before / 4)
@@ -356,7 +369,7 @@ def frozen(tree: Tree) -> Tree:
     return jax.tree_util.tree_map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
 
 
-def _tolerance(y: Array, rtol: float | None) -> float:
+def tolerance_of(y: Array, rtol: float | None = None) -> float:
     return float(jnp.finfo(y.dtype).eps) ** 0.6 if rtol is None else rtol
 
 

@@ -42,9 +42,10 @@ def test_runs_of_blocks_and_a_border_are_solved_as_the_whole_matrix(n: int, m: i
     whole = whole.reshape(n * m, n * m)
     column, row, right = RNG.normal(size=n * m), RNG.normal(size=n * m + 1), RNG.normal(size=(n * m + 1, 2))
     solve = jax.jit(lambda matrix, *border: (matrix.dense(), matrix.bordered(*border)))
-    dense, found = solve(BlockTridiagonal(jnp.asarray(blocks)), *map(jnp.asarray, (column, row, right)))
+    dense, (found, sign) = solve(BlockTridiagonal(jnp.asarray(blocks)), *map(jnp.asarray, (column, row, right)))
     np.testing.assert_array_equal(dense, whole)
     bordered = np.vstack([np.hstack([whole, column[:, None]]), row])
+    assert sign == np.sign(np.linalg.det(bordered))
     # Round-off times the conditions of runs, which are below 1e4 here.
     np.testing.assert_allclose(found, np.linalg.solve(bordered, right), rtol=0, atol=1e-11 * np.max(np.abs(found)))
 
@@ -111,3 +112,17 @@ def test_a_long_chain_has_the_response_of_the_network_that_it_is() -> None:
 def test_forces_that_reach_beyond_their_own_are_for_networks(internal, coupling, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         duffing.OscillatorChain([1.0, 1.0, 1.0], 0.1, internal, coupling)
+
+
+@pytest.mark.slow
+def test_isolas_of_a_long_chain_are_searched_as_those_of_a_network() -> None:
+    """What branches off and what is left are found by whole matrices, beside branches followed by blocks."""
+    n = 8
+    internal = duffing.PolynomialForce(jnp.asarray([1.0, 0.0, 1.0]))
+    chain = duffing.OscillatorChain(
+        np.ones(n), 0.05 * np.ones(n), internal, lambda e: 0.3 * e, num_harmonics=1, odd=True
+    )
+    found = duffing.frequency_response(chain, amplitude=0.05, omega=(0.98, 1.06), port=0, isolas=True)
+    alone = duffing.frequency_response(chain, amplitude=0.05, omega=(0.98, 1.06), port=0)
+    assert bool(found.complete)
+    assert int(found.count) >= int(alone.count) > 10

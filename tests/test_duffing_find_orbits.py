@@ -1,10 +1,12 @@
 """All orbits at one point, found and labelled; against the branch by continuation."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
+from scipy.integrate import solve_ivp
 
 import diffnr as nr
 from diffnr import duffing
@@ -118,3 +120,41 @@ def test_orbits_in_wells_are_found_with_their_mirror_images() -> None:
     whole = duffing.frequency_response(beams, amplitude=0.3, omega=(3.0, 5.0), isolas=True)
     assert int(whole.at(4.0).count) >= int(np.sum(found.stable[: int(found.count)])) == 2
     assert whole.complete
+
+
+class Cubic(eqx.Module):
+    strength: Array
+
+    def __call__(self, x: Array) -> Array:
+        return self.strength * x**3
+
+
+# Stiffness, damping, cubic, force and frequency, the range, a start that settles there.
+BROKEN = {
+    "a motion through both wells": ((-0.309, 0.0122, 0.277, 1.56, 0.401), (0.3333, 0.8331), (0.0, 0.0)),
+    "a superharmonic one that breaks the symmetry": (
+        (0.311, 0.0058, 2.2, 1.79, 0.647),
+        (0.3344, 0.8359),
+        (-0.3, 0.2),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("numbers", "bounds", "start"), BROKEN.values(), ids=BROKEN)
+def test_what_settles_past_points_where_others_branch_off_is_on_a_branch(numbers, bounds, start) -> None:
+    # As the force is raised others branch off at both ends of the range, and along it.
+    k, c, cubic, force, omega = numbers
+    model = duffing.OscillatorNetwork([1.0], [[k]], c, Cubic(jnp.asarray(cubic)), num_harmonics=15, odd=False)
+    branch = duffing.frequency_response(model, amplitude=force, omega=bounds, isolas=True, max_points=1500)
+    assert branch.complete
+    points = branch.at(omega, most=16)
+    period = 2 * np.pi / omega
+    last = period * np.ceil(34 / c / period)  # e^-17 of disturbances is left
+    law = lambda t, z: [z[1], force * np.cos(omega * t) - c * z[1] - k * z[0] - cubic * z[0] ** 3]  # noqa: E731
+    times = last + np.arange(64) * period / 64
+    x = solve_ivp(law, (0.0, times[-1]), start, "DOP853", times, rtol=1e-8, atol=1e-8).y[0]
+    own = np.fft.rfft(x)[:16] / 32
+    own[0] /= 2
+    apart = np.linalg.norm(np.asarray(points.b)[: int(points.count), 0] - own, axis=1) / np.linalg.norm(own)
+    assert np.min(apart) < 3e-3  # 15 harmonics leave 1e-3 of these; other orbits are .05 away and more

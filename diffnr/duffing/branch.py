@@ -154,7 +154,10 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
         **Arguments:** `value`: [], within the branch's range; `most`: how many at most, a static number.
         """
         value = as_scalar(value, "value", positive=self.along == "omega")
-        return special_points.at(self.driven, self.points, self.piece, self.ends, value, as_count(most, "most"))
+        closed = jnp.stack([end == RESULTS.closed for end in self.ends])[
+            self.piece
+        ]  # outside: for any number of pieces
+        return special_points.at(self.driven, self.points, self.piece, closed, value, as_count(most, "most"))
 
     def peaks(self, *, out: Count, most: Count = 6) -> Points:
         """The maxima of the norm of one oscillator along the branch, in order; with exact derivatives.
@@ -250,17 +253,15 @@ def _traced(
         linearise, y, begin, bounds, driven, scale=scale_of(driven, *bounds), upwards=upwards, max_points=max_points
     )
     branch = begun_or(branch, why)
-    course = Course(
-        branch.y, branch.parameter, branch.slope, jnp.zeros(max_points, int), branch.count, (branch.result,)
-    )
     good = (branch.result == RESULTS.successful) | (branch.result == RESULTS.closed)
-    return read_off(driven, course, begin, branch.result, good, max_folds)
+    return read_off(driven, Course.of(branch), (branch.result,), begin, branch.result, good, max_folds)
 
 
 def read_off(
-    driven: DrivenOscillators, course: Course, spare: Array, result: Any, complete: Array, max_folds: int
+    driven: DrivenOscillators, course: Course, ends: Any, spare: Array, result: Any, complete: Array, max_folds: int
 ) -> OrbitBranch:
-    """The branch of a course, with folds, multipliers and derivatives; `spare` [], a λ for what is beyond its end."""
+    """The branch of a course, with folds, multipliers and derivatives; `ends`: how its pieces ended; `spare` [], a λ
+    for what is beyond its last point."""
     valid = jnp.arange(course.parameter.size) < course.count
     # Beyond the last point rest, at which all is finite.
     y = jnp.where(valid[:, None], course.y, 0.0)
@@ -273,4 +274,4 @@ def read_off(
     every = driven.orbits(
         jnp.concatenate([y_folds, y]), jnp.concatenate([folds, value]), jnp.concatenate([folded, valid])
     )
-    return OrbitBranch(every[max_folds:], every[:max_folds], result, driven, piece, slope, course.ends, complete)
+    return OrbitBranch(every[max_folds:], every[:max_folds], result, driven, piece, slope, ends, complete)

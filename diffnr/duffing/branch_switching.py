@@ -98,9 +98,8 @@ def _begun(
         scale=scale_of(more, *bounds), upwards=begin > u[-1], max_points=max_points,
     )  # fmt: skip
     good = (branch.result == RESULTS.successful) | (branch.result == RESULTS.closed)
-    return read_off(
-        more, Course.of(branch), jnp.where(jnp.isfinite(begin), begin, u[-1]), branch.result, good, max_folds
-    )
+    spare = jnp.where(jnp.isfinite(begin), begin, u[-1])
+    return read_off(more, Course.of(branch), (branch.result,), spare, branch.result, good, max_folds)
 
 
 def _embedded(harmonics: tuple[Any, ...], X: Array, model: AllHarmonics) -> Float[Array, " n"]:

@@ -21,34 +21,36 @@ from diffnr.results import RESULTS
 
 class Course(eqx.Module):
     """Points that were traced, piece by piece: coefficients [point, n·m], λ and dλ/ds [point], which piece each is on,
-    how many there are, and how each piece ended."""
+    and how many there are."""
 
     y: Array
     parameter: Array
     slope: Array
     piece: Array
     count: Array
-    ends: tuple[Any, ...]
 
     @classmethod
     def of(cls, branch: Branch) -> Course:
         """The course of one piece."""
         piece = jnp.zeros(branch.parameter.size, int)
-        return cls(branch.y, branch.parameter, branch.slope, piece, branch.count, (branch.result,))
+        return cls(branch.y, branch.parameter, branch.slope, piece, branch.count)
 
 
 def first_orbit(driven: DrivenOscillators, low: Array, start: Array | None) -> tuple[Array, Array, Any]:
-    """Coefficients of the first orbit, NaN if there is none, the parameter there, and why there is none."""
+    """Coefficients of the first orbit, NaN if there is none, the parameter there, and why there is none.
+
+    Where other orbits branch off as the force is raised, which of them is meant is not determined; a branch may begin
+    with any, and begins with the one of the force's own symmetry."""
     basis = driven.model.basis
     if start is None:
         begin = low
         there = driven.at(low)
-        b, result = continued_orbit(there.model, Drive(there.omega, there.amplitude), there.forcing)
+        b, result = continued_orbit(there.model, Drive(there.omega, there.amplitude), there.forcing, straight_on=True)
     else:
         begin = driven.value(driven.along)
         b, result = orbit_from(driven.model, Drive(driven.omega, driven.amplitude), driven.forcing, start)
     found = result == RESULTS.successful
-    why = RESULTS.where(found | (result == RESULTS.branch_point), result, RESULTS.no_start)
+    why = RESULTS.where(found, result, RESULTS.no_start)
     return jnp.where(found, basis.coefficients(b).ravel(), jnp.nan), begin, why
 
 
@@ -76,13 +78,23 @@ def response_scale(model: AbstractOscillators, amplitude: Array, low: Array, hig
 
 
 def both_ways(
-    linearise: Linearise, y: Array, value: Array, bounds: tuple[Array, Array], args: Any, scale: Any, max_points: int
+    linearise: Linearise,
+    y: Array,
+    value: Array,
+    bounds: tuple[Array, Array],
+    args: Any,
+    scale: Any,
+    max_points: int,
+    oriented: bool = True,
 ) -> Branch:
     """The branch through a point, to both sides, from the end that begins downwards; a closed one once around."""
 
     def side(around: Array, upwards: Array) -> tuple[Array, Branch]:
         start = jnp.where(around, jnp.nan, y)
-        branch = trace(linearise, start, value, bounds, args, scale=scale, upwards=upwards, max_points=max_points)
+        branch = trace(
+            linearise, start, value, bounds, args,
+            scale=scale, upwards=upwards, max_points=max_points, oriented=oriented,
+        )  # fmt: skip
         return branch.result == RESULTS.closed, branch
 
     _, both = lax.scan(side, jnp.zeros((), bool), jnp.asarray([True, False]))
@@ -98,3 +110,20 @@ def both_ways(
     result = RESULTS.where(more + up.count > max_points, RESULTS.out_of_points, result)
     count = jnp.minimum(more + up.count, max_points)
     return Branch(y, parameter, slope, count, result, up.num_steps + down.num_steps)
+
+
+def joined(course: Course, further: Branch, number: Any, room: int) -> Course:
+    """A course with the points of another piece, as far as there is room."""
+    place = jnp.arange(room)
+    own, theirs = place < course.count, jnp.clip(place - course.count, 0, room - 1)
+    count = jnp.minimum(course.count + further.count, room)
+    y = jnp.where(own[:, None], course.y, further.y[theirs])
+    parameter = jnp.where(own, course.parameter, further.parameter[theirs])
+    slope = jnp.where(own, course.slope, further.slope[theirs])
+    piece = jnp.where(own, course.piece, number)
+    return Course(y, parameter, slope, piece, count)
+
+
+def arrived(result: Any) -> Array:
+    """Whether a piece ended at a bound, or where it began."""
+    return (result == RESULTS.successful) | (result == RESULTS.closed)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from diffnr.checks import Count, as_count, as_flag, as_key, require_double
 from diffnr.deflation import roots
 from diffnr.duffing.forcing import Forcing, as_forcing
-from diffnr.duffing.harmonic_balance import forcing, residual
+from diffnr.duffing.harmonic_balance import forcing, linearise, residual
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, with_harmonics
 from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.transient import require_tone
@@ -100,7 +100,8 @@ def _find_orbits(
 ) -> FoundOrbits:
     args = model, drive.omega, forcing(model, port, drive.amplitude, drive.omega)
     held = frozen(args)
-    y, found, ended = roots(residual, _starts(*held, port, starts, key), most, held, image=_mirror(model))
+    guesses = _starts(*held, port, starts, key)
+    y, found, ended = roots(residual, guesses, most, held, linearise=_linearise, image=_mirror(model))
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
     # Beyond the last an orbit that is regular: what is masked afterwards is differentiated all the same.
@@ -120,14 +121,21 @@ def orbits_beside(
     port: Forcing,
     known: Array,
     there: Array,
+    key: PRNGKeyArray,
     starts: int = 64,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"]]:
     """Coefficients of orbits, and which of them are new, beside those `known` [k, n·m] where `there` [k]."""
     args = frozen((model, omega, forcing(model, port, amplitude, omega)))
     most = 2 * there.size
-    guesses = _starts(*args, port, starts, jax.random.key(0))
-    y, found, _ = roots(residual, guesses, most, args, (known, there), image=_mirror(model))
+    guesses = _starts(*args, port, starts, key)
+    y, found, _ = roots(residual, guesses, most, args, (known, there), linearise=_linearise, image=_mirror(model))
     return y, found & (jnp.arange(most) >= jnp.sum(there))
+
+
+def _linearise(y: Array, args: tuple[AbstractOscillators, Array, Array]) -> tuple[Array, Array]:
+    model, omega, force = args
+    f, jacobian, _ = linearise(y, omega, (model, force))
+    return f, jacobian
 
 
 def _mirror(model: AbstractOscillators) -> Callable[[Array], Array] | None:
@@ -151,7 +159,8 @@ def _starts(
     # A response without friction has no bound; a quality of 1e4 is as good as none.
     friction, mass = (jnp.diagonal(matrix) for matrix in (model.dissipation, model.inertia))
     friction = jnp.maximum(friction, 1e-4 * mass * omega)
-    driven = jnp.min(friction[np.asarray(port.driven(n))])
+    felt = port.phasors(model, omega, jnp.ones_like(strength)) != 0
+    driven = jnp.min(jnp.where(felt, friction, jnp.inf))
     bound = strength / (omega * jnp.sqrt(friction * driven))
     multiples = 1 + starts // 4
     factors = jnp.append(1.0, jnp.geomspace(1e-2, 1.0, multiples - 1) * jnp.max(bound) / jnp.where(size > 0, size, 1.0))

@@ -170,14 +170,18 @@ def forcing(model: Balanced, port: Any, amplitude: Any, omega: Any = None) -> Fl
     )
 
 
-def continued_orbit(model: Balanced, drive: Drive, port: Any) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
-    """The orbit continued from the linear response in drive amplitude at fixed frequency, and a `RESULTS`."""
+def continued_orbit(
+    model: Balanced, drive: Drive, port: Any, straight_on: bool = False
+) -> tuple[Complex[Array, "oscillator harmonic"], Any]:
+    """The orbit continued from the linear response in drive amplitude at fixed frequency, and a `RESULTS`.
+
+    `straight_on`: past points where other orbits branch off, at which it fails otherwise."""
     force = forcing(model, port, drive.amplitude, drive.omega)
     args = model, drive.omega, force
     rest = jnp.zeros_like(force)
     linear = jnp.linalg.norm(solved(jax.jacfwd(residual)(rest, args), force[:, None]))
     scale = jnp.where(jnp.isfinite(linear) & (linear > 0), linear, 1.0)
-    solution = follow(_at_fraction, rest, args, scale=lax.stop_gradient(scale))
+    solution = follow(_at_fraction, rest, args, scale=lax.stop_gradient(scale), straight_on=straight_on)
     return _phasors(model, solution.value), solution.result
 
 

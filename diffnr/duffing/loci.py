@@ -123,7 +123,7 @@ def _followed(
     spare = lax.stop_gradient(jnp.where(there, z, spare))
     start = jnp.where(there, z, jnp.nan)
     size = lax.stop_gradient((scale, (bounds[1] - bounds[0]) / 4))
-    course = both_ways(system.linearise, start, now, bounds, driven, size, max_points)
+    course = both_ways(system.linearise, start, now, bounds, driven, size, max_points, oriented=False)
     zs, values, slope, count, result = course.y, course.parameter, course.slope, course.count, course.result
     place = jnp.arange(max_points)
     if system.hill.pair:

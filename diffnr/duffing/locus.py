@@ -175,7 +175,7 @@ def _at(locus: BifurcationLocus, value: Array, most: int) -> BifurcationLocus:
     if not system.hill.pair:  # of which a loop's last point is its first
         piece = jnp.where(jnp.isnan(values), -1, 0)
         rows = jnp.concatenate([zs, values[:, None]], axis=1)
-        rows = once_around(rows, piece, (locus.result == RESULTS.closed)[None])
+        rows = once_around(rows, piece, (locus.result == RESULTS.closed) & (piece >= 0))
         zs, values = rows[:, :-1], rows[:, -1]
     below = values - lax.stop_gradient(value)
     first, valid = first_of((below[:-1] * below[1:] <= 0) & (below[1:] != 0), most)

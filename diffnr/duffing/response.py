@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import warnings
 from collections.abc import Callable
@@ -15,21 +16,16 @@ from jax import lax
 from jaxtyping import Array
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range, is_concrete, require
-from diffnr.continuation import Branch, trace
+from diffnr.continuation import trace
 from diffnr.duffing.branch import OrbitBranch, driven_by, read_off
-from diffnr.duffing.course import Course, begun_or, both_ways, first_orbit, scale_of
+from diffnr.duffing.course import Course, arrived, begun_or, first_orbit, joined, scale_of
 from diffnr.duffing.driven import DrivenOscillators, linearise
-from diffnr.duffing.find_orbits import orbits_beside
-from diffnr.duffing.harmonic_balance import forcing, residual
+from diffnr.duffing.further_pieces import PLACES, Begun, with_further_pieces
 from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero, with_harmonics
 from diffnr.progress import ProgressBar
 from diffnr.results import RESULTS, raise_failures
-from diffnr.root import newton
 
 SAME = 1e-6  # of the size: two orbits at a bound nearer than this are one
-PLACES = 9  # frequencies at which isolated branches are looked for
-ISOLATED = 16  # pieces of this kind, at most
-KNOWN = 16  # orbits at one frequency, at most: of each branch as many as it has folds there, and one more
 HARMONICS = (9, 19, 39, 79)  # that "auto" tries
 RESOLVED, COARSE = 1e-6, 1e-3  # of an orbit, left out: what "auto" is content with, and what is warned of
 
@@ -135,11 +131,11 @@ def _warn(branch: OrbitBranch, isolas: bool) -> None:
 def _from_both_ends(
     driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int, max_folds: int
 ) -> OrbitBranch:
-    course, result, complete = _course(driven, bounds, max_points)
-    return read_off(driven, course, bounds[0], result, complete, max_folds)
+    begun = _course(driven, bounds, max_points)
+    return read_off(driven, begun.course, begun.ends, bounds[0], begun.result, begun.complete, max_folds)
 
 
-def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int) -> tuple[Course, Any, Array]:
+def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int) -> Begun:
     ends = jnp.stack(bounds)
     starts, _, why = lax.map(lambda value: first_orbit(driven, value, None), ends)
     scale = scale_of(driven, *bounds)
@@ -161,31 +157,14 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
         begun_or(jax.tree_util.tree_map(lambda x, k=k: x[k], both), jax.tree_util.tree_map(lambda x, k=k: x[k], why))
         for k in (0, 1)
     )
-    course = _joined(Course.of(first), second, 1, max_points)
+    course = joined(Course.of(first), second, 1, max_points)
     covered = (first.count > 0) & ((second.count > 0) | known[1])
     end = RESULTS.where(known[1], RESULTS.successful, second.result)
-    ends_ = (first.result, end)
-    result = RESULTS.where(_arrived(first.result), end, first.result)
+    result = RESULTS.where(arrived(first.result), end, first.result)
     full = first.count + second.count > max_points
     result = RESULTS.where(full, RESULTS.out_of_points, result)
-    complete = covered & _arrived(first.result) & _arrived(end) & ~full
-    return eqx.tree_at(lambda course: course.ends, course, ends_), result, complete
-
-
-def _arrived(result: Any) -> Array:
-    return (result == RESULTS.successful) | (result == RESULTS.closed)
-
-
-def _joined(course: Course, further: Branch, number: Any, room: int) -> Course:
-    """A course with the points of another piece, as far as there is room."""
-    place = jnp.arange(room)
-    own, theirs = place < course.count, jnp.clip(place - course.count, 0, room - 1)
-    count = jnp.minimum(course.count + further.count, room)
-    y = jnp.where(own[:, None], course.y, further.y[theirs])
-    parameter = jnp.where(own, course.parameter, further.parameter[theirs])
-    slope = jnp.where(own, course.slope, further.slope[theirs])
-    piece = jnp.where(own, course.piece, number)
-    return Course(y, parameter, slope, piece, count, (*course.ends, further.result))
+    complete = covered & arrived(first.result) & arrived(end) & ~full
+    return Begun(course, (first.result, end), result, complete)
 
 
 def _with_isolas(
@@ -195,48 +174,13 @@ def _with_isolas(
     max_folds: int,
     show: Callable[[int], None],
 ) -> OrbitBranch:
-    course, result, complete = _jitted_course(driven, bounds, max_points)
-    low, high = (float(bound) for bound in bounds)
-    scale = scale_of(driven, *bounds)
-    for k in range(PLACES):
-        omega = jnp.asarray(low + (high - low) * (k + 0.5) / PLACES)
-        known, there = _at(driven, course, omega)
-        found, new = orbits_beside(driven.model, omega, driven.amplitude, driven.forcing, known, there)
-        for y in np.asarray(found)[np.asarray(new)]:
-            known, there = _at(driven, course, omega)
-            size = float(jnp.linalg.norm(y))
-            apart = jnp.where(there, jnp.linalg.norm(known - y, axis=1), jnp.inf)
-            if float(jnp.min(apart)) <= SAME * size:
-                continue
-            if len(course.ends) >= 2 + ISOLATED:  # there may be more
-                result, complete = RESULTS.more_orbits, jnp.zeros_like(complete)
-                continue
-            branch = _jitted_both_ways(linearise, jnp.asarray(y), omega, bounds, driven, scale, max_points)
-            number = len(course.ends)
-            full = int(course.count + branch.count) > max_points
-            course = _jitted_join(course, branch, jnp.asarray(number), max_points)
-            end = RESULTS.out_of_points if full else branch.result
-            result = RESULTS.where(_arrived(result), end, result)
-            complete = complete & _arrived(end)
-        show(len(course.ends))
-    return _jitted_read(driven, course, bounds[0], result, complete, max_folds)
-
-
-@eqx.filter_jit
-def _at(driven: DrivenOscillators, course: Course, omega: Array) -> tuple[Array, Array]:
-    """Coefficients near to the orbits of a course at ω, [orbit, n·m], and which there are."""
-    below = course.parameter - omega
-    same = (course.piece[1:] == course.piece[:-1]) & (jnp.arange(1, below.size) < course.count)
-    first = jnp.nonzero((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & same, size=KNOWN, fill_value=-1)[0]
-    share = below[first] / (below[first] - below[first + 1])
-    guess = course.y[first] * (1 - share)[:, None] + course.y[first + 1] * share[:, None]
-    there = first >= 0
-    args = driven.model, omega, forcing(driven.model, driven.forcing, driven.amplitude, omega)
-    guess = jnp.where(there[:, None], guess, 0.0)
-    return jax.vmap(lambda y: newton(residual, y, args, max_steps=20).value)(guess), there
+    given = driven
+    if driven.port is not None:  # which oscillator it is becomes a number, so that all of them share one program
+        share = jnp.zeros(driven.model.num_ports).at[driven.port].set(1.0)
+        driven = dataclasses.replace(driven, port=None, share=share)
+    begun = _jitted_course(driven, bounds, max_points)
+    branch = with_further_pieces(driven, begun, bounds, max_points, max_folds, show)
+    return dataclasses.replace(branch, driven=given)
 
 
 _jitted_course = eqx.filter_jit(_course)
-_jitted_join = eqx.filter_jit(_joined)
-_jitted_read = eqx.filter_jit(read_off)
-_jitted_both_ways = eqx.filter_jit(both_ways)

@@ -52,11 +52,16 @@ def folds(
 
 @eqx.filter_jit
 def at(
-    driven: DrivenOscillators, points: Points, piece: Int[Array, " point"], ends: Any, value: Array, most: int
+    driven: DrivenOscillators,
+    points: Points,
+    piece: Int[Array, " point"],
+    closed: Bool[Array, " point"],
+    value: Array,
+    most: int,
 ) -> Points:
-    """The orbits at one value of the parameter, in order along the branch, whose pieces ended as `ends` say."""
+    """The orbits at one value of the parameter, in order along the branch; `closed`: which points are on loops."""
     u, value_ = rows_of(driven, points), lax.stop_gradient(value)
-    u = once_around(u, piece, jnp.stack([end == RESULTS.closed for end in ends]))
+    u = once_around(u, piece, closed)
     below = u[:, -1] - value_
     first, valid = first_of((below[:-1] * below[1:] <= 0) & (below[1:] != 0) & _joined(piece), most)
     guess = _between(u, first, below[first] / (below[first] - below[first + 1]))
@@ -115,12 +120,12 @@ def rows_of(driven: DrivenOscillators, points: Points) -> Float[Array, "point m"
 
 
 def once_around(
-    u: Float[Array, "point m"], piece: Int[Array, " point"], closed: Bool[Array, " piece"]
+    u: Float[Array, "point m"], piece: Int[Array, " point"], closed: Bool[Array, " point"]
 ) -> Float[Array, "point m"]:
     """u with the first point of every closed loop in the place of its last, which lies beyond it."""
     place = jnp.arange(piece.size)
     begins = jnp.append(True, piece[1:] != piece[:-1])
-    last = jnp.append(begins[1:], True) & closed[piece] & (piece >= 0)
+    last = jnp.append(begins[1:], True) & closed & (piece >= 0)
     first = lax.cummax(jnp.where(begins, place, 0))
     return jnp.where(last[:, None], u[first], u)
 

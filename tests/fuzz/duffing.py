@@ -241,7 +241,7 @@ def entries() -> list[Entry]:
         Entry(
             "root.follow",
             root.follow,
-            dict(residual=along, guess=np.zeros(2), args=2.0, start=1e-3, rtol=1e-9, max_steps=100),
+            dict(residual=along, guess=np.zeros(2), args=2.0, start=1e-3, rtol=1e-9, max_steps=100, straight_on=False),
             free=("args",),
             allow={"rtol": ("None",)},
         ),
@@ -250,7 +250,7 @@ def entries() -> list[Entry]:
             continuation.trace,
             dict(
                 linearise=linearise, y=np.zeros(1), parameter=0.0, bounds=(-1.0, 1.0), scale=(1.0, 1.0), upwards=True,
-                step=0.02, longest=0.15, max_points=20,
+                step=0.02, longest=0.15, max_points=20, oriented=True,
             ),
         ),
         Entry(
