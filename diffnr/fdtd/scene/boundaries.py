@@ -231,9 +231,8 @@ class Losses:
 
     def at(self, x_line: bool, y_line: bool) -> AnyArray:
         """η at x's lines or centres, and at y's: [nx or 1, ny or 1]."""
-        x = 0.0 if self.x is None else self.x[int(x_line)][:, None]
-        y = 0.0 if self.y is None else self.y[int(y_line)][None, :]
-        return x + y
+        x: Any = 0.0 if self.x is None else self.x[int(x_line)][:, None]
+        return x if self.y is None else x + self.y[int(y_line)][None, :]
 
 
 def _loss(first: Any, last: Any, lines: AnyArray) -> tuple[AnyArray, AnyArray] | None:
