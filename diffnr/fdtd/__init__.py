@@ -2,6 +2,15 @@
 
 from diffnr.fdtd import closed_forms
 from diffnr.fdtd.frequency_domain.frequency import SteadyField, frequency
+from diffnr.fdtd.frequency_domain.power import (
+    Absorbed,
+    LocalDensity,
+    absorbed,
+    emitted,
+    flux,
+    local_density_of_states,
+    outflux,
+)
 from diffnr.fdtd.frequency_domain.resonance import Resonances, resonances
 from diffnr.fdtd.guides.cross_section import CrossSection, layered_guide
 from diffnr.fdtd.guides.dispersion import Dispersion, dispersion
@@ -29,6 +38,7 @@ from diffnr.fdtd.time_domain.transform import FieldTransform
 from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
 
 __all__ = [
+    "Absorbed",
     "AbstractBoundary",
     "AbstractMedium",
     "AbstractMetal",
@@ -45,6 +55,7 @@ __all__ = [
     "GuideModes",
     "GyrotropicDrude",
     "Leapfrog",
+    "LocalDensity",
     "MatchedLayer",
     "PerfectConductor",
     "Port",
@@ -62,12 +73,17 @@ __all__ = [
     "Tone",
     "Update",
     "Waves",
+    "absorbed",
     "closed_forms",
     "dispersion",
+    "emitted",
     "energy",
+    "flux",
     "frequency",
     "guide_modes",
     "layered_guide",
+    "local_density_of_states",
+    "outflux",
     "propagate",
     "resonances",
     "ring_down",

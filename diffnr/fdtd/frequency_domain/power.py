@@ -1,0 +1,277 @@
+"""Where the power of a field at one frequency goes: through lines, into media, out of sources.
+
+The scheme has a Poynting theorem of its own. With phasors at the fields' own times, Re Σ V E*·curl H and
+Re Σ V H*·curl E have only what media and sources do on their other sides, and together they telescope to what passes
+the lines around:
+
+    flux in + emitted by sources = absorbed inside        to round-off, in any part of the grid between lines
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from diffnr.checks import Numbers, as_choice, as_frequency, as_inexact, require, require_shape
+from diffnr.fdtd.frequency_domain.frequency import frequency
+from diffnr.fdtd.scene.grid import nearest
+from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
+from diffnr.fdtd.time_domain.functional import COMPONENTS, Functional, as_sources
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_fields, as_update
+
+Box = tuple[tuple[int, int], tuple[int, int]]  # lines of x and of y, from and to
+
+
+class Absorbed(NamedTuple):
+    """Power in W/m: taken by collisions of `carriers`, by the sheets of impedance `walls`, by `sponges`; `total`."""
+
+    carriers: Float[Array, ""]
+    walls: Float[Array, ""]
+    sponges: Float[Array, ""]
+
+    @property
+    def total(self) -> Float[Array, ""]:
+        return self.carriers + self.walls + self.sponges
+
+
+def flux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
+    """The mean power in W/m through a line, towards +x or +y.
+
+        P = ½ Re ∫ E_y H_z* dy    or    −½ Re ∫ E_x H_z* dx,        H_z the mean of the cells on both sides
+
+        found = fdtd.frequency(update, 1.2e13, sources=[(source, 1.0)])
+        fdtd.flux(update, found.fields, x=40e-6, y=(0.0, 30e-6))
+
+    **Arguments:**
+
+    - `update`: `Update.of(scene)`. `fields`: phasors, as `frequency` and `Simulation.fields` return them.
+    - `x`, `y`: one a place in m, at whose line of the grid (the nearest) power passes, the other (lowest, highest),
+      from line to line. Places are static.
+
+    **Returns:** [], W per m along z. Between lines without absorption it is the same to round-off.
+
+    **Raises:** `ValueError` for places off the grid, or not one place and one range.
+    """
+    update = as_update(update)
+    fields = _as_phasors(update, fields)
+    at_x, at_y = _is_place(x, "x"), _is_place(y, "y")
+    require(at_x != at_y, "x", "be one place, and y (lowest, highest), or the reverse", x)
+    grid = update.scene.grid
+    if at_x:
+        i, (low, high) = nearest(grid.x, x, "x"), _lines(grid.y, y, "y")
+        left, right = _beside_x(fields.hz)
+        part = fields.ey[i, low:high] * jnp.conj(left[i, low:high] + right[i, low:high]) / 2
+        return jnp.sum(part.real * grid.dy[low:high]) / (2 * IMPEDANCE)
+    j, (low, high) = nearest(grid.y, y, "y"), _lines(grid.x, x, "x")
+    below, above = _beside_y(update, fields.hz)
+    part = fields.ex[low:high, j] * jnp.conj(below[low:high, j] + above[low:high, j]) / 2
+    return -jnp.sum(part.real * grid.dx[low:high]) / (2 * IMPEDANCE)
+
+
+def outflux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
+    """The mean power in W/m out of the box x = (lowest, highest), y = (lowest, highest): `flux` through its four sides.
+
+        fdtd.outflux(update, found.fields, x=(0.0, 40e-6), y=(0.0, 30e-6))
+
+    It is what sources inside emit, less what media inside absorb.
+    """
+    for part, name in ((x, "x"), (y, "y")):
+        require(not _is_place(part, name), name, "be (lowest, highest), in m", part)
+    (left, right), (low, high) = x, y
+    across = flux(update, fields, right, y) - flux(update, fields, left, y)
+    return across + flux(update, fields, x, high) - flux(update, fields, x, low)
+
+
+def absorbed(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = None) -> Absorbed:
+    """The mean power in W/m that is absorbed in a box, or in all of the grid.
+
+        carriers: ½ Re Σ V E*·J,    walls: ½ Re Σ E*·K,    sponges: ½ Σ V η (ε0 ε∞ |E|² + µ0 |H|²),   as the step has it
+
+        fdtd.absorbed(update, found.fields, found.omega).total
+
+    **Arguments:** `update`; `fields`: phasors at `omega`, [] in rad/s, real; `x`, `y`: (lowest, highest) in m, from
+    line to line, default all. Edges on the box's sides count by half.
+
+    **Returns:** an `Absorbed`. A negative part is gain.
+
+    **Raises:** `ValueError` for places off the grid, a scene with matched layers (whose memory has no energy: take
+    `flux` before them).
+    """
+    update = as_update(update)
+    fields, omega = _as_phasors(update, fields), as_frequency(omega, "omega")
+    require(not update.layers, "update", "have no matched layers, whose losses have no place", "with some")
+    grid, scale = update.scene.grid, 1 / (2 * IMPEDANCE)
+    (i, k), (j, l) = (
+        (0, lines.size - 1) if part is None else _lines(lines, part, name)
+        for part, lines, name in ((x, grid.x, "x"), (y, grid.y, "y"))
+    )
+    on_x, on_y = _shares(grid.x.size, i, k), _shares(grid.y.size, j, l)
+    in_x, in_y = jnp.zeros(grid.dx.size).at[i:k].set(1.0), jnp.zeros(grid.dy.size).at[j:l].set(1.0)
+    wx, wy = in_x[:, None] * on_y, on_x[:, None] * in_y  # how much of each edge is inside
+
+    left, lower = (_weights(update, axis) for axis in (0, 1))
+    below, above = _beside_y(update, fields.jx)
+    before, behind = _beside_x(fields.jy)
+    from_x, from_y = lower * below + (1 - lower) * above, left[:, None] * before + (1 - left[:, None]) * behind
+    sizes = grid.dx[:, None] * _between(update, 1), _between(update, 0)[:, None] * grid.dy
+    work = jnp.sum(wx * sizes[0] * _product(fields.ex, from_x)) + jnp.sum(wy * sizes[1] * _product(fields.ey, from_y))
+    carriers = scale * work / update.light_step
+
+    walls = jnp.zeros(())
+    if fields.walls is not None:
+        ex = fields.ex[:, :-1] if update.bloch_factor is not None else fields.ex[:, 1:-1]
+        first = slice(0, -1) if update.bloch_factor is not None else slice(1, -1)
+        both = wx[:, first].at[:, 0].add(wx[:, -1]) if update.bloch_factor is not None else wx[:, first]
+        walls = jnp.sum(both * grid.dx[:, None] * _product(ex, fields.walls[0]))
+        walls = scale * (walls + jnp.sum(wy[1:-1] * grid.dy * _product(fields.ey[1:-1], fields.walls[1])))
+
+    sponges = jnp.zeros(())
+    if update.absorption is not None:
+        keep = update.absorption
+        inverse = (
+            jnp.pad(update.ex, ((0, 0), (1, 1)))
+            if update.bloch_factor is None
+            else jnp.concatenate([update.ex, update.ex[:, :1]], axis=1),
+            jnp.pad(update.ey, ((1, 1), (0, 0))),
+        )
+        total = jnp.zeros(())
+        for field, kept, part, size, share in zip(
+            fields[:2], (keep.ex, keep.ey), inverse, sizes, (wx, wy), strict=True
+        ):
+            lost = (1 - kept) / 2  # Δt η/2 over 1 + Δt η/2, as 1/ε∞ is in the step
+            there = part > 0
+            total = total + jnp.sum(
+                share * size * jnp.where(there, lost / jnp.where(there, part, 1.0), 0.0) * jnp.abs(field) ** 2
+            )
+        cells = in_x[:, None] * in_y * grid.dx[:, None] * grid.dy
+        gain = jnp.broadcast_to(keep.gain, fields.hz.shape)
+        lost = jnp.where(gain > 0, (1 - keep.hz) / 2 / jnp.where(gain > 0, gain, 1.0), 0.0)
+        total = total + jnp.sum(cells * lost * jnp.abs(fields.hz) ** 2)
+        sponges = scale * 2 * jnp.cos(omega * update.step / 2) * total / update.light_step
+    return Absorbed(carriers, walls, sponges)
+
+
+def emitted(update: Any, fields: Any, sources: Any) -> Float[Array, ""]:
+    """The mean power in W/m that sources give to the field: ½ ε0 c Σ Re s* r, r what the source itself reads.
+
+        fdtd.emitted(update, found.fields, [(source, 1.0)])
+
+    **Arguments:** `update`; `fields`: phasors, as `frequency` returns them for these sources; `sources`: pairs of a
+    functional and its strength, as `frequency` takes them.
+
+    **Raises:** `ValueError` for sources that are no such pairs.
+    """
+    update = as_update(update)
+    fields, grid = _as_phasors(update, fields), update.scene.grid
+    total = jnp.zeros(())
+    for source, strength in as_sources(sources, grid, "strength s, a number"):
+        strength = as_inexact(strength, "sources, a strength in it,")
+        require_shape(strength, "sources, a strength in it,", source.weights.shape[:-2])
+        require(source.weights.ndim == 2, "sources", "have one matrix of weights each", f"{source.weights.shape}")
+        reading = source.read(grid, fields)
+        total = total + (jnp.conj(strength) * reading).real
+    return VACUUM * LIGHT / 2 * total
+
+
+class LocalDensity(NamedTuple):
+    """`ratio`: to that of vacuum; `density`: states per area and angular frequency, s/(rad m²); `power`: W/m."""
+
+    ratio: Float[Array, ""]
+    density: Float[Array, ""]
+    power: Float[Array, ""]
+
+
+def local_density_of_states(
+    update: Any, omega: Numbers, x: Any, y: Any, component: Any = "hz", *, throw: Any = True
+) -> LocalDensity:
+    """The local density of states that a dipole of this component meets at a place, by the power it emits.
+
+        ρ/ρ0 = P/P0,    P0 = ε0 ω |s|²/8 (Hz) or ε0 ω |s|²/16 (Ex, Ey),    ρ0 = ω/2πc² (Hz) or ω/4πc²
+
+        fdtd.local_density_of_states(update, 1.2e13, 30e-6, 15e-6).ratio
+
+    **Arguments:** `update`: `Update.of(scene)`; `omega`: [], rad/s; `x`, `y`: the place in m (its nearest cell or edge,
+    over which the dipole is spread); `component`: "hz" (a magnetic current along z), "ex" or "ey" (electric ones);
+    `throw`: as for `frequency`.
+
+    **Returns:** a `LocalDensity`, differentiable as `frequency` is. Losses beside the dipole count, as in any emitter's
+    rate. In an open scene of vacuum the ratio is 1, but for .11 (k cell)² and what ends reflect, which is best made
+    little by matched layers (sponges of some wavelengths leave some percent).
+
+    **Raises:** as `frequency` and `Functional.at`.
+
+    Source: the power of line dipoles in two dimensions, from the scalar Green function's imaginary part, 1/4.
+    """
+    update = as_update(update)
+    source = Functional.at(update.scene.grid, x, y, as_choice(component, "component", COMPONENTS))
+    found = frequency(update, omega, sources=[(source, 1.0)], throw=throw)
+    power, omega = emitted(update, found.fields, [(source, 1.0)]), jnp.real(found.omega)
+    kinds = 1 if source.component == "hz" else 2
+    ratio = power / (VACUUM * omega / (8 * kinds))
+    return LocalDensity(ratio, ratio * omega / (2 * jnp.pi * LIGHT**2 * kinds), power)
+
+
+def _as_phasors(update: Update, fields: Any) -> Fields:
+    fields = as_fields(fields, update)
+    require(jnp.iscomplexobj(fields.hz), "fields", "be phasors, as frequency returns them", "real")
+    return fields
+
+
+def _is_place(value: Any, name: str) -> bool:
+    """Whether this is one place, and not (lowest, highest)."""
+    pair = isinstance(value, (tuple, list)) and len(value) == 2
+    number = not isinstance(value, (tuple, list)) and np.ndim(value) == 0
+    pair = pair or (not isinstance(value, (tuple, list)) and np.shape(value) == (2,))
+    require(pair or number, name, "be a place in m, or (lowest, highest)", value)
+    return number
+
+
+def _lines(lines: Array, part: Any, name: str) -> tuple[int, int]:
+    """The lines nearest to the ends of a range."""
+    require(not _is_place(part, name), name, "be (lowest, highest), in m", part)
+    low, high = part
+    first, last = nearest(lines, low, name), nearest(lines, high, name)
+    require(first < last, name, "be (lowest, highest), in this order and at two lines of the grid", part)
+    return first, last
+
+
+def _shares(size: int, first: int, last: int) -> Array:
+    """1 for lines inside, ½ for those at the sides, 0 outside."""
+    inside = jnp.zeros(size).at[first : last + 1].set(1.0)
+    return inside.at[first].multiply(0.5).at[last].multiply(0.5)
+
+
+def _beside_x(cells: Array) -> tuple[Array, Array]:
+    """Values left and right of all lines of x; 0 beyond the grid."""
+    return jnp.pad(cells, ((1, 0), (0, 0))), jnp.pad(cells, ((0, 1), (0, 0)))
+
+
+def _beside_y(update: Update, cells: Array) -> tuple[Array, Array]:
+    """Values below and above all lines of y; 0 beyond the grid, unless it repeats."""
+    if update.bloch_factor is None:
+        return jnp.pad(cells, ((0, 0), (1, 0))), jnp.pad(cells, ((0, 0), (0, 1)))
+    first, last = cells[:, -1:] / update.bloch_factor, cells[:, :1] * update.bloch_factor
+    return jnp.concatenate([first, cells], axis=1), jnp.concatenate([cells, last], axis=1)
+
+
+def _between(update: Update, axis: int) -> Array:
+    """Distances between centres at all lines of an axis; at an end half a cell, where no edge moves."""
+    sizes, inner = (update.scene.grid.dx, update.scene.grid.dy)[axis], update.scene.between[axis]
+    if axis == 1 and update.bloch_factor is not None:
+        return jnp.append(inner, inner[0])
+    return jnp.concatenate([sizes[:1] / 2, inner, sizes[-1:] / 2])
+
+
+def _weights(update: Update, axis: int) -> Array:
+    """Of the lower of two cells, at all lines of an axis."""
+    inner = update.weights[axis]
+    if axis == 1 and update.bloch_factor is not None:
+        return jnp.append(inner, inner[0])
+    return jnp.pad(inner, 1)
+
+
+def _product(a: Array, b: Array) -> Array:
+    return (jnp.conj(a) * b).real

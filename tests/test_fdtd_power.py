@@ -1,0 +1,147 @@
+"""Power at one frequency: what passes lines, is absorbed and emitted adds up, to round-off."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from diffnr import fdtd
+from diffnr.fdtd.scene.media import LIGHT
+
+UM = 1e-6
+THZ = 2e12 * np.pi
+OMEGA = 1.3 * THZ
+SILICON = fdtd.Dielectric(11.68)
+INSB = fdtd.GyrotropicDrude(15.6, 1.6 * THZ, 0.05 * THZ, -0.4 * THZ)
+
+
+def scene(boundaries: Any = None, wall: bool = True) -> fdtd.Update:
+    """Cells of all sizes, a plasma, an impedance wall."""
+    x = np.cumsum(np.r_[0.0, 2 + np.sin(np.arange(16))]) * UM
+    y = np.cumsum(np.r_[0.0, 2 + np.cos(np.arange(12))]) * UM
+    objects: list[Any] = [(fdtd.Rectangle([x[6], x[12]], [y[2], y[8]]), INSB)]
+    if wall:
+        objects.append((fdtd.Rectangle([x[13], x[16]], [y[9], y[12]]), fdtd.SurfaceImpedance.of_conductor(2e4, OMEGA)))
+    return fdtd.Update.of(fdtd.Scene.of(fdtd.Grid(x, y), SILICON, objects, boundaries))
+
+
+BLOCH = fdtd.Bloch(3e4)
+SCENES: dict[str, Callable[[], fdtd.Update]] = {
+    "closed": scene,
+    "sponges": lambda: scene(fdtd.Boundaries(left=fdtd.Sponge(8 * UM), bottom=fdtd.Sponge(6 * UM))),
+    "periodic": lambda: scene(fdtd.Boundaries(bottom=BLOCH, top=BLOCH, right=fdtd.Sponge(6 * UM)), wall=False),
+}
+
+
+def driven(update: fdtd.Update) -> tuple[fdtd.SteadyField, list[Any]]:
+    grid = update.scene.grid
+    at = fdtd.Functional.at
+    sources = [(at(grid, 9 * UM, 9 * UM), 1.0 + 0.5j), (at(grid, 21 * UM, 15 * UM, "ex"), -2.0j)]
+    sources.append((at(grid, 17 * UM, 5 * UM, "ey"), 0.7))
+    return fdtd.frequency(update, OMEGA, sources=sources), sources
+
+
+@pytest.mark.parametrize("kind", SCENES)
+def test_what_sources_emit_is_absorbed(kind: str) -> None:
+    update = SCENES[kind]()
+    found, sources = driven(update)
+    lost = fdtd.absorbed(update, found.fields, OMEGA)
+    # Round-off of the solve.
+    np.testing.assert_allclose(lost.total, fdtd.emitted(update, found.fields, sources), rtol=1e-10)
+    assert float(lost.carriers) > 0
+    assert (float(lost.walls) > 0) == (kind != "periodic")
+    assert (float(lost.sponges) > 0) == (kind != "closed")
+
+
+@pytest.mark.parametrize("kind", SCENES)
+def test_a_box_keeps_what_its_sides_do_not_let_out(kind: str) -> None:
+    """A box without a source, and one around the first, whose sides run through the plasma."""
+    update = SCENES[kind]()
+    found, sources = driven(update)
+    x, y = np.asarray(update.scene.grid.x), np.asarray(update.scene.grid.y)
+    for (i, k), (j, l), inside in (((9, 15), (4, 11), []), ((1, 9), (1, 7), [sources[0], sources[2]])):
+        box = (x[i], x[k]), (y[j], y[l])
+        inside = [s for s in sources if x[i] < s_x(update, s) < x[k] and y[j] < s_y(update, s) < y[l]]
+        emitted = fdtd.emitted(update, found.fields, inside) if inside else 0.0
+        lost = fdtd.absorbed(update, found.fields, OMEGA, *box).total
+        out = fdtd.outflux(update, found.fields, *box)
+        size = abs(float(lost)) + abs(float(emitted))
+        assert float(out) == pytest.approx(float(emitted - lost), abs=1e-10 * size)
+
+
+def s_x(update: fdtd.Update, source: Any) -> float:
+    """The middle of a source's cell, or its line."""
+    lines, (i, _) = np.asarray(update.scene.grid.x), source[0].corner
+    return float(lines[i]) if source[0].component == "ey" else float(lines[i : i + 2].mean())
+
+
+def s_y(update: fdtd.Update, source: Any) -> float:
+    lines, (_, j) = np.asarray(update.scene.grid.y), source[0].corner
+    return float(lines[j]) if source[0].component == "ex" else float(lines[j : j + 2].mean())
+
+
+def test_a_period_absorbs_what_leaves_no_side() -> None:
+    """The whole period as a box: what goes out at the top comes in at the bottom."""
+    update = SCENES["periodic"]()
+    found, _ = driven(update)
+    grid = update.scene.grid
+    sides = [fdtd.flux(update, found.fields, (grid.x[2], grid.x[14]), place) for place in (grid.y[0], grid.y[-1])]
+    assert float(sides[0]) == pytest.approx(float(sides[1]), rel=1e-10)
+    assert abs(float(sides[0])) > 0
+
+
+def test_power_has_derivatives() -> None:
+    """In the frequency, through the solve and the sum, beside a central difference."""
+    update = scene()
+    source = fdtd.Functional.at(update.scene.grid, 9 * UM, 9 * UM)
+
+    def lost(omega: Any) -> Any:
+        found = fdtd.frequency(update, omega, sources=[(source, 1.0)])
+        return fdtd.absorbed(update, found.fields, omega).carriers
+
+    h = 1e-5 * OMEGA
+    slope = (lost(OMEGA + h) - lost(OMEGA - h)) / (2 * h)
+    assert float(jax.grad(lost)(OMEGA)) == pytest.approx(float(slope), rel=1e-6)  # h², and round-off over h
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("component", ["hz", "ex", "ey"])
+def test_a_dipole_in_open_vacuum_meets_its_density_of_states(component: str) -> None:
+    """ρ/ρ0 = 1 where cells vanish: what they leave, .0106 at twenty a wavelength, falls by four from half to half."""
+    wave, layer = 2 * np.pi * LIGHT / OMEGA, fdtd.MatchedLayer(10)
+
+    def ratio(cells: int) -> float:
+        grid = fdtd.Grid.uniform((0.0, 4 * wave), (0.0, 4 * wave), wave / cells)
+        ends = fdtd.Boundaries(layer, layer, layer, layer)
+        update = fdtd.Update.of(fdtd.Scene.of(grid, fdtd.Dielectric(1.0), (), ends))
+        found = fdtd.local_density_of_states(update, OMEGA, 2 * wave, 2 * wave, component)
+        free = OMEGA / (2 * np.pi * LIGHT**2) / (1 if component == "hz" else 2)
+        assert float(found.density) == pytest.approx(float(found.ratio) * free, rel=1e-12)
+        return float(found.ratio)
+
+    coarse, fine = ratio(20), ratio(40)
+    assert coarse == pytest.approx(1.0, abs=0.011)
+    assert (4 * fine - coarse) / 3 == pytest.approx(1.0, abs=1e-4)  # fourth order, and what layers reflect
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda u, f: fdtd.flux(u, f, 9 * UM, 9 * UM), "Argument x must be one place, and y"),
+        (lambda u, f: fdtd.flux(u, f, 1.0, (0.0, 9 * UM)), "Argument x must lie on the grid"),
+        (
+            lambda u, f: fdtd.flux(u, f, 9 * UM, (9 * UM, 0.0)),
+            "Argument y must be \\(lowest, highest\\), in this order",
+        ),
+        (lambda u, f: fdtd.flux(u, f, [1.0, 2.0, 3.0], 1.0), "Argument x must be a place in m, or"),
+        (lambda u, f: fdtd.flux(u, u.zero_fields(), 9 * UM, (0.0, 9 * UM)), "Argument fields must be phasors"),
+        (lambda u, f: fdtd.absorbed(u, f, -1.0), "Argument omega must be positive"),
+    ],
+)
+def test_what_is_no_line_or_field_is_refused(call: Callable[..., Any], sentence: str) -> None:
+    update = scene()
+    phasors = jax.tree_util.tree_map(lambda part: part + 0j, update.zero_fields())
+    with pytest.raises(ValueError, match=sentence):
+        call(update, phasors)
