@@ -9,19 +9,19 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Inexact
 
 
-def solved(matrix: Float[Array, "n n"], right: Float[Array, "n k"]) -> Float[Array, "n k"]:
+def solved(matrix: Inexact[Array, "n n"], right: Inexact[Array, "n k"]) -> Inexact[Array, "n k"]:
     """matrix⁻¹ right. The factors of both side by side hold the right sides eliminated already, rows exchanged and all:
     that leaves out half of `jnp.linalg.solve`'s time where matrices are small."""
     return solved_with_sign(matrix, right)[0]
 
 
 def solved_with_sign(
-    matrix: Float[Array, "n n"], right: Float[Array, "n k"]
-) -> tuple[Float[Array, "n k"], Float[Array, ""]]:
-    """matrix⁻¹ right, and the sign of the determinant."""
+    matrix: Inexact[Array, "n n"], right: Inexact[Array, "n k"]
+) -> tuple[Inexact[Array, "n k"], Inexact[Array, ""]]:
+    """matrix⁻¹ right, and the sign of the determinant (of a complex one its phase)."""
     factors, pivots, _ = lax.linalg.lu(jnp.concatenate([matrix, right], axis=1))
     n = matrix.shape[1]
     swaps = jnp.sum(pivots != jnp.arange(pivots.size))

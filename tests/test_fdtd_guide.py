@@ -319,3 +319,14 @@ def test_k_is_smooth_in_a_thickness_across_whole_cells(turning: bool) -> None:
         difference = (k(at + by) - k(at - by)) / (2 * by)
         # h² of the third derivative; at whole cells, where the second one jumps, h of that.
         assert float(jax.grad(k)(at)) == pytest.approx(float(difference), rel=1e-5)
+
+
+def test_media_that_change_smoothly_meet_at_a_face_all_the_same() -> None:
+    """A plasma and a dielectric whose cells all differ by 10⁻⁴: one face, at which the wave is bound, and one wave."""
+    section = guide(-0.25, 1.0, 5e-3)
+    eps = section.scene.eps * (1 + 1e-4 * jnp.sin(jnp.arange(section.scene.eps.shape[1])))
+    waves = fdtd.guide_modes(eqx.tree_at(lambda s: s.scene.eps, section, eps), 1.1 * THZ)
+    same = fdtd.guide_modes(section, 1.1 * THZ)
+    assert int(waves.forward.unresolved) == int(same.forward.unresolved) == 0
+    assert float(waves.forward.k[0]) == pytest.approx(float(same.forward.k[0]), rel=1e-4)  # by 2·10⁻⁶
+    assert float(waves.forward.error[0]) == pytest.approx(float(same.forward.error[0]), rel=0.01)

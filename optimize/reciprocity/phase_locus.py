@@ -199,7 +199,11 @@ def _locus(
     def follow(sign: Array) -> Branch:
         ends = jnp.sort(sign * (jnp.stack([low, high]) - own))
         args, scale = (driven, which, sign, size), (jnp.ones(()), (high - low) / 4)
-        return trace(linearise, u / size, jnp.zeros(()), (ends[0], ends[1]), args, scale=scale, max_points=max_points)
+        # Straight on where two branches of the locus nearly meet: which of them it is on is told by the caller.
+        ends_of = ends[0], ends[1]
+        return trace(
+            linearise, u / size, jnp.zeros(()), ends_of, args, scale=scale, max_points=max_points, oriented=False
+        )
 
     branch = jax.vmap(follow)(signs)
     us = branch.y * size

@@ -34,6 +34,7 @@ FINEST = 6.0  # |k| times the cell at a face, up to which elements hold a surfac
 PHASE = 2.5  # of a wave across an element, at the most
 MOST = 24  # elements of a layer
 SMOOTH = 5  # cells in a row that all differ
+LARGER = 5.0  # times the steps beside it is one that parts two media
 
 
 class Profile(NamedTuple):
@@ -155,12 +156,16 @@ def _layers(profile: Profile, first: int, last: int) -> list[_Layer]:
     media = np.stack([profile.eps, profile.weight, profile.motion.real, profile.motion.imag])[:, first:last]
     media[2:] *= profile.weight[first:last] > 0
     size = np.max(np.abs(media), axis=1, keepdims=True) + 1e-300
-    changes = np.any(np.abs(np.diff(media)) > 1e-9 * size, axis=0)
+    steps = np.max(np.abs(np.diff(media)) / size, axis=0)
+    changes = steps > 1e-9
+    # Also between media that change smoothly on both sides there may be a face: a step by far larger than those beside.
+    beside = np.maximum(np.append(0.0, steps[:-1]), np.append(steps[1:], 0.0))
+    faces_within = steps > LARGER * beside
     starts = [0, *(np.flatnonzero(changes) + 1).tolist(), last - first]
     singles = np.diff(starts) == 1
     runs: list[list[int]] = []
     for number, (low, high) in enumerate(pairwise(starts)):
-        if runs and singles[number] and singles[number - 1]:
+        if runs and singles[number] and singles[number - 1] and not faces_within[low - 1]:
             runs[-1][1] = high
         else:
             runs.append([low, high])
