@@ -20,6 +20,7 @@ GRID = fdtd.Grid.uniform((0.0, 48 * UM), (0.0, 15 * UM), 3 * UM)
 OPEN = fdtd.Boundaries(left=fdtd.Sponge(12 * UM), right=fdtd.Sponge(12 * UM))
 SCENE = fdtd.Scene.of(GRID, GLASS, [(fdtd.Rectangle([0, 48 * UM], [0, 6 * UM]), PLASMA)], OPEN)
 UPDATE, BOX = fdtd.Update.of(SCENE), fdtd.Update.of(fdtd.Scene.of(GRID, GLASS))
+PHASORS = fdtd.Fields(*(None if part is None else part + 0j for part in UPDATE.zero_fields()))
 SOURCE, PROBE = fdtd.Functional.at(GRID, 20 * UM, 9 * UM), fdtd.Functional.at(GRID, 30 * UM, 9 * UM, "ey")
 PULSE, TONE = fdtd.Pulse(1.2 * THZ, 4e-13), fdtd.Tone(1.2 * THZ, 1e-12)
 LAYERS = [(5 * UM, PLASMA), (6 * UM, GLASS)]
@@ -204,6 +205,21 @@ def frequencies() -> list[Entry]:
             named=_sources("strength"),
         ),
         Entry("resonances", fdtd.resonances, modes, allow=complexes, cost=1),
+        Entry("flux", fdtd.flux, {"update": UPDATE, "fields": PHASORS, "x": 9 * UM, "y": (0.0, 9 * UM)}),
+        Entry(
+            "outflux", fdtd.outflux, {"update": UPDATE, "fields": PHASORS, "x": (3 * UM, 9 * UM), "y": (0.0, 9 * UM)}
+        ),
+        Entry(
+            "absorbed", fdtd.absorbed, {"update": UPDATE, "fields": PHASORS, "omega": 1.2 * THZ, "x": None, "y": None}
+        ),
+        Entry("emitted", fdtd.emitted, {"update": UPDATE, "fields": PHASORS, "sources": [(SOURCE, 1.0)]}),
+        Entry(
+            "local_density_of_states",
+            fdtd.local_density_of_states,
+            {"update": UPDATE, "omega": 1.2 * THZ, "x": 9 * UM, "y": 9 * UM, "component": "hz", "throw": True},
+            allow=complexes,
+            cost=1,
+        ),
         Entry("resonances, a disc", fdtd.resonances, disc, allow={"within": ("complex",)}, cost=1),
         Entry("CrossSection.of", fdtd.CrossSection.of, {"scene": LONG, "x": 45 * UM}),
         Entry("layered_guide", fdtd.layered_guide, layered, allow=EITHER_SIDE),

@@ -142,8 +142,8 @@ def resonances(
         num_modes = as_count(num_modes, "num_modes", most=max(1, nx * ny - 2 - MORE))
         found = _resonances(update, guess, num_modes, max_steps)
     else:
-        disc = _as_disc(update, within)
         max_nodes = as_count(max_nodes, "max_nodes", least=NODES)
+        disc = _as_disc(update, within)
         progress = progress if progress is None else as_flag(progress, "progress")
         seconds = math.inf if max_seconds is None else float(as_positive(max_seconds, "max_seconds"))
         found = _all_within(update, disc, min(max_steps, ENOUGH), max_nodes, progress, seconds)
