@@ -19,6 +19,7 @@ Linearise = Callable[[Float[Array, " n"], Float[Array, ""], PyTree], AnyLinearis
 TURN = 0.12  # rad, the angle by which the branch should turn from point to point
 LARGEST_TURN = 0.4  # rad, more is refused
 NEAR = 0.1  # of a step, how far at most what is predicted may be from the branch
+STRAIGHT_ON = 0.5  # likewise, where a curve is to go straight on over a gap to another
 CONVERGED = 1e-7  # of the scaled unknowns; the correction of this length is applied, and leaves 1e-12
 SHORTEST = 1e-8  # step
 CROSSED = 1e-4  # step, at which a branch that changes its orientation has crossed another one
@@ -135,7 +136,7 @@ class Course(eqx.Module):
             trial=jnp.where(fresh, trial, corrected),
             row=jnp.where(fresh, row, front.row),
             advance=jnp.where(fresh, advance, front.advance),
-            limit=jnp.where(fresh, NEAR * ds, length / 4),
+            limit=jnp.where(fresh, (NEAR if self.oriented else STRAIGHT_ON) * ds, length / 4),
             last=jnp.where(fresh, last, front.last),
             taken=count,
             iterations=front.iterations + ~(front.stop | begins),
