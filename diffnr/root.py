@@ -370,6 +370,7 @@ def frozen(tree: Tree) -> Tree:
 
 
 def tolerance_of(y: Array, rtol: float | None = None) -> float:
+    """The relative tolerance of a root: as given, or ε^0.6 of the dtype."""
     return float(jnp.finfo(y.dtype).eps) ** 0.6 if rtol is None else rtol
 
 

@@ -217,7 +217,6 @@ def frequencies() -> list[Entry]:
             "local_density_of_states",
             fdtd.local_density_of_states,
             {"update": UPDATE, "omega": 1.2 * THZ, "x": 9 * UM, "y": 9 * UM, "component": "hz", "throw": True},
-            allow=complexes,
             cost=1,
         ),
         Entry("resonances, a disc", fdtd.resonances, disc, allow={"within": ("complex",)}, cost=1),

@@ -112,46 +112,56 @@ def absorbed(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = N
     in_x, in_y = jnp.zeros(grid.dx.size).at[i:k].set(1.0), jnp.zeros(grid.dy.size).at[j:l].set(1.0)
     wx, wy = in_x[:, None] * on_y, on_x[:, None] * in_y  # how much of each edge is inside
 
+    sizes = grid.dx[:, None] * _between(update, 1), _between(update, 0)[:, None] * grid.dy
+    edges = wx * sizes[0], wy * sizes[1]
+    cells = in_x[:, None] * in_y * grid.dx[:, None] * grid.dy
+    carriers, sponges = _by_carriers(update, fields, edges), _by_sponges(update, fields, edges, cells)
+    sponges = sponges * 2 * jnp.cos(omega * update.step / 2)
+    walls = _by_walls(update, fields, wx * grid.dx[:, None], wy * grid.dy)
+    return Absorbed(scale * carriers / update.light_step, scale * walls, scale * sponges / update.light_step)
+
+
+def _by_carriers(update: Update, fields: Fields, edges: tuple[Array, Array]) -> Array:
+    """Σ V E*·J, by the means that E is given J by."""
     left, lower = (_weights(update, axis) for axis in (0, 1))
     below, above = _beside_y(update, fields.jx)
     before, behind = _beside_x(fields.jy)
     from_x, from_y = lower * below + (1 - lower) * above, left[:, None] * before + (1 - left[:, None]) * behind
-    sizes = grid.dx[:, None] * _between(update, 1), _between(update, 0)[:, None] * grid.dy
-    work = jnp.sum(wx * sizes[0] * _product(fields.ex, from_x)) + jnp.sum(wy * sizes[1] * _product(fields.ey, from_y))
-    carriers = scale * work / update.light_step
+    return jnp.sum(edges[0] * _product(fields.ex, from_x)) + jnp.sum(edges[1] * _product(fields.ey, from_y))
 
-    walls = jnp.zeros(())
-    if fields.walls is not None:
-        ex = fields.ex[:, :-1] if update.bloch_factor is not None else fields.ex[:, 1:-1]
-        first = slice(0, -1) if update.bloch_factor is not None else slice(1, -1)
-        both = wx[:, first].at[:, 0].add(wx[:, -1]) if update.bloch_factor is not None else wx[:, first]
-        walls = jnp.sum(both * grid.dx[:, None] * _product(ex, fields.walls[0]))
-        walls = scale * (walls + jnp.sum(wy[1:-1] * grid.dy * _product(fields.ey[1:-1], fields.walls[1])))
 
-    sponges = jnp.zeros(())
-    if update.absorption is not None:
-        keep = update.absorption
-        inverse = (
-            jnp.pad(update.ex, ((0, 0), (1, 1)))
-            if update.bloch_factor is None
-            else jnp.concatenate([update.ex, update.ex[:, :1]], axis=1),
-            jnp.pad(update.ey, ((1, 1), (0, 0))),
-        )
-        total = jnp.zeros(())
-        for field, kept, part, size, share in zip(
-            fields[:2], (keep.ex, keep.ey), inverse, sizes, (wx, wy), strict=True
-        ):
-            lost = (1 - kept) / 2  # Δt η/2 over 1 + Δt η/2, as 1/ε∞ is in the step
-            there = part > 0
-            total = total + jnp.sum(
-                share * size * jnp.where(there, lost / jnp.where(there, part, 1.0), 0.0) * jnp.abs(field) ** 2
-            )
-        cells = in_x[:, None] * in_y * grid.dx[:, None] * grid.dy
-        gain = jnp.broadcast_to(keep.gain, fields.hz.shape)
-        lost = jnp.where(gain > 0, (1 - keep.hz) / 2 / jnp.where(gain > 0, gain, 1.0), 0.0)
-        total = total + jnp.sum(cells * lost * jnp.abs(fields.hz) ** 2)
-        sponges = scale * 2 * jnp.cos(omega * update.step / 2) * total / update.light_step
-    return Absorbed(carriers, walls, sponges)
+def _by_walls(update: Update, fields: Fields, along_x: Array, along_y: Array) -> Array:
+    """Σ E*·K along the sheets; 0 where there are none."""
+    if fields.walls is None:
+        return jnp.zeros(())
+    if update.bloch_factor is None:
+        ex, along_x = fields.ex[:, 1:-1], along_x[:, 1:-1]
+    else:  # the last line is the first
+        ex, along_x = fields.ex[:, :-1], along_x[:, :-1].at[:, 0].add(along_x[:, -1])
+    lost = jnp.sum(along_x * _product(ex, fields.walls[0]))
+    return lost + jnp.sum(along_y[1:-1] * _product(fields.ey[1:-1], fields.walls[1]))
+
+
+def _by_sponges(update: Update, fields: Fields, edges: tuple[Array, Array], cells: Array) -> Array:
+    """Σ V (Δt η/2) (ε∞ |E|² + |H|²); 0 where there are none."""
+    keep = update.absorption
+    if keep is None:
+        return jnp.zeros(())
+    inverse_x = jnp.pad(update.ex, ((0, 0), (1, 1)))
+    if update.bloch_factor is not None:
+        inverse_x = jnp.concatenate([update.ex, update.ex[:, :1]], axis=1)
+    inverse_y, gain = jnp.pad(update.ey, ((1, 1), (0, 0))), jnp.broadcast_to(keep.gain, fields.hz.shape)
+    total = jnp.zeros(())
+    for field, kept, part, size in (
+        (fields.ex, keep.ex, inverse_x, edges[0]),
+        (fields.ey, keep.ey, inverse_y, edges[1]),
+        (fields.hz, keep.hz, gain, cells),
+    ):
+        # (1 − keep)/2 is Δt η/2 over 1 + Δt η/2, which the step's 1/ε∞, and H's gain, are over as well.
+        there = part > 0
+        lost = jnp.where(there, (1 - kept) / 2 / jnp.where(there, part, 1.0), 0.0)
+        total = total + jnp.sum(size * lost * jnp.abs(field) ** 2)
+    return total
 
 
 def emitted(update: Any, fields: Any, sources: Any) -> Float[Array, ""]:
@@ -205,10 +215,10 @@ def local_density_of_states(
 
     Source: the power of line dipoles in two dimensions, from the scalar Green function's imaginary part, 1/4.
     """
-    update = as_update(update)
+    update, omega = as_update(update), as_frequency(omega, "omega")
     source = Functional.at(update.scene.grid, x, y, as_choice(component, "component", COMPONENTS))
     found = frequency(update, omega, sources=[(source, 1.0)], throw=throw)
-    power, omega = emitted(update, found.fields, [(source, 1.0)]), jnp.real(found.omega)
+    power = emitted(update, found.fields, [(source, 1.0)])
     kinds = 1 if source.component == "hz" else 2
     ratio = power / (VACUUM * omega / (8 * kinds))
     return LocalDensity(ratio, ratio * omega / (2 * jnp.pi * LIGHT**2 * kinds), power)
