@@ -66,6 +66,14 @@ class _Tables(NamedTuple):
         return cls(*(jnp.asarray(table, dtype) for table in tables))
 
 
+def _motion(model: Balanced, y: Array, omega: Array) -> tuple[_Tables, Array, Array, Array, Array]:
+    """The tables, coefficients and those of the derivative [oscillator, m], and x and v at the instants."""
+    tables = _Tables.of(model.basis, y.dtype)
+    c = y.reshape(model.num_ports, model.basis.size)
+    slopes = c @ tables.derivative.T
+    return tables, c, slopes, c @ tables.synthesis.T, omega * slopes @ tables.synthesis.T
+
+
 def linearise(
     y: Float[Array, " n"], omega: Float[Array, ""], args: tuple[Balanced, Float[Array, " n"]]
 ) -> tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, " n"]]:
@@ -75,10 +83,7 @@ def linearise(
     """
     model, drive = args
     basis, n, m = model.basis, model.num_ports, model.basis.size
-    tables = _Tables.of(basis, y.dtype)
-    c = y.reshape(n, m)
-    slopes = c @ tables.derivative.T
-    x, v = c @ tables.synthesis.T, omega * slopes @ tables.synthesis.T
+    tables, c, slopes, x, v = _motion(model, y, omega)
     units = jnp.eye(n, dtype=y.dtype)
     product = jnp.asarray(basis.product, y.dtype)
 
@@ -109,10 +114,7 @@ def linearise_chain(
     """As `linearise`, of oscillators that are `chained`."""
     model, drive = args
     basis, n, m = model.basis, model.num_ports, model.basis.size
-    tables = _Tables.of(basis, y.dtype)
-    c = y.reshape(n, m)
-    slopes = c @ tables.derivative.T
-    x, v = c @ tables.synthesis.T, omega * slopes @ tables.synthesis.T
+    tables, c, slopes, x, v = _motion(model, y, omega)
     stiffness = neighbours(lambda x: model.forces(x, v, tables.phase), x)
     blocks = (stiffness @ jnp.asarray(basis.product, y.dtype)).reshape(n, 3, m, m)
     mass, friction = model.mass[:, None], model.friction[:, None]
