@@ -24,6 +24,7 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from report import heading, table  # noqa: E402
+from scipy.linalg import eig  # noqa: E402
 
 from diffnr import fdtd  # noqa: E402
 from diffnr.fdtd.frequency_domain.smooth_currents import roughness  # noqa: E402
@@ -74,12 +75,18 @@ def eigenvalues(update: fdtd.Update) -> tuple[Any, Any]:
         return jnp.concatenate([part.ravel() for part in jax.tree_util.tree_leaves(ahead)])
 
     matrix = np.asarray(jax.vmap(step)(jnp.eye(ends[-1], dtype=leaves[0].dtype))).T
-    z, vectors = np.linalg.eig(matrix)
-    z, vectors = z[np.abs(z) > 1e-6], vectors[:, np.abs(z) > 1e-6]
-    parts = [vectors[a:b].T.reshape(-1, *leaf.shape) for a, b, leaf in zip(ends[:-1], ends[1:], leaves, strict=True)]
+    z, left, right = eig(matrix, left=True)
+    kept = np.abs(z) > 1e-6
+
+    def of_leaves(vectors: Any) -> list[Any]:
+        columns = vectors[:, kept]
+        return [columns[a:b].T.reshape(-1, *leaf.shape) for a, b, leaf in zip(ends[:-1], ends[1:], leaves, strict=True)]
+
+    z, parts, turned = z[kept], of_leaves(right), of_leaves(np.conj(left))
     gain = np.asarray(update.drude_gain)
     eps = np.asarray(update.scene.eps)
-    rough = np.array([float(roughness(ex, ey, gain)) for ex, ey in zip(parts[0], parts[1], strict=True)])
+    edges = zip(parts[0], parts[1], turned[0], turned[1], strict=True)
+    rough = np.array([float(roughness((ex, ey), left, gain)) for ex, ey, *left in edges])
     seen = (abs(parts[0][:, :, 1:]) ** 2 + abs(parts[0][:, :, :-1]) ** 2) / 2
     seen = seen + (abs(parts[1][:, 1:]) ** 2 + abs(parts[1][:, :-1]) ** 2) / 2
     moving = (abs(parts[3]) ** 2 + abs(parts[4]) ** 2) / np.where(gain > 0, gain, np.inf)

@@ -216,7 +216,7 @@ class Search:
             change = -(y @ (matrix @ x))
             if abs(change) <= EQUAL * abs(omega):
                 right, left = self.pattern.reordered(x)[None], self.pattern.reordered(y)[None]
-                resolved = np.array([self.currents.resolved(x)])
+                resolved = np.array([self.currents.resolved(x, y)])
                 modes = modes.and_these(Iterated(np.array([omega + change]), right, left, resolved))
         return modes
 

@@ -73,9 +73,9 @@ def iterated(update: Update, omega: Array, x: Array, y: Array, max_steps: int) -
         return omega, x, y, change
 
     omega, x, y, change = lax.map(refine, (omega, x, y))
-    resolved = jax.vmap(lambda x: roughness(*split(x, update), update.drude_gain) <= ROUGH)(x)
+    rough = jax.vmap(lambda x, y: roughness(split(x, update), split(y, update), update.drude_gain))(x, y)
     arrived = jnp.isfinite(omega) & (change < 1e-9 * jnp.abs(omega)) & _are_new(x)
-    return Modes(omega, x, y, arrived, resolved)
+    return Modes(omega, x, y, arrived, rough <= ROUGH)
 
 
 def finished(

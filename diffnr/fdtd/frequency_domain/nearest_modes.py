@@ -30,11 +30,11 @@ def nearest_modes(
     def answer(h: np.ndarray) -> np.ndarray:
         return currents.smooth(currents.readings @ inverse.roughly(currents.sources @ currents.smooth(h.ravel())))
 
-    turned = LinearOperator((cells, cells), answer, dtype=complex)  # pyright: ignore[reportCallIssue]
+    smoothed = LinearOperator((cells, cells), answer, dtype=complex)  # pyright: ignore[reportCallIssue]
     count = min(num_modes + MORE, cells - 2)
     basis = min(max(BASIS, 2 * count + 1), cells - 1)
     try:
-        found = eigs(turned, count, v0=start, tol=1e-3, ncv=basis, maxiter=20)[1]  # pyright: ignore[reportArgumentType]
+        found = eigs(smoothed, count, v0=start, tol=1e-3, ncv=basis, maxiter=20)[1]  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as stop:
         found = stop.eigenvectors
     found = currents.smooth(found)
@@ -44,9 +44,10 @@ def nearest_modes(
     left = inverse(driving, transposed=True).T
     if not found.size or not np.all(np.isfinite(right)) or not np.all(np.isfinite(left)):
         return away, vectors
-    shifts, mixtures = eig(left @ driven, -left @ (slope @ right))  # pyright: ignore[reportAssignmentType]
-    modes = right @ mixtures
-    order = [k for k in np.argsort(np.abs(shifts - guess)) if np.isfinite(shifts[k]) and currents.resolved(modes[:, k])]
+    found: Any = eig(left @ driven, -left @ (slope @ right), left=True)
+    shifts, modes, turned = found[0], right @ found[2], left.T @ np.conj(found[1])
+    there = lambda k: np.isfinite(shifts[k]) and currents.resolved(modes[:, k], turned[:, k])  # noqa: E731
+    order = [k for k in np.argsort(np.abs(shifts - guess)) if there(k)]
     order = order[:num_modes]
     away[: len(order)], vectors[: len(order)] = shifts[order], pattern.reordered(modes[:, order].T)
     return away, vectors

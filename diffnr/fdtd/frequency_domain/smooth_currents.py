@@ -22,12 +22,17 @@ ROUGH = 0.25  # of `roughness` is a wave of six cells
 WEIGHTS = np.array([1.0, 8.0, 28.0, 56.0, 70.0, 56.0, 28.0, 8.0, 1.0]) / 256  # leave .67 of a wave of ten cells
 
 
-def roughness(ex: Any, ey: Any, drude_gain: Any) -> Any:
-    """The share of |E|² at the carriers that they do not see, sin²(qΔ/2) of a wave; 0 where there are none."""
-    seen = abs(ex[:, 1:] + ex[:, :-1]) ** 2 + abs(ey[1:] + ey[:-1]) ** 2
-    there = 2 * (abs(ex[:, 1:]) ** 2 + abs(ex[:, :-1]) ** 2 + abs(ey[1:]) ** 2 + abs(ey[:-1]) ** 2)
-    total = (drude_gain * there).sum()
-    return (drude_gain * (there - seen)).sum() / (total + (total == 0))
+def roughness(right: Any, left: Any, drude_gain: Any) -> Any:
+    """Of a mode's yᵀx at the carriers, the share that they do not see, sin²(qΔ/2) of a wave; 0 where there are none.
+
+    By both vectors, as ω is: at a corner from which waves go one way alone, a mode's field is as sharp as the cells
+    are, however small, and that of the opposite bias, which has its own elsewhere, makes nothing of it.
+    """
+    (ex, ey), (left_x, left_y) = right, left
+    pairs = ((ex[:, 1:], ex[:, :-1], left_x[:, 1:], left_x[:, :-1]), (ey[1:], ey[:-1], left_y[1:], left_y[:-1]))
+    unseen = sum(abs((a - b) * (c - d)) for a, b, c, d in pairs)
+    total = (drude_gain * sum(2 * (abs(a * c) + abs(b * d)) for a, b, c, d in pairs)).sum()
+    return (drude_gain * unseen).sum() / (total + (total == 0))
 
 
 def curls(update: Update) -> tuple[Array, Array]:
@@ -59,8 +64,10 @@ class SmoothCurrents:
             fields = convolve1d(fields, WEIGHTS, axis, mode="nearest")
         return fields.reshape(currents.shape)
 
-    def resolved(self, x: np.ndarray) -> bool:
-        """Whether a field is one that the cells resolve."""
-        (nx, ny), edges = self.drude_gain.shape, self.pattern.reordered(x)
-        ex, ey = edges[: nx * (ny + 1)].reshape(nx, ny + 1), edges[nx * (ny + 1) :].reshape(nx + 1, ny)
-        return bool(roughness(ex, ey, self.drude_gain) <= ROUGH)
+    def resolved(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether a mode is one that the cells resolve."""
+        return bool(roughness(self._edges(x), self._edges(y), self.drude_gain) <= ROUGH)
+
+    def _edges(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        (nx, ny), edges = self.drude_gain.shape, self.pattern.reordered(vector)
+        return edges[: nx * (ny + 1)].reshape(nx, ny + 1), edges[nx * (ny + 1) :].reshape(nx + 1, ny)
