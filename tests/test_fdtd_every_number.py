@@ -1,0 +1,136 @@
+"""S and resonances by derivatives, beside differences, in every number that a scene is made of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+import diffnr as nr
+from diffnr import fdtd
+from systems import central_difference
+
+UM = 1e-6
+THZ = 2e12 * np.pi
+STEP = 2e-15  # s, below the longest of all scenes here
+CELL = 2 * UM
+AT: dict[str, float] = {
+    # Sides in µm, none of them on a line.
+    "plasma x": 52.7,
+    "plasma y": 12.6,
+    "plasma end": 61.3,  # within a cell where another plasma goes on
+    "glass x": 54.1,
+    "glass y": 22.7,
+    "metal x": 64.5,
+    "metal y": 19.3,
+    "floor": 0.9,  # of all of the guide, of metal
+    "radius": 3.3,
+    "wall line": 26.3,  # of the grid, with the wall on it
+    "grid line": 6.2,  # of the grid alone
+    "density": 0.4,
+    "nu": 0.05,
+    "bias": -0.3,
+    "eps_inf": 15.6,
+    "other bias": 0.2,
+    "eps": 11.68,
+    "glass": 4.0,
+    "resistance": 15.0,
+    "inductance": 3.0,
+    "sponge": 24.2,
+    "rate": 1.0,
+}
+
+
+SIDES = list(AT)[: list(AT).index("density")]
+
+
+class Disc(fdtd.AbstractShape):
+    """A soft one, whose coverage is a formula."""
+
+    radius: Array
+
+    def coverage(self, grid: fdtd.Grid) -> Array:
+        x, y = grid.centres
+        away = jnp.hypot(x[:, None] - 72.1 * UM, y - 9.3 * UM)
+        return jax.nn.sigmoid((self.radius - away) / CELL)
+
+
+def rectangle(x: Any, y: Any) -> fdtd.Rectangle:
+    return fdtd.Rectangle(*(jnp.stack([jnp.asarray(side, float) for side in sides]) * UM for sides in (x, y)))
+
+
+def scene(at: dict[str, Array], first: int, last: int, rate: float) -> fdtd.Scene:
+    """A guide with all kinds of things in it, in cells from `first` to `last`; sponges at its ends lose this rate."""
+    y = (jnp.arange(16.0) * CELL).at[3].set(at["grid line"] * UM).at[13].set(at["wall line"] * UM)
+    grid = fdtd.Grid(np.arange(first, last + 1) * CELL, y)
+    plasma = fdtd.GyrotropicDrude(at["eps_inf"], at["density"] * THZ, at["nu"] * THZ, at["bias"] * THZ)
+    other = fdtd.GyrotropicDrude(at["eps_inf"], 0.3 * THZ, 0.02 * THZ, at["other bias"] * THZ)
+    wall = fdtd.SurfaceImpedance(at["resistance"], at["inductance"] * 1e-12)
+    top, metal = y[13] / UM, fdtd.PerfectConductor()
+    objects = [
+        (rectangle([-1e6, 1e6], [-1e6, at["floor"]]), metal),
+        (rectangle([at["plasma x"], at["plasma end"]], [at["floor"], at["plasma y"]]), plasma),
+        (rectangle([at["plasma end"], 63.9], [at["floor"], at["plasma y"]]), other),
+        (rectangle([at["glass x"], 58.9], [16.4, at["glass y"]]), fdtd.Dielectric(at["glass"])),
+        (rectangle([at["metal x"], 69.2], [at["metal y"], 25.7]), metal),
+        (rectangle([54.0, 58.0], [top, 1e6]), wall),
+        (Disc(at["radius"] * UM), fdtd.Dielectric(6.0)),
+    ]
+    sponge = fdtd.Sponge(at["sponge"] * UM, rate=at["rate"] * rate)
+    # The disc's coverage has tails, which other shapes would cover twice.
+    objects[-1] = (Cut(objects[-1][0], [shape for shape, _ in objects[:-1]]), objects[-1][1])
+    return fdtd.Scene.of(grid, fdtd.Dielectric(at["eps"]), objects, fdtd.Boundaries(sponge, sponge))
+
+
+class Cut(fdtd.AbstractShape):
+    """A shape in what others leave of cells."""
+
+    whole: Any
+    others: list[Any]
+
+    def coverage(self, grid: fdtd.Grid) -> Array:
+        return self.whole.coverage(grid) * (1 - sum(shape.coverage(grid) for shape in self.others))
+
+
+WEIGHTS = np.array([[0.3 - 0.5j, 1.1 + 0.4j], [-0.7 + 0.9j, 0.2 + 0.6j]])
+
+
+@jax.jit
+def scattered(at: dict[str, Array]) -> Array:
+    """A real number of all of S."""
+    device = fdtd.Simulation(scene(at, 0, 64, 3e13), [fdtd.Port(44 * UM, "+x"), fdtd.Port(84 * UM, "-x")], step=STEP)
+    s = nr.port_response(device, nr.Drive(1.1 * THZ), throw=False).s
+    return jnp.sum(WEIGHTS.real * s.real + WEIGHTS.imag * s.imag)
+
+
+@jax.jit
+def rung(at: dict[str, Array]) -> Array:
+    """A real number of a resonance between sponges that hardly lose."""
+    modes = fdtd.resonances(fdtd.Update.of(scene(at, 20, 44, 2e11), STEP), GUESS, throw=False)
+    return (modes.omega[0] + 30 * modes.gamma[0]) / THZ
+
+
+GUESS = 1.5 * THZ
+
+
+@pytest.fixture(scope="module")
+def slopes() -> dict[Callable, dict[str, Array]]:
+    return {value: jax.jit(jax.grad(value))(numbers()) for value in (scattered, rung)}
+
+
+def numbers(name: str = "", by: Any = 0.0) -> dict[str, Array]:
+    return {other: jnp.asarray(value + (by if other == name else 0.0), float) for other, value in AT.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AT)
+@pytest.mark.parametrize("value", [scattered, rung])
+def test_derivatives_are_the_differences(value: Callable, name: str, slopes: Any) -> None:
+    step = 0.05 if name in SIDES else 0.02 * AT[name]  # no side comes to a line
+    expected = float(central_difference(lambda by: value(numbers(name, by)), jnp.asarray(0.0), step))
+    # The issue's bound; what absorbers send back nearly drops out of S, to differences' round-off.
+    assert float(slopes[value][name]) == pytest.approx(expected, rel=1e-5, abs=1e-9)
+    assert abs(expected) > (1e-6 if name != "sponge" else 0.0)
