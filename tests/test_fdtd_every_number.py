@@ -99,10 +99,14 @@ WEIGHTS = np.array([[0.3 - 0.5j, 1.1 + 0.4j], [-0.7 + 0.9j, 0.2 + 0.6j]])
 
 
 @jax.jit
+def scattering(at: dict[str, Array]) -> Array:
+    device = fdtd.Simulation(scene(at, 0, 64, 3e13), [fdtd.Port(44 * UM, "+x"), fdtd.Port(84 * UM, "-x")], step=STEP)
+    return nr.port_response(device, nr.Drive(1.1 * THZ), throw=False).s
+
+
 def scattered(at: dict[str, Array]) -> Array:
     """A real number of all of S."""
-    device = fdtd.Simulation(scene(at, 0, 64, 3e13), [fdtd.Port(44 * UM, "+x"), fdtd.Port(84 * UM, "-x")], step=STEP)
-    s = nr.port_response(device, nr.Drive(1.1 * THZ), throw=False).s
+    s = scattering(at)
     return jnp.sum(WEIGHTS.real * s.real + WEIGHTS.imag * s.imag)
 
 
@@ -134,3 +138,69 @@ def test_derivatives_are_the_differences(value: Callable, name: str, slopes: Any
     # The issue's bound; what absorbers send back nearly drops out of S, to differences' round-off.
     assert float(slopes[value][name]) == pytest.approx(expected, rel=1e-5, abs=1e-9)
     assert abs(expected) > (1e-6 if name != "sponge" else 0.0)
+
+
+CROSSED = {"plasma x": (52, 53), "plasma end": (61, 62), "glass y": (22, 23), "metal x": (64, 65), "metal y": (19, 20)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [scattered, rung])
+@pytest.mark.parametrize(("name", "places"), [*CROSSED.items(), ("floor", (0.0, 1.0)), ("plasma y", (12, 13))])
+def test_sides_come_to_lines_and_middles_of_cells_without_a_jump(value: Callable, name: str, places: Any) -> None:
+    for place in places:
+        here = numbers(name, place - AT[name])[name]
+        below, at, above = (float(value({**numbers(), name: here + by})) for by in (-1e-9, 0.0, 1e-9))
+        assert max(abs(at - below), abs(above - at)) < 1e-8  # by as much as 1 fm does elsewhere
+
+
+@pytest.mark.slow
+def test_the_turned_bias_has_the_transposed_s() -> None:
+    turned = {name: -value if "bias" in name else value for name, value in numbers().items()}
+    there, back = scattering(numbers()), scattering(turned)
+    # Of waves of the lattice's own, which blocks excite and ports do not see, some goes across: as without cuts.
+    np.testing.assert_allclose(back, there.T, rtol=0, atol=1e-6)
+    assert np.max(np.abs(back - there)) > 1e-3
+
+
+# --- What cannot stand beside a plasma -------------------------------------------------------------------------------
+
+ENDED: dict[str, float] = {
+    "wavenumber": 2e4,
+    "index": 2.0,
+    "reflection": 1e-3,
+    "stretch": 1.5,
+    "shift": 0.03,
+    "metal x": 33.1,
+    "glass": 4.0,
+}
+
+
+@jax.jit
+def ended(at: dict[str, Array]) -> Array:
+    """A reading in front of a matched layer, in a grating with metal that cuts cells."""
+    grid = fdtd.Grid.uniform((0.0, 48 * UM), (0.0, 16 * UM), CELL)
+    objects = [
+        (rectangle([at["metal x"], 41.2], [3.1, 9.7]), fdtd.PerfectConductor()),
+        (rectangle([21.3, 27.1], [-1.0, 6.6]), fdtd.Dielectric(at["glass"])),
+    ]
+    bloch = fdtd.Bloch(at["wavenumber"])
+    layer = fdtd.MatchedLayer(6, at["index"], at["reflection"], at["stretch"], at["shift"])
+    scene = fdtd.Scene.of(grid, fdtd.Dielectric(2.0), objects, fdtd.Boundaries(layer, bottom=bloch, top=bloch))
+    source, probe = (fdtd.Functional.at(grid, x * UM, 5 * UM) for x in (31, 17))
+    found = fdtd.frequency(fdtd.Update.of(scene, STEP), 2 * THZ, sources=[(source, 1.0)], probes=[probe], throw=False)
+    return (found.readings[0].real + 0.4 * found.readings[0].imag) * found.omega / 3e8
+
+
+@pytest.fixture(scope="module")
+def ended_slopes() -> dict[str, Array]:
+    return jax.jit(jax.grad(ended))({name: jnp.asarray(value) for name, value in ENDED.items()})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENDED)
+def test_derivatives_in_ends_are_the_differences(name: str, ended_slopes: dict[str, Array]) -> None:
+    at = {other: jnp.asarray(value) for other, value in ENDED.items()}
+    step = 0.05 if name == "metal x" else 0.01 * ENDED[name]
+    expected = float(central_difference(lambda by: ended({**at, name: at[name] + by}), jnp.asarray(0.0), step))
+    assert float(ended_slopes[name]) == pytest.approx(expected, rel=1e-5)  # the issue's bound
+    assert abs(expected) > 0

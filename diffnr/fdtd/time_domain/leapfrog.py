@@ -43,6 +43,9 @@ COARSEST = 6.0  # cells a wavelength
 class Fields(NamedTuple):
     """The state: `ex` [nx, ny + 1], `ey` [nx + 1, ny]; half a step earlier `hz`, `jx`, `jy` [nx, ny]; all in V/m.
 
+    Where a perfect conductor cuts cells, E is the mean over an edge, with 0 inside of metal, and Hz that over what is
+    free of a cell.
+
     `walls`: K on inner edges, [nx, ny − 1] and [nx − 1, ny], where there are impedance walls; `memory`: of each matched
     layer, of H's and E's derivative.
     """
