@@ -55,7 +55,8 @@ class Disc(fdtd.AbstractShape):
     def coverage(self, grid: fdtd.Grid) -> Array:
         x, y = grid.centres
         away = jnp.hypot(x[:, None] - 72.1 * UM, y - 9.3 * UM)
-        return jax.nn.sigmoid((self.radius - away) / CELL)
+        u = jnp.clip((self.radius - away) / (2 * CELL) + 0.5, 0.0, 1.0)
+        return u**3 * (10 - 15 * u + 6 * u**2)
 
 
 def rectangle(x: Any, y: Any) -> fdtd.Rectangle:
@@ -80,7 +81,7 @@ def scene(at: dict[str, Array], first: int, last: int, rate: float) -> fdtd.Scen
         (Disc(at["radius"] * UM), fdtd.Dielectric(6.0)),
     ]
     sponge = fdtd.Sponge(at["sponge"] * UM, rate=at["rate"] * rate)
-    # The disc's coverage has tails, which other shapes would cover twice.
+    # The disc's coverage falls off over two cells, which other shapes would cover twice.
     objects[-1] = (Cut(objects[-1][0], [shape for shape, _ in objects[:-1]]), objects[-1][1])
     return fdtd.Scene.of(grid, fdtd.Dielectric(at["eps"]), objects, fdtd.Boundaries(sponge, sponge))
 
@@ -133,11 +134,12 @@ def numbers(name: str = "", by: Any = 0.0) -> dict[str, Array]:
 @pytest.mark.parametrize("name", AT)
 @pytest.mark.parametrize("value", [scattered, rung])
 def test_derivatives_are_the_differences(value: Callable, name: str, slopes: Any) -> None:
-    step = 0.05 if name in SIDES else 0.02 * AT[name]  # no side comes to a line
+    # No side comes to a line; the disc's edge has but two derivatives.
+    step = 0.005 if name == "radius" else 0.05 if name in SIDES else 0.02 * AT[name]
     expected = float(central_difference(lambda by: value(numbers(name, by)), jnp.asarray(0.0), step))
     # The issue's bound; what absorbers send back nearly drops out of S, to differences' round-off.
     assert float(slopes[value][name]) == pytest.approx(expected, rel=1e-5, abs=1e-9)
-    assert abs(expected) > (1e-6 if name != "sponge" else 0.0)
+    assert abs(expected) > (1e-6 if name not in ("sponge", "rate") else 0.0)
 
 
 CROSSED = {"plasma x": (52, 53), "plasma end": (61, 62), "glass y": (22, 23), "metal x": (64, 65), "metal y": (19, 20)}
@@ -157,9 +159,8 @@ def test_sides_come_to_lines_and_middles_of_cells_without_a_jump(value: Callable
 def test_the_turned_bias_has_the_transposed_s() -> None:
     turned = {name: -value if "bias" in name else value for name, value in numbers().items()}
     there, back = scattering(numbers()), scattering(turned)
-    # Of waves of the lattice's own, which blocks excite and ports do not see, some goes across: as without cuts.
-    np.testing.assert_allclose(back, there.T, rtol=0, atol=1e-6)
-    assert np.max(np.abs(back - there)) > 1e-3
+    np.testing.assert_allclose(back, there.T, rtol=0, atol=1e-12)  # round-off
+    assert np.max(np.abs(back - there)) > 1e-4
 
 
 # --- What cannot stand beside a plasma -------------------------------------------------------------------------------
