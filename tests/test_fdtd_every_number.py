@@ -121,9 +121,12 @@ def rung(at: dict[str, Array]) -> Array:
 GUESS = 1.5 * THZ
 
 
+SLOPE = {value: jax.jit(jax.grad(value)) for value in (scattered, rung)}
+
+
 @pytest.fixture(scope="module")
 def slopes() -> dict[Callable, dict[str, Array]]:
-    return {value: jax.jit(jax.grad(value))(numbers()) for value in (scattered, rung)}
+    return {value: slope(numbers()) for value, slope in SLOPE.items()}
 
 
 def numbers(name: str = "", by: Any = 0.0) -> dict[str, Array]:
@@ -140,6 +143,16 @@ def test_derivatives_are_the_differences(value: Callable, name: str, slopes: Any
     # The issue's bound; what absorbers send back nearly drops out of S, to differences' round-off.
     assert float(slopes[value][name]) == pytest.approx(expected, rel=1e-5, abs=1e-9)
     assert abs(expected) > (1e-6 if name not in ("sponge", "rate") else 0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "line"), [("metal x", 64.0), ("metal y", 20.0)])
+def test_on_a_line_the_derivative_is_that_for_more_metal(name: str, line: float) -> None:
+    """Both are the lower sides of a block."""
+    at = (numbers(name, line - AT[name] + by) for by in (0.0, -1e-6, 1e-6))
+    here, more, less = (float(SLOPE[rung](each)[name]) for each in at)
+    assert here == pytest.approx(more, rel=1e-5)  # the way between them
+    assert abs(here - less) > 1e-3 * abs(here)
 
 
 CROSSED = {"plasma x": (52, 53), "plasma end": (61, 62), "glass y": (22, 23), "metal x": (64, 65), "metal y": (19, 20)}
