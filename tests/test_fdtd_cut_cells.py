@@ -191,7 +191,7 @@ def test_energy_stays_over_many_steps_with_slivers(share: float) -> None:
 
 
 @eqx.filter_jit
-def lowest(cells: int, right: Array, top: Array) -> Array:
+def lowest(cells: int, right: Any, top: Any) -> Array:
     """ω of a box of silicon in metal that ends within cells."""
     grid = fdtd.Grid.uniform((0, 40 * UM), (0, 30 * UM), 40 * UM / cells)
     objects = [(rectangle([right, 1], [-1, 1]), PEC), (rectangle([-1, right], [top, 1]), PEC)]
@@ -222,11 +222,11 @@ def wave(h1: float, h2: float, near: float) -> float:
         below = (a**2 - (k * turn) ** 2) * np.tanh(a * h1) / voigt
         return (below + ad / 11.68 * np.tanh(ad * h2) * (a - k * turn * np.tanh(a * h1))).real
 
-    return brentq(rest, near * 0.95, near * 1.05, xtol=1e-7)
+    return float(brentq(rest, near * 0.95, near * 1.05, xtol=1e-7))  # pyright: ignore[reportArgumentType]
 
 
 @eqx.filter_jit
-def waves(cell: int, low: Array, high: Array) -> Array:
+def waves(cell: int, low: Any, high: Any) -> tuple[Array, Array]:
     """k of both waves in cells of 1/`cell` µm, between plates at `low` and `high`."""
     grid = fdtd.Grid(np.arange(6) * UM / cell, np.arange(33 * cell + 1) * UM / cell - UM)
     plates = [(rectangle([-1, 1], [-1, low]), PEC), (rectangle([-1, 1], [high, 1]), PEC)]

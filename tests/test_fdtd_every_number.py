@@ -96,7 +96,7 @@ class Cut(fdtd.AbstractShape):
         return self.whole.coverage(grid) * (1 - sum(shape.coverage(grid) for shape in self.others))
 
 
-WEIGHTS = np.array([[0.3 - 0.5j, 1.1 + 0.4j], [-0.7 + 0.9j, 0.2 + 0.6j]])
+WEIGHTS = jnp.asarray([[0.3 - 0.5j, 1.1 + 0.4j], [-0.7 + 0.9j, 0.2 + 0.6j]])
 
 
 @jax.jit

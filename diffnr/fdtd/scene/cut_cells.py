@@ -77,7 +77,7 @@ def _free_shares(opening: bool, grid: Grid, shapes: list[AbstractShape]) -> tupl
     passed = (whole[1][:, 1:] & whole[1][:, :-1]) | (whole[2][1:] & whole[2][:-1])
     hidden = passed & ~whole[0] & (cells > 0)
     if xp is np:
-        cells = np.where(whole[0], 1.0, cells).astype(cells.dtype)
+        cells = xp.where(whole[0], xp.ones_like(cells), cells)
     elif all(isinstance(shape, Rectangle) for shape in shapes):
         cells = xp.where(hidden, np.nan, cells)
     return (cells, on_x, on_y), hidden
