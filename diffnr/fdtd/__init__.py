@@ -1,6 +1,7 @@
 """Maxwell's equations in two dimensions with gyrotropic media, in time: Ex, Ey, Hz and the carriers' current J."""
 
-from diffnr.fdtd import closed_forms
+from diffnr.fdtd import cavity, closed_forms
+from diffnr.fdtd.extrapolate import Extrapolated, extrapolate
 from diffnr.fdtd.frequency_domain.frequency import SteadyField, frequency
 from diffnr.fdtd.frequency_domain.power import (
     Absorbed,
@@ -49,6 +50,7 @@ __all__ = [
     "CrossSection",
     "Dielectric",
     "Dispersion",
+    "Extrapolated",
     "FieldTransform",
     "Fields",
     "Functional",
@@ -75,10 +77,12 @@ __all__ = [
     "Update",
     "Waves",
     "absorbed",
+    "cavity",
     "closed_forms",
     "dispersion",
     "emitted",
     "energy",
+    "extrapolate",
     "flux",
     "frequency",
     "guide_modes",

@@ -164,7 +164,7 @@ class EndCavity(AbstractCavity):
     def finest(self, cell: float) -> tuple[dict[float, float], dict[float, float]]:
         low, high = (float(end) for end in self.ends_of_opening)
         wall = float(self.wall)
-        across = min(cell, wall / 2)
+        across = min(cell, wall) / 2
         return dict.fromkeys((0.0, wall / 2, wall), across), {
             low: cell,
             high: cell,
@@ -214,7 +214,7 @@ class TopCavity(AbstractCavity):
     def finest(self, cell: float) -> tuple[dict[float, float], dict[float, float]]:
         low, high = (float(end) for end in self.ends_of_opening)
         top, wall = float(self.top), float(self.wall)
-        across = dict.fromkeys((top, top + wall / 2, top + wall), min(cell, wall / 2))
+        across = dict.fromkeys((top, top + wall / 2, top + wall), min(cell, wall) / 2)
         return {low: cell, high: cell, 0.0: FACE * cell}, {**across, float(self.plasma_height): FACE * cell}
 
     def require_joined(self) -> None:
