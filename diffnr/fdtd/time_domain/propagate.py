@@ -117,7 +117,7 @@ def propagate(
     progress = None if progress is None else as_flag(progress, "progress")
     file = None if checkpoint is None else as_path(checkpoint, "checkpoint")
     scene = update.scene
-    sources = as_waveforms(sources, scene.grid)
+    sources = as_waveforms(sources, update)
     _require_fine(scene, sources)
     task = Task(update, sources, as_probes(probes, scene.grid), _as_transforms(transforms))
     fields = update.zero_fields() if fields is None else as_fields(fields, update)
@@ -155,7 +155,7 @@ class _Run:
 
     def __init__(self, task: Task, state: State, begin: int, file: Path | None):
         self.task, self.begin, self.file = task, begin, file
-        self.state, self.parts = state, [np.zeros((0, len(task.probes)), state.fields.hz.dtype)]
+        self.state, self.parts = state, [np.zeros((0, len(task.probes)), task.reading_dtype(state.fields))]
         self.taken, self.pace, self.timed = 0, 64, False
         self.hashed = [""]  # of what sources give up to the end of each whole call of `march`
         if file is not None:
@@ -256,7 +256,7 @@ class _Run:
         return {"kind": "fdtd.propagate", "begin": self.begin, "problem": arrays.hexdigest()}
 
     def _load(self, file: Path) -> None:
-        probes, dtype = len(self.task.probes), self.state.fields.hz.dtype
+        probes, dtype = len(self.task.probes), self.task.reading_dtype(self.state.fields)
         like = lambda header: (self.state, jax.ShapeDtypeStruct((header["steps"], probes), dtype))  # noqa: E731
         (self.state, traces), header = load_checkpoint(file, like, self.problem)
         # What 0.1 saved has no such digest.
