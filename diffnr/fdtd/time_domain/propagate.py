@@ -31,10 +31,11 @@ from diffnr.checks import (
 )
 from diffnr.fdtd.scene.media import LIGHT
 from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.functional import as_list, as_probes, as_waveforms
+from diffnr.fdtd.time_domain.functional import Functional, as_list, as_probes, as_waveforms
 from diffnr.fdtd.time_domain.leapfrog import COARSEST, Fields, as_fields, as_update, coarsest
 from diffnr.fdtd.time_domain.march import LONGEST, Source, State, Task, march, march_with_checkpoints
 from diffnr.fdtd.time_domain.transform import FieldTransform
+from diffnr.host import AnyArray, by_numpy, namespace
 from diffnr.progress import ProgressBar, interruptible
 from diffnr.results import RESULTS, AbstractAnswer
 
@@ -167,8 +168,7 @@ class _Run:
     @property
     def recording(self) -> Recording:
         # What is kept has been looked at.
-        traces = jnp.asarray(np.concatenate(self.parts))
-        return _recording(self.task, self.state, traces, self.begin, RESULTS.successful)
+        return _recording(self.task, self.state, np.concatenate(self.parts), self.begin, RESULTS.successful)
 
     def chunk(self, steps: int) -> None:
         """As many steps as fit between two looks at the clock."""
@@ -188,7 +188,7 @@ class _Run:
 
     def save(self) -> None:
         if self.file is not None:
-            tree = self.state, jnp.asarray(np.concatenate(self.parts))
+            tree = self.state, jax.device_put(np.concatenate(self.parts))
             about = {**self.problem, "steps": self.taken, "driven": self._driven(self.taken)}
             try:
                 save_checkpoint(self.file, tree, about)
@@ -274,11 +274,17 @@ def _program(platform: str) -> Callable[..., Any]:
     return eqx.filter_jit(march, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
 
-def _recording(task: Task, state: State, traces: Array, begin: Any, result: Any) -> Recording:
-    steps = begin + jnp.arange(traces.shape[0])
-    shifts = [0.5 if probe.component == "hz" else 1.0 for probe in task.probes]
-    when = (steps + jnp.asarray(shifts).reshape(-1, 1)) * task.update.step
-    return Recording(traces.T, when, state.sums, state.fields, result)
+def _recording(task: Task, state: State, traces: AnyArray, begin: Any, result: Any) -> Recording:
+    # By numpy where numbers are known: jnp would compile a program for every length.
+    when = by_numpy(functools.partial(_times, task.probes, traces.shape[0]), jnp.asarray(begin), task.update.step)
+    return Recording(by_numpy(lambda traces: traces.T, traces), when, state.sums, state.fields, result)
+
+
+def _times(probes: tuple[Functional, ...], count: int, begin: AnyArray, step: AnyArray) -> AnyArray:
+    """When each probe's field is, after each of so many steps, s."""
+    xp = namespace(begin, step)
+    shifts = xp.asarray([0.5 if probe.component == "hz" else 1.0 for probe in probes]).reshape(-1, 1)
+    return (begin + xp.arange(count) + shifts.astype(step.dtype)) * step
 
 
 def _as_transforms(value: Any) -> tuple[FieldTransform, ...]:
