@@ -112,7 +112,7 @@ def _encode(x: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
             fields = {f.name: _encode(getattr(x, f.name), _join(path, f.name), arrays) for f in dataclasses.fields(x)}
             return {"module": public_name(type(x)), "fields": fields}
         case tuple() if _is_named(type(x)):
-            fields = {name: _encode(item, _join(path, name), arrays) for name, item in x._asdict().items()}
+            fields = {name: _encode(item, _join(path, name), arrays) for name, item in _items(x)}
             return {"named tuple": public_name(type(x)), "fields": fields}
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
     raise ValueError(f"Argument obj must hold modules, containers, numbers and arrays, but {_at(path)} is a {kind}.")
@@ -281,6 +281,11 @@ def _subclasses(cls: type) -> Iterator[type]:
 def _is_named(cls: type) -> bool:
     """Whether a class is a NamedTuple."""
     return issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple)
+
+
+def _items(x: Any) -> Iterator[tuple[str, Any]]:
+    """Fields of a NamedTuple."""
+    return zip(x._fields, x, strict=True)
 
 
 def _is_member(x: eqx.Module) -> bool:

@@ -274,7 +274,7 @@ def _program(platform: str) -> Callable[..., Any]:
     return eqx.filter_jit(march, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
 
-def _recording(task: Task, state: State, traces: AnyArray, begin: Any, result: Any) -> Recording:
+def _recording(task: Task, state: State, traces: Any, begin: Any, result: Any) -> Recording:
     # By numpy where numbers are known: jnp would compile a program for every length.
     when = by_numpy(functools.partial(_times, task.probes, traces.shape[0]), jnp.asarray(begin), task.update.step)
     return Recording(by_numpy(lambda traces: traces.T, traces), when, state.sums, state.fields, result)
