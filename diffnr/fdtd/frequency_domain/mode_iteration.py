@@ -27,7 +27,6 @@ from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
 from diffnr.fdtd.frequency_domain.smooth_currents import ROUGH, roughness
 from diffnr.fdtd.time_domain.field_energy import energy
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
-from diffnr.host import AnyArray, namespace
 
 ARRIVED = 1e-9  # of ω is what the last step of an iteration may have been
 
@@ -143,12 +142,11 @@ def _of_unit_energy(update: Update, omega: Array, edges: Edges) -> tuple[Fields,
     return jax.tree_util.tree_map(lambda field: field * scale, fields), scale
 
 
-def are_new(x: Complex[AnyArray, "mode unknown"]) -> Bool[AnyArray, " mode"]:
+def are_new(x: Complex[Array, "mode unknown"]) -> Bool[Array, " mode"]:
     """Whether no mode before it has the same vector."""
-    xp = namespace(x)
-    x = x / xp.linalg.norm(x, axis=1, keepdims=True)
-    alike = abs(xp.conj(x) @ x.T) > 1 - 1e-6
-    return ~xp.any(xp.tril(alike, k=-1), axis=1)
+    x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    alike = jnp.abs(jnp.conj(x) @ x.T) > 1 - 1e-6
+    return ~jnp.any(jnp.tril(alike, k=-1), axis=1)
 
 
 def _is_shape(value: Any) -> bool:

@@ -282,12 +282,10 @@ def _known_pair(update: Update, omega: complex) -> tuple[np.ndarray, np.ndarray]
 
 def _collected(ended: Iterable[tuple], currents: SmoothCurrents) -> tuple[Iterated, np.ndarray]:
     """What iterations on the host have ended in, and which of them are modes, each once."""
-    omega, x, y, arrived = zip(*ended, strict=True)
-    vectors: Any = np.stack(x)
-    resolved = np.array([currents.resolved(mode[currents.pattern.order]) for mode in vectors])
-    with np.errstate(invalid="ignore"):  # NaN where there was no guess
-        arrived = np.array(arrived) & are_new(vectors)
-    return Iterated(np.array(omega), vectors, np.stack(y), resolved), arrived
+    omega, x, y, arrived = map(np.array, zip(*ended, strict=True))
+    resolved = np.array([currents.resolved(mode[currents.pattern.order]) for mode in x])
+    arrived &= np.asarray(are_new(jnp.asarray(x)))
+    return Iterated(omega, x, y, resolved), arrived
 
 
 _finished, _pair_of = eqx.filter_jit(finished), eqx.filter_jit(pair_of)
