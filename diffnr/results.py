@@ -69,7 +69,7 @@ class RESULTS(eqx.Enumeration):
     )
     out_of_time = (
         "The search was stopped after max_seconds: there may be more than what it had found. Raise max_seconds, or "
-        "take a smaller disc."
+        "take a smaller disc, or fewer modes."
     )
     no_line = "No line was found in the band: what the traces hold there is no sum of exponentials above the tolerance."
     # Branches

@@ -112,6 +112,12 @@ def _without_errors(fields: Fields) -> Fields:
     return {"error": jnp.full_like(k, math.nan), "unresolved": jnp.zeros(of_all, int), "missing": missing, **fields}
 
 
+def _with_two_repetitions(fields: Fields) -> Fields:
+    """A step that did not know its scene, and could repeat along y alone."""
+    along_y = fields.pop("bloch_factor")
+    return {**fields, "scene": None, "bloch_factors": (None, along_y)}
+
+
 def _state_space(fields: Fields) -> Fields:
     """A response whose A was diagonal, and kept by its diagonal."""
     poles = fields.pop("poles")
@@ -195,7 +201,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     )({"periods": 1, **fields}),
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Scene": _with(free=()),
-    "diffnr.fdtd.Update": _with(scene=None),
+    "diffnr.fdtd.Update": _with_two_repetitions,
     "diffnr.fdtd.CrossSection": _with(longest=None),
     "diffnr.fdtd.Waves": _without_errors,
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,16 @@ MORE = 4  # currents than modes asked for
 
 
 def nearest_modes(
-    num_modes: int, pattern: Pattern, entries: Any, slopes: Any, guess: Any, *weights: Any
+    num_modes: int,
+    pattern: Pattern,
+    entries: Any,
+    slopes: Any,
+    guess: Any,
+    *weights: Any,
+    late: Callable[[], bool] = lambda: False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more."""
+    """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more, and
+    where it became `late`."""
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
     currents = SmoothCurrents(pattern, *weights)
     cells, size = currents.drude_gain.size, pattern.order.size
@@ -28,6 +36,8 @@ def nearest_modes(
         return away, vectors
 
     def answer(h: np.ndarray) -> np.ndarray:
+        if late():
+            raise TimeoutError
         return currents.smooth(currents.readings @ inverse.roughly(currents.sources @ currents.smooth(h.ravel())))
 
     turned = LinearOperator((cells, cells), answer, dtype=complex)  # pyright: ignore[reportCallIssue]
@@ -37,6 +47,8 @@ def nearest_modes(
         found = eigs(turned, count, v0=start, tol=1e-3, ncv=basis, maxiter=20)[1]  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as stop:
         found = stop.eigenvectors
+    except TimeoutError:
+        return away, vectors
     found = currents.smooth(found)
     # The problem between what they drive and what drives them: its δ are those of modes, where Arnoldi's are not.
     driven, driving = currents.sources @ found, currents.readings.T @ np.conj(found)
