@@ -286,10 +286,8 @@ def _follow(
 
     # One Newton step an iteration, whatever it is for: one loop compiles fast, and a batch stays in step.
     def iterate(path: _Path) -> _Path:
-        y, t = path.trial[:-1], path.trial[-1]
-        f, f_t = jax.jvp(lambda t: residual(y, t, args), (t,), (jnp.ones_like(t),))
-        jacobian = jax.jacfwd(residual)(y, t, args)
-        matrix = jnp.concatenate([jnp.concatenate([jacobian, f_t[:, None]], axis=1) * path.unit, path.row[None]])
+        f, jacobian = value_and_jacobian(lambda u, args: residual(u[:-1], u[-1], args), path.trial, args)
+        matrix = jnp.concatenate([jacobian * path.unit, path.row[None]])
         missing = path.advance - path.row @ ((path.trial - path.u) / path.unit)
         solution, sign = solved_with_sign(matrix, jnp.stack([jnp.append(-f, missing), up], axis=1))
         step, tangent = solution.T

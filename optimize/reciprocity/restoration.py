@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.checks import is_concrete
+from diffnr.compilation import compiled
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.metrics import mean_square, nonreciprocal_phase
@@ -101,7 +102,7 @@ class Restoration(AbstractAnswer):
         return "\n".join([self.message, *(f"{name:<{width}}{value}" for name, value in rows.items())])
 
 
-@eqx.filter_jit
+@compiled
 def judged(start: Start, v: Array, result: Any, guess: OneHarmonicRestoration | None, at: str) -> Restoration:
     """The restoration at v, and whether it is one."""
     # Where the search failed it is judged at a finite point nevertheless, and hidden afterwards.

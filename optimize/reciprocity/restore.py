@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
 
 from diffnr.checks import Count, Numbers, as_choice, as_count, as_flag, is_concrete, require
+from diffnr.compilation import compiled
 from diffnr.continuation import fold_residual
 from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.oscillators import DuffingPair
@@ -131,7 +131,7 @@ def restore_from(
     return judged(start, v, result, guess if isinstance(guess, OneHarmonicRestoration) else None, at)
 
 
-@eqx.filter_jit
+@compiled
 def search(
     driven: DrivenBothWays, which: Array, guess: OneHarmonicRestoration | Array, at: str, max_steps: int
 ) -> tuple[Start, Array, Any]:
@@ -154,7 +154,7 @@ def search_from(start: Start, at: str, max_steps: int) -> tuple[Array, Any]:
     return solution.value[: v.size], solution.result
 
 
-_start = eqx.filter_jit(start_from)
+_start = compiled(start_from)
 
 
 def _by_optax(
@@ -197,7 +197,7 @@ def _misfit(driven: DrivenBothWays, args: tuple[Array, FreeRatio, Array]) -> Arr
     return jnp.sum(difference(u, free.driven) ** 2) / scale
 
 
-@eqx.filter_jit
+@compiled
 def _ended(start: Start, ratio: Array, result: Any, guess: OneHarmonicRestoration | Array) -> Restoration:
     end = jnp.append(anchored(start.v[:-1], ratio, start.free), ratio)
     return judged(start, end, result, guess if isinstance(guess, OneHarmonicRestoration) else None, "peak")
