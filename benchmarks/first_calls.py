@@ -64,7 +64,7 @@ def measure(which: str, runs: int, root: Path) -> tuple[float, float]:
     command = [sys.executable, "-c", SCRIPT.replace("WHICH", repr(which))]
     found = []
     for _ in range(runs):
-        found.append([float(x) for x in subprocess.check_output(command, env=environ, text=True).split()])
+        found.append([float(x) for x in subprocess.check_output(command, env=environ, cwd=root, text=True).split()])
     first, again = (median(list(times)) for times in zip(*found, strict=True))
     return first, again
 

@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 def compiled(
-    function: Callable[Arguments, Answer], as_usual: Callable[Arguments, bool] | None = None
+    function: Callable[Arguments, Answer], as_usual: Callable[..., bool] | None = None
 ) -> Callable[Arguments, Answer]:
     """`eqx.filter_jit(function)`, compiled sooner where all numbers are known and nothing else is being traced, and not
     `as_usual(*arguments)`."""

@@ -59,10 +59,10 @@ def test_other_models_say_that_they_cannot_tell() -> None:
     class Doubled(nr.AbstractPortModel):
         """A wire whose b is computed somehow."""
 
-        num_ports = 1
-        harmonics = (1,)
-        power_normalised = True
-        linear = False
+        num_ports = property(lambda self: 1)
+        harmonics = property(lambda self: (1,))
+        power_normalised = property(lambda self: True)
+        linear = property(lambda self: False)
 
         def respond(self, drive, port, guess=None):
             b = drive.amplitude * (1.0 + drive.amplitude**2)

@@ -104,13 +104,13 @@ def restore_reciprocity(
     if at == "equal_norm" and isinstance(free, (tuple, list)):
         restored = _by_two(driven, free, resonance, max_steps)
         return raise_failures(restored, restored.result) if throw else restored
-    which = jnp.asarray(driven.which(free, "free"))
-    guess = first_guess(driven, free, resonance)
+    which, name = jnp.asarray(driven.which(free, "free")), str(free)
+    guess = first_guess(driven, name, resonance)
     if isinstance(solver, str):
         restored = restore_from(driven, which, guess, at, max_steps)
     else:
-        restored = _by_optax(driven, free, which, guess, solver, max_steps)
-    restored = dataclasses.replace(restored, free=free, at=at)
+        restored = _by_optax(driven, name, which, guess, solver, max_steps)
+    restored = dataclasses.replace(restored, free=name, at=at)
     return raise_failures(restored, restored.result) if throw else restored
 
 
@@ -118,8 +118,8 @@ def _by_two(driven: DrivenBothWays, free: Any, resonance: int, max_steps: int) -
     different = len(free) == len(set(map(repr, free))) == 2
     require(different, "free", "name one number or two different ones", tuple(free))
     which = jnp.asarray([driven.which(name, "free") for name in free])
-    limits = tuple(jnp.asarray(x) for x in zip(*map(driven.least, free), strict=True))
-    restored = restored_by_two(driven, which, first_guess(driven, free[0], resonance), limits, max_steps)
+    least, strict = (jnp.asarray(x) for x in zip(*map(driven.least, free), strict=True))
+    restored = restored_by_two(driven, which, first_guess(driven, free[0], resonance), (least, strict), max_steps)
     return dataclasses.replace(restored, free=tuple(free), at="equal_norm")
 
 
