@@ -91,7 +91,9 @@ class Ascent(eqx.Module):
 
     def bordered(self, path: Path) -> tuple[Array, Array, Array]:
         """Newton's step, the unit tangent that goes on, and the sign of the bordered determinant along it."""
-        f, jacobian = value_and_jacobian(lambda u, args: self.residual(u[:-1], u[-1], args), path.trial, self.args)
+        y, t = path.trial[:-1], path.trial[-1]
+        f, f_t = jax.jvp(lambda t: self.residual(y, t, self.args), (t,), (jnp.ones_like(t),))
+        jacobian = jnp.concatenate([jax.jacfwd(self.residual)(y, t, self.args), f_t[:, None]], axis=1)
         matrix = jnp.concatenate([jacobian * path.unit, path.row[None]])
         missing = path.advance - path.row @ ((path.trial - path.u) / path.unit)
         solution, sign = solved_with_sign(matrix, jnp.stack([jnp.append(-f, missing), self.up], axis=1))

@@ -52,7 +52,7 @@ class Forcing(eqx.Module):
             return omega**2 * amplitude * (model.inertia @ jnp.broadcast_to(self.base.direction, (n,)))
         if self.share is not None:
             return amplitude * self.share
-        return amplitude * jnp.asarray(np.arange(n) == self.port, model.mass.dtype)
+        return jnp.zeros(n, jnp.result_type(amplitude, model.mass)).at[self.port].set(amplitude)
 
     def driven(self, n: int) -> list[int]:
         """The oscillators that may feel a force."""

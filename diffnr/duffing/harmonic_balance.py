@@ -158,15 +158,18 @@ def balance(y: Float[Array, " n"], omega: Float[Array, ""], args: Any) -> Float[
 
 def forcing(model: Balanced, port: Any, amplitude: Any, omega: Any = None) -> Float[Array, " n"]:
     """The coefficients [n·m] of Re(A e^{iτ}) at one oscillator, or as a `Forcing` shares it."""
+    dtype = jnp.result_type(model.inertia, jnp.real(amplitude))
     if hasattr(port, "phasors"):
         F = port.phasors(model, omega, amplitude)
     else:
         F = jnp.where(jnp.arange(model.num_ports) == port, amplitude, 0.0)
-    cosine, sine = np.eye(2, model.basis.size, int(np.argmax(model.basis.terms == 1)))
-    c = jnp.real(F)[:, None] * jnp.asarray(cosine, model.mass.dtype)
-    if jnp.iscomplexobj(F):
-        c = c - jnp.imag(F)[:, None] * jnp.asarray(sine, model.mass.dtype)
-    return c.ravel()
+    cosine = int(np.argmax(model.basis.terms == 1))
+    return (
+        jnp.zeros((model.num_ports, model.basis.size), dtype)
+        .at[:, cosine : cosine + 2]
+        .set(jnp.stack([jnp.real(F), -jnp.imag(F)], axis=1))
+        .ravel()
+    )
 
 
 def continued_orbit(

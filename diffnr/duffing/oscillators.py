@@ -87,7 +87,7 @@ class AbstractOscillators(AbstractPortModel):
     @property
     def mobility(self) -> Float[Array, "oscillator oscillator"]:
         """M⁻¹."""
-        return _whole(1 / self.mass) if self.mass.ndim == 1 else jnp.linalg.inv(self.mass)
+        return jnp.diag(1 / self.mass) if self.mass.ndim == 1 else jnp.linalg.inv(self.mass)
 
     @property
     def basis(self) -> Basis:
@@ -275,7 +275,7 @@ def _paired(first: AnyArray, second: AnyArray) -> AnyArray:
 
 
 def _whole(matrix: Float[Array, "oscillator *by"]) -> Float[Array, "oscillator oscillator"]:
-    return matrix if matrix.ndim == 2 else matrix[:, None] * np.eye(matrix.size, dtype=matrix.dtype)
+    return matrix if matrix.ndim == 2 else jnp.diag(matrix)
 
 
 def as_orbit(value: Any, name: str, model: AbstractOscillators) -> Complex[Array, "oscillator harmonic"]:
