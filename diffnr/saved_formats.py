@@ -158,6 +158,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
     "diffnr.duffing.Orbit": _with(periods=1),
     "diffnr.duffing.OrbitBranch": _in_one_piece,
+    "diffnr.PortResponse": _with(per_amplitude=None),
     "diffnr.FieldData": _with(resistance=None, transmission=None),
     # Data of then had every entry measured.
     "diffnr.Passivity": _with(whole=True, most=math.nan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -23,10 +24,11 @@ from diffnr.checks import (
     require,
     require_double,
 )
+from diffnr.compilation import compiled
 from diffnr.continuation import course_of, trace, turning
 from diffnr.duffing import bifurcations, special_points
 from diffnr.duffing.course import Course, begun_or, first_orbit, scale_of
-from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise, require_parameter
+from diffnr.duffing.driven import DrivenOscillators, balance_at, is_long, linearise, require_parameter
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.forcing import as_forcing
 from diffnr.duffing.orbit_curve import AbstractOrbitCurve
@@ -239,7 +241,7 @@ def driven_by(
     return DrivenOscillators(model, omega, amplitude, forcing.port, along, forcing.share, forcing.base)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, as_usual=is_long)
 def _traced(
     driven: DrivenOscillators,
     bounds: tuple[Array, Array],

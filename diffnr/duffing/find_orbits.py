@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from diffnr.checks import Count, as_count, as_flag, as_key, require_double
+from diffnr.compilation import compiled
 from diffnr.deflation import roots
 from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.harmonic_balance import forcing, linearise, residual
@@ -94,7 +95,7 @@ def find_orbits(
     return raise_failures(orbits, some) if throw else orbits
 
 
-@eqx.filter_jit
+@compiled
 def _find_orbits(
     model: AbstractOscillators, drive: Drive, port: Forcing, starts: int, most: int, key: PRNGKeyArray
 ) -> FoundOrbits:
@@ -113,7 +114,7 @@ def _find_orbits(
     return FoundOrbits(**fields, result=result)
 
 
-@eqx.filter_jit
+@compiled
 def orbits_beside(
     model: AbstractOscillators,
     omega: Array,

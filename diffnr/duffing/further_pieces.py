@@ -21,6 +21,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from diffnr.compilation import compiled
 from diffnr.continuation import turning
 from diffnr.duffing.branch import OrbitBranch, read_off
 from diffnr.duffing.course import Course, arrived, both_ways, joined, scale_of
@@ -104,7 +105,7 @@ def with_further_pieces(
     return dataclasses.replace(branch, ends=begun.ends)
 
 
-@eqx.filter_jit
+@compiled
 def _at(
     driven: DrivenOscillators, course: Course, omega: Array
 ) -> tuple[Float[Array, "orbit n"], Bool[Array, " orbit"]]:
@@ -125,7 +126,7 @@ def _within(course: Course) -> Bool[Array, " interval"]:
     return (course.piece[1:] == course.piece[:-1]) & (jnp.arange(1, course.parameter.size) < course.count)
 
 
-@eqx.filter_jit
+@compiled
 def _beside(driven: DrivenOscillators, course: Course, seen: Array) -> tuple[Array, Array, Array]:
     """Orbits a little aside of where others branch off from a course beyond the first `seen` points: coefficients
     [branching, n·m], ω [branching], and which there are."""
@@ -163,7 +164,7 @@ def _apart(u: Array, args: tuple[DrivenOscillators, Array, Array, Array]) -> Arr
     return jnp.append(balance(u[:-1], u[-1], driven), across @ (u[:-1] - y) - size)
 
 
-_scale = eqx.filter_jit(scale_of)
-_joined = eqx.filter_jit(joined)
-_read_off = eqx.filter_jit(read_off)
-_both_ways = eqx.filter_jit(both_ways)
+_scale = compiled(scale_of)
+_joined = compiled(joined)
+_read_off = compiled(read_off)
+_both_ways = compiled(both_ways)

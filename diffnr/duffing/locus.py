@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from diffnr import continuation
 from diffnr.checks import Count, Numbers, as_count, as_scalar
+from diffnr.compilation import compiled
 from diffnr.continuation import course_of, turning
 from diffnr.duffing.bifurcations import Hill
 from diffnr.duffing.driven import DrivenOscillators, balance
@@ -169,7 +170,7 @@ def _parts(locus: BifurcationLocus) -> tuple[Critical, Array, Array]:
     return system, *lax.stop_gradient((zs, locus.parameter))
 
 
-@eqx.filter_jit
+@compiled
 def _at(locus: BifurcationLocus, value: Array, most: int) -> BifurcationLocus:
     driven, (system, zs, values) = locus.driven, _parts(locus)
     if not system.hill.pair:  # of which a loop's last point is its first
@@ -192,7 +193,7 @@ def _at(locus: BifurcationLocus, value: Array, most: int) -> BifurcationLocus:
     )  # fmt: skip
 
 
-@eqx.filter_jit
+@compiled
 def _turns(locus: BifurcationLocus, most: int = 4) -> BifurcationLocus:
     driven, (system, zs, values), slope = locus.driven, _parts(locus), locus.slope
     first, valid = first_of(turning(slope), most)

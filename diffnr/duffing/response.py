@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,14 +17,16 @@ from jax import lax
 from jaxtyping import Array
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range, is_concrete, require
+from diffnr.compilation import compiled
 from diffnr.continuation import trace
 from diffnr.duffing.branch import OrbitBranch, driven_by, read_off
 from diffnr.duffing.course import Course, arrived, begun_or, first_orbit, joined, scale_of
-from diffnr.duffing.driven import DrivenOscillators, linearise
+from diffnr.duffing.driven import DrivenOscillators, is_long, linearise
 from diffnr.duffing.further_pieces import PLACES, Begun, with_further_pieces
-from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero, with_harmonics
+from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero, stiffness_at_zero, with_harmonics
 from diffnr.progress import ProgressBar
 from diffnr.results import RESULTS, raise_failures
+from diffnr.root import frozen
 
 SAME = 1e-6  # of the size: two orbits at a bound nearer than this are one
 HARMONICS = (9, 19, 39, 79)  # that "auto" tries
@@ -85,33 +88,47 @@ def frequency_response(
     total, done = (len(HARMONICS) if chosen else 1) * (PLACES if isolas else 1), itertools.count(1)
     with ProgressBar(progress if total > 1 else False, total) as bar:
 
-        def traced(driven: DrivenOscillators) -> OrbitBranch:
+        def traced(driven: DrivenOscillators) -> tuple[OrbitBranch, Told]:
             def show(pieces: int) -> None:
                 bar.show(next(done), f"{driven.model.num_harmonics} harmonics, {pieces} pieces")
 
             if isolas:
                 return _with_isolas(driven, (low, high), max_points, max_folds, show)
-            branch = _from_both_ends(driven, (low, high), max_points, max_folds)
+            branch, told = _from_both_ends(driven, (low, high), max_points, max_folds)
             show(len(branch.ends))
-            return branch
+            return branch, told
 
-        branch = traced(driven)
+        branch, told = traced(driven)
         for highest in HARMONICS[1:] if chosen else ():
-            if float(np.nanmax(np.asarray(branch.truncation), initial=0.0)) <= RESOLVED:
+            if float(np.nanmax(np.asarray(told.truncation), initial=0.0)) <= RESOLVED:
                 break
             driven = eqx.tree_at(lambda driven: driven.model, driven, with_harmonics(driven.model, highest))
-            branch = traced(driven)
+            branch, told = traced(driven)
     if not throw:
         return branch
-    begun = RESULTS.where(branch.count == 0, branch.result, RESULTS.successful)
-    branch = raise_failures(branch, begun)
+    branch = raise_failures(branch, told.begun)
     if known and is_concrete(branch.complete):
-        _warn(branch, isolas)
+        _warn(branch, told, isolas)
     return branch
 
 
-def _warn(branch: OrbitBranch, isolas: bool) -> None:
-    if is_concrete(branch.model) and not rests_at_zero(branch.model) and (branch.model.basis.odd or not isolas):
+class Told(NamedTuple):
+    """What is to be said of a branch, found along with it: whether there was a start, as a `RESULTS`, what harmonics
+    leave out [point], masses and ∂f/∂x at x = 0. Without derivatives."""
+
+    begun: Any
+    truncation: Array
+    mass: Array
+    stiffness: Array
+
+    @classmethod
+    def of(cls, branch: OrbitBranch) -> Told:
+        begun = RESULTS.where(branch.count == 0, branch.result, RESULTS.successful)
+        return frozen(cls(begun, branch.truncation, branch.model.mass, stiffness_at_zero(branch.model)))
+
+
+def _warn(branch: OrbitBranch, told: Told, isolas: bool) -> None:
+    if not rests_at_zero(told.mass, told.stiffness) and (branch.model.basis.odd or not isolas):
         remedy = (
             "isolas=True" if not branch.model.basis.odd else "isolas=True and a model with odd=False (AllHarmonics)"
         )
@@ -119,7 +136,7 @@ def _warn(branch: OrbitBranch, isolas: bool) -> None:
         warnings.warn(f"{what}, which {remedy} looks for.", RuntimeWarning, stacklevel=3)
     if not np.all(np.asarray(branch.complete)):
         warnings.warn(f"The range is not covered: {branch.message}", RuntimeWarning, stacklevel=3)
-    left_out = np.nan_to_num(np.asarray(branch.truncation))
+    left_out = np.nan_to_num(np.asarray(told.truncation))
     worst = np.unravel_index(int(np.argmax(left_out)), left_out.shape)
     if left_out[worst] > COARSE:
         what = f"{branch.model.num_harmonics} harmonics leave about {left_out[worst]:.1g} of the orbit"
@@ -127,12 +144,13 @@ def _warn(branch: OrbitBranch, isolas: bool) -> None:
         warnings.warn(f"{what} {where}: raise num_harmonics, or pass 'auto'.", RuntimeWarning, stacklevel=3)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, as_usual=is_long)
 def _from_both_ends(
     driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int, max_folds: int
-) -> OrbitBranch:
+) -> tuple[OrbitBranch, Told]:
     begun = _course(driven, bounds, max_points)
-    return read_off(driven, begun.course, begun.ends, bounds[0], begun.result, begun.complete, max_folds)
+    branch = read_off(driven, begun.course, begun.ends, bounds[0], begun.result, begun.complete, max_folds)
+    return branch, Told.of(branch)
 
 
 def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: int) -> Begun:
@@ -173,14 +191,14 @@ def _with_isolas(
     max_points: int,
     max_folds: int,
     show: Callable[[int], None],
-) -> OrbitBranch:
+) -> tuple[OrbitBranch, Told]:
     given = driven
     if driven.port is not None:  # which oscillator it is becomes a number, so that all of them share one program
         share = jnp.zeros(driven.model.num_ports).at[driven.port].set(1.0)
         driven = dataclasses.replace(driven, port=None, share=share)
     begun = _jitted_course(driven, bounds, max_points)
     branch = with_further_pieces(driven, begun, bounds, max_points, max_folds, show)
-    return dataclasses.replace(branch, driven=given)
+    return dataclasses.replace(branch, driven=given), _told(branch)
 
 
-_jitted_course = eqx.filter_jit(_course)
+_jitted_course, _told = compiled(_course), compiled(Told.of)
