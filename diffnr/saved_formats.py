@@ -150,6 +150,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.duffing.AllHarmonics": _with(periods=1),
     "diffnr.duffing.Basis": _with(periods=1.0),
     "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
+    "diffnr.duffing.FoundOrbits": lambda fields: {"truncation": jnp.full_like(fields["omega"], math.nan), **fields},
     "diffnr.duffing.Orbit": _with(periods=1),
     "diffnr.duffing.OrbitBranch": _in_one_piece,
     "diffnr.FieldData": _with(resistance=None, transmission=None),

@@ -37,6 +37,7 @@ from diffnr.duffing.oscillators import (
     with_harmonics,
 )
 from diffnr.duffing.points import Points
+from diffnr.duffing.truncation import of_each
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
 from diffnr.tables import largest
@@ -55,7 +56,7 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
     points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
 
-    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**Points.COLUMNS, "piece": ()}
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**Points.COLUMNS, "truncation": (), "piece": ()}
 
     points: Points
     folds: Points
@@ -98,6 +99,12 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
     @property
     def along(self) -> str:
         return self.driven.along
+
+    @property
+    def truncation(self) -> Float[Array, "*batch point"]:
+        """About the relative error that ending with these harmonics leaves of each orbit at its parameter: the Newton
+        step of a balance of 2H + 1, which is computed when it is asked for. Beside a fold it may be too large."""
+        return of_each(self.driven, self.b, self.parameter)
 
     @property
     def crossings(self) -> Crossings:

@@ -6,8 +6,8 @@ The search is that of `diffnr.deflation`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -17,12 +17,14 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from diffnr.checks import Count, as_count, as_flag, as_key, require_double
 from diffnr.deflation import roots
+from diffnr.duffing.driven import DrivenOscillators
 from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.harmonic_balance import forcing, linearise, residual
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, with_harmonics
 from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.starts import starts_of
 from diffnr.duffing.transient import require_tone
+from diffnr.duffing.truncation import of_each
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit
@@ -36,9 +38,13 @@ class FoundOrbits(Points, AbstractAnswer):
     """What `find_orbits` returns: `Points`, and the field `result`, of `RESULTS`.
 
     It is successful where the last round of the search found nothing new; `more_orbits` where it was stopped before,
-    and `no_orbit_found` where there is none.
+    and `no_orbit_found` where there is none. `truncation` [point]: about the relative error that ending with these
+    harmonics leaves of each orbit, as of an `OrbitBranch`; NaN in files of versions before 0.2.
     """
 
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**Points.COLUMNS, "truncation": ()}
+
+    truncation: Float[Array, "*batch point"] = eqx.field(kw_only=True)
     result: Any = eqx.field(kw_only=True)
 
 
@@ -112,7 +118,8 @@ def _find_orbits(
     result = RESULTS.where(ended, RESULTS.successful, RESULTS.more_orbits)
     result = RESULTS.where(points.count > 0, result, RESULTS.no_orbit_found)
     fields = {field.name: getattr(points, field.name) for field in dataclasses.fields(points)}
-    return FoundOrbits(**fields, result=result)
+    driven = DrivenOscillators(model, drive.omega, drive.amplitude, port.port, "omega", port.share, port.base)
+    return FoundOrbits(**fields, truncation=of_each(driven, points.b, points.omega), result=result)
 
 
 @eqx.filter_jit

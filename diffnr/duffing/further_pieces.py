@@ -11,7 +11,7 @@ and followed both ways. What is connected in no such way is found by searches at
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -28,6 +28,8 @@ from diffnr.duffing.driven import DrivenOscillators, balance, balance_at, linear
 from diffnr.duffing.find_orbits import of_few, orbits_beside, padded, starts_at
 from diffnr.duffing.harmonic_balance import forcing
 from diffnr.duffing.harmonic_balance import linearise as linearise_orbit
+from diffnr.duffing.oscillators import AbstractOscillators
+from diffnr.duffing.starts import balances
 from diffnr.results import RESULTS
 from diffnr.root import damped, frozen, newton, tolerance_of
 
@@ -54,72 +56,109 @@ class Begun(eqx.Module):
     complete: Bool[Array, ""]
 
 
-def with_further_pieces(
-    driven: DrivenOscillators,
-    begun: Begun,
-    bounds: tuple[Array, Array],
-    max_points: int,
-    max_folds: int,
-    show: Callable[[int], None],
-) -> OrbitBranch:
-    """The branch of what has begun and of all that is found beside it; not inside of a transformation."""
-    low, high = (float(bound) for bound in bounds)
-    scale = _scale(driven, *bounds)
+def of_shares(driven: DrivenOscillators) -> DrivenOscillators:
+    """The same, of which the driven oscillator is a number and no constant, so that all of them share one program."""
+    if driven.port is None:
+        return driven
+    share = jnp.zeros(driven.model.num_ports).at[driven.port].set(1.0)
+    return dataclasses.replace(driven, port=None, share=share)
 
-    def with_piece(begun: Begun, y: Array, omega: Array) -> Begun:
-        """The same with the piece through an orbit, if that is new."""
-        if bool(_passes(driven, begun.course, y, omega)):
-            return begun
+
+class Search:
+    """What has begun, and what is found beside it; not inside of a transformation."""
+
+    def __init__(self, driven: DrivenOscillators, begun: Begun, bounds: tuple[Array, Array], max_points: int):
+        self.driven, self.begun, self.bounds, self.max_points = of_shares(driven), begun, bounds, max_points
+
+    @property
+    def tone(self) -> Any:
+        """What of the force does not change."""
+        return self.driven.amplitude, self.driven.forcing
+
+    def add(self, y: Array, omega: Array) -> None:
+        """Follow the piece through an orbit, if that is new."""
+        begun = self.begun
+        if bool(_passes(self.driven, begun.course, y, omega)):
+            return
         if len(begun.ends) >= 2 + MOST:  # there may be more
-            return Begun(begun.course, begun.ends, RESULTS.more_orbits, jnp.zeros_like(begun.complete))
+            self.begun = Begun(begun.course, begun.ends, RESULTS.more_orbits, jnp.zeros_like(begun.complete))
+            return
         # The linear peak may be far beyond what springs allow, and steps measured by it too long for this orbit.
+        scale = _scale(self.driven, *self.bounds)
         size = jnp.minimum(scale[0], LARGER * jnp.linalg.norm(y)), scale[1]
-        branch = _both_ways(linearise, y, omega, bounds, driven, size, max_points)
-        full = int(begun.course.count + branch.count) > max_points
+        branch = _both_ways(linearise, y, omega, self.bounds, self.driven, size, self.max_points)
+        full = int(begun.course.count + branch.count) > self.max_points
         end = RESULTS.out_of_points if full else branch.result
-        return Begun(
-            _joined(begun.course, branch, jnp.asarray(len(begun.ends)), max_points),
+        self.begun = Begun(
+            _joined(begun.course, branch, jnp.asarray(len(begun.ends)), self.max_points),
             (*begun.ends, branch.result),
             RESULTS.where(arrived(begun.result), end, begun.result),
             begun.complete & arrived(end),
         )
 
-    def with_side_branches(begun: Begun, seen: int) -> Begun:
-        """The same with what branches off from points beyond the first `seen`, and from that again."""
-        while seen < int(begun.course.count):
-            y, omega, valid = _beside(driven, begun.course, jnp.asarray(seen))
-            seen = int(begun.course.count)
+    def add_side_branches(self, seen: int) -> None:
+        """What branches off from points beyond the first `seen`, and from that again."""
+        low, high = self.bounds
+        while seen < int(self.begun.course.count):
+            y, omega, valid = _beside(self.driven, self.begun.course, jnp.asarray(seen))
+            seen = int(self.begun.course.count)
             for k in np.flatnonzero(valid & (omega >= low) & (omega <= high)):
-                begun = with_piece(begun, y[k], omega[k])
-        return begun
+                self.add(y[k], omega[k])
 
-    begun = with_side_branches(begun, 0)
-    for k, share in enumerate(_shares()):
-        omega = jnp.asarray(low + (high - low) * share)
-        known, there = _at(driven, begun.course, omega)
-        tone = driven.model, omega, driven.amplitude, driven.forcing
-        found, new = orbits_beside(_starts_at(*tone, STARTS, jax.random.key(k)), *tone, known, there)
-        seen = int(begun.course.count)
-        for y in found[np.flatnonzero(new)]:
-            begun = with_piece(begun, y, omega)
-        begun = with_side_branches(begun, seen)
-        show(len(begun.ends))
-    for k in range(FREE):
-        omega = jnp.asarray(low + (high - low) * (k + 0.5) / FREE)
-        guesses = _starts_at(driven.model, omega, driven.amplitude, driven.forcing, STARTS, jax.random.key(PLACES + k))
-        seen = int(begun.course.count)
-        for y, value in _of_free_frequency(driven, guesses, omega, (low, high)):
-            if _off(begun.course, y, value):
-                begun = with_piece(begun, jnp.asarray(y), jnp.asarray(value))
-        begun = with_side_branches(begun, seen)
-    branch = _read_off(driven, begun.course, (), bounds[0], begun.result, begun.complete, max_folds)
-    return dataclasses.replace(branch, ends=begun.ends)
+    def add_all(self, orbits: Iterable[tuple[Any, Any]]) -> None:
+        """The pieces through orbits (y, ω), and what branches off."""
+        seen = int(self.begun.course.count)
+        for y, omega in orbits:
+            self.add(jnp.asarray(y), jnp.asarray(omega))
+        self.add_side_branches(seen)
+
+    def at_bounds(self) -> None:
+        """Where at a bound a linear mode alone would have several responses, the pieces through what they lead to."""
+        every = balances(self.driven.model, jnp.stack(self.bounds), *self.tone)
+        for omega, found in zip(self.bounds, every, strict=True):
+            if found:
+                y = _refined(self.driven, omega, _fundamentals(self.driven.model, found))
+                self.add_all((row, omega) for row in y if np.all(np.isfinite(row)))
+
+    def everywhere(self, show: Callable[[int], None]) -> None:
+        """What branches off, and all that searches find at several frequencies and at several phases."""
+        self.add_side_branches(0)
+        low, high = (float(bound) for bound in self.bounds)
+        model, inner = self.driven.model, PLACES - 2
+        for k, share in enumerate([0.0, 1.0, *((np.arange(inner) + 0.5) / inner)]):
+            omega = jnp.asarray(low + (high - low) * share)
+            known, there = _at(self.driven, self.begun.course, omega)
+            guesses = _starts_at(model, omega, *self.tone, STARTS, jax.random.key(k))
+            found, new = orbits_beside(guesses, model, omega, *self.tone, known, there)
+            self.add_all((y, omega) for y in found[np.flatnonzero(new)])
+            show(len(self.begun.ends))
+        for k in range(FREE):
+            omega = jnp.asarray(low + (high - low) * (k + 0.5) / FREE)
+            guesses = _starts_at(model, omega, *self.tone, STARTS, jax.random.key(PLACES + k))
+            orbits = _of_free_frequency(self.driven, guesses, omega, (low, high))
+            self.add_all(orbit for orbit in orbits if _off(self.begun.course, *orbit))
+            show(len(self.begun.ends))
+
+    def read_off(self, given: DrivenOscillators, max_folds: int) -> OrbitBranch:
+        """The branch of all that there is, of oscillators as they were given."""
+        begun = self.begun
+        branch = _read_off(self.driven, begun.course, (), self.bounds[0], begun.result, begun.complete, max_folds)
+        return dataclasses.replace(branch, ends=begun.ends, driven=given)
 
 
-def _shares() -> np.ndarray:
-    """Where of the range searches are, of its length."""
-    inner = PLACES - 2
-    return np.concatenate([[0.0, 1.0], (np.arange(inner) + 0.5) / inner])
+def _fundamentals(model: AbstractOscillators, found: list[np.ndarray]) -> Float[Array, "start n"]:
+    """Coefficients of motions of the drive's frequency alone, of phasors [n]; so many to a program."""
+    basis, size = model.basis, -(-len(found) // CHUNK) * CHUNK
+    X = np.full((size, model.num_ports, len(basis.harmonics)), np.nan, complex)
+    X[: len(found)] = 0.0
+    X[: len(found), :, basis.harmonics.index(1)] = found
+    return jax.vmap(basis.coefficients)(jnp.asarray(X)).reshape(size, -1)
+
+
+@eqx.filter_jit
+def _refined(driven: DrivenOscillators, omega: Array, y: Array) -> Array:
+    """Orbits at ω by Newton's method; NaN where there is none."""
+    return lax.map(lambda y: newton(balance_at, y, (driven, omega), max_steps=30).value, y)
 
 
 def _of_free_frequency(

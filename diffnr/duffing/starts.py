@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,7 +118,7 @@ def modes_about(model: AbstractOscillators, rests: Array) -> Float[Array, "shape
 
 
 def balance_of(
-    model: AbstractOscillators, omega: Array, shape: Array, mean: Array, amplitudes: Array, order: Any
+    model: AbstractOscillators, omega: Array, shape: Array, mean: Array, amplitudes: Array, order: Array
 ) -> Complex[Array, " amplitude"]:
     """z(A) of a motion of one shape about a mean."""
     theta = jnp.asarray(2 * np.pi * np.arange(INSTANTS) / INSTANTS, shape.dtype)
@@ -130,13 +131,57 @@ def balance_of(
     return work + (1j * order * omega * drag - (order * omega) ** 2 * inertia) * amplitudes
 
 
+def balances(model: AbstractOscillators, omegas: Array, amplitude: Array, port: Forcing) -> list[list[np.ndarray]]:
+    """At each frequency the phasors [n] of linear modes alone that balance the force, if it is more than one of any
+    mode, as where its response is folded."""
+    inertia, stiffness = (np.asarray(x) for x in _at_rest(model))
+    root = np.linalg.inv(np.linalg.cholesky((inertia + inertia.T) / 2))
+    within = root @ stiffness @ root.T
+    shapes = (root.T @ np.linalg.eigh((within + within.T) / 2)[1]).T  # by numpy, as JAX takes long to compile it
+    shapes = shapes / np.max(np.abs(shapes), axis=1, keepdims=True)
+    share, amplitudes, z = (np.asarray(x) for x in _balances(model, omegas, amplitude, port, shapes))
+    gap = np.abs(z) - np.abs(share)[..., None]
+    crossed = gap[..., 1:] * gap[..., :-1] < 0
+    found = []
+    for k, folded in enumerate(np.any(np.sum(crossed, axis=2) > 1, axis=1)):
+        places = np.argwhere(crossed[k]) if folded else []
+        found.append(
+            [amplitudes[k, a] * np.exp(1j * np.angle(share[k, u] / z[k, u, a])) * shapes[u] for u, a in places]
+        )
+    return found
+
+
+@eqx.filter_jit
+def _at_rest(model: AbstractOscillators) -> tuple[Array, Array]:
+    return model.inertia, stiffness_of(model, jnp.zeros(model.num_ports, model.mass.dtype))
+
+
+@eqx.filter_jit
+def _balances(
+    model: AbstractOscillators, omegas: Array, amplitude: Array, port: Forcing, shapes: Array
+) -> tuple[Array, Array, Array]:
+    """uᵀF [ω, shape], A [ω, amplitude] and z [ω, shape, amplitude]."""
+    mean = jnp.zeros(model.num_ports, shapes.dtype)
+
+    def at(omega: Array) -> tuple[Array, Array, Array]:
+        amplitudes = _amplitudes(bound_of(model, omega, amplitude[None], port))
+        z = lax.map(lambda shape: balance_of(model, omega, shape, mean, amplitudes, jnp.ones_like(omega)), shapes)
+        return shapes @ port.phasors(model, omega, amplitude), amplitudes, z
+
+    return lax.map(at, omegas)
+
+
+def _amplitudes(bound: Array) -> Float[Array, " amplitude"]:
+    return jnp.max(bound) * jnp.geomspace(GRID[0], 1.0, GRID[1], dtype=bound.dtype)
+
+
 def _balanced(
     args: Args, port: Forcing, bound: Array, about: Array, starts: int, key: PRNGKeyArray
 ) -> Float[Array, "start n"]:
     """Motions of one shape, or of two together, about positions of rest, that balance at some of the force or none."""
     model, omega, force = args
     n, basis, dtype = model.num_ports, model.basis, force.dtype
-    amplitudes = jnp.max(bound) * jnp.geomspace(GRID[0], 1.0, GRID[1], dtype=dtype)
+    amplitudes = _amplitudes(bound)
     drive = port.phasors(model, omega, jnp.linalg.norm(force))
     shape_key, key = jax.random.split(key)
     others = jax.random.normal(shape_key, (2 * n, n), dtype)
