@@ -125,7 +125,7 @@ def _in_one_piece(fields: Fields) -> Fields:
     piece = jnp.where(jnp.arange(parameter.shape[-1]) < count[..., None], 0, -1)
     slope = jnp.where(piece < 0, jnp.nan, jnp.asarray(jnp.gradient(parameter, axis=-1)))
     complete = (result == RESULTS.successful) | (result == RESULTS.closed)
-    return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, **fields}
+    return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, "spacing": None, **fields}
 
 
 def _with_name_of_ratio(fields: Fields) -> Fields:

@@ -24,7 +24,7 @@ from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators,
 from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.starts import starts_of
 from diffnr.duffing.transient import require_tone
-from diffnr.duffing.truncation import of_each
+from diffnr.duffing.truncation import of_each, with_truncation
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit
@@ -42,7 +42,7 @@ class FoundOrbits(Points, AbstractAnswer):
     harmonics leaves of each orbit, as of an `OrbitBranch`; NaN in files of versions before 0.2.
     """
 
-    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**Points.COLUMNS, "truncation": ()}
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = with_truncation(Points.COLUMNS)
 
     truncation: Float[Array, "*batch point"] = eqx.field(kw_only=True)
     result: Any = eqx.field(kw_only=True)

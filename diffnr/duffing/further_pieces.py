@@ -69,6 +69,7 @@ class Search:
 
     def __init__(self, driven: DrivenOscillators, begun: Begun, bounds: tuple[Array, Array], max_points: int):
         self.driven, self.begun, self.bounds, self.max_points = of_shares(driven), begun, bounds, max_points
+        self.spacing: Array | None = None  # of frequencies at which all was looked for
 
     @property
     def tone(self) -> Any:
@@ -125,6 +126,7 @@ class Search:
         self.add_side_branches(0)
         low, high = (float(bound) for bound in self.bounds)
         model, inner = self.driven.model, PLACES - 2
+        self.spacing = jnp.asarray((high - low) / inner)
         for k, share in enumerate([0.0, 1.0, *((np.arange(inner) + 0.5) / inner)]):
             omega = jnp.asarray(low + (high - low) * share)
             known, there = _at(self.driven, self.begun.course, omega)
@@ -143,7 +145,7 @@ class Search:
         """The branch of all that there is, of oscillators as they were given."""
         begun = self.begun
         branch = _read_off(self.driven, begun.course, (), self.bounds[0], begun.result, begun.complete, max_folds)
-        return dataclasses.replace(branch, ends=begun.ends, driven=given)
+        return dataclasses.replace(branch, ends=begun.ends, driven=given, spacing=self.spacing)
 
 
 def _fundamentals(model: AbstractOscillators, found: list[np.ndarray]) -> Float[Array, "start n"]:

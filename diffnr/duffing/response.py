@@ -201,7 +201,7 @@ def _course_of(branch: OrbitBranch) -> Course:
     X = b if branch.model.basis.odd else b[:, :, 1:]
     waves = np.stack([X.real, -X.imag], axis=-1).reshape(*b.shape[:2], -1)
     y = waves if branch.model.basis.odd else np.concatenate([b[:, :, :1].real, waves], axis=2)
-    return Course(y.reshape(len(b), -1), branch.parameter, branch.slope, branch.piece, branch.count)
+    return Course(jnp.asarray(y.reshape(len(b), -1)), branch.parameter, branch.slope, branch.piece, branch.count)
 
 
 _jitted_course = eqx.filter_jit(_course)

@@ -7,6 +7,7 @@ The residual of the harmonics left out alone says too little where they are near
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +17,13 @@ from jaxtyping import Array, Complex, Float
 
 from diffnr.duffing.driven import DrivenOscillators, linearise_whole
 from diffnr.duffing.oscillators import with_harmonics
+
+
+def with_truncation(columns: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The columns of points with `truncation` where it belongs."""
+    names = list(columns)
+    place = names.index("stable")
+    return {name: columns.get(name, ()) for name in (*names[:place], "truncation", *names[place:])}
 
 
 def left_out(
