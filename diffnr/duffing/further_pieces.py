@@ -92,7 +92,7 @@ class Search:
         end = RESULTS.out_of_points if full else branch.result
         self.begun = Begun(
             _joined(begun.course, branch, jnp.asarray(len(begun.ends)), self.max_points),
-            (*begun.ends, branch.result),
+            (*begun.ends, end),
             RESULTS.where(arrived(begun.result), end, begun.result),
             begun.complete & arrived(end),
         )

@@ -67,7 +67,8 @@ class Points(AbstractOrbits):
 
     def __getitem__(self, part: slice) -> Points:
         """A part of the points."""
-        parts = {name: getattr(self, name)[..., part] for name in ("parameter", "omega")}
+        own = {field.name for field in dataclasses.fields(self)}  # what a subclass has beside
+        parts = {name: getattr(self, name)[..., part] for name in own & {"parameter", "omega", "truncation"}}
         parts |= {"b": self.b[..., part, :, :], "multipliers": self.multipliers[..., part, :]}
         return dataclasses.replace(self, **parts, count=jnp.sum(~jnp.isnan(parts["omega"]), axis=-1))
 

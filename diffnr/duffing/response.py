@@ -57,8 +57,10 @@ def frequency_response(
       bound's, a second one begins at the highest.
     - `num_harmonics`: the highest harmonic of orbits; default the model's. "auto" doubles it from 9 until what is left
       out is below 1e-6 of every orbit (`truncation`), or 79; not inside of a transformation.
-    - `isolas`: whether to look for further branches, isolated ones among them, by `find_orbits` at nine frequencies,
-      and to follow each; not inside of a transformation.
+    - `isolas`: whether to look for further branches, isolated ones among them, by searches like `find_orbits` at both
+      bounds and nine frequencies, and at seven with the phase held instead, and to follow each; not inside of a
+      transformation. By default the bounds alone are looked at, outside of transformations, for states that a linear
+      mode by itself would have there.
     - `max_points`, `max_folds`: room for points and folds of all pieces; static numbers.
     - `throw`: raise where not even a start is found. A branch that stops short is returned with its `result` anyhow.
     - `progress`: a line on stderr about `isolas` and "auto", which take longer; None shows it only on a terminal.
