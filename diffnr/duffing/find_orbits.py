@@ -67,13 +67,13 @@ def find_orbits(
 
     - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: the driven
       oscillator, complex shares [n] of the force, or a `BaseMotion`.
-    - `starts`: how many; four times as many with three harmonics, whose orbits start the search with all of them. One is
-      the linear response; a quarter are multiples of it, from a hundredth to the largest response there can be; others
-      are random fundamentals (and a mean and second harmonics, if the model has them) up to that bound,
-      |X_j| ≤ |A|/(ω√(c_j c_port)): no oscillator loses more power than the force gives. As many again are motions of one
-      or two shapes whose amplitude balances some of the force, or none, as on a backbone. Where orbits may have a mean,
-      the linear responses about every position of rest that is found (the wells of bistable oscillators, up to 8) come
-      to these, and as many random fundamentals about them.
+    - `starts`: how many; four times as many with three harmonics, whose orbits start the search with all of them. One
+      is the linear response; a quarter are multiples of it, from a hundredth to the largest response there can be;
+      others are random fundamentals (and a mean and second harmonics, if the model has them) up to that bound,
+      |X_j| ≤ |A|/(ω√(c_j c_port)): no oscillator loses more power than the force gives. As many again are motions of
+      one or two shapes whose amplitude balances some of the force, or none, as on a backbone. Where orbits may have a
+      mean, the linear responses about every position of rest that is found (the wells of bistable oscillators, up to 8)
+      come to these, and as many random fundamentals about them.
     - `most`: room for as many orbits, a static number.
     - `num_harmonics`: the highest harmonic of orbits; default the model's.
     - `key`: for the random starts (default `jax.random.key(0)`).

@@ -35,11 +35,15 @@ from diffnr.root import damped, frozen, newton, tolerance_of
 
 SAME = 1e-6  # of the size: two orbits at a frequency nearer than this are one
 PLACES = 11  # frequencies at which isolated branches are looked for: the bounds, and the middles of parts of the range
-STARTS = 64  # of each search
+STARTS, LARGE = 64, 128  # of each search, and fewer where orbits have more coefficients than so many, but some
+FEWEST = 8
 FREE = 7  # in as many parts the phase is held instead of the frequency
 LINES = 4  # between points of pieces, nearest to an orbit, on which it may be
 CHUNK = 16  # orbits refined at once
-NEARBY = 3e-3  # of the size: what is so near to the lines between points of a piece is taken for a point of it
+NEARBY, BEND = (
+    3e-3,
+    0.05,
+)  # of the size, and of lines between points: what is so near to one is taken to be on its piece
 MOST = 32  # further pieces, at most
 KNOWN = 32  # orbits at one frequency, at most: of each branch as many as it has folds there, and one more
 BRANCHINGS = 16  # that are looked at along what a search has added, at most
@@ -126,19 +130,19 @@ class Search:
         self.add_side_branches(0)
         low, high = (float(bound) for bound in self.bounds)
         model, inner = self.driven.model, PLACES - 2
+        starts = max(FEWEST, min(STARTS, STARTS * LARGE // (model.num_ports * model.basis.size)))
         self.spacing = jnp.asarray((high - low) / inner)
         for k, share in enumerate([0.0, 1.0, *((np.arange(inner) + 0.5) / inner)]):
             omega = jnp.asarray(low + (high - low) * share)
             known, there = _at(self.driven, self.begun.course, omega)
-            guesses = _starts_at(model, omega, *self.tone, STARTS, jax.random.key(k))
+            guesses = _starts_at(model, omega, *self.tone, starts, jax.random.key(k))
             found, new = orbits_beside(guesses, model, omega, *self.tone, known, there)
             self.add_all((y, omega) for y in found[np.flatnonzero(new)])
             show(len(self.begun.ends))
         for k in range(FREE):
             omega = jnp.asarray(low + (high - low) * (k + 0.5) / FREE)
-            guesses = _starts_at(model, omega, *self.tone, STARTS, jax.random.key(PLACES + k))
-            orbits = _of_free_frequency(self.driven, guesses, omega, (low, high))
-            self.add_all(orbit for orbit in orbits if _off(self.begun.course, *orbit))
+            guesses = _starts_at(model, omega, *self.tone, starts, jax.random.key(PLACES + k))
+            self.add_all(_of_free_frequency(self.driven, self.begun.course, guesses, omega, (low, high)))
             show(len(self.begun.ends))
 
     def read_off(self, given: DrivenOscillators, max_folds: int) -> OrbitBranch:
@@ -164,19 +168,23 @@ def _refined(driven: DrivenOscillators, omega: Array, y: Array) -> Array:
 
 
 def _of_free_frequency(
-    driven: DrivenOscillators, guesses: Array, omega: Array, bounds: tuple[float, float]
+    driven: DrivenOscillators, course: Course, guesses: Array, omega: Array, bounds: tuple[float, float]
 ) -> list[tuple[np.ndarray, float]]:
     """Orbits of any frequency within the bounds, with the phase of their start: a narrow isola too has all phases."""
+
+    def new(u: np.ndarray, found: np.ndarray) -> np.ndarray:
+        found = found & (u[:, -1] >= bounds[0]) & (u[:, -1] <= bounds[1])
+        found[found] = _off(course, np.asarray(padded(jnp.asarray(u[found, :-1]), driven.model)), u[found, -1])
+        return np.flatnonzero(found)
+
     few = eqx.tree_at(lambda driven: driven.model, driven, of_few(driven.model))
-    u, found = _held(few, guesses, jnp.broadcast_to(omega, len(guesses)), guesses)
-    within = np.flatnonzero(found & (u[:, -1] >= bounds[0]) & (u[:, -1] <= bounds[1]))
-    orbits = []
+    u, found = (np.array(x) for x in _held(few, guesses, jnp.broadcast_to(omega, len(guesses)), guesses))
+    within, orbits = new(u, found), []
     for k in range(0, len(within), CHUNK):
         chosen = np.resize(within[k : k + CHUNK], CHUNK)
         y, starts = padded(u[chosen, :-1], driven.model), padded(guesses[chosen], driven.model)
-        some, good = (np.asarray(x)[: len(within) - k] for x in _held(driven, y, u[chosen, -1], starts))
-        good = good & (some[:, -1] >= bounds[0]) & (some[:, -1] <= bounds[1])
-        orbits += [(row[:-1], float(row[-1])) for row in some[good]]
+        some, good = (np.array(x)[: len(within) - k] for x in _held(driven, y, u[chosen, -1], starts))
+        orbits += [(row[:-1], float(row[-1])) for row in some[new(some, good)]]
     return orbits
 
 
@@ -207,14 +215,18 @@ def _held(driven: DrivenOscillators, y: Array, omega: Array, starts: Array) -> t
     return lax.map(solve, (y, omega, starts))
 
 
-def _off(course: Course, y: np.ndarray, omega: float) -> bool:
-    """Whether no piece passes nearby, between its points by straight lines."""
+def _off(course: Course, y: np.ndarray, omega: np.ndarray) -> np.ndarray:
+    """Which orbits [orbit, n·m] no piece passes nearby, between its points by straight lines."""
     ys, values, within = np.asarray(course.y), np.asarray(course.parameter), np.asarray(_within(course))
-    below = values - omega
-    passed = np.flatnonzero(within & (below[:-1] * below[1:] <= 0) & (below[:-1] != below[1:]))
-    share = (below[passed] / (below[passed] - below[passed + 1]))[:, None]
-    apart = np.linalg.norm(ys[passed] * (1 - share) + ys[passed + 1] * share - y, axis=1)
-    return bool(np.min(apart, initial=np.inf) > NEARBY * np.linalg.norm(y))
+    off = np.ones(len(y), bool)
+    for k, row in enumerate(y):
+        below = values - omega[k]
+        passed = np.flatnonzero(within & (below[:-1] * below[1:] <= 0) & (below[:-1] != below[1:]))
+        share = (below[passed] / (below[passed] - below[passed + 1]))[:, None]
+        line = ys[passed + 1] - ys[passed]
+        apart = np.linalg.norm(ys[passed] + share * line - row, axis=1) - BEND * np.linalg.norm(line, axis=1)
+        off[k] = np.min(apart, initial=np.inf) > NEARBY * np.linalg.norm(row)
+    return off
 
 
 @eqx.filter_jit
