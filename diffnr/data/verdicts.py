@@ -110,7 +110,8 @@ def reciprocity(data: Any, relative: Any = 0.02, noise_factor: Any = 1.5) -> Rec
     noise_factor = float(as_scalar(_known(noise_factor, "noise_factor"), "noise_factor", lower=0.0))
     out, into = np.triu_indices(data.num_ports, 1)
     pairs = len(out)
-    both = np.asarray(data.entries)[out, into] & np.asarray(data.entries)[into, out]
+    known = np.asarray(data.entries)
+    both = known[out, into] & known[into, out]
     out, into = out[both], into[both]
     if data.transmission:
         return Reciprocity(None, 0.0, 0.0, 0.0, 0.0, 0.0, 1, 0, powers)

@@ -75,18 +75,22 @@ class Form:
         s, phase = modal.C + modal.D @ a, self._phase(x)
         rows, inner = [], []
         for block in self.directions(x):
+            # Parameters are the real and imaginary parts of numbers: what one changes, times i, is what the next does.
+            A, D, K = (None if part is None else part[::2] for part in (block.A, block.D, block.K))
             ds: Host = 0.0
             da: Host = 0.0
-            if block.A is not None:
-                ds = np.einsum("pmn,fom,fni->pfoi", block.A, y, a, optimize=True)
-                da = np.einsum("pmn,fkm,fni->pfki", block.A, inverse, a, optimize=True) if energy else 0.0
+            if A is not None:
+                moved = _each_times_all(A, a)
+                ds = y @ moved
+                da = inverse @ moved if energy else 0.0
+            if D is not None:
+                ds = ds + _each_times_all(D, a)
+            if K is not None:
+                ds = ds + _each_times_all(K, y.swapaxes(1, 2)).swapaxes(2, 3)
+                da = da + inverse @ K[:, None].swapaxes(2, 3) if energy else 0.0
+            ds, da = (part if np.isscalar(part) else both_parts(part) for part in (ds, da))
             if block.C is not None:
                 ds = ds + block.C
-            if block.D is not None:
-                ds = ds + np.einsum("pon,fni->pfoi", block.D, a, optimize=True)
-            if block.K is not None:
-                ds = ds + np.einsum("fom,pim->pfoi", y, block.K, optimize=True)
-                da = da + np.einsum("fnm,pim->pfni", inverse, block.K, optimize=True) if energy else 0.0
             rows.append(ds * phase)
             inner.append(np.broadcast_to(da, (*ds.shape[:2], *a.shape[1:])) if energy else None)
         s = s * phase
@@ -248,6 +252,16 @@ def from_pairs(pairs: Host) -> Host:
 def to_pairs(values: Host) -> Host:
     """(Re, Im) of numbers, along a new last axis."""
     return np.stack([np.real(values), np.imag(values)], axis=-1)
+
+
+def both_parts(change: Host) -> Host:
+    """What changes [p, ...] of the real and of the imaginary parts of numbers do [2p, ...], of those of the former."""
+    return np.stack([change, 1j * change], axis=1).reshape(-1, *change.shape[1:])
+
+
+def _each_times_all(units: Host, of_x: Host) -> Host:
+    """units [p, o, n] times matrices [f, n, i]: [p, f, o, i], as one product."""
+    return np.tensordot(units, of_x, (2, 1)).swapaxes(1, 2)
 
 
 def _resolvent(A: Host, x: Host) -> Host:

@@ -316,11 +316,12 @@ def _cost(end: tuple[float, Form, bool]) -> float:
 
 def settled(problem: Problem, response: Any, max_steps: int) -> FittedForm:
     """The least squares from a response, with σ that are those of its own misfit."""
-    for steps in () if problem.known else (SHORT,) * ROUNDS:
+    for _ in range(0 if problem.known else ROUNDS):
         problem = problem.reweighed(response)
-        response, end = problem.solved(response, steps, tolerance=ROUGH)
-        new = problem.reweighed(response).sigma
-        if succeeded(end.result) and np.allclose(new[0], problem.sigma[0], rtol=SETTLED, atol=0):
+        response, end = problem.solved(response, SHORT)
+        if np.allclose(problem.reweighed(response).sigma[0], problem.sigma[0], rtol=SETTLED, atol=0):
+            if succeeded(end.result):
+                return FittedForm(problem, response, end)
             break
     problem = problem.reweighed(response)
     return FittedForm(problem, *problem.solved(response, max_steps))
