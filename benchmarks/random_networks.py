@@ -205,7 +205,7 @@ def settled(c: Case, longest: int = 100_000) -> np.ndarray:
 
 def beside(branch: duffing.OrbitBranch, case: Case, states: np.ndarray) -> np.ndarray:
     """How far each settled state is from the nearest orbit of a branch, of its size."""
-    points = branch.at(case.omega, most=16)
+    points = branch.at(case.omega, most=64)
     orbits = np.asarray(points.b)[: int(points.count)]
     here = np.zeros((len(orbits), case.mass.size, HIGHEST + 1), complex)
     for place, h in enumerate(branch.model.harmonics):

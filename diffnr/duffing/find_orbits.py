@@ -156,7 +156,7 @@ def of_few(model: AbstractOscillators) -> AbstractOscillators:
 
 def padded(y: Float[Array, "orbit few"], model: AbstractOscillators) -> Float[Array, "orbit n"]:
     """Coefficients of few harmonics as those of all of a model's."""
-    own = y.reshape(len(y), model.num_ports, -1)
+    own = y.reshape(len(y), model.num_ports, y.shape[1] // model.num_ports)
     whole = jnp.zeros((*own.shape[:2], model.basis.size), y.dtype).at[:, :, : own.shape[2]].set(own)
     return whole.reshape(len(y), -1)
 
