@@ -192,7 +192,7 @@ def settled(c: Case, longest: int = 100_000) -> np.ndarray:
         if np.all(done | ~finite):
             break
     z = z[done & (radius < 1)]
-    apart = np.linalg.norm((z[:, None] - z) / scale, axis=2) > 1e-6 * np.linalg.norm(z / scale, axis=1)
+    apart = np.linalg.norm((z[:, None] - z) / scale, axis=2) > NEAR * np.linalg.norm(z / scale, axis=1)
     z = z[[k for k in range(len(z)) if np.all(apart[k, :k])]]
     x = []
     for k in range(INSTANTS):

@@ -25,6 +25,7 @@ from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.starts import starts_of
 from diffnr.duffing.transient import require_tone
 from diffnr.duffing.truncation import of_each, with_truncation
+from diffnr.host import AnyArray, namespace
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit
@@ -154,11 +155,11 @@ def of_few(model: AbstractOscillators) -> AbstractOscillators:
     return with_harmonics(model, min(FEW, model.num_harmonics))
 
 
-def padded(y: Float[Array, "orbit few"], model: AbstractOscillators) -> Float[Array, "orbit n"]:
-    """Coefficients of few harmonics as those of all of a model's."""
-    own = y.reshape(len(y), model.num_ports, y.shape[1] // model.num_ports)
-    whole = jnp.zeros((*own.shape[:2], model.basis.size), y.dtype).at[:, :, : own.shape[2]].set(own)
-    return whole.reshape(len(y), -1)
+def padded(y: AnyArray, model: AbstractOscillators) -> Any:
+    """Coefficients [orbit, few] of few harmonics as those [orbit, n] of all of a model's; by numpy where they are."""
+    np_, n, size = namespace(y), model.num_ports, model.basis.size
+    few = y.shape[1] // n
+    return np_.pad(y.reshape(len(y), n, few), ((0, 0), (0, 0), (0, size - few))).reshape(len(y), n * size)
 
 
 def _searched(

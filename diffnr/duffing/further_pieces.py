@@ -174,7 +174,7 @@ def _of_free_frequency(
 
     def new(u: np.ndarray, found: np.ndarray) -> np.ndarray:
         found = found & (u[:, -1] >= bounds[0]) & (u[:, -1] <= bounds[1])
-        found[found] = _off(course, np.asarray(padded(jnp.asarray(u[found, :-1]), driven.model)), u[found, -1])
+        found[found] = _off(course, padded(u[found, :-1], driven.model), u[found, -1])
         return np.flatnonzero(found)
 
     few = eqx.tree_at(lambda driven: driven.model, driven, of_few(driven.model))
