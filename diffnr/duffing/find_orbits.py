@@ -25,7 +25,7 @@ from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.starts import starts_of
 from diffnr.duffing.transient import require_tone
 from diffnr.duffing.truncation import of_each, with_truncation
-from diffnr.host import AnyArray, namespace
+from diffnr.host import namespace
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit
@@ -155,7 +155,7 @@ def of_few(model: AbstractOscillators) -> AbstractOscillators:
     return with_harmonics(model, min(FEW, model.num_harmonics))
 
 
-def padded(y: AnyArray, model: AbstractOscillators) -> Any:
+def padded(y: Any, model: AbstractOscillators) -> Any:
     """Coefficients [orbit, few] of few harmonics as those [orbit, n] of all of a model's; by numpy where they are."""
     np_, n, size = namespace(y), model.num_ports, model.basis.size
     few = y.shape[1] // n

@@ -26,6 +26,7 @@ from diffnr.duffing.branch import OrbitBranch, read_off
 from diffnr.duffing.course import Course, arrived, both_ways, joined, scale_of
 from diffnr.duffing.driven import DrivenOscillators, balance, balance_at, linearise, linearise_whole
 from diffnr.duffing.find_orbits import of_few, orbits_beside, padded, starts_at
+from diffnr.duffing.forcing import Forcing
 from diffnr.duffing.harmonic_balance import forcing
 from diffnr.duffing.harmonic_balance import linearise as linearise_orbit
 from diffnr.duffing.oscillators import AbstractOscillators
@@ -76,7 +77,7 @@ class Search:
         self.spacing: Array | None = None  # of frequencies at which all was looked for
 
     @property
-    def tone(self) -> Any:
+    def tone(self) -> tuple[Array, Forcing]:
         """What of the force does not change."""
         return self.driven.amplitude, self.driven.forcing
 
@@ -129,19 +130,19 @@ class Search:
         """What branches off, and all that searches find at several frequencies and at several phases."""
         self.add_side_branches(0)
         low, high = (float(bound) for bound in self.bounds)
-        model, inner = self.driven.model, PLACES - 2
+        (amplitude, force), model, inner = self.tone, self.driven.model, PLACES - 2
         starts = max(FEWEST, min(STARTS, STARTS * LARGE // (model.num_ports * model.basis.size)))
         self.spacing = jnp.asarray((high - low) / inner)
         for k, share in enumerate([0.0, 1.0, *((np.arange(inner) + 0.5) / inner)]):
             omega = jnp.asarray(low + (high - low) * share)
             known, there = _at(self.driven, self.begun.course, omega)
-            guesses = _starts_at(model, omega, *self.tone, starts, jax.random.key(k))
-            found, new = orbits_beside(guesses, model, omega, *self.tone, known, there)
+            guesses = _starts_at(model, omega, amplitude, force, starts, jax.random.key(k))
+            found, new = orbits_beside(guesses, model, omega, amplitude, force, known, there)
             self.add_all((y, omega) for y in found[np.flatnonzero(new)])
             show(len(self.begun.ends))
         for k in range(FREE):
             omega = jnp.asarray(low + (high - low) * (k + 0.5) / FREE)
-            guesses = _starts_at(model, omega, *self.tone, starts, jax.random.key(PLACES + k))
+            guesses = _starts_at(model, omega, amplitude, force, starts, jax.random.key(PLACES + k))
             self.add_all(_of_free_frequency(self.driven, self.begun.course, guesses, omega, (low, high)))
             show(len(self.begun.ends))
 

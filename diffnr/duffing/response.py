@@ -198,11 +198,11 @@ def _course(driven: DrivenOscillators, bounds: tuple[Array, Array], max_points: 
 
 
 def _course_of(branch: OrbitBranch) -> Course:
-    """By numpy, as most branches are found to be all."""
+    """The course that a branch was read off, by numpy, as most branches are found to be all."""
     b = np.asarray(branch.b)
     X = b if branch.model.basis.odd else b[:, :, 1:]
-    waves = np.stack([X.real, -X.imag], axis=-1).reshape(*b.shape[:2], -1)
-    y = waves if branch.model.basis.odd else np.concatenate([b[:, :, :1].real, waves], axis=2)
+    waves = np.stack([np.real(X), -np.imag(X)], axis=-1).reshape(*b.shape[:2], -1)
+    y = waves if branch.model.basis.odd else np.concatenate([np.real(b[:, :, :1]), waves], axis=2)
     return Course(jnp.asarray(y.reshape(len(b), -1)), branch.parameter, branch.slope, branch.piece, branch.count)
 
 

@@ -62,7 +62,7 @@ def of_each(
     second `parameter`, named `along`, beside the branch of each."""
 
     def branch(driven: DrivenOscillators, b: Array, value: Array, parameter: Array | None) -> Array:
-        def one(point: tuple[Array, Array, Array | None]) -> Array:
+        def one(point: tuple[Array, Array, Any]) -> Array:
             b, value, second = point
             if along is None:
                 return left_out(driven, b, value)
