@@ -25,7 +25,6 @@ from diffnr.duffing.points import Points, orbits
 from diffnr.duffing.starts import starts_of
 from diffnr.duffing.transient import require_tone
 from diffnr.duffing.truncation import of_each, with_truncation
-from diffnr.host import namespace
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit
@@ -157,7 +156,8 @@ def of_few(model: AbstractOscillators) -> AbstractOscillators:
 
 def padded(y: Any, model: AbstractOscillators) -> Any:
     """Coefficients [orbit, few] of few harmonics as those [orbit, n] of all of a model's; by numpy where they are."""
-    np_, n, size = namespace(y), model.num_ports, model.basis.size
+    np_: Any = np if isinstance(y, np.ndarray) else jnp
+    n, size = model.num_ports, model.basis.size
     few = y.shape[1] // n
     return np_.pad(y.reshape(len(y), n, few), ((0, 0), (0, 0), (0, size - few))).reshape(len(y), n * size)
 
