@@ -195,6 +195,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
         lambda fields: fields["drift"] < 1e-4, RESULTS.not_settled
     )({"periods": 1, **fields}),
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
+    "diffnr.fdtd.Scene": _with(free=()),
     "diffnr.fdtd.Update": _with(scene=None),
     "diffnr.fdtd.CrossSection": _with(longest=None),
     "diffnr.fdtd.Waves": _without_errors,

@@ -41,9 +41,10 @@ def filled(
 ) -> fdtd.Scene:
     """InSb under silicon, its upper right corner a wall if there is one."""
     x, y = (np.asarray(lines) for lines in (grid.x, grid.y))
-    objects: list = [(fdtd.Rectangle([-1.0, 1.0], [0.0, SHARE * y[-1]]), insb(bias, nu))]
-    if wall is not None:
-        objects.append((fdtd.Rectangle([x[-6], x[-1]], [SHARE * y[-1], y[-1]]), wall))
+    face = SHARE * y[-1]
+    objects: list = [(fdtd.Rectangle([-1.0, 1.0], [0.0, face]), insb(bias, nu))]
+    if wall is not None:  # on lines
+        objects.append((fdtd.Rectangle([x[-6], x[-1]], [y[np.searchsorted(y, face)], y[-1]]), wall))
     return fdtd.Scene.of(grid, fdtd.Dielectric(11.68), objects, boundaries=boundaries)
 
 

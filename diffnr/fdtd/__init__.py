@@ -27,7 +27,8 @@ from diffnr.fdtd.scene.media import (
     PerfectConductor,
     SurfaceImpedance,
 )
-from diffnr.fdtd.scene.scene import AbstractShape, Rectangle, Region, Scene
+from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.scene.shapes import AbstractShape, Rectangle, Region
 from diffnr.fdtd.time_domain.field_energy import energy
 from diffnr.fdtd.time_domain.functional import Functional
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update

@@ -78,6 +78,9 @@ def scene(
     x, y = np.asarray(scene.grid.x) / scale, np.asarray(scene.grid.y) / scale
     eps, plasma, metal = (np.asarray(a) for a in (scene.eps, scene.drude_weight / scene.eps, scene.metal))
     rgb = _colours(eps, plasma, metal)
+    if scene.free:  # cells that metal cuts are so much of its colour
+        free = np.asarray(scene.free[0])[..., None]
+        rgb = np.where(metal[..., None], rgb, free * rgb + (1 - free) * np.asarray(_METAL))
     ax.pcolormesh(x, y, np.swapaxes(rgb, 0, 1), rasterized=True)
     which, media = _media(scene)
     handles: list[Artist] = []

@@ -38,9 +38,9 @@ LARGER = 5.0  # times the steps beside it is one that parts two media
 
 
 class Profile(NamedTuple):
-    """What stands across a guide: lines, and of cells ε∞, ε∞ω_p², the carriers' motion, metal and its (R, L); the loss
-    of sponges and the stretching of y of matched layers, at lines and centres in turn; a Bloch period's factor
-    or None. Of JAX's arrays, or numpy's."""
+    """What stands across a guide: lines, and of cells ε∞, ε∞ω_p², the carriers' motion, metal and its (R, L), the share
+    that perfect conductors leave; at which lines these part two cells; the loss of sponges and the stretching of y of
+    matched layers, at lines and centres in turn; a Bloch period's factor or None. Of JAX's arrays, or numpy's."""
 
     y: Any
     eps: Any
@@ -48,9 +48,20 @@ class Profile(NamedTuple):
     motion: Any
     metal: Any
     sheets: Any
+    free: Any
+    parted: Any
     loss: Any
     stretch: Any
     phase: Any
+
+    def walls(self, first: int, last: int) -> tuple[float, float]:
+        """Where the first and the last of cells between metal end: within, where metal takes a part of them."""
+        (low, high), taken = self.y[[first, last]], (1 - self.free) * np.diff(self.y)
+        return (low if last == first + 1 else low + taken[first]), high - taken[last - 1]
+
+    def repeats(self, first: int, last: int) -> bool:
+        """Whether these cells are a whole period."""
+        return self.phase is not None and first == 0 and last == self.eps.size and not self.parted[0]
 
 
 def profile_of(scene: Scene, column: int, omega: Array) -> Profile:
@@ -72,7 +83,10 @@ def profile_of(scene: Scene, column: int, omega: Array) -> Profile:
             stretch = jnp.where(inside, kappa + jnp.where(inside, sigma, 0) / (alpha + 1j * omega), stretch)
     eps, weight, motion, metal = map(across, (scene.eps, scene.drude_weight, scene.motion, scene.metal))
     phase = None if bloch is None else jnp.asarray(bloch.phase(y[-1] - y[0]), complex)
-    return Profile(y, eps, weight, motion, metal, tuple(map(across, scene.sheets)), loss, stretch, phase)
+    free, parted = jnp.ones_like(eps), jnp.zeros(y.size, bool)
+    if scene.free:
+        free, parted = scene.free[0][column], scene.free[1][column] == 0
+    return Profile(y, eps, weight, motion, metal, tuple(map(across, scene.sheets)), free, parted, loss, stretch, phase)
 
 
 def compared(profile: Profile, omega: Array, k: Array, directions: Array, valid: Array) -> tuple[Array, Array, Array]:
@@ -137,8 +151,10 @@ def continuum_waves(profile: Profile, omega: float) -> tuple[np.ndarray, np.ndar
 
 def _open_parts(profile: Profile) -> Iterator[tuple[int, int]]:
     """(first, last + 1) of cells that no metal parts."""
-    free = np.concatenate([[False], ~profile.metal, [False]]).astype(int)
-    yield from zip(*(np.flatnonzero(np.diff(free) == change).tolist() for change in (1, -1)), strict=True)
+    free = np.concatenate([[False], ~profile.metal, [False]])
+    parted = profile.parted | ~free[:-1] | ~free[1:]
+    first, last = np.flatnonzero(parted & free[1:]), np.flatnonzero(parted & free[:-1])
+    yield from zip(first.tolist(), last.tolist(), strict=True)
 
 
 class _Layer(NamedTuple):
@@ -173,7 +189,8 @@ def _layers(profile: Profile, first: int, last: int) -> list[_Layer]:
     short = [run for run in runs if changes[run[0] : run[1] - 1].any() and run[1] - run[0] < SMOOTH]
     runs = sorted([run for run in runs if run not in short] + [[i, i + 1] for run in short for i in range(*run)])
     y, sizes = profile.y, np.diff(profile.y)
-    faces = [y[first + low] for low, _ in runs] + [y[last]]
+    low, high = profile.walls(first, last)
+    faces = [low, *(y[first + start] for start, _ in runs[1:]), high]
     inner = [run for run in runs if run[1] - run[0] > 1]
     for before, run, after in zip(runs, runs[1:], runs[2:], strict=False):
         if run[1] - run[0] == 1 and before in inner and after in inner:
@@ -253,7 +270,7 @@ def _between(profile: Profile, first: int, last: int, omega: float) -> tuple[np.
     stiff[np.diag_indices(n)] -= rest
     for end, wall in ((0, _wall(profile, first - 1, omega)), (n - 1, _wall(profile, last, omega))):
         stiff[end, end] += 1j * wall
-    if profile.phase is not None and first == 0 and last == profile.eps.size:
+    if profile.repeats(first, last):
         stiff, twist, mass = _closed(stiff, twist, np.diag(mass), complex(profile.phase))
         mass, n = np.diag(mass), n - 1
     pencil = np.block([[np.zeros((n, n)), np.eye(n)], [-stiff / mass[:, None], -twist / mass[:, None]]])
@@ -298,7 +315,7 @@ def _at_faces(profile: Profile, first: int, last: int, omega: float) -> np.ndarr
         up = [low[0] - 1j * sign * low[1] for low, _ in ends]
         down = [high[0] + 1j * sign * high[1] for _, high in ends]
         faces = [(a + b, 0j, 1.0) for a, b in zip(down[:-1], up[1:], strict=True)]
-        if profile.phase is not None and last - first == profile.eps.size:
+        if profile.repeats(first, last):
             faces.append((down[-1] + up[0], 0j, 1.0))
         else:
             faces.append((up[0], _wall(profile, first - 1, omega), 0.5))

@@ -17,7 +17,8 @@ from diffnr.fdtd.guides.column import COLUMNS, MIDDLE, Column
 from diffnr.fdtd.scene.boundaries import Boundaries
 from diffnr.fdtd.scene.grid import Grid, nearest, rounding
 from diffnr.fdtd.scene.media import Layers, as_layers
-from diffnr.fdtd.scene.scene import Rectangle, Scene
+from diffnr.fdtd.scene.scene import Scene
+from diffnr.fdtd.scene.shapes import Rectangle
 from diffnr.fdtd.time_domain.leapfrog import Update
 
 NOTHING = 1e-3  # of a cell by which a layer is thicker than whole ones: a cell of 3·10⁻⁶ of their size is none
@@ -54,6 +55,7 @@ class CrossSection(eqx.Module):
         first, last = line - MIDDLE, line - MIDDLE + COLUMNS
         require_uniform(scene, first, last, name)
         part = lambda cells: cells[first:last] if cells.ndim == 2 else cells  # noqa: E731
+        cut = scene.free and (*map(part, scene.free[:2]), scene.free[2][first : last + 1])
         lines = scene.grid.x[first : last + 1]
         return cls(
             Scene(
@@ -65,6 +67,7 @@ class CrossSection(eqx.Module):
                 sheets=tuple(map(part, scene.sheets)),
                 boundaries=Boundaries(bottom=scene.boundaries.bottom, top=scene.boundaries.top),
                 has_carriers=scene.has_carriers,
+                free=cut,
             )
         )
 
@@ -162,7 +165,7 @@ def require_uniform(scene: Scene, first: int, last: int, name: str) -> None:
         even = bool(np.ptp(sizes) <= max(1e-6, rounding(lines)) * sizes[0])
         require(even, name, "lie where cells are equally wide along x", f"{place}, where they differ")
     alike = max(1e-9, *(rounding(at) for at in (lines, scene.grid.y) if is_concrete(at)), 0.0)
-    for cells in (scene.eps, scene.drude_weight, scene.motion, scene.metal, *scene.sheets):
+    for cells in (scene.eps, scene.drude_weight, scene.motion, scene.metal, *scene.sheets, *scene.free):
         if cells.ndim == 2 and is_concrete(cells):
             part = 1.0 * np.asarray(cells)[first:last]
             same = bool(np.all(np.abs(part - part[:1]) <= alike * np.max(np.abs(part))))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,87 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from diffnr.checks import (
-    Numbers,
-    as_frequency,
-    as_function,
-    as_real,
-    is_concrete,
-    require,
-    require_instance,
-    staying_known,
-)
+from diffnr.checks import as_frequency, is_concrete, require, require_instance, staying_known
 from diffnr.fdtd.scene.boundaries import Boundaries
+from diffnr.fdtd.scene.cut_cells import are_whole, free_shares, of_edges
 from diffnr.fdtd.scene.grid import Grid, rounding
 from diffnr.fdtd.scene.media import LIGHT, VACUUM, AbstractMedium, AbstractMetal, Dielectric, SurfaceImpedance
+from diffnr.fdtd.scene.shapes import AbstractShape, Rectangle
 from diffnr.fdtd.scene.units import described, warn_of_metres, wavelengths
 from diffnr.host import AnyArray, by_numpy, namespace
-
-SAMPLES = 8  # of a cell and direction, for shapes without a closed form
-
-
-class AbstractShape(eqx.Module):
-    """A part of the plane."""
-
-    @abc.abstractmethod
-    def coverage(self, grid: Grid) -> Float[AnyArray, "x y"]:
-        """The share of each cell that lies inside, from 0 to 1."""
-
-
-class Rectangle(AbstractShape):
-    """A rectangle with sides along the axes.
-
-    **Arguments:** `x`, `y`: [2], (lowest, highest), in metres; infinite sides are allowed. Coverage, and so all that is
-    computed, is differentiable in them (a kink where a side passes a line).
-
-    **Raises:** `ValueError` for sides that are not two numbers in this order.
-    """
-
-    x: Float[Array, " sides"]
-    y: Float[Array, " sides"]
-
-    def __init__(self, x: Numbers, y: Numbers):
-        with staying_known():
-            self.x, self.y = as_real(x, "x"), as_real(y, "y")
-
-    def __check_init__(self) -> None:
-        for name, sides in (("x", self.x), ("y", self.y)):
-            require(sides.shape == (2,), name, "be (lowest, highest)", f"of shape {sides.shape}")
-            if is_concrete(sides):
-                require(bool(np.diff(np.asarray(sides)) > 0), name, "be (lowest, highest), in this order", sides)
-
-    def coverage(self, grid: Grid) -> Float[AnyArray, "x y"]:
-        def along(lines: AnyArray, sides: AnyArray) -> AnyArray:
-            xp = namespace(lines, sides)
-            return xp.clip(xp.diff(xp.clip(lines, sides[0], sides[1])) / xp.diff(lines), 0.0, 1.0)
-
-        return along(grid.x, self.x)[:, None] * along(grid.y, self.y)
-
-
-class Region(AbstractShape):
-    """Where a function of the coordinates is true, sampled eight by eight times in each cell.
-
-        disc = fdtd.Region(lambda x, y: x**2 + y**2 < (5e-6) ** 2)
-
-    **Arguments:** `inside`: `(x, y) -> bool`, of arrays [n, 1] and [1, m] of coordinates in metres.
-
-    **Raises:** `ValueError` for what is no such function: it is tried once, at places near 0.
-    """
-
-    inside: Callable[[Array, Array], Array]
-
-    def __init__(self, inside: Any):
-        must = "be a function (x, y) -> bool of arrays [n, 1] and [1, m], in metres"
-        self.inside = as_function(inside, "inside", must, _try_inside)
-
-    def coverage(self, grid: Grid) -> Float[AnyArray, "x y"]:
-        shares = (np.arange(SAMPLES) + 0.5) / SAMPLES
-        sizes = (grid.x, grid.dx), (grid.y, grid.dy)
-        x, y = ((lines[:-1, None] + size[:, None] * shares.astype(lines.dtype)).ravel() for lines, size in sizes)
-        inside = self.inside(x[:, None], y[None, :])
-        xp, (nx, ny) = namespace(inside), grid.shape
-        inside = xp.broadcast_to(inside, (x.size, y.size)).reshape(nx, SAMPLES, ny, SAMPLES)
-        return xp.mean(inside.astype(grid.x.dtype), axis=(1, 3))
 
 
 class Scene(eqx.Module):
@@ -99,7 +25,8 @@ class Scene(eqx.Module):
 
     **Fields:** `grid`; `eps` [x, y], ε∞; `drude_weight` [x, y], ε∞ ω_p² in rad²/s²; `motion` [x, y] or [] complex, −ν +
     iω_c, by which Jx + iJy goes on; `metal` [x, y], where fields do not go; `sheets`: (R, L) [x, y] of metal that is no
-    perfect conductor, in Ω and H, or none; `boundaries`.
+    perfect conductor, in Ω and H, or none; `boundaries`; `free`: where perfect conductors end within cells, the shares
+    that they leave of cells [x, y], of edges along x [x, y_line] and along y [x_line, y], or none (`cut_cells.py`).
     """
 
     grid: Grid
@@ -110,6 +37,7 @@ class Scene(eqx.Module):
     sheets: tuple[Float[Array, "x y"], ...]
     boundaries: Boundaries
     has_carriers: bool = eqx.field(static=True)
+    free: tuple[Float[Array, "..."], ...] = ()
 
     @classmethod
     def of(
@@ -125,10 +53,13 @@ class Scene(eqx.Module):
 
         **Arguments:** `grid`; `background`: a medium; `objects`: pairs of a shape and a medium; shapes may touch, but
         not overlap; `boundaries`: at the four sides, default perfect conductors. A cell that shapes cover in part gets
-        means of ε∞ and ε∞ ω_p² by area; ν, ω_c and metal are those of what covers most of it.
+        means of ε∞ and ε∞ ω_p² by area, and of ν and ω_c by carriers; a `PerfectConductor` leaves cells in part, and
+        the media have what is left.
 
         **Raises:** `ValueError` for media with arrays that do not fit the grid, a shape that meets no cell, shapes that
-        overlap, boundaries for which there is no room, a matched layer in a scene with carriers or impedance walls.
+        overlap, a conductor thinner than a cell between two lines, a rectangular impedance wall whose sides do not lie
+        on lines (or are traced on a grid that is not), boundaries for which there is no room, a matched layer in a
+        scene with carriers or impedance walls.
         """
         require_instance(grid, "grid", Grid, "be a Grid")
         require_instance(background, "background", AbstractMedium, "be a medium")
@@ -180,7 +111,7 @@ class Scene(eqx.Module):
         """1/ε∞ at the edges of Ex and of Ey that are not at the grid's ends; 0 on perfect conductors, and in metal.
 
         Both are tangential to the face between the two cells they touch: ε∞ is their mean by size. Metal has none: on
-        the face of an impedance wall that is half of the other cell's.
+        the face of an impedance wall that is half of the other cell's. g is 1 away from cells that are cut.
         """
         free, xp = ~self.metal, namespace(self.metal, self.eps)
         perfect = self.metal if not self.has_walls else self.metal & (self.sheets[1] == 0)
@@ -195,7 +126,21 @@ class Scene(eqx.Module):
             alive = (one | other) & ~blocked
             return xp.where(alive, 1 / xp.where(alive, eps, 1.0), 0.0)
 
-        return inverse(1), inverse(0)
+        ex, ey = inverse(1), inverse(0)
+        if not self.free:
+            return ex, ey
+        cells, on_x, on_y = self.free
+        first = 1 if self.boundaries.bloch is None else 0
+        shares = of_edges(*self.pairs(cells, 1), on_x[:, first:-1]), of_edges(*self.pairs(cells, 0), on_y[1:-1])
+        return ex * shares[0], ey * shares[1]
+
+    @property
+    def rarity(self) -> AnyArray:
+        """1/f of each cell of which perfect conductors leave the share f, 0 in metal; [] where none is cut."""
+        if not self.free:
+            return namespace(self.eps).ones((), self.eps.dtype)
+        there, xp = self.free[0] > 0, namespace(self.free[0])
+        return xp.where(there, 1 / xp.where(there, self.free[0], 1.0), 0.0)
 
     @property
     def faces(self) -> tuple[tuple[AnyArray, ...], ...]:
@@ -218,15 +163,6 @@ class Scene(eqx.Module):
         uniform grids in one medium it is sharp.
         """
         return by_numpy(_longest_step, self)
-
-
-def _try_inside(inside: Callable[[Array, Array], Array]) -> None:
-    # With values, not traced: numpy's functions serve as well.
-    answer = jnp.asarray(inside(jnp.zeros((2, 1)), jnp.zeros((1, 3))))
-    require(answer.dtype == bool, "inside", "return booleans", f"a function that returns {answer.dtype}")
-    fits = answer.ndim <= 2 and all(n in (1, m) for n, m in zip(answer.shape[::-1], (3, 2), strict=False))
-    was = f"a function that returns the shape {answer.shape}"
-    require(fits, "inside", "return an array that goes with those of x [2, 1] and y [1, 3]", was)
 
 
 def _require_objects(objects: Any) -> None:
@@ -256,8 +192,11 @@ def _scene_of(grid: Grid, background: AbstractMedium, objects: Any, boundaries: 
     walls = any(isinstance(medium, SurfaceImpedance) for medium in media)
     moving = [_moves(medium) for medium in media]
     parts = [_numbers(medium, grid) for medium in media]
-    eps, drude, motion, metal, sheets = by_numpy(_filled, [rest, *shares], parts, moving)
-    scene = Scene(grid, eps, drude, motion, metal, sheets if walls else (), boundaries, any(moving))
+    _require_walls_on_lines(grid, objects, shares, max(twice, 1e-6))
+    free = _free(grid, media, [shape for shape, _ in objects])
+    eps, drude, motion, metal, sheets = by_numpy(_filled, [rest, *shares], parts, moving, free[:1])
+    free = () if not free or are_whole(free[0]) else free
+    scene = Scene(grid, eps, drude, motion, metal, sheets if walls else (), boundaries, any(moving), free)
     scene.boundaries.require_fit(grid.dx, grid.dy)
     _require_layers_may_stand(scene)
     warn_of_metres(scene, [shape for shape, _ in objects])
@@ -275,32 +214,70 @@ def _numbers(medium: AbstractMedium, grid: Grid) -> tuple[tuple[Array, ...] | No
     return numbers, None
 
 
-def _filled(shares: Sequence[AnyArray], parts: Sequence[Any], moving: Sequence[bool]) -> tuple[Any, ...]:
+def _free(grid: Grid, media: Sequence[AbstractMedium], shapes: Sequence[AbstractShape]) -> tuple[AnyArray, ...]:
+    """What perfect conductors leave of cells and edges; () where there are none."""
+    perfect = [isinstance(medium, AbstractMetal) and not isinstance(medium, SurfaceImpedance) for medium in media]
+    if perfect[0]:
+        return free_shares(grid, [], [shape for shape, no in zip(shapes, perfect[1:], strict=True) if not no])
+    metals = [shape for shape, yes in zip(shapes, perfect[1:], strict=True) if yes]
+    return free_shares(grid, metals, None) if metals else ()
+
+
+def _require_walls_on_lines(grid: Grid, objects: Any, shares: Sequence[AnyArray], twice: float) -> None:
+    """E on the face of an impedance wall is a number of its own, at a line of the grid."""
+    for (shape, medium), share in zip(objects, shares, strict=True):
+        if not (isinstance(medium, SurfaceImpedance) and isinstance(shape, Rectangle)):
+            continue
+        must = (
+            "have impedance walls whose sides lie on lines of the grid (a side that changes is a line that does: "
+            "give Grid lines that hold it)"
+        )
+        if is_concrete(share):
+            part = np.asarray(share)
+            whole = bool(np.all((part < twice) | (part > 1 - twice)))
+            require(whole, "objects", must, f"a wall with x = {shape.x} and y = {shape.y}")
+        else:
+            require(not is_concrete(grid), "objects", must, "one with traced sides on a grid of known lines")
+
+
+def _filled(
+    shares: Sequence[AnyArray], parts: Sequence[Any], moving: Sequence[bool], free: tuple[AnyArray, ...]
+) -> tuple[Any, ...]:
     """ε∞, ε∞ ω_p², motion, metal, and (R, L) of sheets."""
     xp = namespace(*shares)
     nothing = xp.zeros_like(shares[0])
     eps, drude, room = nothing, nothing, nothing
-    motion: Any = None
-    metal, sheets = xp.zeros(nothing.shape, bool), (nothing, nothing)
+    motions: list[tuple[AnyArray, AnyArray]] = []
+    metal, sheets = free[0] == 0 if free else xp.zeros(nothing.shape, bool), (nothing, nothing)
     for share, (numbers, walls), moves in zip((xp.clip(shares[0], 0.0, 1.0), *shares[1:]), parts, moving, strict=True):
-        most = share >= 0.5
         if numbers is None:
-            metal = metal | most
             if walls is not None:
+                most = share >= 0.5
+                metal = metal | most
                 sheets = tuple(xp.where(most, value, sheet) for value, sheet in zip(walls, sheets, strict=True))
             continue
         eps_inf, omega_p, nu, omega_c = numbers
-        eps, drude, room = eps + share * eps_inf, drude + share * (eps_inf * omega_p**2), room + share
+        weight = share * (eps_inf * omega_p**2)
+        eps, drude, room = eps + share * eps_inf, drude + weight, room + share
         if moves:
-            # With one medium of carriers its numbers serve everywhere: where there are none J stays 0.
-            speed = -nu + 1j * omega_c
-            motion = speed if motion is None else xp.where(most, speed, motion)
+            motions.append((weight, -nu + 1j * omega_c))
     # Beside metal the other media fill what is theirs of the cell.
     eps = xp.where(room > 0, eps / xp.where(room > 0, room, 1.0), 1.0)
     drude = xp.where(metal, 0.0, drude / xp.where(room > 0, room, 1.0))
-    if motion is None:
-        motion = xp.zeros((), xp.result_type(nothing.dtype, xp.complex64))
-    return eps, drude, motion, metal, sheets
+    return eps, drude, _motion(motions, nothing), metal, sheets
+
+
+def _motion(motions: Sequence[tuple[AnyArray, AnyArray]], nothing: AnyArray) -> AnyArray:
+    """−ν + iω_c, of several media's by how many carriers each has in a cell."""
+    xp = namespace(nothing)
+    if not motions:
+        return xp.zeros((), xp.result_type(nothing.dtype, xp.complex64))
+    if len(motions) == 1:
+        # With one medium of carriers its numbers serve everywhere: where there are none J stays 0.
+        return motions[0][1]
+    total = sum(weight for weight, _ in motions)
+    mean = sum(weight * motion for weight, motion in motions) / xp.where(total > 0, total, 1.0)
+    return xp.where(total > 0, mean, motions[0][1])
 
 
 def _require_layers_may_stand(scene: Scene) -> None:
@@ -314,12 +291,14 @@ def _longest_step(scene: Scene) -> AnyArray:
     up, across = 2 * ex / scene.between[1], 2 * ey / scene.between[0][:, None]
     around = (lambda a: (a, xp.roll(a, -1, axis=1))) if scene.boundaries.bloch else (lambda a: _beside(a, 1))
     rows = sum(around(up)) / scene.grid.dy + sum(_beside(across, 0)) / scene.grid.dx[:, None]
+    rows = rows * scene.rarity
     square = LIGHT**2 * xp.max(xp.where(scene.metal, 0.0, rows)) + xp.max(scene.drude_weight / scene.eps)
     for (_, inductance), edges, size in zip(
         scene.faces, (ex, ey), (scene.between[1], scene.between[0][:, None]), strict=False
     ):
-        rate = edges / (VACUUM * size * xp.where(inductance > 0, inductance, xp.inf))
-        square = square + xp.max(rate)
+        there = inductance > 0
+        rate = edges / (VACUUM * size * xp.where(there, inductance, 1.0))
+        square = square + xp.max(xp.where(there, rate, 0.0))
     return 2 / xp.sqrt(square)
 
 

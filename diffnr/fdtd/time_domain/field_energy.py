@@ -36,10 +36,11 @@ def energy(update: Any, fields: Any) -> Float[Array, ""]:
         jnp.sum(jnp.where(inverse > 0, size * _product(now, then) / jnp.where(inverse > 0, inverse, 1.0), 0.0))
         for inverse, size, (now, then) in zip(scene.edges, sizes, pairs, strict=True)
     )
-    plasma = scene.drude_weight * update.step**2
+    plasma = scene.drude_weight * scene.rarity * update.step**2
     square = _product(ahead.jx, ahead.jx) + _product(ahead.jy, ahead.jy)
     moving = jnp.where(plasma > 0, square / jnp.where(plasma > 0, plasma, 1.0), 0.0)
-    total = electric + jnp.sum(dx * dy * (_product(ahead.hz, ahead.hz) + moving))
+    magnetic = _product(ahead.hz, ahead.hz) * (scene.free[0] if scene.free else 1.0)
+    total = electric + jnp.sum(dx * dy * (magnetic + moving))
     for (_, inductance), current, length in zip(scene.faces, ahead.walls or (), (dx, dy), strict=False):
         total = total + LIGHT / IMPEDANCE * jnp.sum(length * inductance * _product(current, current))
     return VACUUM / 2 * total

@@ -43,6 +43,9 @@ COARSEST = 6.0  # cells a wavelength
 class Fields(NamedTuple):
     """The state: `ex` [nx, ny + 1], `ey` [nx + 1, ny]; half a step earlier `hz`, `jx`, `jy` [nx, ny]; all in V/m.
 
+    Where a perfect conductor cuts cells, E is the mean over an edge, with 0 inside of metal, and Hz that over what is
+    free of a cell.
+
     `walls`: K on inner edges, [nx, ny − 1] and [nx − 1, ny], where there are impedance walls; `memory`: of each matched
     layer, of H's and E's derivative.
     """
@@ -304,7 +307,7 @@ def _coefficients(dtype: Any, scene: Scene, step: AnyArray) -> dict[str, Any]:
         "weights": cast(weights),
         "ex": cast(ex),
         "ey": cast(ey),
-        "drude_gain": cast(scene.drude_weight * step**2),
+        "drude_gain": cast(scene.drude_weight * scene.rarity * step**2),
         "rotation": cast((rotation.real, rotation.imag)),
         "absorption": cast(absorption),
         "walls": cast(_sheets(scene, step)),
@@ -314,10 +317,10 @@ def _coefficients(dtype: Any, scene: Scene, step: AnyArray) -> dict[str, Any]:
 
 
 def _absorbed(scene: Scene, step: AnyArray) -> tuple[tuple[AnyArray, ...] | None, AnyArray, tuple[AnyArray, AnyArray]]:
-    """What sponges do to E, H and J in a step, with 1/ε∞ of E's edges; metal keeps H at 0."""
+    """What sponges do to E, H and J in a step, with g/ε∞ of E's edges; metal keeps H at 0, cut cells let it grow."""
     (ex, ey), xp = scene.edges, namespace(scene.eps, step)
     losses = scene.boundaries.losses(scene.grid.x, scene.grid.y)
-    if losses is None and not scene.has_walls:
+    if losses is None and not scene.has_walls and not scene.free:
         return None, scene.motion, (ex, ey)
     none = xp.zeros((1, 1), scene.grid.x.dtype)
     on_ex, on_ey, on_hz = (
@@ -327,7 +330,7 @@ def _absorbed(scene: Scene, step: AnyArray) -> tuple[tuple[AnyArray, ...] | None
     keep_ex, keep_ey, keep_hz = ((1 - step / 2 * loss) / (1 + step / 2 * loss) for loss in (on_ex, on_ey, on_hz))
     inner = lambda loss, axis: loss if loss.shape[axis] == 1 else loss[1:-1] if axis == 0 else loss[:, 1:-1]  # noqa: E731
     edges = ex / (1 + step / 2 * inner(on_ex, 1)), ey / (1 + step / 2 * inner(on_ey, 0))
-    return (keep_ex, keep_ey, keep_hz, xp.where(scene.metal, 0.0, gain)), scene.motion - on_hz, edges
+    return (keep_ex, keep_ey, keep_hz, xp.where(scene.metal, 0.0, gain * scene.rarity)), scene.motion - on_hz, edges
 
 
 def _sheets(scene: Scene, step: AnyArray) -> tuple[tuple[AnyArray, AnyArray], ...]:
