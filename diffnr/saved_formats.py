@@ -131,7 +131,7 @@ def _in_one_piece(fields: Fields) -> Fields:
     piece = jnp.where(jnp.arange(parameter.shape[-1]) < count[..., None], 0, -1)
     slope = jnp.where(piece < 0, jnp.nan, jnp.asarray(jnp.gradient(parameter, axis=-1)))
     complete = (result == RESULTS.successful) | (result == RESULTS.closed)
-    return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, **fields}
+    return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, "spacing": None, **fields}
 
 
 def _with_name_of_ratio(fields: Fields) -> Fields:
@@ -156,6 +156,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.duffing.AllHarmonics": _with(periods=1),
     "diffnr.duffing.Basis": _with(periods=1.0),
     "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
+    "diffnr.duffing.FoundOrbits": lambda fields: {"truncation": jnp.full_like(fields["omega"], math.nan), **fields},
     "diffnr.duffing.Orbit": _with(periods=1),
     "diffnr.duffing.OrbitBranch": _in_one_piece,
     "diffnr.PortResponse": _with(per_amplitude=None),

@@ -26,6 +26,7 @@ from diffnr.duffing.driven import DrivenOscillators, balance
 from diffnr.duffing.orbit_curve import AbstractOrbitCurve
 from diffnr.duffing.points import Points
 from diffnr.duffing.special_points import first_of, once_around, or_first, refined, rows_of
+from diffnr.duffing.truncation import of_each
 from diffnr.results import RESULTS, AbstractAnswer
 from diffnr.tables import largest
 
@@ -65,6 +66,12 @@ class BifurcationLocus(AbstractAnswer, AbstractOrbitCurve):
     def message(self) -> str:
         """From where to where the locus goes, and why it ends there, in a sentence."""
         return course_of(self.result, self.parameter, self.count, self.along)
+
+    @property
+    def truncation(self) -> Float[Array, "*batch point"]:
+        """About the relative error that ending with these harmonics leaves of each orbit beside its branch: a Newton
+        step of a balance of 2H + 1, without what of it leads along the branch, which goes far beside a fold."""
+        return of_each(self.driven, self.b, self.branch_parameter, self.along, self.parameter)
 
     @property
     def branch_parameter(self) -> Float[Array, "*batch point"]:
