@@ -1,20 +1,26 @@
 """Random networks of oscillators, settled in time and traced: does what is found in time lie on the branches?
 
-    python benchmarks/random_networks.py [--networks N] [--first N] [--harmonics H] [--oscillators N ...] [--longest N]
+    python benchmarks/random_networks.py [--networks N] [--first N] [--results FILE] [--harmonics H] [--longest N]
 
 Networks of 1 to 4 Duffing oscillators in a row: hard, soft or bistable (K indefinite); damping ratios .001 to .1,
 masses of ratio .01 to 100, links to 100, some cubic; a force of .01 to 5 on a random one. Each is integrated at one
 frequency from rest and from 8 random starts by a fourth-order Runge–Kutta scheme of this file's own, in steps of .5 of
-the fastest linear resonance, until disturbances have fallen by e^-14. What has then settled to the period of the drive
-must be an orbit of `frequency_response(..., isolas=True)` there, to 1e-3 of its size (what 15 harmonics leave at the
-strongest forces, and what is left of the transient). Otherwise the branch must say that it is not complete, or that its
-harmonics do not suffice.
+the fastest linear resonance, until disturbances have fallen by e^-14, or for so many steps. From where it is then,
+Newton's method on one period of the same scheme leads to an orbit: one that is stable (all multipliers inside of the
+unit circle, by differences) counts as what a motion settles to, for those that start near to it do. Whoever has not
+come to a period of the drive, or comes to an unstable orbit, settles to none. Every orbit that counts must be one of
+`frequency_response(..., isolas=True)` there, to 1e-3 of its size (what 15 harmonics leave at the strongest forces).
+Otherwise the branch must say that it is not complete, or that its harmonics do not suffice. With a file of results a
+run goes on where it was stopped: a line of JSON is written for each network.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import time
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 import equinox as eqx
@@ -30,11 +36,11 @@ jax.config.update("jax_enable_x64", True)
 
 STARTS = 9
 INSTANTS, HIGHEST = 64, 15  # of a settled period, and the harmonics compared
-STILL, AHEAD = 1e-5, 3e-4  # of the size: the change in a period of what has settled, and all that is still to come
-NEAR, ROUND_OFF = 1e-3, 1e-9  # of the size: how near an orbit must be
+NEAR = 1e-3  # of the size: how near an orbit must be
+SHIFT, SHOT, SHOTS = 1e-7, 1e-9, 12  # of the size: for differences, and when Newton's method ends; its steps, at most
 COARSE = 1e-3  # of an orbit, which harmonics leave out: above it `frequency_response` warns
 KINDS = "hard", "soft", "bistable"
-WHY = {5: "not covered, and said", 6: "too few harmonics, and said", 7: "MISSED"}
+WHY = "not covered, and said", "too few harmonics, and said", "MISSED"
 
 
 class Cubic(eqx.Module):
@@ -130,75 +136,76 @@ def case(seed: int) -> Case:
 
 
 @jax.jit
-def integrated(parts: dict[str, Array], state: Array, per_period: Array, steps: Array) -> Array:
-    """The states [case, start, 2, oscillator] after so many steps of each case, from phase 0."""
+def integrated(part: dict[str, Array], state: Array, per_period: Array, first: Array, steps: Array) -> Array:
+    """The states [start, 2, oscillator] after so many steps, the first of them so many after phase 0."""
 
-    def rates(part: dict[str, Array], z: Array, phase: Array) -> Array:
-        x, v = z
+    def rates(z: Array, phase: Array) -> Array:
+        x, v = z[:, 0], z[:, 1]
         pull = part["link"] * jnp.diff(x) ** 3
-        force = part["stiffness"] @ x + part["damping"] @ v + part["ground"] * x**3
-        force = force + jnp.append(0.0, pull) - jnp.append(pull, 0.0)
-        return jnp.stack([v, (part["share"] * jnp.cos(phase) - force) / part["mass"]])
+        force = x @ part["stiffness"].T + v @ part["damping"].T + part["ground"] * x**3
+        force = force + jnp.pad(pull, ((0, 0), (1, 0))) - jnp.pad(pull, ((0, 0), (0, 1)))
+        return jnp.stack([v, (part["share"] * jnp.cos(phase) - force) / part["mass"]], axis=1)
 
-    def step(part: dict[str, Array], z: Array, i: Array, per: Array) -> Array:
-        turn = 2 * jnp.pi / per
-        h, phase = turn / part["omega"], turn * (i % per)
-        a = rates(part, z, phase)
-        b = rates(part, z + h / 2 * a, phase + turn / 2)
-        c = rates(part, z + h / 2 * b, phase + turn / 2)
-        d = rates(part, z + h * c, phase + turn)
+    turn = 2 * jnp.pi / per_period
+    h = turn / part["omega"]
+
+    def step(i: Array, z: Array) -> Array:
+        phase = turn * ((first + i) % per_period)
+        a = rates(z, phase)
+        b = rates(z + h / 2 * a, phase + turn / 2)
+        c = rates(z + h / 2 * b, phase + turn / 2)
+        d = rates(z + h * c, phase + turn)
         return z + h / 6 * (a + 2 * b + 2 * c + d)
 
-    every = jax.vmap(jax.vmap(step, (None, 0, None, None)), (0, 0, None, 0))
-
-    def advance(i: Array, z: Array) -> Array:
-        return jnp.where((i < steps)[:, None, None, None], every(parts, z, i, per_period), z)
-
-    return jax.lax.fori_loop(0, jnp.max(steps), advance, state)
+    return jax.lax.fori_loop(0, steps, step, state)
 
 
-def settled(cases: list[Case], longest: int = 2_000_000) -> tuple[list[np.ndarray], np.ndarray]:
-    """Of each case the phasors [start, oscillator, harmonic] of what has settled, and which were integrated: those that
-    want at most so many steps."""
-    per = np.array([max(64, INSTANTS * int(np.ceil(4 * np.pi * c.fastest / c.omega / INSTANTS))) for c in cases])
-    periods = np.array([int(np.ceil(14 / c.slowest * c.omega / (2 * np.pi))) for c in cases])
-    short = per * periods <= longest
+def settled(c: Case, longest: int = 100_000) -> np.ndarray:
+    """The phasors [orbit, oscillator, harmonic] of the different stable orbits that motions come to."""
+    per = max(64, INSTANTS * int(np.ceil(4 * np.pi * c.fastest / c.omega / INSTANTS)))
+    periods = int(np.ceil(14 / c.slowest * c.omega / (2 * np.pi)))
+    periods = max(1, min(periods, longest // per))
     names = "mass", "stiffness", "damping", "ground", "link", "omega", "share"
-    parts = {name: jnp.asarray(np.stack([getattr(c, name) for c in cases])) for name in names}
+    part = {name: jnp.asarray(getattr(c, name)) for name in names}
+    n = c.mass.size
 
-    def moved(z: np.ndarray, which: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        sub = {name: value[which] for name, value in parts.items()}
-        return np.asarray(integrated(sub, jnp.asarray(z), jnp.asarray(per[which]), jnp.asarray(steps)))
+    def moved(z: np.ndarray, first: int, steps: int) -> np.ndarray:
+        state = jnp.asarray(z.reshape(-1, 2, n))
+        return np.asarray(integrated(part, state, per, first, steps)).reshape(*z.shape[:-1], 2 * n)
 
-    found: list[np.ndarray] = [np.zeros((0, c.mass.size, HIGHEST + 1), complex) for c in cases]
-    order = np.argsort(per * periods)
-    order = order[short[order]]
+    z = moved(c.start.reshape(STARTS, 2 * n), 0, per * periods)
+    scale = np.repeat([1.0, c.omega], n)
+    done, radius = np.zeros(STARTS, bool), np.full(STARTS, np.inf)
+    for _ in range(SHOTS):
+        size = np.linalg.norm(z / scale, axis=1)
+        shift = SHIFT * size[:, None, None] * np.diag(scale)
+        each = moved(np.concatenate([z[:, None], z[:, None] + shift], axis=1), 0, per)
+        end, slopes = each[:, 0], (each[:, 1:] - each[:, :1]).swapaxes(1, 2) / (SHIFT * size[:, None, None])
+        slopes = slopes / scale[:, None]  # of z/scale by z/scale
+        finite = np.all(np.isfinite(slopes), axis=(1, 2)) & np.all(np.isfinite(end), axis=1)
+        slopes = np.where(finite[:, None, None], slopes, 0.0)
+        gap = np.where(finite[:, None], (end - z) / scale, np.nan)
+        move = np.linalg.solve(np.eye(2 * n) - slopes, gap[:, :, None])[:, :, 0]
+        done = np.linalg.norm(move, axis=1) <= SHOT * size  # not NaN
+        radius = np.max(np.abs(np.linalg.eigvals(slopes)), axis=1)
+        z = z + move * scale
+        if np.all(done | ~finite):
+            break
+    z = z[done & (radius < 1)]
+    apart = np.linalg.norm((z[:, None] - z) / scale, axis=2) > NEAR * np.linalg.norm(z / scale, axis=1)
+    z = z[[k for k in range(len(z)) if np.all(apart[k, :k])]]
+    x = []
+    for k in range(INSTANTS):
+        x.append(z[:, :n])
+        z = moved(z, per // INSTANTS * k, per // INSTANTS) if len(z) else z
     waves = np.exp(-2j * np.pi * np.outer(np.arange(HIGHEST + 1), np.arange(INSTANTS)) / INSTANTS) * 2 / INSTANTS
     waves[0] /= 2
-    for piece in np.array_split(order, 8):  # of like length: none waits long for others
-        if not piece.size:
-            continue
-        z = moved(np.stack([cases[k].start for k in piece]), piece, (per * periods)[piece])
-        x = [z]
-        for j in range(1, INSTANTS + 1):  # from phase 0 each, since steps are counted from there
-            x.append(moved(z, piece, per[piece] // INSTANTS * j))
-        later = moved(x[-1], piece, per[piece])
-        x = np.stack(x)  # [instant, case, start, 2, oscillator]
-        size = np.max(np.abs(x), axis=(0, 3, 4))
-        drift, next_ = (np.max(np.abs(b - a), axis=(2, 3)) for a, b in ((x[0], x[-1]), (x[-1], later)))
-        # Beside a fold states creep: what is still to come is a geometric series.
-        ahead = next_ / (1 - np.minimum(next_ / np.maximum(drift, 1e-300), 1 - 1e-9))
-        drift = np.maximum(drift, np.where(drift > ROUND_OFF * size, ahead, 0.0) * STILL / AHEAD)
-        drift = drift / size
-        b = np.einsum("ht,tcsi->csih", waves, x[:-1, :, :, 0])
-        for k, states, change in zip(piece, b, drift, strict=True):
-            found[k] = states[change < STILL]  # not NaN
-    return found, short
+    return np.einsum("ht,tsi->sih", waves, np.stack(x))
 
 
 def beside(branch: duffing.OrbitBranch, case: Case, states: np.ndarray) -> np.ndarray:
     """How far each settled state is from the nearest orbit of a branch, of its size."""
-    points = branch.at(case.omega, most=16)
+    points = branch.at(case.omega, most=64)
     orbits = np.asarray(points.b)[: int(points.count)]
     here = np.zeros((len(orbits), case.mass.size, HIGHEST + 1), complex)
     for place, h in enumerate(branch.model.harmonics):
@@ -222,41 +229,54 @@ def traced(case: Case, harmonics: int) -> duffing.OrbitBranch:
         )
 
 
+def outcome(seed: int, harmonics: int, longest: int) -> dict:
+    """What is written of a network."""
+    c, begun = case(seed), time.process_time()
+    states = settled(c, longest)
+    row = {"seed": seed, "oscillators": c.mass.size, "kind": c.kind, "states": len(states), "off": 0, "why": None}
+    if len(states):
+        branch = traced(c, harmonics)
+        row["off"] = int(np.sum(beside(branch, c, states) >= NEAR))
+        row["pieces"], row["complete"] = len(branch.ends), bool(branch.complete)
+        if row["off"]:
+            left_out = float(np.nanmax(np.asarray(branch.truncation), initial=0.0))
+            row["why"] = WHY[0] if not row["complete"] else WHY[1] if left_out > COARSE else WHY[2]
+            row["message"] = branch.message
+    return row | {"seconds": round(time.process_time() - begun, 2)}
+
+
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--networks", type=int, default=500)
     options.add_argument("--first", type=int, default=0)
     options.add_argument("--harmonics", type=int, default=15)
-    options.add_argument("--oscillators", type=int, nargs="+", default=[1, 2, 3, 4], metavar="N")
-    options.add_argument("--longest", type=int, default=2_000_000, help="steps; what needs more is counted, not run")
+    options.add_argument("--longest", type=int, default=100_000, help="steps of a motion before its orbit is sought")
+    options.add_argument("--results", type=Path, help="a line for each network; those in it are not run again")
     arguments = options.parse_args()
-    rows: dict[tuple[int, str], list[int]] = {}
-    for n in arguments.oscillators:
-        seeds = [s for s in range(arguments.first, arguments.first + arguments.networks) if 1 + s % 4 == n]
-        cases = [case(seed) for seed in seeds]
-        found, short = settled(cases, arguments.longest)
-        for seed, c, states, integrated_ in zip(seeds, cases, found, short, strict=True):
-            row = rows.setdefault((n, c.kind), [0] * 8)
-            row[0] += 1
-            row[1] += not integrated_
-            row[2] += len(states) > 0
-            if not len(states):
-                continue
-            branch = traced(c, arguments.harmonics)
-            on = beside(branch, c, states) < NEAR
-            left_out = float(np.nanmax(np.asarray(branch.truncation), initial=0.0))
-            off = int(np.sum(~on))
-            reason = 5 if not bool(branch.complete) else 6 if left_out > COARSE else 7
-            row[3] += len(states)
-            row[4] += len(states) - off
-            row[reason] += off
-            print(f"  {seed} {n} {c.kind}: {len(states)} states, {off} off", end="", flush=True)
-            print(f"; {WHY[reason]}; left out {left_out:.1g}; {branch.message}" if off else "", flush=True)
+    file = arguments.results
+    lines = file.read_text("utf-8").splitlines() if file and file.exists() else []
+    rows = {row["seed"]: row for row in map(json.loads, lines)}
+    seeds = range(arguments.first, arguments.first + arguments.networks)
+    for seed in seeds:
+        if seed in rows:
+            continue
+        rows[seed] = outcome(seed, arguments.harmonics, arguments.longest)
+        line = json.dumps(rows[seed])
+        print(line, flush=True)
+        if file:
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
     command = f"python benchmarks/random_networks.py --networks {arguments.networks} --first {arguments.first}"
     command += f" --longest {arguments.longest} --harmonics {arguments.harmonics}"
     print(heading("Random networks, in time and by continuation", command))
-    titles = ["oscillators", "kind", "networks", "too slow", "settle", "settled states", "on a branch"]
-    print(table([*titles, *WHY.values()], [[*key, *row] for key, row in rows.items()]))
+    titles = ["oscillators", "kind", "networks", "settle", "stable orbits", "on a branch", *WHY]
+    table_rows = []
+    for key in sorted({(rows[s]["oscillators"], rows[s]["kind"]) for s in seeds}):
+        own = [rows[s] for s in seeds if (rows[s]["oscillators"], rows[s]["kind"]) == key]
+        states, off = (sum(row[name] for row in own) for name in ("states", "off"))
+        why = [sum(row["off"] for row in own if row["why"] == reason) for reason in WHY]
+        table_rows.append([*key, len(own), sum(row["states"] > 0 for row in own), states, states - off, *why])
+    print(table(titles, table_rows))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ advance (a count, a port) is refused there, by a sentence too.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import operator
 import os
@@ -36,10 +37,16 @@ def is_concrete(*values: Any) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(values))
 
 
+def by_itself() -> bool:
+    """Whether no program is being traced: inside of `jit` constants are traced as well."""
+    return is_concrete(jnp.asarray(np.zeros(())))
+
+
 def staying_known() -> Any:
     """A context in which what is made of known numbers is known inside of jit as well, so that it can be checked there;
     what is made of tracers is traced all the same."""
-    return jax.ensure_compile_time_eval()
+    # Outside of jit it has nothing to do, but would have JAX do one by one what a function that is compiled does.
+    return contextlib.nullcontext() if by_itself() else jax.ensure_compile_time_eval()
 
 
 def described(value: Any) -> str:
@@ -135,13 +142,13 @@ def as_inexact(value: Any, name: str = "value") -> Array:
         listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
         _require(listed or hasattr(value, "__jax_array__") or hasattr(value, "__array__"), name, must, value)
     try:
-        array = jnp.asarray(_floats(value))
+        array = jnp.asarray(np.asarray(value, float) if type(value) in (int, float) else _floats(value))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"Argument {name} must {must}, but was {described(value)}.") from None
     require(jnp.issubdtype(array.dtype, jnp.number), name, must, value)
     dtype = array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float)
     # Not weakly typed: a leaf given as a Python number and its replacement by an array must not retrace.
-    return lax.convert_element_type(array, dtype)
+    return lax.convert_element_type(array, dtype) if array.dtype != dtype or array.weak_type else array
 
 
 def _floats(value: Any) -> Any:

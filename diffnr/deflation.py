@@ -36,6 +36,7 @@ def roots(
     linearise: Callable[[Float[Array, " n"], PyTree], tuple[Array, Array]] | None = None,
     image: Callable[[Float[Array, " n"]], Float[Array, " n"]] | None = None,
     max_steps: int = 50,
+    rounds: int = ROUNDS,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"], Bool[Array, ""]]:
     """Different roots y of F(y, args) = 0, which of them there are, and whether the last round found nothing new.
 
@@ -43,7 +44,7 @@ def roots(
     `most`: room for as many roots; `linearise`: (y, args) -> F and ∂F/∂y, where that costs less than to differentiate
     `residual`; `before`: roots known already, and which of them there are: they come first;
     `image`: y -> what may be a root if y is one (where F has a symmetry): tried for each root found;
-    `max_steps`: of Newton's method, from each start.
+    `max_steps`: of Newton's method, from each start; `rounds`: at most.
 
     **Notes:** the roots carry no derivative: give them one by `diffnr.root.implicit`.
     """
@@ -54,7 +55,7 @@ def roots(
     at = linearise or functools.partial(value_and_jacobian, residual)
 
     def search(state: tuple) -> tuple:
-        known, found, _, rounds = state
+        known, found, _, done = state
 
         def direction(y: Array) -> tuple[Array, Array]:
             # The Jacobian of what is deflated differs by a matrix of rank one: its step is the other's, stretched.
@@ -74,12 +75,12 @@ def roots(
         values, new = lax.map(solve, starts)
         y, new = jnp.concatenate([known, values]), jnp.concatenate([found, new])
         chosen = jnp.nonzero(_distinct(y, new, unit), size=most, fill_value=-1)[0]
-        return jnp.where((chosen >= 0)[:, None], y[chosen], 0.0), chosen >= 0, jnp.sum(found), rounds + 1
+        return jnp.where((chosen >= 0)[:, None], y[chosen], 0.0), chosen >= 0, jnp.sum(found), done + 1
 
     def going(state: tuple) -> Bool[Array, ""]:
-        _, found, before, rounds = state
+        _, found, before, done = state
         count = jnp.sum(found)
-        return (rounds < ROUNDS) & (count > before) & (count < most)
+        return (done < rounds) & (count > before) & (count < most)
 
     known, found = jnp.zeros((most, guesses.shape[1]), guesses.dtype), jnp.zeros(most, bool)
     if before is not None:

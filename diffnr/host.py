@@ -28,7 +28,9 @@ def by_numpy(function: Callable[..., Any], *arguments: Any) -> Any:
     answer = function(*jax.tree_util.tree_map(lambda x: np.asarray(x) if isinstance(x, jax.Array) else x, arguments))
     with staying_known():
         return jax.tree_util.tree_map(
-            lambda x: jnp.asarray(x) if isinstance(x, (np.ndarray, np.generic)) else x, answer
+            # Not asarray, which there compiles a program for every shape.
+            lambda x: jax.device_put(x) if isinstance(x, (np.ndarray, np.generic)) else x,
+            answer,
         )
 
 

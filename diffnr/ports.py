@@ -60,7 +60,7 @@ class Drive(eqx.Module):
       power-normalised. Default 1.
     - `power`: [], instead of `amplitude`: the incident power, A = √power. Power 0 stands for the limit of a weak
       signal: A is so small (1e-77, in float32 3e-10) that `s`, the metrics and their derivatives in the model are those
-      of the limit. The derivative in the power itself, that of a root at 0, is not finite there.
+      of the limit. So are derivatives of `s` in the power, of coupled modes; of other models they are NaN there.
 
     **Raises:** `ValueError` for a value that is not finite, a negative power, or both `amplitude` and `power`.
 
@@ -76,9 +76,8 @@ class Drive(eqx.Module):
             power = as_real(power, "power")
             _require_numbers("power", power)
             require_bounds("power", power, lower=0.0)
-            # So small that its square, and what laws make of that, are still numbers.
-            weak = float(jnp.finfo(power.dtype).tiny) ** 0.25
-            amplitude = jnp.sqrt(power) + jnp.where(power == 0, weak, 0.0)
+            # A root of what is not 0 has a derivative.
+            amplitude = jnp.sqrt(jnp.where(power == 0, power + _weak(power.dtype) ** 2, power))
         self.omega = as_real(omega, "omega")
         amplitude = 1.0 if amplitude is None else amplitude
         # A number takes the precision of omega; not weakly typed, lest an array in its place retrace.
@@ -89,6 +88,25 @@ class Drive(eqx.Module):
     def __check_init__(self) -> None:
         _require_numbers("omega", self.omega)
         _require_numbers("amplitude", self.amplitude)
+
+
+def _weak(dtype: Any) -> float:
+    """An amplitude so small that its square, and what laws make of that, are still numbers."""
+    return float(jnp.finfo(dtype).tiny) ** 0.25
+
+
+@jax.custom_jvp
+def _divisor(amplitude: Array) -> Array:
+    """The amplitude, with NaN for its derivative where it is that of power 0: b/A changes there by less than
+    round-off, and what the quotient's derivative would be is nothing but that."""
+    return amplitude
+
+
+@_divisor.defjvp
+def _divisor_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    [amplitude], [change] = primals, tangents
+    weak = jnp.abs(amplitude) <= 1.01 * _weak(amplitude.dtype)
+    return amplitude, change * jnp.where(weak, jnp.nan, 1.0)
 
 
 class AbstractPortModel(eqx.Module):
@@ -123,6 +141,14 @@ class AbstractPortModel(eqx.Module):
         `guess` is a state that an earlier call returned for this port, to start from.
         """
 
+    def respond_per_amplitude(
+        self, drive: Drive, port: Int[Array, ""], guess: Any = None
+    ) -> tuple[Complex[Array, "out harmonic"], Complex[Array, "out harmonic"], Any, Any]:
+        """b/A [out, harmonic], and what `respond` returns. A model that can tell how b/A changes with the power from
+        power 0 on overrides it."""
+        b, state, result = self.respond(drive, port, guess)
+        return b / _divisor(drive.amplitude), b, state, result
+
     def require_drive(self, drive: Drive) -> None:
         """Raise for a drive that the model has no answer to, where its numbers are known."""
         return
@@ -144,7 +170,8 @@ class PortResponse(AbstractAnswer):
 
     **Fields:** `b` complex [out, in, harmonic], column i for port i driven alone (NaN where port i was not asked for);
     `harmonics`, which harmonic each entry of the last axis is; `drive`; `state`, per driven port, what a next call may
-    start from; `result` [in], a `RESULTS` per driven port; `power_normalised`.
+    start from; `result` [in], a `RESULTS` per driven port; `power_normalised`; `per_amplitude`, b per drive amplitude,
+    with derivatives from power 0 on, where it is known.
     """
 
     b: Complex[Array, "out in harmonic"]
@@ -153,6 +180,7 @@ class PortResponse(AbstractAnswer):
     state: Any
     result: Any
     power_normalised: bool = eqx.field(static=True)
+    per_amplitude: Complex[Array, "out in harmonic"] | None = None
 
     @property
     def fundamental(self) -> Complex[Array, "*batch out in"]:
@@ -165,6 +193,8 @@ class PortResponse(AbstractAnswer):
         amplitude = self.drive.amplitude
         zero = is_concrete(amplitude) and not np.all(np.asarray(amplitude))
         require(not zero, "amplitude", "not be 0 for s to exist", amplitude)
+        if self.per_amplitude is not None:
+            return self.per_amplitude[..., self.harmonics.index(1)]
         return self.fundamental / self.drive.amplitude[..., None, None]
 
 
@@ -227,16 +257,21 @@ def port_response(
 def _port_response(
     model: AbstractPortModel, drive: Drive, ports: tuple[int, ...], guess: Any, allow_unstable: bool
 ) -> PortResponse:
-    def respond(port: Array, guess: Any) -> tuple[Array, Any, Any]:
-        b, state, result = model.respond(drive, port, guess)
-        return b, state, with_unstable(result) if allow_unstable else result
+    def respond(port: Array, guess: Any) -> tuple[Array, Array, Any, Any]:
+        unit, b, state, result = model.respond_per_amplitude(drive, port, guess)
+        return unit, b, state, with_unstable(result) if allow_unstable else result
 
-    columns, state, result = eqx.filter_vmap(respond)(jnp.asarray(ports), guess)
-    columns = jnp.moveaxis(columns, 0, 1)
-    if ports != tuple(range(model.num_ports)):
-        b = jnp.full((columns.shape[0], model.num_ports, columns.shape[2]), jnp.nan, columns.dtype)
-        columns = b.at[:, jnp.asarray(ports)].set(columns)
-    return PortResponse(columns, model.harmonics, drive, state, result, model.power_normalised)
+    def whole(columns: Array) -> Array:
+        columns = jnp.moveaxis(columns, 0, 1)
+        if ports == tuple(range(model.num_ports)):
+            return columns
+        every = jnp.full((columns.shape[0], model.num_ports, columns.shape[2]), jnp.nan, columns.dtype)
+        return every.at[:, jnp.asarray(ports)].set(columns)
+
+    unit, b, state, result = eqx.filter_vmap(respond)(jnp.asarray(ports), guess)
+    return PortResponse(
+        whole(b), model.harmonics, drive, state, result, model.power_normalised, per_amplitude=whole(unit)
+    )
 
 
 def scattering(

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from diffnr.checks import is_concrete
+from diffnr.host import by_numpy
 
 Answer = TypeVar("Answer")
 
@@ -69,7 +70,7 @@ class RESULTS(eqx.Enumeration):
     )
     out_of_time = (
         "The search was stopped after max_seconds: there may be more than what it had found. Raise max_seconds, or "
-        "take a smaller disc."
+        "take a smaller disc, or fewer modes."
     )
     no_line = "No line was found in the band: what the traces hold there is no sum of exponentials above the tolerance."
     # Branches
@@ -191,7 +192,8 @@ class AbstractAnswer(eqx.Module):
 
 def succeeded(result: Any) -> Bool[Array, "..."]:
     """Whether a solve, or each of several, ended in success."""
-    return (result == RESULTS.successful) | (result == RESULTS.closed)
+    good = [int(np.asarray(item._value)) for item in (RESULTS.successful, RESULTS.closed)]
+    return by_numpy(lambda value: (value == good[0]) | (value == good[1]), result._value)
 
 
 def with_unstable(result: Any) -> Any:

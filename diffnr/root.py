@@ -10,7 +10,7 @@ because an implicit solve of it as a complex one is silently wrong.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from diffnr.ascent import Ascent, settled, value_and_jacobian
 from diffnr.checks import (
     Count,
     Numbers,
@@ -32,7 +33,6 @@ from diffnr.checks import (
     require_finite,
     tried,
 )
-from diffnr.elimination import solved_with_sign
 from diffnr.results import RESULTS, AbstractAnswer
 
 
@@ -123,7 +123,9 @@ def follow(
     size = jnp.linalg.norm(guess) if scale is None else as_positive(scale, "scale")
     begin = lax.stop_gradient((guess, size))
     straight_on = as_flag(straight_on, "straight_on")
-    y, result, norm, steps = _follow(frozen(residual), *begin, frozen(args), start, rtol, max_steps, straight_on)
+    held, unit = frozen((residual, args)), jnp.where(begin[1] > 0, begin[1], 1.0)
+    ascent = Ascent(*held, begin[0], unit, start, tolerance_of(guess, rtol), max_steps, straight_on)
+    y, result, norm, steps = ascent.followed()
     one = jnp.ones((), guess.dtype)
     return _solution(_AtParameter(residual), y, (one, args), result, norm, steps)
 
@@ -178,12 +180,6 @@ def _newton(
     return damped(direction, guess, tolerance_of(guess, rtol), max_steps)
 
 
-def value_and_jacobian(residual: Residual, y: Array, args: PyTree) -> tuple[Array, Array]:
-    """F and ∂F/∂y, of one evaluation: see "Two LAPACK calls at once" in docs/oscillators.md."""
-    jacobian, f = jax.jacfwd(lambda y: (residual(y, args),) * 2, has_aux=True)(y)
-    return f, jacobian
-
-
 def damped(
     direction: Callable[[Array], tuple[Array, Array]], guess: Array, tolerance: float, max_steps: int
 ) -> tuple[Array, Any, Array, Array]:
@@ -203,7 +199,7 @@ def damped(
         better = better | (next_length <= (1 - alpha / 4) * length)
         small = alpha * length <= tolerance * size
         take = first | ((better | small) & jnp.all(jnp.isfinite(d_trial)))
-        done = ~first & take & small & (alpha == 1.0) & _settled(next_length, length, size)
+        done = ~first & take & small & (alpha == 1.0) & settled(next_length, length, size)
         y, f, d = (jnp.where(take, new, old) for new, old in ((trial, y), (f_trial, f), (d_trial, d)))
         alpha = jnp.where(take, jnp.minimum(1.0, 2 * alpha), alpha / 2)
         return y, f, d, alpha, n + 1, done
@@ -219,149 +215,6 @@ def damped(
     finite = jnp.all(jnp.isfinite(f)) & jnp.all(jnp.isfinite(d))
     result = RESULTS.where(finite, RESULTS.max_steps_reached, RESULTS.nonfinite)
     return y, RESULTS.where(done | exact, RESULTS.successful, result), jnp.linalg.norm(f), n
-
-
-class _Path(NamedTuple):
-    """The state along a branch: the last point accepted, and the corrector on its way to the next.
-
-    Points are u = [y, t]. What counts alike in a step is what changes y and t by the same share of what they are, so
-    that neither how equations are scaled nor how strong the load is matters.
-    """
-
-    u: Array
-    unit: Array  # [y, t]: what tangents, rows and steps are measured in
-    highest: Array  # t so far
-    tangent: Array
-    sign: Array  # of the bordered determinant: 0 as long as no point is accepted
-    ds: Array
-    trial: Array
-    row: Array  # the corrector's constraint: row · (trial − u)/unit = advance
-    advance: Array
-    limit: Array  # of the next correction's length
-    last: Array  # whether the trial is the end, t = 1
-    iterations: Array
-    ended: Array
-    branched: Array
-
-
-TURN, LARGEST_TURN = 0.15, 0.5  # rad, by which the branch should turn from point to point; more is refused
-SHRINK = 4  # a corrector whose steps do not shrink so fast is going to another branch
-LONGEST = 2.0  # step
-BACK = 0.1  # of the highest t, in which t is measured where it is smaller: a branch may pass t = 0
-FAR = 1e3  # times the load, in the other direction: a branch that goes so far does not come back
-SHORTEST = 0.7  # step: ε to this power, 1e-11 in float64, as regularised laws have corners that sharp
-
-
-def _follow(
-    residual: Callable,
-    guess: Array,
-    size: Array,
-    args: PyTree,
-    start: float,
-    rtol: float | None,
-    max_steps: int,
-    straight_on: bool,
-) -> tuple[Array, Any, Array, Array]:
-    tolerance = tolerance_of(guess, rtol)
-    up = jnp.zeros(guess.size + 1, guess.dtype).at[-1].set(1.0)
-    size = jnp.where(size > 0, size, 1.0)
-
-    def units(u: Array, highest: Array) -> Array:
-        extent = jnp.linalg.norm(u[:-1])
-        extent = jnp.where(extent > 0, extent, size)
-        return jnp.append(jnp.full_like(guess, extent), jnp.maximum(jnp.abs(u[-1]), BACK * highest))
-
-    def ahead(u: Array, unit: Array, tangent: Array, ds: Array) -> tuple[Array, Array, Array, Array]:
-        """Where to try next and by which constraint: the arclength, or t = 1 itself."""
-        last = u[-1] + ds * tangent[-1] * unit[-1] >= 1.0
-        ds = jnp.where(last, (1.0 - u[-1]) / jnp.where(last, tangent[-1] * unit[-1], 1.0), ds)
-        row = jnp.where(last, up, tangent)
-        return u + ds * tangent * unit, row, row @ (ds * tangent), last
-
-    def begin(t: Array) -> tuple[Array, Array, Array]:
-        """The first trial, at a small t: where it is, its unit, and how far the corrector may go."""
-        known = jnp.linalg.norm(guess) > 0
-        extent = jnp.where(known, jnp.linalg.norm(guess), size * t)
-        return jnp.append(guess, t), jnp.append(jnp.full_like(guess, extent), t), jnp.where(known, 0.1, jnp.inf)
-
-    # One Newton step an iteration, whatever it is for: one loop compiles fast, and a batch stays in step.
-    def iterate(path: _Path) -> _Path:
-        y, t = path.trial[:-1], path.trial[-1]
-        f, f_t = jax.jvp(lambda t: residual(y, t, args), (t,), (jnp.ones_like(t),))
-        jacobian = jax.jacfwd(residual)(y, t, args)
-        matrix = jnp.concatenate([jnp.concatenate([jacobian, f_t[:, None]], axis=1) * path.unit, path.row[None]])
-        missing = path.advance - path.row @ ((path.trial - path.u) / path.unit)
-        solution, sign = solved_with_sign(matrix, jnp.stack([jnp.append(-f, missing), up], axis=1))
-        step, tangent = solution.T
-        tangent, first = tangent / jnp.linalg.norm(tangent), path.sign == 0
-        forwards = jnp.where(first, tangent[-1], tangent @ path.tangent) >= 0
-        tangent, sign = jnp.where(forwards, tangent, -tangent), jnp.where(forwards, sign, -sign)
-        corrected, length = path.trial + step * path.unit, jnp.linalg.norm(step)
-        angle = jnp.arccos(jnp.clip(tangent @ path.tangent, -1.0, 1.0))
-        finite = jnp.all(jnp.isfinite(corrected)) & jnp.all(jnp.isfinite(tangent))
-        extent = jnp.linalg.norm(corrected[:-1]) / path.unit[0]
-        # Exact at every point: what is left of an unknown that is small beside the others may be all of it.
-        exact = (length <= tolerance * extent) & _settled(length, SHRINK * path.limit, extent)
-        arrived = finite & (exact | (length <= 8 * jnp.finfo(length.dtype).eps))
-        refused = ~arrived & ~(length <= path.limit) | (arrived & ~first & ~path.last & (angle > LARGEST_TURN))
-        taken = arrived & ~refused
-        # Along a branch that is regular, round folds too, the sign stays; units and rows turn it by nothing.
-        branched = taken & (sign * path.sign < 0) & (not straight_on)
-        u, sign = (jnp.where(taken, new, old) for new, old in ((corrected, path.u), (sign, path.sign)))
-        highest = jnp.maximum(path.highest, u[-1])
-        unit = jnp.where(taken, units(u, highest), path.unit)
-        along = tangent * path.unit / unit
-        along = jnp.where(taken, along / jnp.linalg.norm(along), path.tangent)
-        grown = jnp.where(first, path.ds, path.ds * jnp.clip(TURN / jnp.maximum(angle, 1e-9), 0.5, 3.0))
-        ds = jnp.where(taken, jnp.minimum(grown, LONGEST), jnp.where(refused, path.ds / 4, path.ds))
-        trial, row, advance, last = ahead(u, unit, along, ds)
-        limit = 0.5 * ds
-        # Not yet begun: nearer to t = 0.
-        waiting = first & ~taken
-        t0 = jnp.where(refused, path.trial[-1] / 4, path.trial[-1])
-        trial0, unit0, limit0 = begin(t0)
-        trial, unit = jnp.where(waiting, trial0, trial), jnp.where(waiting, unit0, unit)
-        row, advance, last = jnp.where(waiting, up, row), jnp.where(waiting, 0.0, advance), last & ~waiting
-        fresh = taken | refused
-        return _Path(
-            u=jnp.where(waiting, trial0, u),
-            unit=unit,
-            highest=highest,
-            tangent=along,
-            sign=sign,
-            ds=jnp.where(waiting, path.ds, ds),
-            trial=jnp.where(fresh, trial, corrected),
-            row=jnp.where(fresh, row, path.row),
-            advance=jnp.where(fresh, advance, path.advance),
-            limit=jnp.where(fresh, jnp.where(waiting, limit0, limit), length / SHRINK),
-            last=jnp.where(fresh, last, path.last),
-            iterations=path.iterations + 1,
-            ended=taken & path.last,
-            branched=branched,
-        )
-
-    def going(path: _Path) -> Bool[Array, ""]:
-        begun = path.sign != 0
-        shortest = float(jnp.finfo(guess.dtype).eps) ** SHORTEST
-        moving = jnp.where(begun, path.ds > shortest, path.trial[-1] > jnp.finfo(guess.dtype).tiny)
-        return ~path.ended & ~path.branched & moving & (path.u[-1] > -FAR) & (path.iterations < max_steps)
-
-    zero, no = jnp.zeros((), guess.dtype), jnp.zeros((), bool)
-    trial, unit, limit = begin(zero + start)
-    first = _Path(trial, unit, zero, up, zero, zero + 0.5, trial, up, zero, limit, no, jnp.zeros((), int), no, no)
-    end = lax.while_loop(going, iterate, first)
-    y = end.u[:-1]
-    norm = jnp.linalg.norm(residual(y, zero + 1, args))
-    lost = RESULTS.where(jnp.isfinite(norm), RESULTS.max_steps_reached, RESULTS.nonfinite)
-    result = RESULTS.where((end.sign != 0) & (end.iterations < max_steps), RESULTS.fold, lost)
-    result = RESULTS.where(end.branched, RESULTS.branch_point, result)
-    result = RESULTS.where(end.ended & ~end.branched, RESULTS.successful, result)
-    return y, result, norm, end.iterations
-
-
-def _settled(step: Array, before: Array, size: Array) -> Bool[Array, ""]:
-    """Whether Newton steps have stopped shrinking, so that round-off is all that is left of them."""
-    return (step <= 8 * jnp.finfo(size.dtype).eps * size) | (step > before / 4)
 
 
 def frozen(tree: Tree) -> Tree:

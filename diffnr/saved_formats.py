@@ -112,6 +112,12 @@ def _without_errors(fields: Fields) -> Fields:
     return {"error": jnp.full_like(k, math.nan), "unresolved": jnp.zeros(of_all, int), "missing": missing, **fields}
 
 
+def _with_two_repetitions(fields: Fields) -> Fields:
+    """A step that did not know its scene, and could repeat along y alone."""
+    along_y = fields.pop("bloch_factor")
+    return {**fields, "scene": None, "bloch_factors": (None, along_y)}
+
+
 def _state_space(fields: Fields) -> Fields:
     """A response whose A was diagonal, and kept by its diagonal."""
     poles = fields.pop("poles")
@@ -125,7 +131,7 @@ def _in_one_piece(fields: Fields) -> Fields:
     piece = jnp.where(jnp.arange(parameter.shape[-1]) < count[..., None], 0, -1)
     slope = jnp.where(piece < 0, jnp.nan, jnp.asarray(jnp.gradient(parameter, axis=-1)))
     complete = (result == RESULTS.successful) | (result == RESULTS.closed)
-    return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, **fields}
+    return {"piece": piece, "slope": slope, "ends": (result,), "complete": complete, "spacing": None, **fields}
 
 
 def _with_name_of_ratio(fields: Fields) -> Fields:
@@ -150,8 +156,10 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     "diffnr.duffing.AllHarmonics": _with(periods=1),
     "diffnr.duffing.Basis": _with(periods=1.0),
     "diffnr.duffing.DrivenOscillators": _with(share=None, base=None),
+    "diffnr.duffing.FoundOrbits": lambda fields: {"truncation": jnp.full_like(fields["omega"], math.nan), **fields},
     "diffnr.duffing.Orbit": _with(periods=1),
     "diffnr.duffing.OrbitBranch": _in_one_piece,
+    "diffnr.PortResponse": _with(per_amplitude=None),
     "diffnr.FieldData": _with(resistance=None, transmission=None),
     # Data of then had every entry measured.
     "diffnr.Passivity": _with(whole=True, most=math.nan),
@@ -195,7 +203,7 @@ CONVERSIONS: dict[str, Callable[[Fields], Fields]] = {
     )({"periods": 1, **fields}),
     # An Update of then did not know its scene, and cannot find it: it still steps, but `propagate` refuses it.
     "diffnr.fdtd.Scene": _with(free=()),
-    "diffnr.fdtd.Update": _with(scene=None),
+    "diffnr.fdtd.Update": _with_two_repetitions,
     "diffnr.fdtd.CrossSection": _with(longest=None),
     "diffnr.fdtd.Waves": _without_errors,
     "diffnr.tcmt.GaussianPulse": _of_standard_deviation,

@@ -46,8 +46,8 @@ def save(path: PathLike, obj: Any) -> None:
 
     - `path`: the file, under exactly this name; one that is there is replaced, at once and only when the new one is
       complete. A link stays one, and permissions stay.
-    - `obj`: made of `eqx.Module` objects, members of `eqx.Enumeration`s, tuples, lists, dicts with str keys, None,
-      bool, int, float, complex, str, and arrays of numbers (JAX or numpy); static fields are kept too.
+    - `obj`: made of `eqx.Module` objects, members of `eqx.Enumeration`s, tuples (named ones too), lists, dicts with str
+      keys, None, bool, int, float, complex, str, and arrays of numbers (JAX or numpy); static fields are kept too.
 
     **Raises:** `ValueError` naming the place of what cannot be saved (a function, a tracer, another class).
     """
@@ -66,8 +66,8 @@ def load(path: PathLike, types: Sequence[type] = (), *, check: bool = True) -> A
     **Arguments:**
 
     - `path`: the file.
-    - `types`: your own classes (`eqx.Module` or `eqx.Enumeration`) that the file may hold; those of diffnr and optimize
-      are known once imported.
+    - `types`: your own classes (`eqx.Module`, `eqx.Enumeration` or `NamedTuple`) that the file may hold; those of
+      diffnr and optimize are known once imported.
     - `check`: False skips the objects' own checks, for what was made by `vmap` or `eqx.filter` and would not pass them.
 
     **Raises:** `FileNotFoundError`; `ValueError` for a file that is not one of diffnr's, is damaged, comes from a newer
@@ -111,6 +111,9 @@ def _encode(x: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         case eqx.Module():
             fields = {f.name: _encode(getattr(x, f.name), _join(path, f.name), arrays) for f in dataclasses.fields(x)}
             return {"module": public_name(type(x)), "fields": fields}
+        case tuple() if _is_named(type(x)):
+            fields = {name: _encode(item, _join(path, name), arrays) for name, item in _items(x)}
+            return {"named tuple": public_name(type(x)), "fields": fields}
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
     raise ValueError(f"Argument obj must hold modules, containers, numbers and arrays, but {_at(path)} is a {kind}.")
 
@@ -158,6 +161,8 @@ class _Decoder:
                 return self.enumeration(name, members, self.decode(value, path))
             case {"module": str(name), "fields": dict(fields)}:
                 return self.module(name, fields, path)
+            case {"named tuple": str(name), "fields": dict(fields)}:
+                return self.named_tuple(name, fields, path)
         raise _refusal(self.file, f"is damaged: {_at(path)} is nothing that diffnr writes")
 
     def items(self, items: list[Any], path: str) -> Iterator[Any]:
@@ -217,10 +222,7 @@ class _Decoder:
         if self.version == 1:
             values = todays_fields(public_name(cls), values)
         if set(values) != expected:
-            raise _refusal(
-                self.file,
-                f"holds {name} with the fields {sorted(fields)}, but here that class has {sorted(expected)}",
-            )
+            raise self.other_fields(name, fields, expected)
         try:
             obj = object.__new__(cls)
             for field, value in values.items():
@@ -231,6 +233,16 @@ class _Decoder:
         except Exception as error:  # whatever a class finds wrong with values that it did not make
             raise _refusal(self.file, f"holds a {name} at {_at(path)} that its class refuses: {error}") from error
         return obj
+
+    def named_tuple(self, name: str, fields: dict[str, Any], path: str) -> Any:
+        cls = self.find(name, tuple)
+        if list(fields) != list(cls._fields):
+            raise self.other_fields(name, fields, cls._fields)
+        return tuple.__new__(cls, [self.decode(node, _join(path, field)) for field, node in fields.items()])
+
+    def other_fields(self, name: str, fields: Any, expected: Any) -> ValueError:
+        said = f"holds {name} with the fields {sorted(fields)}, but here that class has {sorted(expected)}"
+        return _refusal(self.file, said)
 
     def find(self, name: str, kind: type) -> Any:
         cls = self.classes.get(todays_name(name) if self.version == 1 else name)
@@ -245,16 +257,17 @@ class _Decoder:
 
 def _known_classes(types: Sequence[type]) -> dict[str, type]:
     for cls in types:
-        if not (isinstance(cls, type) and issubclass(cls, (eqx.Module, eqx.Enumeration))):
-            raise ValueError(f"Argument types must hold eqx.Module or eqx.Enumeration classes, but held {cls!r}.")
+        if not (isinstance(cls, type) and (issubclass(cls, (eqx.Module, eqx.Enumeration)) or _is_named(cls))):
+            kinds = "eqx.Module, eqx.Enumeration or NamedTuple"
+            raise ValueError(f"Argument types must hold {kinds} classes, but held {cls!r}.")
     for package in (sys.modules[name] for name in PACKAGES if name in sys.modules):
         for name in package.__all__:
             getattr(package, name)  # what is exported is imported when it is first used
     ours = (
         cls
-        for root in (eqx.Module, eqx.Enumeration)
+        for root in (eqx.Module, eqx.Enumeration, tuple)
         for cls in _subclasses(root)
-        if cls.__module__.partition(".")[0] in PACKAGES
+        if cls.__module__.partition(".")[0] in PACKAGES and (root is not tuple or _is_named(cls))
     )
     return {public_name(cls): cls for cls in (*ours, *types)}
 
@@ -263,6 +276,16 @@ def _subclasses(cls: type) -> Iterator[type]:
     for child in cls.__subclasses__():
         yield child
         yield from _subclasses(child)
+
+
+def _is_named(cls: type) -> bool:
+    """Whether a class is a NamedTuple."""
+    return issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple)
+
+
+def _items(x: Any) -> Iterator[tuple[str, Any]]:
+    """Fields of a NamedTuple."""
+    return zip(x._fields, x, strict=True)
 
 
 def _is_member(x: eqx.Module) -> bool:

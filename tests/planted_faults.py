@@ -96,8 +96,8 @@ FAULTS = (
     Fault(
         "Bloch: the factor across the seam inverted",
         LEAPFROG,
-        "cells[:, -1:] / self.bloch_factor",
-        "cells[:, -1:] * self.bloch_factor",
+        "axis=axis) / factor",
+        "axis=axis) * factor",
         ("test_fdtd_boundaries.py",),
     ),
     # Guides and ports

@@ -241,3 +241,27 @@ where x is ``x``.
 
 Done."""
     )
+
+
+@pytest.mark.slow
+def test_code_of_own_device_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the digits that the page has."""
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "own_device.md").read_text(encoding="utf-8")
+    printed: list[str] = []
+    names = {"print": lambda *values: printed.append(" ".join(map(str, values)))}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "own_device.md", "exec"), names)
+    _, wavelengths, dip, resonance, *cells, value, differences, better = printed
+    assert "47.7 cells" in wavelengths
+    assert dip == "least to the right at 0.924 THz: 0.302, to the left 0.146"
+    assert resonance == "0.9259 THz, Q = 124.7"
+    assert [line.partition(": ")[2] for line in cells] == [
+        "0.92590 THz, Q = 124.73",
+        "0.92841 THz, Q = 116.07",
+        "0.92944 THz, Q = 112.55",
+    ]
+    assert value == "6.311 dB; gradient -25.0559, 367.2522"
+    assert differences == "by differences -25.0559, 367.2522"
+    assert better == "bias 0.245, doping 0.045 THz: 8.508 dB"
+    assert (tmp_path / "own_device.png").stat().st_size > 0

@@ -188,13 +188,6 @@ def test_harmonics_that_leave_much_out_are_warned_of_or_added() -> None:
     assert float(np.nanmax(enough.truncation)) < 1e-6
 
 
-def test_truncation_is_the_error_of_a_spectrum_that_falls_evenly() -> None:
-    b = 0.1 ** np.arange(9)[None, None] + 0j  # |X_9| and the rest, left out, are 1e-9 · 1.005 of all
-    parts = np.ones(1), np.ones(1), b, np.zeros((1, 2), complex), np.asarray(1)
-    points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, 10)))
-    np.testing.assert_allclose(points.truncation, [1e-9], rtol=0.02)
-
-
 @pytest.mark.slow
 def test_four_masses_with_a_stop_are_nonreciprocal_as_computed_by_others() -> None:
     stiffness = np.diag([2.0, 3.0, 3.0, 2.0]) - np.eye(4, k=1) - np.eye(4, k=-1)
@@ -258,28 +251,6 @@ def test_a_leaf_is_replaced_inside_of_a_transformation() -> None:
     network = duffing.OscillatorNetwork([1.0, 2.0], [2.0, 3.0])
     replaced = jax.jit(lambda k: nr.replace(network, {"stiffness.1.1": k}).stiffness[1, 1])
     assert float(replaced(7.0)) == 7.0
-
-
-TRUNCATED = [  # F, ω, H, the estimate that docs give, and the error against 61 harmonics
-    (0.5, 1.0, 9, 7.0e-8, 1.1e-8),
-    (1.0, 0.4, 9, 2.8e-4, 1.05e-4),
-    (1.0, 0.4, 15, 5.7e-7, 6.0e-7),
-    (3.0, 0.15, 21, 6.9e-4, 3.8e-3),
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("force", "omega", "highest", "estimate", "error"), TRUNCATED)
-def test_truncation_beside_the_error(force: float, omega: float, highest: int, estimate: float, error: float) -> None:
-    found = []
-    for harmonics in (highest, 61):
-        single = duffing.OscillatorNetwork([1.0], [1.0], 0.1, lambda x: x**3, num_harmonics=harmonics)
-        found.append(np.asarray(nr.port_response(single, nr.Drive(omega, force)).b[0, 0]))
-    b, exact = np.pad(found[0], (0, found[1].size - found[0].size)), found[1]
-    parts = np.ones(1), np.ones(1), found[0][None, None], np.zeros((1, 2), complex), np.asarray(1)
-    points = duffing.Points(*map(jnp.asarray, parts), tuple(range(1, highest + 1, 2)))
-    np.testing.assert_allclose(points.truncation[0], estimate, rtol=0.03)  # the digits that are written down
-    np.testing.assert_allclose(np.linalg.norm(b - exact) / np.linalg.norm(exact), error, rtol=0.05)
 
 
 def test_a_bistable_oscillator_is_told_from_one_that_rests_at_zero() -> None:

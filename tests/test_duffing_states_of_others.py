@@ -152,3 +152,34 @@ def test_a_spring_that_is_cubic_alone_has_its_response() -> None:
     off = np.abs(np.asarray(here.norm[: int(here.count), 0]) / own - 1)
     assert np.min(off) < 1e-4  # 120 periods leave e^-16; 9 harmonics
     assert here.stable[int(np.argmin(off))]
+
+
+def test_a_sheet_that_comes_in_and_goes_out_by_one_bound_is_not_missed() -> None:
+    """The same spring above ω = .8, where a slowly raised force ends on the lower sheet; the upper one is there too."""
+    ueda = duffing.OscillatorNetwork([1.0], [0.0], 0.05, cube, num_harmonics=9)
+    curve = duffing.frequency_response(ueda, amplitude=0.1, omega=(0.8, 1.6), max_points=600)
+    assert curve.complete
+    assert int(curve.at(1.2).count) == 3
+    own = moved(lambda t, x, v: 0.1 * np.cos(1.2 * t) - 0.05 * v - x**3, 1.2, np.array([1.4, 0.0]), 120)
+    assert np.min(np.abs(np.asarray(curve.at(1.2).norm[:3, 0]) / own - 1)) < 1e-4  # as above
+
+
+@pytest.mark.filterwarnings("ignore:15 harmonics leave:RuntimeWarning")
+def test_isolas_between_the_frequencies_of_a_search_are_found() -> None:
+    """x'' + .01702x' − .4918x + .4536x³ = 1.6637 cos ωt between .4208 and 1.052: a sheet that ends at .4656, and a pair
+    of isolas from .4684 to .5004, about one well each; half a range's ninth, the spacing of searches, is .035."""
+    wells = duffing.OscillatorNetwork(
+        [1.0], [[-0.49183468]], 0.01702475, lambda x: 0.45360817 * x**3, num_harmonics=15, odd=False
+    )
+    options = {"amplitude": 1.6637077, "omega": (0.4207856, 1.0519639), "isolas": True, "max_points": 1500}
+    curve = duffing.frequency_response(wells, **options)
+    assert curve.complete
+    assert "none that is narrower is excluded" in curve.message
+    here = curve.at(0.45, most=16)
+    # By numpy: Newton's method on the balance from 3000 random starts has this orbit, and no other away from the rest.
+    fundamental = np.abs(np.asarray(here.b)[: int(here.count), 0, 1])
+    assert np.min(np.abs(fundamental - np.hypot(1.95181434, 0.07189732))) < 3e-3  # it was found at .45021
+    here = curve.at(0.494420, most=16)
+    means = np.asarray(here.b)[: int(here.count), 0, 0].real
+    for sign in (1, -1):
+        assert np.min(np.abs(means - sign * 0.62965322)) < 1e-3  # at .49442, to five digits

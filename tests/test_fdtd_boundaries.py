@@ -70,8 +70,8 @@ def test_source_and_probe_exchange_at_the_turned_bias(case: str) -> None:
         return fdtd.propagate(update, 1200, sources=[(source, PULSE)], probes=[probe]).traces[0]
 
     turned = boundaries
-    if boundaries.bloch is not None and boundaries.bloch.wavenumber is not None:
-        turned = fdtd.Boundaries(boundaries.left, boundaries.right, **bloch(-boundaries.bloch.wavenumber))
+    if boundaries.bloch[1] is not None and boundaries.bloch[1].wavenumber is not None:
+        turned = fdtd.Boundaries(boundaries.left, boundaries.right, **bloch(-boundaries.bloch[1].wavenumber))
     forth, back, same = answer(0.25, boundaries, a, b), answer(-0.25, turned, b, a), answer(0.25, boundaries, b, a)
     scale = np.max(np.abs(forth))
     assert np.max(np.abs(forth - back)) < 1e-12 * scale  # the issue's bound
@@ -89,9 +89,18 @@ def test_matched_layers_exchange_source_and_probe() -> None:
 
 
 def growth(update: fdtd.Update) -> float:
-    """The largest factor per step that any state can have, less 1: from all eigenvalues of the step."""
+    """The largest factor per step that any state can have, less 1: from all eigenvalues of the step. Of a grid that
+    repeats the last line follows the first; by itself it would be a static source."""
     flat, shape = ravel_pytree(update.zero_fields())
-    step = jax.jit(lambda state: ravel_pytree(update(shape(state)))[0])
+
+    def follow(fields: fdtd.Fields, seam: float) -> fdtd.Fields:
+        along_x, along_y = update.bloch_factors
+        ex, ey = fields.ex, fields.ey
+        ex = ex if along_y is None else ex.at[:, -1].set(seam * along_y * ex[:, 0])
+        ey = ey if along_x is None else ey.at[-1].set(seam * along_x * ey[0])
+        return fields._replace(ex=ex, ey=ey)
+
+    step = jax.jit(lambda state: ravel_pytree(follow(update(follow(shape(state), 1.0)), 0.0))[0])
     matrix = np.asarray(jax.lax.map(step, jnp.eye(flat.size, dtype=flat.dtype)).T)
     return float(np.max(np.abs(np.linalg.eigvals(matrix)))) - 1
 
@@ -102,6 +111,8 @@ PASSIVE = {
     "a wall": (fdtd.Boundaries(fdtd.Sponge(5 * UM)), WALL),
     "a wall without resistance": (fdtd.Boundaries(), fdtd.SurfaceImpedance(0.0, 3e-12)),
     "Bloch": (fdtd.Boundaries(fdtd.Sponge(5 * UM), **bloch(2e5)), WALL),
+    "Bloch along x": (fdtd.Boundaries(fdtd.Bloch(2e5), fdtd.Bloch(2e5), fdtd.Sponge(4 * UM)), WALL),
+    "Bloch along both": (fdtd.Boundaries(fdtd.Bloch(1e5), fdtd.Bloch(1e5), **bloch(2e5)), WALL),
 }
 
 
@@ -231,8 +242,23 @@ def test_an_impedance_wall_reflects_by_its_closed_form(sigma: float) -> None:
             "Argument top must be Bloch just where bottom is, but was NoneType",
         ),
         (
-            lambda: fdtd.Scene.of(GRID, fdtd.Dielectric(2.0), boundaries=fdtd.Boundaries(left=fdtd.Bloch())),
-            r"Argument left must not be Bloch \(only bottom and top may\)",
+            lambda: fdtd.Boundaries(left=fdtd.Bloch(), right=SPONGE),
+            "Argument right must be Bloch just where left is, but was Sponge",
+        ),
+        (
+            lambda: fdtd.Boundaries(bottom=fdtd.Bloch(1e4), top=fdtd.Bloch(2e4)),
+            "Argument top must have the wavenumber of bottom, but was 20000",
+        ),
+        (
+            lambda: fdtd.Boundaries(fdtd.Bloch(), fdtd.Bloch(0.0)),
+            "Argument right must have the wavenumber of left, but was 0",
+        ),
+        (
+            lambda: fdtd.Simulation(
+                fdtd.Scene.of(GRID, fdtd.Dielectric(2.0), (), fdtd.Boundaries(fdtd.Bloch(), fdtd.Bloch())),
+                [fdtd.Port(30 * UM, "+x")],
+            ),
+            "Argument scene must not repeat along x, where the guides of its ports end",
         ),
         (
             lambda: fdtd.Scene.of(GRID, fdtd.Dielectric(2.0), boundaries=fdtd.Boundaries(left=fdtd.Sponge(1e-3))),

@@ -46,10 +46,15 @@ def layered() -> fdtd.Scene:
     return fdtd.Scene.of(grid, fdtd.Dielectric(4.0), boundaries=fdtd.Boundaries(layer, layer, layer, layer))
 
 
-def repeated(wavenumber: float | None, bias: float = -0.25) -> fdtd.Scene:
+def repeated(wavenumber: float | None, bias: float = -0.25, along_x: fdtd.Bloch | None = None) -> fdtd.Scene:
     plasma = fdtd.Rectangle([20 * UM, 40 * UM], [0.0, 18 * UM]), insb(bias)
     bloch = fdtd.Bloch(wavenumber)
-    return fdtd.Scene.of(GRID, fdtd.Dielectric(11.68), [plasma], fdtd.Boundaries(*SPONGES, bloch, bloch))
+    return fdtd.Scene.of(
+        GRID,
+        fdtd.Dielectric(11.68),
+        [plasma],
+        fdtd.Boundaries(*(SPONGES if along_x is None else (along_x, along_x)), bloch, bloch),
+    )
 
 
 SCENES: dict[str, Callable[[], fdtd.Scene]] = {
@@ -58,6 +63,7 @@ SCENES: dict[str, Callable[[], fdtd.Scene]] = {
     "layers": layered,
     "periodic": lambda: repeated(None),
     "bloch": lambda: repeated(3e4),
+    "lattice": lambda: repeated(3e4, along_x=fdtd.Bloch(-2e4)),
 }
 
 
@@ -71,11 +77,13 @@ def functional(component: str, seed: int, first_line: bool = False) -> fdtd.Func
 @pytest.mark.parametrize("name", slow_except(SCENES, 1))
 def test_it_is_where_a_run_in_time_stays(name: str) -> None:
     """A run that begins with the steady fields, each at its own time, reads Re r e^{iωt} from the first step on."""
-    scene, complex_fields = SCENES[name](), name == "bloch"
+    scene, complex_fields = SCENES[name](), name in ("bloch", "lattice")
     update = fdtd.Update.of(scene)
     components = ("hz", "ex", "ey")
     # Ex on the first line of a grid that repeats, where the last line goes with it.
-    sources = [functional(component, k, name in ("periodic", "bloch")) for k, component in enumerate(components)]
+    sources = [
+        functional(component, k, name in ("periodic", "bloch", "lattice")) for k, component in enumerate(components)
+    ]
     probes = [functional(component, 5 + k) for k, component in enumerate(components)]
     strengths = 1.0 + 0.5j, -2.0j, -0.7 + 0.2j
     found = frequency(update, OMEGA, sources=list(zip(sources, strengths, strict=True)), probes=probes)
@@ -93,15 +101,31 @@ def test_it_is_where_a_run_in_time_stays(name: str) -> None:
 
 
 def test_it_is_where_a_tone_from_rest_arrives() -> None:
+    """By weights that are complex as well: a source's turn the tone, a probe's give a complex reading."""
     scene = guide()
     update, source, probe = fdtd.Update.of(scene), functional("hz", 1), functional("hz", 2)
-    tone = fdtd.Tone(OMEGA, 4e-12, 0.4)
-    run = fdtd.propagate(update, 15_000, sources=[(source, tone)], probes=[probe])
-    reading = frequency(update, OMEGA, sources=[(source, np.exp(0.4j))], probes=[probe]).readings[0]
+    source, turned = turned_of(source, 0.7), turned_of(probe, -1.1)
+    tone = fdtd.Tone(OMEGA, 4e-12, 0.4 - 0.7)
+    run = fdtd.propagate(update, 15_000, sources=[(source, tone)], probes=[probe, turned])
+    readings = frequency(update, OMEGA, sources=[(source, np.exp(0.4j - 0.7j))], probes=[probe, turned]).readings
     late = slice(-100, None)
-    expected = jnp.real(reading * jnp.exp(1j * OMEGA * run.ts[0, late]))
+    expected = jnp.real(readings[0] * jnp.exp(1j * OMEGA * run.ts[0, late]))
     # 150 ps after the rise the transients are at 10⁻¹¹ of the field.
-    assert np.max(np.abs(run.traces[0, late] - expected)) < 1e-10 * abs(reading)
+    assert np.max(np.abs(run.traces[0, late] - expected)) < 1e-10 * abs(readings[0])
+    np.testing.assert_allclose(readings[1], np.exp(-1.1j) * readings[0], rtol=1e-12)
+    np.testing.assert_allclose(run.traces[1], np.exp(-1.1j) * run.traces[0], atol=1e-14 * abs(readings[0]))  # of sums
+
+
+def turned_of(functional: fdtd.Functional, phase: float) -> fdtd.Functional:
+    """The same with its weights turned."""
+    return fdtd.Functional(functional.component, functional.corner, np.exp(1j * phase) * functional.weights)
+
+
+def test_complex_weights_in_time_ask_for_a_waveform_that_can_be_turned() -> None:
+    source = turned_of(functional("hz", 1), 0.3)
+    must = "have real weights in time, or a Pulse or a Tone as waveform, whose phase they turn, but was complex ones"
+    with pytest.raises(ValueError, match=f"Argument sources must {must}"):
+        fdtd.propagate(fdtd.Update.of(guide()), 10, sources=[(source, jnp.cos)])
 
 
 def test_sources_and_probes_exchange_at_the_turned_bias() -> None:

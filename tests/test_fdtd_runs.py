@@ -419,3 +419,16 @@ def test_a_mesh_too_coarse_for_the_source_is_refused() -> None:
     )
     with pytest.raises(ValueError, match=sentence):
         fdtd.propagate(update, 2, sources=[(HZ, fdtd.Tone(12.8 * THZ, 1e-12))])
+
+
+def test_another_length_compiles_nothing() -> None:
+    """Sixty lengths kept 500 MB of programs that told when probes were read."""
+    grid = fdtd.Grid.uniform((0.0, 20e-6), (0.0, 10e-6), 1e-6)
+    update = fdtd.Update.of(fdtd.Scene.of(grid, fdtd.Dielectric(2.0)))
+    probe = fdtd.Functional.at(grid, 5e-6, 5e-6)
+    fdtd.propagate(update, 40, probes=[probe])
+    compiled: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: compiled.append(name))
+    for steps in (41, 53):
+        assert fdtd.propagate(update, steps, probes=[probe]).ts.shape == (1, steps)
+    assert not any("backend_compile" in name for name in compiled)

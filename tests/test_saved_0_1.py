@@ -30,7 +30,7 @@ RENAMED: list[tuple[str, str, str]] = [
     ("minimum", r"history\['value'\]", "history['objective']"),
     ("stability", r"x\.unique\b", "x.unique_response"),
     ("update.*", r"x\.carriers\b", "x.drude_gain"),
-    ("update.*", r"x\.phase\b", "x.bloch_factor"),
+    ("update.*", r"x\.phase\b", "x.bloch_factors[1]"),
     ("restoration|reciprocity_(level|locus)", r"x\.value\b(?!s)", "x.ratio"),
     ("one_harmonic_restoration", r"x\.value\b(?!s)", "x.ratio"),
     ("phase_nonreciprocity_locus|reciprocity_locus|reciprocity_level|reciprocal_points", r"x\.along\b", "x.parameter"),
@@ -41,7 +41,7 @@ RENAMED: list[tuple[str, str, str]] = [
     ("phase_nonreciprocity_locus", r"x\.ending\b", "x.result"),
     ("port_response_.*", r"x\.successful\b", "x.converged"),
     ("update", r"x\.carriers\b", "x.drude_gain"),
-    ("update_layers", r"x\.phase\b", "x.bloch_factor"),
+    ("update_layers", r"x\.phase\b", "x.bloch_factors[1]"),
 ]
 
 

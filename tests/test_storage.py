@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,6 +17,11 @@ from diffnr.data import FieldData, reciprocity
 from diffnr.results import RESULTS
 from diffnr.storage import load, save
 from storable import TYPES, Checked, Fit, Law, Model, Outcome, assert_same, model, rewrite
+
+
+class Place(NamedTuple):
+    x: float
+    tags: tuple
 
 
 def round_trip(path: Path, obj: Any, **kwargs: Any) -> Any:
@@ -90,6 +95,22 @@ class TestRoundTrip:
         assert_same(load(path), data)
         save(path, reciprocity(data))
         assert_same(load(path), reciprocity(data))
+
+    def test_named_tuples(self, path):
+        mine = Place(x=1.5, tags=("a", np.arange(2)))
+        save(path, [mine])
+        (back,) = load(path, [Place])
+        assert type(back) is Place
+        assert_same(back, mine)
+        with pytest.raises(ValueError, match=r"holds the class '.*Place', which is not among"):
+            load(path)
+
+        def shorten(header):
+            del header["tree"]["list"][0]["fields"]["x"]
+
+        rewrite(path, shorten)
+        with pytest.raises(ValueError, match=r"with the fields \['tags'\], but here that class has \['tags', 'x'\]"):
+            load(path, [Place])
 
     @pytest.mark.parametrize("value", [RESULTS.successful, RESULTS.max_steps_reached, Outcome.poor])
     def test_members_of_enumerations(self, path, value):

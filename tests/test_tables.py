@@ -46,7 +46,7 @@ def test_a_csv_file_gives_every_digit_back(tmp_path: Path) -> None:
     back = np.genfromtxt(tmp_path / "branch.csv", delimiter=",", names=True)
     assert set(back.dtype.names) == set(table.flat())
     for name, values in table.flat().items():
-        np.testing.assert_array_equal(back[name], values)  # NaN too: there is no truncation of two harmonics
+        np.testing.assert_array_equal(back[name], values)
 
 
 def test_a_batch_says_whose_each_row_is() -> None:

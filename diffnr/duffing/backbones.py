@@ -29,6 +29,7 @@ from diffnr.checks import (
     require,
     require_double,
 )
+from diffnr.compilation import compiled
 from diffnr.continuation import course_of, from_residual, trace
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.abstract_orbits import AbstractOrbits
@@ -118,7 +119,7 @@ class Backbone(AbstractAnswer, AbstractOrbits):
 GROWN = 1e-3  # of a multiplier: the double one at +1 is known to the root of what Magnus' series leaves
 
 
-@eqx.filter_jit
+@compiled
 def _multipliers(found: Backbone) -> Complex[Array, "*batch point state"]:
     def one(model: AbstractOscillators, b: Array, omega: Array, rate: Array, valid: Array) -> Array:
         c = model.basis.coefficients(jnp.where(valid, b, 0.0))
@@ -210,7 +211,7 @@ def backbone(
     return raise_failures(found, RESULTS.where(found.count == 0, RESULTS.no_mode, RESULTS.successful))
 
 
-@eqx.filter_jit
+@compiled
 def _traced(model: AbstractOscillators, mode: int, amplitude: Array, max_points: int) -> Backbone:
     basis, n, unknowns = model.basis, model.num_ports, _Undriven()
     one = basis.harmonics.index(1)

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Complex, Float
 
+from diffnr.compilation import compiled
 from diffnr.continuation import null_vectors
 from diffnr.duffing.basis import Basis
 from diffnr.duffing.driven import DrivenOscillators, balance
@@ -115,7 +116,7 @@ def _singularity_jvp(primals: Any, tangents: Any) -> Any:
     return g, -(w @ change)
 
 
-@eqx.filter_jit
+@compiled
 def located(driven: DrivenOscillators, points: Points, where: Bool[Array, " interval"], kind: str, most: int) -> Points:
     """The bifurcations of a kind in the intervals marked, in order along the branch."""
     u = rows_of(driven, points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -23,10 +24,11 @@ from diffnr.checks import (
     require,
     require_double,
 )
+from diffnr.compilation import compiled
 from diffnr.continuation import course_of, trace, turning
 from diffnr.duffing import bifurcations, special_points
 from diffnr.duffing.course import Course, begun_or, first_orbit, scale_of
-from diffnr.duffing.driven import DrivenOscillators, balance_at, linearise, require_parameter
+from diffnr.duffing.driven import DrivenOscillators, balance_at, is_long, linearise, require_parameter
 from diffnr.duffing.floquet import Crossings, crossings
 from diffnr.duffing.forcing import as_forcing
 from diffnr.duffing.orbit_curve import AbstractOrbitCurve
@@ -37,6 +39,7 @@ from diffnr.duffing.oscillators import (
     with_harmonics,
 )
 from diffnr.duffing.points import Points
+from diffnr.duffing.truncation import of_each, with_truncation
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import implicit
 from diffnr.tables import largest
@@ -51,11 +54,12 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
     (−1 beyond `count`); `slope` [point], of λ along the branch, 0 at folds; `folds`, where it turns back; `ends`
     [piece], of `RESULTS`, how each piece ended, and `result`, the first of them that is not at a bound; `complete` [],
     whether the range asked for is covered from bound to bound (isolated branches aside); `driven`, whose orbits they
-    are. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b` and `count` are those of the
+    are; `spacing` [], how far apart the frequencies are at which isolated branches were looked for, None if they were
+    not. `parameter`, `omega`, `norm`, `phase`, `harmonicity`, `stable`, `multipliers`, `b` and `count` are those of the
     points; `model`, `amplitude`, `port` and `along` those of `driven`.
     """
 
-    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**Points.COLUMNS, "piece": ()}
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {**with_truncation(Points.COLUMNS), "piece": ()}
 
     points: Points
     folds: Points
@@ -65,6 +69,7 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
     slope: Float[Array, "*batch point"]
     ends: Any
     complete: Bool[Array, "*batch"]
+    spacing: Any = None
 
     @property
     def message(self) -> str:
@@ -77,6 +82,9 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
             own = values[piece == number]
             if own.size or number == 0 or end in (RESULTS.no_start, RESULTS.branch_point):
                 sentences.append(course_of(end, jnp.asarray(own), jnp.asarray(own.size), self.along))
+        if self.spacing is not None:
+            where = f"at frequencies {float(self.spacing):.3g} apart, and between them with the phase held"
+            sentences.append(f"Others were looked for {where}: none that is narrower is excluded.")
         return " ".join(sentences)
 
     @property
@@ -98,6 +106,12 @@ class OrbitBranch(AbstractAnswer, AbstractOrbitCurve):
     @property
     def along(self) -> str:
         return self.driven.along
+
+    @property
+    def truncation(self) -> Float[Array, "*batch point"]:
+        """About the relative error that ending with these harmonics leaves of each orbit at its parameter: the Newton
+        step of a balance of 2H + 1, which is computed when it is asked for. Beside a fold it may be too large."""
+        return of_each(self.driven, self.b, self.parameter)
 
     @property
     def crossings(self) -> Crossings:
@@ -239,7 +253,7 @@ def driven_by(
     return DrivenOscillators(model, omega, amplitude, forcing.port, along, forcing.share, forcing.base)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, as_usual=is_long)
 def _traced(
     driven: DrivenOscillators,
     bounds: tuple[Array, Array],

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from diffnr.checks import Count, as_choice, as_count, as_flag, as_range, is_concrete, require, require_instance
+from diffnr.compilation import compiled
 from diffnr.continuation import trace
 from diffnr.duffing.bifurcations import Hill
 from diffnr.duffing.branch import OrbitBranch, read_off
@@ -70,7 +71,7 @@ def branch_off(
     return raise_failures(found, RESULTS.where(found.count == 0, RESULTS.no_start, RESULTS.successful))
 
 
-@eqx.filter_jit
+@compiled
 def _begun(
     driven: DrivenOscillators, u: Array, kind: str, bounds: tuple[Array, Array], max_points: int, max_folds: int
 ) -> OrbitBranch:

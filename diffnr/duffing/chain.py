@@ -23,9 +23,11 @@ from diffnr.checks import (
     real_field,
     require,
     require_finite,
+    staying_known,
     tried,
 )
-from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero
+from diffnr.compilation import compiled
+from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero, tried_forces
 from diffnr.duffing.smoothness import require_smooth
 
 Force = Callable[[Array], Array]
@@ -144,8 +146,8 @@ def _require_own(force: Force, name: str, what: str, size: int, dtype: Any) -> N
     rng = np.random.default_rng(1)
     x, moved = rng.normal(size=(size, 1)), rng.uniform(size=(size, INSTANTS)) < 0.5
     there = np.concatenate([np.broadcast_to(x, moved.shape), x + moved * rng.uniform(0.5, 1.0, moved.shape)], axis=1)
-    with jax.ensure_compile_time_eval():
-        found = force(jnp.asarray(there, dtype))
+    with staying_known():
+        found = _called(force, jnp.asarray(there, dtype))
     if is_concrete(found):
         before, behind = np.split(np.asarray(found), 2, axis=1)
         other = np.nonzero(~moved & (np.abs(behind - before) > 1e-5 * np.nanmax(np.abs(before))))[0]
@@ -153,13 +155,18 @@ def _require_own(force: Force, name: str, what: str, size: int, dtype: Any) -> N
         require(other.size == 0, name, must, f"one whose entry {other[:1]} changes with others")
 
 
+@compiled
+def _called(force: Force, x: Array) -> Array:
+    return force(x)
+
+
 def _is_odd(chain: OscillatorChain) -> bool:
     x = jnp.asarray(np.random.default_rng(0).normal(size=(chain.mass.size, 8)), chain.mass.dtype)
-    with jax.ensure_compile_time_eval():
-        forces = chain.force(x), chain.force(-x)
-    if not is_concrete(forces):
+    with staying_known():
+        *forces, stiffness = tried_forces(chain, x, x, x[0])
+    if not is_concrete(forces, stiffness):
         raise ValueError("Argument odd must be given where a chain is built inside a transformation, but was not.")
     require_finite("internal or coupling", forces)
-    scale = float(jnp.max(jnp.abs(forces[0])))
-    odd = np.all(np.abs(np.asarray(forces[0] + forces[1])) <= 1e-6 * scale)
-    return bool(odd) and rests_at_zero(chain)
+    there, opposite = (np.asarray(force) for force in forces)
+    odd = np.all(np.abs(there + opposite) <= 1e-6 * np.max(np.abs(there)))
+    return bool(odd) and rests_at_zero(chain.mass, stiffness)

@@ -98,7 +98,7 @@ def both_ways(
         return branch.result == RESULTS.closed, branch
 
     _, both = lax.scan(side, jnp.zeros((), bool), jnp.asarray([True, False]))
-    up, down = (jax.tree_util.tree_map(lambda x, k=k: x[k], both) for k in (0, 1))
+    up, down = (_inwards(jax.tree_util.tree_map(lambda x, k=k: x[k], both)) for k in (0, 1))
     more = jnp.maximum(down.count - 1, 0)  # the point itself is in both
     place = jnp.arange(max_points)
     behind = place < more
@@ -110,6 +110,12 @@ def both_ways(
     result = RESULTS.where(more + up.count > max_points, RESULTS.out_of_points, result)
     count = jnp.minimum(more + up.count, max_points)
     return Branch(y, parameter, slope, count, result, up.num_steps + down.num_steps)
+
+
+def _inwards(branch: Branch) -> Branch:
+    """A branch without its second point if that is the first again, at a bound."""
+    there = (branch.count == 2) & (branch.parameter[1] == branch.parameter[0])
+    return eqx.tree_at(lambda branch: branch.count, branch, jnp.where(there, 1, branch.count))
 
 
 def joined(course: Course, further: Branch, number: Any, room: int) -> Course:

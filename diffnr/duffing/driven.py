@@ -85,9 +85,13 @@ class DrivenOscillators(eqx.Module):
 
 def linearise(y: Array, value: Array, driven: DrivenOscillators) -> AnyLinearisation:
     """F(y, λ), ∂F/∂y and ∂F/∂λ of the balance, for `continuation.trace`; of long chains ∂F/∂y by its blocks."""
-    model = driven.model
-    long = model.chained and model.num_ports >= LONG
-    return _linearised(harmonic_balance.linearise_chain if long else harmonic_balance.linearise, y, value, driven)
+    law = harmonic_balance.linearise_chain if is_long(driven) else harmonic_balance.linearise
+    return _linearised(law, y, value, driven)
+
+
+def is_long(driven: DrivenOscillators, *_: Any) -> bool:
+    """Whether oscillators are a chain that is solved by its blocks, and spends its time in loops over arrays."""
+    return driven.model.chained and driven.model.num_ports >= LONG
 
 
 def linearise_whole(y: Array, value: Array, driven: DrivenOscillators) -> tuple[Array, Array, Array]:

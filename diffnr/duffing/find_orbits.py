@@ -6,8 +6,8 @@ The search is that of `diffnr.deflation`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -16,26 +16,36 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from diffnr.checks import Count, as_count, as_flag, as_key, require_double
+from diffnr.compilation import compiled
 from diffnr.deflation import roots
+from diffnr.duffing.driven import DrivenOscillators
 from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.harmonic_balance import forcing, linearise, residual
 from diffnr.duffing.oscillators import AbstractOscillators, require_oscillators, with_harmonics
 from diffnr.duffing.points import Points, orbits
+from diffnr.duffing.starts import starts_of
 from diffnr.duffing.transient import require_tone
+from diffnr.duffing.truncation import of_each, with_truncation
 from diffnr.ports import Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen, implicit
 
-RESTS = 8  # positions of rest that are sought, at most
+FEW, MANY = 3, 4  # harmonics of a first search, and its starts beside those of the second
+ROOM = 32  # orbits of it
+MAX_STEPS = 30  # of Newton's method there
 
 
 class FoundOrbits(Points, AbstractAnswer):
     """What `find_orbits` returns: `Points`, and the field `result`, of `RESULTS`.
 
     It is successful where the last round of the search found nothing new; `more_orbits` where it was stopped before,
-    and `no_orbit_found` where there is none.
+    and `no_orbit_found` where there is none. `truncation` [point]: about the relative error that ending with these
+    harmonics leaves of each orbit, as of an `OrbitBranch`; NaN in files of versions before 0.2.
     """
 
+    COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = with_truncation(Points.COLUMNS)
+
+    truncation: Float[Array, "*batch point"] = eqx.field(kw_only=True)
     result: Any = eqx.field(kw_only=True)
 
 
@@ -58,12 +68,13 @@ def find_orbits(
 
     - `model`: n oscillators, in float64; `drive`: the tone, with scalar frequency and amplitude; `port`: the driven
       oscillator, complex shares [n] of the force, or a `BaseMotion`.
-    - `starts`: how many. One is the linear response; a quarter are multiples of it, from a hundredth to the largest
-      response there can be; the others are random fundamentals (and a mean and second harmonics, if the model has them)
-      up to that bound, |X_j| ≤ |A|/(ω√(c_j c_port)): no
-      oscillator loses more power than the force gives. Where orbits may have a mean, the linear responses about every
-      position of rest that is found (the wells of bistable oscillators, up to 8) come to these, and as many random
-      fundamentals about them.
+    - `starts`: how many; four times as many with three harmonics, whose orbits start the search with all of them. One
+      is the linear response; a quarter are multiples of it, from a hundredth to the largest response there can be;
+      others are random fundamentals (and a mean and second harmonics, if the model has them) up to that bound,
+      |X_j| ≤ |A|/(ω√(c_j c_port)): no oscillator loses more power than the force gives. As many again are motions of
+      one or two shapes whose amplitude balances some of the force, or none, as on a backbone. Where orbits may have a
+      mean, the linear responses about every position of rest that is found (the wells of bistable oscillators, up to 8)
+      come to these, and as many random fundamentals about them.
     - `most`: room for as many orbits, a static number.
     - `num_harmonics`: the highest harmonic of orbits; default the model's.
     - `key`: for the random starts (default `jax.random.key(0)`).
@@ -94,14 +105,13 @@ def find_orbits(
     return raise_failures(orbits, some) if throw else orbits
 
 
-@eqx.filter_jit
+@compiled
 def _find_orbits(
     model: AbstractOscillators, drive: Drive, port: Forcing, starts: int, most: int, key: PRNGKeyArray
 ) -> FoundOrbits:
     args = model, drive.omega, forcing(model, port, drive.amplitude, drive.omega)
-    held = frozen(args)
-    guesses = _starts(*held, port, starts, key)
-    y, found, ended = roots(residual, guesses, most, held, linearise=_linearise, image=_mirror(model))
+    tone = model, drive.omega, drive.amplitude, port
+    y, found, ended = _searched(starts_at(*frozen(tone), starts, key), *frozen(tone), most)
     order = jnp.argsort(jnp.where(found, -jnp.sum(y**2, axis=1), jnp.inf))
     y, found = y[order], found[order]
     # Beyond the last an orbit that is regular: what is masked afterwards is differentiated all the same.
@@ -110,26 +120,68 @@ def _find_orbits(
     result = RESULTS.where(ended, RESULTS.successful, RESULTS.more_orbits)
     result = RESULTS.where(points.count > 0, result, RESULTS.no_orbit_found)
     fields = {field.name: getattr(points, field.name) for field in dataclasses.fields(points)}
-    return FoundOrbits(**fields, result=result)
+    driven = DrivenOscillators(model, drive.omega, drive.amplitude, port.port, "omega", port.share, port.base)
+    return FoundOrbits(**fields, truncation=of_each(driven, points.b, points.omega), result=result)
 
 
-@eqx.filter_jit
+@compiled
 def orbits_beside(
+    guesses: Array,
     model: AbstractOscillators,
     omega: Array,
     amplitude: Array,
     port: Forcing,
     known: Array,
     there: Array,
-    key: PRNGKeyArray,
-    starts: int = 64,
 ) -> tuple[Float[Array, "most n"], Bool[Array, " most"]]:
-    """Coefficients of orbits, and which of them are new, beside those `known` [k, n·m] where `there` [k]."""
-    args = frozen((model, omega, forcing(model, port, amplitude, omega)))
+    """Coefficients of orbits, and which of them are new, beside those `known` [k, n·m] where `there` [k], from the
+    guesses of `starts_at`."""
     most = 2 * there.size
-    guesses = _starts(*args, port, starts, key)
-    y, found, _ = roots(residual, guesses, most, args, (known, there), linearise=_linearise, image=_mirror(model))
+    y, found, _ = _searched(guesses, model, omega, amplitude, port, most, (known, there))
     return y, found & (jnp.arange(most) >= jnp.sum(there))
+
+
+def starts_at(
+    model: AbstractOscillators, omega: Array, amplitude: Array, port: Forcing, starts: int, key: PRNGKeyArray
+) -> Float[Array, "start n"]:
+    """Coefficients of few harmonics to start from."""
+    few = of_few(model)
+    args = frozen((few, omega, forcing(few, port, amplitude, omega)))
+    return starts_of(args, port, MANY * starts, key, _linearise)
+
+
+def of_few(model: AbstractOscillators) -> AbstractOscillators:
+    """The model with the few harmonics of a first search."""
+    return with_harmonics(model, min(FEW, model.num_harmonics))
+
+
+def padded(y: Any, model: AbstractOscillators) -> Any:
+    """Coefficients [orbit, few] of few harmonics as those [orbit, n] of all of a model's; by numpy where they are."""
+    np_: Any = np if isinstance(y, np.ndarray) else jnp
+    n, size = model.num_ports, model.basis.size
+    few = y.shape[1] // n
+    return np_.pad(y.reshape(len(y), n, few), ((0, 0), (0, 0), (0, size - few))).reshape(len(y), n * size)
+
+
+def _searched(
+    guesses: Array,
+    model: AbstractOscillators,
+    omega: Array,
+    amplitude: Array,
+    port: Forcing,
+    most: int,
+    before: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array, Array]:
+    """What `roots` returns: of few harmonics from many starts, then of all from those and from fewer, without what is
+    known."""
+    few = of_few(model)
+    args, whole = (frozen((own, omega, forcing(own, port, amplitude, omega))) for own in (few, model))
+    found = roots(residual, guesses, ROOM, args, linearise=_linearise, max_steps=MAX_STEPS, rounds=1)[:2]
+    again = jnp.concatenate([guesses[:: 2 * MANY], jnp.where(found[1][:, None], found[0], jnp.nan)])
+    return roots(
+        residual, padded(again, model), most, whole, before,
+        linearise=_linearise, image=_mirror(model), max_steps=MAX_STEPS,
+    )  # fmt: skip
 
 
 def _linearise(y: Array, args: tuple[AbstractOscillators, Array, Array]) -> tuple[Array, Array]:
@@ -145,66 +197,3 @@ def _mirror(model: AbstractOscillators) -> Callable[[Array], Array] | None:
         return None
     signs = np.tile(np.where(basis.terms % 2, 1.0, -1.0), model.num_ports)
     return lambda y: jnp.asarray(signs, y.dtype) * y
-
-
-def _starts(
-    model: AbstractOscillators, omega: Array, force: Array, port: Forcing, starts: int, key: PRNGKeyArray
-) -> Float[Array, "start n"]:
-    """Coefficients to start from: the linear response, multiples of it, and random fundamentals."""
-    n, basis, args = model.num_ports, model.basis, (model, omega, force)
-    rest = jnp.zeros_like(force)
-    linear = -jnp.linalg.solve(jax.jacfwd(residual)(rest, args), residual(rest, args))
-    size, strength = jnp.linalg.norm(linear), jnp.linalg.norm(force)
-
-    # A response without friction has no bound; a quality of 1e4 is as good as none.
-    friction, mass = (jnp.diagonal(matrix) for matrix in (model.dissipation, model.inertia))
-    friction = jnp.maximum(friction, 1e-4 * mass * omega)
-    felt = port.phasors(model, omega, jnp.ones_like(strength)) != 0
-    driven = jnp.min(jnp.where(felt, friction, jnp.inf))
-    bound = strength / (omega * jnp.sqrt(friction * driven))
-    multiples = 1 + starts // 4
-    factors = jnp.append(1.0, jnp.geomspace(1e-2, 1.0, multiples - 1) * jnp.max(bound) / jnp.where(size > 0, size, 1.0))
-
-    radius_key, phase_key, even_key = jax.random.split(key, 3)
-    shape = starts - multiples, n
-    radius = bound * 10 ** jax.random.uniform(radius_key, shape, bound.dtype, -2.0, 0.0)
-    phase = jax.random.uniform(phase_key, shape, bound.dtype, 0.0, 2 * np.pi)
-    X = jnp.zeros((*shape, len(basis.harmonics)), jnp.result_type(bound, jnp.complex64))
-    X = X.at[..., basis.harmonics.index(1)].set(radius * jnp.exp(1j * phase))
-    if not basis.odd:
-        # Newton's method on odd forces keeps symmetry: a start without even harmonics leads to orbits without them.
-        even = [index for index, h in enumerate(basis.harmonics) if h != 1 and h <= 2]
-        share = jax.random.normal(even_key, (*shape, len(even)), bound.dtype)
-        X = X.at[..., jnp.asarray(even)].set(0.5 * share * radius[..., None])
-    random = jax.vmap(basis.coefficients)(X).reshape(shape[0], n * basis.size)
-    common = factors[:, None] * linear, random
-    if basis.odd:
-        return jnp.concatenate(common)
-    rests, about = _about_rests(*args, radius_key)
-    # Large motions whose mean is near to a well, as well as those about 0.
-    moved = random + rests[jnp.arange(len(random)) % RESTS]
-    return jnp.concatenate([*common, moved, about])
-
-
-def _about_rests(
-    model: AbstractOscillators, omega: Array, force: Array, key: PRNGKeyArray
-) -> tuple[Float[Array, "rest n"], Float[Array, "rest n"]]:
-    """The positions at which undriven oscillators may rest (the mean force is 0), and the linear responses about."""
-    n, m = model.num_ports, model.basis.size
-    phase = jnp.asarray(model.basis.phase, force.dtype)
-
-    def pull(x: Array, model: AbstractOscillators) -> Array:
-        still = jnp.broadcast_to(x[:, None], (n, phase.size))
-        return jnp.mean(model.forces(still, jnp.zeros_like(still), phase), axis=1)
-
-    # How far the wells are is not known: from every scale Newton's method finds those within.
-    scales = jnp.repeat(jnp.geomspace(1e-3, 1e3, 7, dtype=force.dtype), n + 1)
-    guesses = scales[:, None] * jax.random.normal(key, (scales.size, n), force.dtype)
-    rests, found, _ = roots(pull, guesses, RESTS, model)
-    y = jnp.zeros((RESTS, n, m), force.dtype).at[:, :, 0].set(rests).reshape(RESTS, n * m)
-    args = model, omega, force
-
-    def about(y: Array) -> Array:
-        return y - jnp.linalg.solve(jax.jacfwd(residual)(y, args), residual(y, args))
-
-    return y, jnp.where(found[:, None], jax.lax.map(about, y), y)

@@ -8,7 +8,6 @@ is a branch of [y, λ] over μ (of [y, λ, κ] for Neimark–Sacker points) and 
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from diffnr.checks import Count, Numbers, as_choice, as_count, as_flag, as_range, is_concrete, require, require_instance
+from diffnr.compilation import compiled
 from diffnr.duffing.bifurcations import Hill
 from diffnr.duffing.branch import OrbitBranch
 from diffnr.duffing.course import both_ways
@@ -93,7 +93,7 @@ def bifurcation_locus(
     return raise_failures(locus, RESULTS.where(locus.count == 0, locus.result, RESULTS.successful))
 
 
-@eqx.filter_jit
+@compiled
 def _followed(
     branch: OrbitBranch,
     points: Points,

@@ -19,12 +19,14 @@ from jaxtyping import Array, Bool, Float
 
 from diffnr import continuation
 from diffnr.checks import Count, Numbers, as_count, as_scalar
+from diffnr.compilation import compiled
 from diffnr.continuation import course_of, turning
 from diffnr.duffing.bifurcations import Hill
 from diffnr.duffing.driven import DrivenOscillators, balance
 from diffnr.duffing.orbit_curve import AbstractOrbitCurve
 from diffnr.duffing.points import Points
 from diffnr.duffing.special_points import first_of, once_around, or_first, refined, rows_of
+from diffnr.duffing.truncation import of_each
 from diffnr.results import RESULTS, AbstractAnswer
 from diffnr.tables import largest
 
@@ -64,6 +66,12 @@ class BifurcationLocus(AbstractAnswer, AbstractOrbitCurve):
     def message(self) -> str:
         """From where to where the locus goes, and why it ends there, in a sentence."""
         return course_of(self.result, self.parameter, self.count, self.along)
+
+    @property
+    def truncation(self) -> Float[Array, "*batch point"]:
+        """About the relative error that ending with these harmonics leaves of each orbit beside its branch: a Newton
+        step of a balance of 2H + 1, without what of it leads along the branch, which goes far beside a fold."""
+        return of_each(self.driven, self.b, self.branch_parameter, self.along, self.parameter)
 
     @property
     def branch_parameter(self) -> Float[Array, "*batch point"]:
@@ -169,7 +177,7 @@ def _parts(locus: BifurcationLocus) -> tuple[Critical, Array, Array]:
     return system, *lax.stop_gradient((zs, locus.parameter))
 
 
-@eqx.filter_jit
+@compiled
 def _at(locus: BifurcationLocus, value: Array, most: int) -> BifurcationLocus:
     driven, (system, zs, values) = locus.driven, _parts(locus)
     if not system.hill.pair:  # of which a loop's last point is its first
@@ -192,7 +200,7 @@ def _at(locus: BifurcationLocus, value: Array, most: int) -> BifurcationLocus:
     )  # fmt: skip
 
 
-@eqx.filter_jit
+@compiled
 def _turns(locus: BifurcationLocus, most: int = 4) -> BifurcationLocus:
     driven, (system, zs, values), slope = locus.driven, _parts(locus), locus.slope
     first, valid = first_of(turning(slope), most)

@@ -21,9 +21,10 @@ from diffnr.checks import (
     real_field,
     require,
     require_finite,
+    staying_known,
     tried,
 )
-from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero
+from diffnr.duffing.oscillators import AbstractOscillators, rests_at_zero, tried_forces
 from diffnr.duffing.smoothness import require_smooth
 
 INSTANTS = 8  # at which a force is tried
@@ -188,10 +189,11 @@ def _is_odd(model: OscillatorNetwork, dtype: Any) -> bool:
     if model.force is None:
         return True
     x, v, phase = _samples(model, dtype)
-    with jax.ensure_compile_time_eval():
-        there, opposite = model.forces(x, v, phase), model.forces(-x, -v, phase + np.pi)
-    if not is_concrete((there, opposite)):
+    with staying_known():
+        there, opposite, stiffness = tried_forces(model, x, v, phase)
+    if not is_concrete((there, opposite, stiffness)):
         raise ValueError("Argument odd must be given where a network is built inside a transformation, but was not.")
     require_finite("force", there)
-    odd = np.all(np.abs(np.asarray(there + opposite)) <= 1e-6 * np.max(np.abs(np.asarray(there))))
-    return bool(odd) and rests_at_zero(model)
+    there, opposite = np.asarray(there), np.asarray(opposite)
+    odd = np.all(np.abs(there + opposite) <= 1e-6 * np.max(np.abs(there)))
+    return bool(odd) and rests_at_zero(model.mass, stiffness)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import Count, Numbers, as_choice, as_flag, as_scalar, is_concrete, require, require_instance
+from diffnr.compilation import compiled
 from diffnr.duffing.oscillators import DuffingPair
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import newton
@@ -77,7 +77,7 @@ def one_harmonic_restoration(
     return raise_failures(restored, restored.result) if throw else restored
 
 
-@eqx.filter_jit
+@compiled
 def _restoration(pair: DuffingPair, amplitude: Array, free: str, resonance: int) -> OneHarmonicRestoration:
     sign = (-1.0, 1.0)[resonance]
     push = 0.75 * pair.cubic * (amplitude / (4 * pair.damping)) ** 2  # ¾ k_N A² ω²

@@ -33,6 +33,7 @@ from diffnr.checks import (
     require_double,
     require_finite,
 )
+from diffnr.compilation import compiled
 from diffnr.duffing.forcing import Forcing, as_forcing
 from diffnr.duffing.harmonic_balance import continued_orbit
 from diffnr.duffing.oscillators import AbstractOscillators, as_orbit, require_oscillators
@@ -231,7 +232,7 @@ def _numbers(tree: Any) -> tuple[Float[Array, " number"], Callable[[Array], tupl
     return flat, restore
 
 
-@eqx.filter_jit
+@compiled
 def _shoot(model: AbstractOscillators, drive: Drive, port: Forcing, guess: Array | None, rtol: float) -> Orbit:
     n, orders = model.num_ports, jnp.asarray(model.harmonics)
     if guess is None:

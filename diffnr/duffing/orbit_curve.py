@@ -34,11 +34,6 @@ class AbstractOrbitCurve(AbstractTabular):
         return self.points.harmonicity
 
     @property
-    def truncation(self) -> Float[Array, "*batch point"]:
-        """About the relative error that the harmonics leave, see `Points.truncation`."""
-        return self.points.truncation
-
-    @property
     def stable(self) -> Bool[Array, "*batch point"]:
         return self.points.stable
 

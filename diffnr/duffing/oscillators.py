@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int
+from jaxtyping import Array, ArrayLike, Complex, Float, Int
 
 from diffnr.checks import (
     Count,
@@ -30,8 +30,10 @@ from diffnr.checks import (
     require_finite,
     require_instance,
 )
+from diffnr.compilation import compiled
 from diffnr.duffing.basis import Basis
 from diffnr.duffing.harmonic_balance import continued_orbit, orbit_from
+from diffnr.host import AnyArray, by_numpy, namespace
 from diffnr.ports import AbstractPortModel, Drive
 
 
@@ -75,12 +77,12 @@ class AbstractOscillators(AbstractPortModel):
     @property
     def inertia(self) -> Float[Array, "oscillator oscillator"]:
         """M whole."""
-        return self.mass if self.mass.ndim == 2 else jnp.diag(self.mass)
+        return _whole(self.mass)
 
     @property
     def dissipation(self) -> Float[Array, "oscillator oscillator"]:
         """C whole."""
-        return self.friction if self.friction.ndim == 2 else jnp.diag(self.friction)
+        return _whole(self.friction)
 
     @property
     def mobility(self) -> Float[Array, "oscillator oscillator"]:
@@ -179,11 +181,15 @@ class DuffingPair(AbstractOscillators):
 
     @property
     def mass(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return jnp.stack([jnp.ones_like(self.mass_ratio), self.mass_ratio])
+        return by_numpy(lambda ratio: _paired(namespace(ratio).ones_like(ratio), ratio), self.mass_ratio)
+
+    @property
+    def num_ports(self) -> int:
+        return 2
 
     @property
     def friction(self) -> Float[Array, " oscillator"]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return jnp.stack([2 * self.damping, 2 * self.damping])
+        return by_numpy(lambda damping: _paired(2 * damping, 2 * damping), self.damping)
 
     @property
     def odd(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -264,6 +270,14 @@ class AllHarmonics(AbstractOscillators):
         return self.oscillators.forces(x, v, phase)
 
 
+def _paired(first: AnyArray, second: AnyArray) -> AnyArray:
+    return namespace(first, second).stack([first, second])
+
+
+def _whole(matrix: Float[Array, "oscillator *by"]) -> Float[Array, "oscillator oscillator"]:
+    return matrix if matrix.ndim == 2 else jnp.diag(matrix)
+
+
 def as_orbit(value: Any, name: str, model: AbstractOscillators) -> Complex[Array, "oscillator harmonic"]:
     """`value` as the harmonics of an orbit of a model, [oscillator, harmonic]."""
     orbit = as_complex(value, name)
@@ -284,11 +298,26 @@ def stiffness_of(model: AbstractOscillators, x: Float[Array, " oscillator"]) -> 
     return jax.jacfwd(lambda x: model.forces(x, jnp.zeros_like(x), jnp.zeros((), x.dtype)))(x)
 
 
-def rests_at_zero(model: AbstractOscillators) -> bool:
-    """Whether springs alone let no mode grow from x = 0, as they do between a bistable oscillator's wells; concrete."""
-    with jax.ensure_compile_time_eval():
-        stiffness = stiffness_of(model, jnp.zeros(model.num_ports, model.mass.dtype))
-        squares = np.linalg.eigvals(np.linalg.solve(np.asarray(model.inertia), np.asarray(stiffness)))
+def stiffness_at_zero(model: AbstractOscillators) -> Float[Array, "oscillator oscillator"]:
+    """∂f/∂x at rest at x = 0, at phase 0."""
+    return stiffness_of(model, jnp.zeros(model.num_ports, model.mass.dtype))
+
+
+@compiled
+def tried_forces(
+    model: AbstractOscillators, x: Array, v: Array, phase: Array
+) -> tuple[Float[Array, "oscillator *rest"], Float[Array, "oscillator *rest"], Float[Array, "oscillator oscillator"]]:
+    """f(x, v, τ), f(−x, −v, τ + π) and ∂f/∂x at x = 0, in one program: operations one by one are compiled each."""
+    opposite = model.forces(-x, -v, phase + np.pi)
+    return model.forces(x, v, phase), opposite, stiffness_at_zero(model)
+
+
+def rests_at_zero(mass: ArrayLike, stiffness: ArrayLike) -> bool:
+    """Whether springs alone let no mode grow from x = 0, as they do between a bistable oscillator's wells.
+
+    `mass`: M by its diagonal [n] or whole [n, n]; `stiffness`: ∂f/∂x there [n, n]; known numbers."""
+    M = np.asarray(mass)
+    squares = np.linalg.eigvals(np.linalg.solve(np.diag(M) if M.ndim == 1 else M, np.asarray(stiffness)))
     return bool(np.all(squares.real >= -1e-9 * np.max(np.abs(squares))))
 
 
@@ -302,7 +331,7 @@ def linear_frequencies(model: AbstractOscillators) -> Float[Array, " oscillator"
     those at phase 0.
     """
     require_oscillators(model)
-    stiffness = stiffness_of(model, jnp.zeros(model.num_ports, model.mass.dtype))
+    stiffness = stiffness_at_zero(model)
     if model.symmetric and model.mass.ndim == 1:
         root = jnp.sqrt(model.mass)
         symmetric = stiffness / (root[:, None] * root)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range
+from diffnr.compilation import compiled
 from diffnr.duffing.modulated import ModulatedOscillators, require_modulated
 from diffnr.duffing.sidebands import as_sideband_tolerance, ladder, outermost, with_enough_sidebands
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
@@ -70,7 +70,7 @@ def parametric_threshold(
     return raise_failures(answer, answer.result) if throw else answer
 
 
-@eqx.filter_jit
+@compiled
 def _threshold(
     model: ModulatedOscillators, lowest: Any, highest: Any, points: int, num_sidebands: int, rtol: float
 ) -> ParametricThreshold:

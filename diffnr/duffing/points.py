@@ -31,7 +31,6 @@ class Points(AbstractOrbits):
         "norm": ("oscillator",),
         "phase": ("oscillator",),
         "harmonicity": ("oscillator",),
-        "truncation": (),
         "stable": (),
         "b": ("oscillator", "harmonic"),
         "multipliers": ("state",),
@@ -43,20 +42,6 @@ class Points(AbstractOrbits):
     multipliers: Complex[Array, "*batch point state"]
     count: Int[Array, "*batch"]
     harmonics: tuple[Any, ...] = eqx.field(static=True)
-
-    @property
-    def truncation(self) -> Float[Array, "*batch point"]:
-        """About the relative error of a balance that ends with these harmonics: the size of the last two beside that of
-        the orbit, times the ratio by which pairs fall, the mean of the last two falls. NaN of less than five harmonics.
-
-        Near to a resonance with a high harmonic the spectrum does not fall evenly, and it may be several times more."""
-        if len(self.harmonics) < 5:
-            return jnp.full_like(self.omega, jnp.nan)
-        power = jnp.sum(self.b.real**2 + self.b.imag**2, axis=-2)
-        before, last = jnp.sum(power[..., -6:-4], axis=-1), jnp.sum(power[..., -2:], axis=-1)
-        falls = jnp.sqrt(jnp.minimum(last / jnp.where(before > 0, before, 1.0), 1.0))
-        total = jnp.sum(power, axis=-1)
-        return jnp.sqrt(last * falls / jnp.where(total > 0, total, 1.0))
 
     @property
     def phase(self) -> Float[Array, "*batch point oscillator"]:
@@ -82,7 +67,8 @@ class Points(AbstractOrbits):
 
     def __getitem__(self, part: slice) -> Points:
         """A part of the points."""
-        parts = {name: getattr(self, name)[..., part] for name in ("parameter", "omega")}
+        own = {field.name for field in dataclasses.fields(self)}  # what a subclass has beside
+        parts = {name: getattr(self, name)[..., part] for name in own & {"parameter", "omega", "truncation"}}
         parts |= {"b": self.b[..., part, :, :], "multipliers": self.multipliers[..., part, :]}
         return dataclasses.replace(self, **parts, count=jnp.sum(~jnp.isnan(parts["omega"]), axis=-1))
 

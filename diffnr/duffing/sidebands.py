@@ -21,6 +21,7 @@ from diffnr.checks import (
     require,
     require_instance,
 )
+from diffnr.compilation import compiled
 from diffnr.duffing.modulated import ModulatedOscillators, require_modulated
 from diffnr.ports import AbstractPortModel, Drive
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
@@ -186,7 +187,7 @@ class Fundamental(AbstractPortModel):
         return answer.fundamental[:, port, None], answer.b[:, port], result
 
 
-@eqx.filter_jit
+@compiled
 def _respond(model: ModulatedOscillators, drive: Drive, num_sidebands: int, rtol: float) -> ModulatedResponse:
     n, rungs = model.num_ports, 2 * num_sidebands + 1
     multipliers = model.multipliers

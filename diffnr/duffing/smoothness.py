@@ -9,7 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from diffnr.checks import as_real, check_fields, is_concrete, rate_field, real_field, require, require_bounds
+from diffnr.checks import (
+    as_real,
+    check_fields,
+    is_concrete,
+    rate_field,
+    real_field,
+    require,
+    require_bounds,
+    staying_known,
+)
+from diffnr.compilation import compiled
 from diffnr.duffing.oscillators import AbstractOscillators
 
 SPAN = (1e-3, 1e3)  # of displacements along the line that is looked at
@@ -60,6 +70,11 @@ class Clearance(eqx.Module):
         return k / 2 * (beyond + jnp.sqrt(beyond**2 + width**2))
 
 
+@compiled
+def _along(model: AbstractOscillators, line: tuple[Array, ...], rates: tuple[Array, ...]) -> tuple[Array, Array]:
+    return jax.jvp(model.forces, line, rates)
+
+
 def require_smooth(model: AbstractOscillators, name: str) -> None:
     """Raise where forces have a corner along a line through x = v = 0, as far as values are known."""
     if not is_concrete(model):
@@ -71,14 +86,14 @@ def require_smooth(model: AbstractOscillators, name: str) -> None:
 
     def both(s: np.ndarray) -> np.ndarray:
         """The forces along the line, and their slopes, [2, n, s]."""
-        along = jnp.asarray(s, model.mass.dtype)
-        line = x * along, v * along, jnp.full_like(along, phase)
-        rates = (*(jnp.broadcast_to(jnp.asarray(part, along.dtype), line[0].shape) for part in (x, v)), 0 * along)
-        return np.stack([np.asarray(part) for part in jax.jvp(model.forces, line, rates)])
+        dtype, still = model.mass.dtype, np.zeros_like(s)
+        line, rates = (x * s, v * s, still + phase), (x + still, v + still, still)
+        known = [tuple(jnp.asarray(part, dtype) for part in parts) for parts in (line, rates)]
+        return np.stack([np.asarray(part) for part in _along(model, *known)])
 
     side = np.geomspace(*SPAN, POINTS)
     s = np.concatenate([-side[::-1], side])
-    with jax.ensure_compile_time_eval():
+    with staying_known():
         every = both(s)
         if not np.all(np.isfinite(every)):
             return  # too strong far out: what matters is said where it is met

@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from diffnr import continuation
+from diffnr.compilation import compiled
 from diffnr.continuation import turning
 from diffnr.duffing import harmonic_balance
 from diffnr.duffing.basis import Basis
@@ -50,7 +51,7 @@ def folds(
     return found[:, :-1], found[:, -1], valid
 
 
-@eqx.filter_jit
+@compiled
 def at(
     driven: DrivenOscillators,
     points: Points,
@@ -72,7 +73,7 @@ def at(
     return driven.orbits(y, jnp.broadcast_to(value, (most,)), valid)
 
 
-@eqx.filter_jit
+@compiled
 def peaks(driven: DrivenOscillators, points: Points, piece: Int[Array, " point"], out: int, most: int) -> Points:
     """The maxima of the norm of one oscillator, in order along the branch."""
     u, norm = rows_of(driven, points), lax.stop_gradient(points.norm[:, out])

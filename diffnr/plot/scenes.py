@@ -269,8 +269,8 @@ def _draw_walls(ax: Axes, scene: Scene, scale: float) -> list[Artist]:
     x, y = np.asarray(scene.grid.x) / scale, np.asarray(scene.grid.y) / scale
     look = {"color": _WALL, "lw": 2.0, "zorder": 3}
     (_, along_x), (_, along_y) = scene.faces
-    _draw_faces(ax, 1, x, y, np.asarray(along_x) > 0, 1 if scene.boundaries.bloch is None else 0, **look)
-    _draw_faces(ax, 0, x, y, np.asarray(along_y) > 0, 1, **look)
+    for axis, faces in ((1, along_x), (0, along_y)):
+        _draw_faces(ax, axis, x, y, np.asarray(faces) > 0, 1 if scene.boundaries.bloch[axis] is None else 0, **look)
     return [Line2D([], [], color=_WALL, lw=2.0, label="impedance wall")]
 
 

@@ -29,7 +29,7 @@ from diffnr.ports import AbstractPortModel, Drive
 from diffnr.tcmt.growth import judged
 from diffnr.tcmt.loss import AbstractLaw, as_tuple, check_laws
 from diffnr.tcmt.matrices import Matrices
-from diffnr.tcmt.solve import outgoing, solve
+from diffnr.tcmt.solve import nonzero, outgoing, solve
 
 Laws = AbstractLaw | tuple[AbstractLaw, ...]
 
@@ -72,13 +72,23 @@ class AbstractCoupledModes(AbstractPortModel):
     def respond(
         self, drive: Drive, port: Int[Array, ""], guess: Any = None
     ) -> tuple[Complex[Array, "out harmonic"], Complex[Array, " mode"], Any]:
-        matrices = self.matrices()
-        guess = None if guess is None else as_shaped(guess, "guess", (self.num_modes,), real=False)
+        return self.respond_per_amplitude(drive, port, guess)[1:]
+
+    def respond_per_amplitude(
+        self, drive: Drive, port: Int[Array, ""], guess: Any = None
+    ) -> tuple[Complex[Array, "out harmonic"], Complex[Array, "out harmonic"], Complex[Array, " mode"], Any]:
+        matrices, strength = self.matrices(), jnp.abs(nonzero(drive.amplitude))
+        guess = None if guess is None else as_shaped(guess, "guess", (self.num_modes,), real=False) / strength
         dtype = jnp.result_type(matrices.C, drive.amplitude)
-        s_plus = jnp.zeros(self.num_ports, dtype).at[port].set(drive.amplitude)
-        a, result = solve(matrices, self.laws, drive.omega, s_plus, guess)
-        result = judged(matrices, self.laws, drive.omega, s_plus, a, result)
-        return outgoing(matrices, s_plus, a)[:, None], a, result
+        # In units of the drive's strength, which laws alone see: it may be next to nothing, and be differentiated.
+        # Quotients of two such would have a derivative that is all round-off.
+        A = drive.amplitude
+        phase = A / strength if jnp.iscomplexobj(A) else jnp.sign(A)
+        wave = jnp.zeros(self.num_ports, dtype).at[port].set(phase)
+        a, result = solve(matrices, self.laws, drive.omega, wave, guess, strength)
+        result = judged(matrices, self.laws, drive.omega, strength * wave, strength * a, result)
+        b = outgoing(matrices, wave, a)[:, None]
+        return b / phase, strength * b, strength * a, result
 
 
 class CoupledModes(AbstractCoupledModes):

@@ -33,9 +33,16 @@ def linear_part(matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array)
 
 
 def solve(
-    matrices: Matrices, laws: tuple[AbstractLaw, ...], omega: Array, s_plus: Array, guess: Array | None
+    matrices: Matrices,
+    laws: tuple[AbstractLaw, ...],
+    omega: Array,
+    s_plus: Array,
+    guess: Array | None,
+    unit: Array | float = 1.0,
 ) -> tuple[Complex[Array, " mode"], Any]:
-    """Amplitudes a [N] of the steady state, and a `RESULTS`: the closed form where there is one, else Newton."""
+    """Amplitudes a [N] of the steady state, and a `RESULTS`: the closed form where there is one, else Newton.
+
+    s₊, the guess and a are in a `unit`, which laws that are not homogeneous see."""
     f = _times(matrices.K.T, s_plus)
     M = -linear_part(matrices, laws, omega)
     nonlinear = tuple(law for law in laws if not law.linear)
@@ -44,7 +51,7 @@ def solve(
     if has_closed_form(laws, f.size):
         [law] = (law for law in nonlinear if isinstance(law, NonlocalLoss))
         return finite_or_failed(two_mode_nonlocal(M, f, law, guess))
-    return _newton(M, f, nonlinear, guess)
+    return _newton(M, f, nonlinear, guess, unit)
 
 
 def finite_or_failed(values: Array, result: Any = RESULTS.successful) -> tuple[Array, Any]:
@@ -168,14 +175,15 @@ def _ordered(a_m: Array, a_s: Array, m: int) -> Array:
 
 
 def _newton(
-    M: Array, f: Array, laws: tuple[AbstractLaw, ...], guess: Array | None
+    M: Array, f: Array, laws: tuple[AbstractLaw, ...], guess: Array | None, unit: Array | float
 ) -> tuple[Complex[Array, " mode"], Any]:
     args = in_units_of_the_drive(M, f, laws)
+    drive, args = args.drive, args._replace(drive=args.drive * unit)
     if guess is None:
         solution = follow(branch_residual, weakly_driven(args), args)
     else:
-        solution = newton(residual_at_full_drive, split(guess / args.drive), args)
-    a = join(solution.value) * args.drive
+        solution = newton(residual_at_full_drive, split(guess / drive), args)
+    a = join(solution.value) * drive
     wrong = stirred(M, f, a)
     return jnp.where(wrong, jnp.nan, a), RESULTS.where(wrong, RESULTS.nonfinite, solution.result)
 

@@ -128,6 +128,12 @@ def difference(u: Float[Array, " k"], driven: DrivenBothWays) -> Float[Array, " 
     return jnp.sqrt(jnp.asarray(driven.basis.weights)) * (forward - backward)
 
 
+def gap_of_fundamentals(u: Float[Array, " k"], driven: DrivenBothWays) -> Float[Array, " wave"]:
+    """X_F − X_B of the outputs, cosine and sine, in units of the backward output."""
+    forward, backward = outputs(split(u).y, driven)
+    return (forward - backward)[driven.basis.terms == 1] / lax.stop_gradient(jnp.linalg.norm(backward))
+
+
 def squares(u: Float[Array, " k"], driven: DrivenBothWays) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """N_F² and N_B² of the outputs."""
     forward, backward = outputs(split(u).y, driven)

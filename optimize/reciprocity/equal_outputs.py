@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from diffnr.compilation import compiled
 from diffnr.continuation import trace
 from diffnr.duffing.course import response_scale
 from diffnr.duffing.harmonic_balance import continued_orbit, linearise
@@ -33,7 +33,7 @@ def undetermined(u: Float[Array, " k"], driven: DrivenBothWays, equal: Equal) ->
     return jnp.linalg.norm(change / sizes(u))
 
 
-@eqx.filter_jit
+@compiled
 def roots(
     driven: DrivenBothWays, low: Array, high: Array, most: int, max_points: int, equal: Equal
 ) -> tuple[Float[Array, "point k"], Bool[Array, " point"], Bool[Array, ""]]:
@@ -140,7 +140,7 @@ def _crossings(
     return guess, radius, position[i, k] + share * (position[i + 1, k] - position[i, k]), first >= 0
 
 
-@eqx.filter_jit
+@compiled
 def band_of(driven: DrivenBothWays) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """The frequencies between which a search begins."""
     natural = linear_frequencies(driven.model)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_range
+from diffnr.compilation import compiled
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import frozen, implicit
 from optimize.reciprocity.both_ways import DrivenBothWays, Equal, EqualWhere, as_driven, orbits_at, split
@@ -115,7 +115,7 @@ def _equal_points(
     return raise_failures(points, points.result) if throw else points
 
 
-@eqx.filter_jit
+@compiled
 def _points(u: Array, driven: DrivenBothWays, valid: Array, begun: Array, equal: Equal) -> Any:
     u = jax.vmap(lambda u, valid: implicit(EqualWhere(equal), u, (driven, valid)))(u, valid)
     result = RESULTS.where(begun, RESULTS.successful, RESULTS.no_start)

@@ -35,7 +35,8 @@ def draw(restored: Restoration, curves: Responses, outputs: Outputs, locus: Reci
         draw_responses(axes[0], restored, curves)
         draw_near(axes[1], restored, curves)
         draw_outputs(axes[2], restored, outputs, legend=False)
-        axes[0].set_title(f"{_name(restored.free)} = {float(restored.ratio):.6g}")
+        values = zip(restored.names, np.ravel(restored.ratio), strict=True)
+        axes[0].set_title(", ".join(f"{_name(name)} = {value:.6g}" for name, value in values))
         axes[0].set_ylabel("norm of the output")
         axes[1].set_title("around the restored point")
         axes[2].set_ylabel("output")
@@ -104,7 +105,7 @@ def draw_locus(ax: Axes, restored: Restoration, locus: ReciprocityLocus) -> None
     stable_lines(ax, found.parameter, found.ratio, stable, label="locus", color="black")
     there = restored.response.drive.amplitude if locus.along == "amplitude" else get(restored.model, locus.along)
     ax.plot(float(there), float(restored.ratio), "o", color="black", ms=3.5)
-    ax.set(xlabel=_name(locus.along), ylabel=_name(restored.free))
+    ax.set(xlabel=_name(locus.along), ylabel=_name(restored.names[0]))
     ax.set_title("locus" if stable.size else "locus: no point found")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_scalar, is_concrete, require
+from diffnr.compilation import compiled
 from diffnr.continuation import from_residual, trace, turning
 from diffnr.duffing.oscillators import AbstractOscillators
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
@@ -241,7 +242,7 @@ class _Towards(eqx.Module):
         return _Prescribed()(v, start + sign * t, setting)
 
 
-@eqx.filter_jit
+@compiled
 def _design(
     driven: DrivenBothWays, which: Array, u: Array, found: Array, target: Array, max_steps: int, limits: tuple
 ) -> tuple[DrivenBothWays, Array, EqualNormPoints, Array, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from diffnr.checks import Count, Numbers, as_count, as_flag, as_frequency, as_range, is_concrete, require
+from diffnr.compilation import compiled
 from diffnr.continuation import Branch, from_residual, trace
 from diffnr.results import RESULTS, raise_failures
 from diffnr.root import frozen
@@ -172,7 +172,7 @@ def beginning(
     return _chosen(driven, u, valid, omega, resonance, point)
 
 
-@eqx.filter_jit
+@compiled
 def _chosen(
     driven: DrivenBothWays, u: Array, valid: Array, omega: Array | None, resonance: int | None, point: int | None
 ) -> tuple[Float[Array, " k"], Bool[Array, ""]]:
@@ -188,7 +188,7 @@ def _chosen(
     return u[best], rank[best] < jnp.inf
 
 
-@eqx.filter_jit
+@compiled
 def _locus(
     driven: DrivenBothWays, which: Array, u: Array, found: Array, low: Array, high: Array, max_points: int, equal: Equal
 ) -> tuple:

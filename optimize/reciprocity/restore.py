@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
 
 from diffnr.checks import Count, Numbers, as_choice, as_count, as_flag, is_concrete, require
+from diffnr.compilation import compiled
 from diffnr.continuation import fold_residual
 from diffnr.duffing.one_harmonic import RATIOS, OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.duffing.oscillators import DuffingPair
@@ -19,6 +19,7 @@ from diffnr.results import RESULTS, raise_failures
 from diffnr.root import newton
 from optimize.minimisation import minimise
 from optimize.reciprocity.both_ways import DrivenBothWays, as_driven, difference, squares
+from optimize.reciprocity.least_change import restored_by_two
 from optimize.reciprocity.restoration import Restoration, judged
 from optimize.reciprocity.restored_orbits import (
     EqualFundamentals,
@@ -41,7 +42,7 @@ def restore_reciprocity(
     pair: Any,
     *,
     amplitude: Numbers,
-    free: str,
+    free: str | tuple[str, ...],
     resonance: Count,
     at: str = "peak",
     ports: tuple[int, int] | None = None,
@@ -53,7 +54,8 @@ def restore_reciprocity(
     """The number that makes asymmetric oscillators answer alike from both sides, at one of their resonances:
 
         "peak":        min_p R²(p),  ω on the peak of the forward output,  R² = 1/T ∫ (x_F − x_B)² dt
-        "equal_norm":  X_F = X_B of the outputs' fundamentals: N_F = N_B and Δφ = 0, for p and ω
+        "equal_norm":  X_F = X_B of the outputs' fundamentals: N_F = N_B and Δφ = 0, for p and ω; of two numbers by
+                       the least Σ ((p − p₀)/p₀)²
         "quadrature":  φ_F = φ_B = ±π/2 of the outputs' fundamentals, for p and ω: phases alone are preserved
         "bend":        N_F = N_B and ∂(N_F − N_B)/∂ω = 0
 
@@ -63,7 +65,8 @@ def restore_reciprocity(
       the value of the free one does not matter; elsewhere the search begins at the model's own value.
     - `amplitude`: [], P, of the force.
     - `free`: the number p to find, by its path: "stiffness_ratio", "mass_ratio" or "cubic_ratio" of a pair; or any
-      other, as `along` of `phase_nonreciprocity_locus`: "coupling", "mass.3" (a chain's defect), "stiffness.1.1".
+      other, as `along` of `phase_nonreciprocity_locus`: "coupling", "mass.3" (a chain's defect), "stiffness.1.1". For
+      "equal_norm" there may be two, (p, q): the search begins where the first alone makes fundamentals equal.
     - `resonance`: 0, the lowest, to n − 1 of n oscillators: the peak at which they move in that linear mode above all.
     - `at`: "peak" (default), always well posed; it cannot converge to an anti-resonance, where R is small only because
       the response is; "equal_norm", the paper's, which is singular for some pairs and then says so; "quadrature", where
@@ -98,14 +101,26 @@ def restore_reciprocity(
     max_steps, throw = as_count(max_steps, "max_steps"), as_flag(throw, "throw")
     driven = as_driven(pair, amplitude, num_harmonics, ports)
     resonance = as_count(resonance, "resonance", least=0, most=driven.model.num_ports - 1)
-    which = jnp.asarray(driven.which(free, "free"))
-    guess = first_guess(driven, free, resonance)
+    if at == "equal_norm" and isinstance(free, (tuple, list)):
+        restored = _by_two(driven, free, resonance, max_steps)
+        return raise_failures(restored, restored.result) if throw else restored
+    which, name = jnp.asarray(driven.which(free, "free")), str(free)
+    guess = first_guess(driven, name, resonance)
     if isinstance(solver, str):
         restored = restore_from(driven, which, guess, at, max_steps)
     else:
-        restored = _by_optax(driven, free, which, guess, solver, max_steps)
-    restored = dataclasses.replace(restored, free=free, at=at)
+        restored = _by_optax(driven, name, which, guess, solver, max_steps)
+    restored = dataclasses.replace(restored, free=name, at=at)
     return raise_failures(restored, restored.result) if throw else restored
+
+
+def _by_two(driven: DrivenBothWays, free: Any, resonance: int, max_steps: int) -> Restoration:
+    different = len(free) == len(set(map(repr, free))) == 2
+    require(different, "free", "name one number or two different ones", tuple(free))
+    which = jnp.asarray([driven.which(name, "free") for name in free])
+    least, strict = (jnp.asarray(x) for x in zip(*map(driven.least, free), strict=True))
+    restored = restored_by_two(driven, which, first_guess(driven, free[0], resonance), (least, strict), max_steps)
+    return dataclasses.replace(restored, free=tuple(free), at="equal_norm")
 
 
 def first_guess(driven: DrivenBothWays, free: str, resonance: int) -> OneHarmonicRestoration | Array:
@@ -131,7 +146,7 @@ def restore_from(
     return judged(start, v, result, guess if isinstance(guess, OneHarmonicRestoration) else None, at)
 
 
-@eqx.filter_jit
+@compiled
 def search(
     driven: DrivenBothWays, which: Array, guess: OneHarmonicRestoration | Array, at: str, max_steps: int
 ) -> tuple[Start, Array, Any]:
@@ -154,7 +169,7 @@ def search_from(start: Start, at: str, max_steps: int) -> tuple[Array, Any]:
     return solution.value[: v.size], solution.result
 
 
-_start = eqx.filter_jit(start_from)
+_start = compiled(start_from)
 
 
 def _by_optax(
@@ -197,7 +212,7 @@ def _misfit(driven: DrivenBothWays, args: tuple[Array, FreeRatio, Array]) -> Arr
     return jnp.sum(difference(u, free.driven) ** 2) / scale
 
 
-@eqx.filter_jit
+@compiled
 def _ended(start: Start, ratio: Array, result: Any, guess: OneHarmonicRestoration | Array) -> Restoration:
     end = jnp.append(anchored(start.v[:-1], ratio, start.free), ratio)
     return judged(start, end, result, guess if isinstance(guess, OneHarmonicRestoration) else None, "peak")

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from diffnr.checks import Count, Numbers, as_choice, as_count, as_flag, as_positive, as_range, is_concrete, require
+from diffnr.compilation import compiled
 from diffnr.duffing.one_harmonic import OneHarmonicRestoration, one_harmonic_restoration
 from diffnr.results import RESULTS, AbstractAnswer, raise_failures
 from diffnr.root import frozen
@@ -164,7 +165,7 @@ def reciprocity_locus(
     return raise_failures(locus, result) if throw else locus
 
 
-@eqx.filter_jit
+@compiled
 def _guesses(driven: DrivenBothWays, values: Array, along: Array, free: str, resonance: int) -> OneHarmonicRestoration:
     def guess(value: Array) -> OneHarmonicRestoration:
         there = driven.with_numbers(along, value)
@@ -175,7 +176,7 @@ def _guesses(driven: DrivenBothWays, values: Array, along: Array, free: str, res
     return jax.vmap(guess)(values)
 
 
-@eqx.filter_jit
+@compiled
 def _separately(
     driven: DrivenBothWays, values: Array, along: Array, free: Array, guesses: OneHarmonicRestoration, at: str
 ) -> tuple[list[Array], Any]:
@@ -185,7 +186,7 @@ def _separately(
     return jax.vmap(restored)(values, guesses)
 
 
-@eqx.filter_jit
+@compiled
 def _in_order(
     driven: DrivenBothWays, values: Array, along: Array, free: Array, resonance: Array, at: str
 ) -> tuple[list[Array], Any]:
@@ -305,7 +306,7 @@ def _asked(
     return driven, low, high, resonance
 
 
-@eqx.filter_jit
+@compiled
 def _level(
     v: Array,
     free: FreeRatio,

@@ -23,6 +23,7 @@ from optimize.reciprocity.both_ways import (
     after,
     balances,
     difference,
+    gap_of_fundamentals,
     joined,
     linearised,
     outputs,
@@ -49,10 +50,7 @@ class EqualFundamentals(eqx.Module):
     """Both orbits, and X_F = X_B of the outputs' fundamentals: equal amplitudes, no phase between them, [2 n + 2]."""
 
     def __call__(self, v: Array, free: FreeRatio) -> Array:
-        forward, backward = outputs(split(v[:-1]).y, free.driven)
-        first = free.driven.basis.terms == 1
-        size = lax.stop_gradient(jnp.linalg.norm(backward))
-        return jnp.append(balances(v[:-1], free.at(v[-1])), (forward - backward)[first] / size)
+        return jnp.append(balances(v[:-1], free.at(v[-1])), gap_of_fundamentals(v[:-1], free.driven))
 
 
 class Quadrature(eqx.Module):

@@ -108,16 +108,21 @@ class Pattern(NamedTuple):
 
 def pattern_of(update: Update) -> Pattern:
     """Of an update's grid, made once for all of its shape."""
-    return _pattern(*update.shape, update.bloch_factor is not None)
+    along_x, along_y = (factor is not None for factor in update.bloch_factors)
+    return _pattern(*update.shape, (along_x, along_y))
 
 
 @functools.lru_cache(maxsize=16)
-def _pattern(nx: int, ny: int, repeats: bool) -> Pattern:
-    """In a step each edge hears of the edges of both its cells. `repeats`: the last line of y is the first."""
+def _pattern(nx: int, ny: int, repeats: tuple[bool, bool]) -> Pattern:
+    """In a step each edge hears of the edges of both its cells. `repeats`: the last line of x, of y, is the first."""
     ex, ey = np.arange(nx * (ny + 1)).reshape(nx, ny + 1), nx * (ny + 1) + np.arange((nx + 1) * ny).reshape(nx + 1, ny)
     cell = np.arange(nx * ny).reshape(nx, ny)
     sees = [(ex[:, :-1], cell), (ex[:, 1:], cell), (ey[:-1], cell), (ey[1:], cell)]
-    hears = [*sees, (ex[:, 0], cell[:, -1]), (ex[:, -1], cell[:, 0])] if repeats else sees
+    hears = list(sees)
+    if repeats[0]:
+        hears += [(ey[0], cell[-1]), (ey[-1], cell[0])]
+    if repeats[1]:
+        hears += [(ex[:, 0], cell[:, -1]), (ex[:, -1], cell[:, 0])]
     count = ex.size + ey.size
     to, of = (_joined(pairs, (count, cell.size)) for pairs in (hears, sees))
     around = _joined(sees, (count, cell.size), (1, -1, -1, 1)).T.tocsc()
@@ -130,16 +135,23 @@ def _pattern(nx: int, ny: int, repeats: bool) -> Pattern:
             strict=True,
         )
     )
-    order = _dissected(x, y, 2 * ny if repeats else None)
+    seam = (repeats[0] & (x % (2 * nx) == 0)) | (repeats[1] & (y % (2 * ny) == 0))
+    order = _dissected(x, y, seam)
     joined = sparse.csc_matrix(to @ of.T)[order][:, order].tocsc()
     joined.sort_indices()
     columns = np.repeat(np.arange(count), np.diff(joined.indptr))
     i, j, horizontal = x // 2, y // 2, x % 2
     colours = 2 * (np.where(horizontal, j + 2 * i, i + 2 * j) % 4) + horizontal
-    if repeats:
-        # Beside the first line of y are the last two.
-        colours = np.where(j >= ny - 1, 8 + 2 * (i % 3 + 3 * (j - (ny - 1))) + horizontal, colours)
+    if any(repeats):
+        # Along lines every other edge, across them every third, and at a seam some of their own.
+        ex_colours, ey_colours = 5 * _apart(i, nx, 2) + _apart(j, ny, 3), 5 * _apart(j, ny, 2) + _apart(i, nx, 3)
+        colours = np.unique(2 * np.where(horizontal, ex_colours, ey_colours) + horizontal, return_inverse=True)[1]
     return Pattern(order[joined.indices], order[columns], colours, order, joined.indices, joined.indptr, around)
+
+
+def _apart(places: np.ndarray, cells: int, least: int) -> np.ndarray:
+    """0, 1, … of cells (least = 2) or lines (3) in a row that repeats, so that equal ones are so far apart."""
+    return np.where(places >= cells - 1, least + places - (cells - 1), places % least)
 
 
 def _joined(
@@ -150,8 +162,9 @@ def _joined(
     return sparse.csr_matrix((values, (rows, columns)), shape=shape)
 
 
-def _dissected(x: np.ndarray, y: np.ndarray, period: int | None) -> np.ndarray:
-    """Edges so that each line of the grid that parts them comes after both parts: the factors then stay small."""
+def _dissected(x: np.ndarray, y: np.ndarray, seam: np.ndarray) -> np.ndarray:
+    """Edges so that each line of the grid that parts them comes after both parts: the factors then stay small. The
+    seam of a grid that repeats comes last."""
     order = []
 
     def dissect(edges: np.ndarray) -> None:
@@ -165,7 +178,6 @@ def _dissected(x: np.ndarray, y: np.ndarray, period: int | None) -> np.ndarray:
         dissect(after)
         order.append(edges[along == line])
 
-    seam = np.zeros(x.size, bool) if period is None else y % period == 0
     dissect(np.flatnonzero(~seam))
     return np.concatenate([*order, np.flatnonzero(seam)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,8 @@ from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
 from diffnr.fdtd.frequency_domain.smooth_currents import ROUGH, roughness
 from diffnr.fdtd.time_domain.field_energy import energy
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
+
+ARRIVED = 1e-9  # of ω is what the last step of an iteration may have been
 
 
 class Modes(NamedTuple):
@@ -64,9 +67,7 @@ def iterated(update: Update, omega: Array, x: Array, y: Array, max_steps: int) -
 
         def unfinished(carry: tuple) -> Array:
             omega, _, _, change, before, n = carry
-            # Until steps shrink no more, by round-off; NaN ends it.
-            moving = (change > 1e-15 * jnp.abs(omega)) & ((change < before / 2) | (change > 1e-9 * jnp.abs(omega)))
-            return (n < 2) | ((n < max_steps) & moving)
+            return (n < 2) | ((n < max_steps) & _moves(abs(omega), change, before))
 
         far = jnp.asarray(jnp.inf)
         omega, x, y, change, _, _ = lax.while_loop(unfinished, iterate, (*start, far, far, 0))
@@ -74,8 +75,32 @@ def iterated(update: Update, omega: Array, x: Array, y: Array, max_steps: int) -
 
     omega, x, y, change = lax.map(refine, (omega, x, y))
     rough = jax.vmap(lambda x, y: roughness(split(x, update), split(y, update), update.drude_gain))(x, y)
-    arrived = jnp.isfinite(omega) & (change < 1e-9 * jnp.abs(omega)) & _are_new(x)
+    arrived = jnp.isfinite(omega) & (change < ARRIVED * jnp.abs(omega)) & are_new(x)
     return Modes(omega, x, y, arrived, rough <= ROUGH)
+
+
+def iterated_on_host(
+    pattern: Pattern,
+    pair_at: Callable[[complex], tuple[np.ndarray, np.ndarray]],
+    guesses: Iterable[tuple[complex, np.ndarray, np.ndarray]],
+    max_steps: int,
+    late: Callable[[], bool],
+) -> Iterator[tuple[complex, np.ndarray, np.ndarray, bool]]:
+    """`iterated` where numbers are known, one after another until it is `late`: ω, x, y, and whether they have arrived.
+    `pair_at`: ω → the entries of M and of dM/dω."""
+    for omega, x, y in guesses:
+        change = before = np.inf
+        for n in range(max_steps):
+            if late() or (n >= 2 and not _moves(abs(omega), change, before)):
+                break
+            by, x, y = _improved(pattern, *pair_at(omega), x, y)
+            omega, change, before = omega + complex(by), abs(by), change
+        yield omega, x, y, bool(np.isfinite(omega) and change < ARRIVED * abs(omega))
+
+
+def _moves(omega: Any, change: Any, before: Any) -> Any:
+    """Until steps shrink no more, by round-off; NaN ends it."""
+    return (change > 1e-15 * omega) & ((change < before / 2) | (change > ARRIVED * omega))
 
 
 def finished(
@@ -117,7 +142,7 @@ def _of_unit_energy(update: Update, omega: Array, edges: Edges) -> tuple[Fields,
     return jax.tree_util.tree_map(lambda field: field * scale, fields), scale
 
 
-def _are_new(x: Complex[Array, "mode unknown"]) -> Bool[Array, " mode"]:
+def are_new(x: Complex[Array, "mode unknown"]) -> Bool[Array, " mode"]:
     """Whether no mode before it has the same vector."""
     x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
     alike = jnp.abs(jnp.conj(x) @ x.T) > 1 - 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,16 @@ MORE = 4  # currents than modes asked for
 
 
 def nearest_modes(
-    num_modes: int, pattern: Pattern, entries: Any, slopes: Any, guess: Any, *weights: Any
+    num_modes: int,
+    pattern: Pattern,
+    entries: Any,
+    slopes: Any,
+    guess: Any,
+    *weights: Any,
+    late: Callable[[], bool] = lambda: False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more."""
+    """δ and x of (M + δM′) x = 0, among smooth fields, with δ nearest to a guess; NaN where there are no more, and
+    where it became `late`."""
     inverse, slope = Inverse(pattern, np.asarray(entries)), pattern.matrix(np.asarray(slopes))
     currents = SmoothCurrents(pattern, *weights)
     cells, size = currents.drude_gain.size, pattern.order.size
@@ -28,6 +36,8 @@ def nearest_modes(
         return away, vectors
 
     def answer(h: np.ndarray) -> np.ndarray:
+        if late():
+            raise TimeoutError
         return currents.smooth(currents.readings @ inverse.roughly(currents.sources @ currents.smooth(h.ravel())))
 
     smoothed = LinearOperator((cells, cells), answer, dtype=complex)  # pyright: ignore[reportCallIssue]
@@ -37,6 +47,8 @@ def nearest_modes(
         found = eigs(smoothed, count, v0=start, tol=1e-3, ncv=basis, maxiter=20)[1]  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as stop:
         found = stop.eigenvectors
+    except TimeoutError:
+        return away, vectors
     found = currents.smooth(found)
     # The problem between what they drive and what drives them: its δ are those of modes, where Arnoldi's are not.
     driven, driving = currents.sources @ found, currents.readings.T @ np.conj(found)
@@ -44,8 +56,8 @@ def nearest_modes(
     left = inverse(driving, transposed=True).T
     if not found.size or not np.all(np.isfinite(right)) or not np.all(np.isfinite(left)):
         return away, vectors
-    found: Any = eig(left @ driven, -left @ (slope @ right), left=True)
-    shifts, modes, turned = found[0], right @ found[2], left.T @ np.conj(found[1])
+    pairs: Any = eig(left @ driven, -left @ (slope @ right), left=True)
+    shifts, modes, turned = pairs[0], right @ pairs[2], left.T @ np.conj(pairs[1])
     there = lambda k: np.isfinite(shifts[k]) and currents.resolved(modes[:, k], turned[:, k])  # noqa: E731
     order = [k for k in np.argsort(np.abs(shifts - guess)) if there(k)]
     order = order[:num_modes]

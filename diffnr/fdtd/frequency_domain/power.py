@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -62,11 +63,11 @@ def flux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
     grid = update.scene.grid
     if at_x:
         i, (low, high) = nearest(grid.x, x, "x"), _lines(grid.y, y, "y")
-        left, right = _beside_x(fields.hz)
+        left, right = _beside(update, fields.hz, 0)
         part = fields.ey[i, low:high] * jnp.conj(left[i, low:high] + right[i, low:high]) / 2
         return jnp.sum(part.real * grid.dy[low:high]) / (2 * IMPEDANCE)
     j, (low, high) = nearest(grid.y, y, "y"), _lines(grid.x, x, "x")
-    below, above = _beside_y(update, fields.hz)
+    below, above = _beside(update, fields.hz, 1)
     part = fields.ex[low:high, j] * jnp.conj(below[low:high, j] + above[low:high, j]) / 2
     return -jnp.sum(part.real * grid.dx[low:high]) / (2 * IMPEDANCE)
 
@@ -124,8 +125,8 @@ def absorbed(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = N
 def _by_carriers(update: Update, fields: Fields, edges: tuple[Array, Array]) -> Array:
     """Σ V E*·J, by the means that E is given J by."""
     left, lower = (_weights(update, axis) for axis in (0, 1))
-    below, above = _beside_y(update, fields.jx)
-    before, behind = _beside_x(fields.jy)
+    below, above = _beside(update, fields.jx, 1)
+    before, behind = _beside(update, fields.jy, 0)
     from_x, from_y = lower * below + (1 - lower) * above, left[:, None] * before + (1 - left[:, None]) * behind
     return jnp.sum(edges[0] * _product(fields.ex, from_x)) + jnp.sum(edges[1] * _product(fields.ey, from_y))
 
@@ -134,12 +135,14 @@ def _by_walls(update: Update, fields: Fields, along_x: Array, along_y: Array) ->
     """Σ E*·K along the sheets; 0 where there are none."""
     if fields.walls is None:
         return jnp.zeros(())
-    if update.bloch_factor is None:
-        ex, along_x = fields.ex[:, 1:-1], along_x[:, 1:-1]
-    else:  # the last line is the first
-        ex, along_x = fields.ex[:, :-1], along_x[:, :-1].at[:, 0].add(along_x[:, -1])
-    lost = jnp.sum(along_x * _product(ex, fields.walls[0]))
-    return lost + jnp.sum(along_y[1:-1] * _product(fields.ey[1:-1], fields.walls[1]))
+    lost = jnp.zeros(())
+    on_walls = (1, fields.ex, along_x, fields.walls[0]), (0, fields.ey, along_y, fields.walls[1])
+    for axis, field, along, current in on_walls:
+        if update.bloch_factors[axis] is not None:  # the last line is the first
+            along = jnp.moveaxis(along, axis, 0)
+            along = jnp.moveaxis(along.at[0].add(along[-1]), 0, axis)
+        lost = lost + jnp.sum(update.moving(along, axis) * _product(update.moving(field, axis), current))
+    return lost
 
 
 def _by_sponges(update: Update, fields: Fields, edges: tuple[Array, Array], cells: Array) -> Array:
@@ -147,10 +150,8 @@ def _by_sponges(update: Update, fields: Fields, edges: tuple[Array, Array], cell
     keep = update.absorption
     if keep is None:
         return jnp.zeros(())
-    inverse_x = jnp.pad(update.ex, ((0, 0), (1, 1)))
-    if update.bloch_factor is not None:
-        inverse_x = jnp.concatenate([update.ex, update.ex[:, :1]], axis=1)
-    inverse_y, gain = jnp.pad(update.ey, ((1, 1), (0, 0))), jnp.broadcast_to(keep.gain, fields.hz.shape)
+    inverse_x, inverse_y = update.on_all_lines(update.ex, 1), update.on_all_lines(update.ey, 0)
+    gain = jnp.broadcast_to(keep.gain, fields.hz.shape)
     total = jnp.zeros(())
     for field, kept, part, size in (
         (fields.ex, keep.ex, inverse_x, edges[0]),
@@ -181,7 +182,7 @@ def emitted(update: Any, fields: Any, sources: Any) -> Float[Array, ""]:
         strength = as_inexact(strength, "sources, a strength in it,")
         require_shape(strength, "sources, a strength in it,", source.weights.shape[:-2])
         require(source.weights.ndim == 2, "sources", "have one matrix of weights each", f"{source.weights.shape}")
-        reading = source.read(grid, fields)
+        reading = eqx.tree_at(lambda s: s.weights, source, jnp.conj(source.weights)).read(grid, fields)
         total = total + (jnp.conj(strength) * reading).real
     return VACUUM * LIGHT / 2 * total
 
@@ -254,23 +255,18 @@ def _shares(size: int, first: int, last: int) -> Array:
     return inside.at[first].multiply(0.5).at[last].multiply(0.5)
 
 
-def _beside_x(cells: Array) -> tuple[Array, Array]:
-    """Values left and right of all lines of x; 0 beyond the grid."""
-    return jnp.pad(cells, ((1, 0), (0, 0))), jnp.pad(cells, ((0, 1), (0, 0)))
-
-
-def _beside_y(update: Update, cells: Array) -> tuple[Array, Array]:
-    """Values below and above all lines of y; 0 beyond the grid, unless it repeats."""
-    if update.bloch_factor is None:
-        return jnp.pad(cells, ((0, 0), (1, 0))), jnp.pad(cells, ((0, 0), (0, 1)))
-    first, last = cells[:, -1:] / update.bloch_factor, cells[:, :1] * update.bloch_factor
-    return jnp.concatenate([first, cells], axis=1), jnp.concatenate([cells, last], axis=1)
+def _beside(update: Update, cells: Array, axis: int) -> tuple[Array, Array]:
+    """Values in the cells before and behind all lines across an axis; 0 beyond the grid, unless it repeats."""
+    cells, factor = jnp.moveaxis(cells, axis, 0), update.bloch_factors[axis]
+    first, last = (0 * cells[:1],) * 2 if factor is None else (cells[-1:] / factor, cells[:1] * factor)
+    before, behind = jnp.concatenate([first, cells]), jnp.concatenate([cells, last])
+    return jnp.moveaxis(before, 0, axis), jnp.moveaxis(behind, 0, axis)
 
 
 def _between(update: Update, axis: int) -> Array:
     """Distances between centres at all lines of an axis; at an end half a cell, where no edge moves."""
     sizes, inner = (update.scene.grid.dx, update.scene.grid.dy)[axis], update.scene.between[axis]
-    if axis == 1 and update.bloch_factor is not None:
+    if update.bloch_factors[axis] is not None:
         return jnp.append(inner, inner[0])
     return jnp.concatenate([sizes[:1] / 2, inner, sizes[-1:] / 2])
 
@@ -278,9 +274,7 @@ def _between(update: Update, axis: int) -> Array:
 def _weights(update: Update, axis: int) -> Array:
     """Of the lower of two cells, at all lines of an axis."""
     inner = update.weights[axis]
-    if axis == 1 and update.bloch_factor is not None:
-        return jnp.append(inner, inner[0])
-    return jnp.pad(inner, 1)
+    return jnp.pad(inner, 1) if update.bloch_factors[axis] is None else jnp.append(inner, inner[0])
 
 
 def _product(a: Array, b: Array) -> Array:

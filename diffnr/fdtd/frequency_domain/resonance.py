@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -23,12 +24,21 @@ from diffnr.checks import (
     described,
     is_concrete,
     require,
+    require_known,
 )
 from diffnr.fdtd.frequency_domain.contour import NODES, Disc, Guesses, Iterated, Search
 from diffnr.fdtd.frequency_domain.direct_solve import Edges, entries_of, operator, pattern_of
 from diffnr.fdtd.frequency_domain.frequency import as_one_frequency
 from diffnr.fdtd.frequency_domain.harmonic_step import step_factor
-from diffnr.fdtd.frequency_domain.mode_iteration import Modes, called, finished, iterated, pair_of
+from diffnr.fdtd.frequency_domain.mode_iteration import (
+    Modes,
+    are_new,
+    called,
+    finished,
+    iterated,
+    iterated_on_host,
+    pair_of,
+)
 from diffnr.fdtd.frequency_domain.nearest_modes import nearest_modes
 from diffnr.fdtd.frequency_domain.smooth_currents import SmoothCurrents, curls
 from diffnr.fdtd.lines import AbstractLines
@@ -104,9 +114,10 @@ def resonances(
       modes is found, so that this is no part of a jit or vmap; derivatives are as otherwise.
     - `max_steps`: of each mode's iteration, of a disc's 8 at most.
     - `max_nodes`: around a disc, 16 at first and then 48, 144, … as long as they show that modes are missing.
-    - `max_seconds`: after which a disc's search ends with what there is.
-    - `progress`: a line on stderr, None for only on a terminal. `throw`: raise where there is no success; otherwise
-      `result` says it.
+    - `max_seconds`: after which a search ends with what there is, and `RESULTS.out_of_time` (take `throw=False`).
+      Known numbers only: no part of a jit, vmap or grad. A factorisation under way is not stopped.
+    - `progress`: a line on stderr, None for only on a terminal, for known numbers. `throw`: raise where there is no
+      success; otherwise `result` says it.
 
     **Good values:** a guess within some percent. In a scene with carriers modes farther away may be missed, for one of
     the lattice's own to which the iteration goes instead, and which is left out (`count` tells): guess anew there, or
@@ -136,16 +147,25 @@ def resonances(
     require(update.ex.dtype == jnp.float64, "update", must, update.ex.dtype)
     must = "be given, or else within=(centre, radius)"
     require((omega is None) != (within is None), "omega", must, "missing" if omega is None else "given with within")
+    progress = progress if progress is None else as_flag(progress, "progress")
+    seconds = math.inf
+    if max_seconds is not None:
+        require_known(max_seconds, "max_seconds")
+        as_positive(max_seconds, "max_seconds")
+        seconds = float(np.asarray(max_seconds))  # inside of jit what a reader returns is traced
     if within is None:
         guess = as_one_frequency(update, omega)
         nx, ny = update.shape
         num_modes = as_count(num_modes, "num_modes", most=max(1, nx * ny - 2 - MORE))
-        found = _resonances(update, guess, num_modes, max_steps)
+        if is_concrete(update, guess):
+            found = _nearest_known(update, guess, num_modes, max_steps, progress, seconds)
+        else:
+            must = "be None where numbers are traced, of which none waits for a clock"
+            require(max_seconds is None, "max_seconds", must, max_seconds)
+            found = _resonances(update, guess, num_modes, max_steps)
     else:
         max_nodes = as_count(max_nodes, "max_nodes", least=NODES)
         disc = _as_disc(update, within)
-        progress = progress if progress is None else as_flag(progress, "progress")
-        seconds = math.inf if max_seconds is None else float(as_positive(max_seconds, "max_seconds"))
         found = _all_within(update, disc, min(max_steps, ENOUGH), max_nodes, progress, seconds)
     return raise_failures(found, found.result) if throw else found
 
@@ -203,17 +223,17 @@ def _all_within(
     area = float(np.mean(np.asarray(grid.dx))) * float(np.mean(np.asarray(grid.dy)))
     unit = abs(disc.centre) ** 2 * area / (2 * LIGHT**2 * step)
 
-    def iterate(guesses: Guesses) -> Iterated:
-        room = -len(guesses.omega) % ROOM
-        omega = np.pad(guesses.omega, (0, room), constant_values=np.nan)
-        x, y = (np.pad(part, ((0, room), (0, 0)), constant_values=np.nan) for part in (guesses.x, guesses.y))
-        ended = _iterated(fixed, jnp.asarray(omega), jnp.asarray(x), jnp.asarray(y), max_steps)
-        found = jax.tree_util.tree_map(np.asarray, ended)
-        return Iterated(*(part[found.arrived] for part in (found.omega, found.x, found.y, found.resolved)))
+    currents, late = SmoothCurrents(pattern, fixed.drude_gain, *curls(fixed)), lambda: time.monotonic() > end
 
-    currents = SmoothCurrents(pattern, fixed.drude_gain, *curls(fixed))
+    def iterate(guesses: Guesses) -> Iterated:
+        ended = iterated_on_host(
+            pattern, lambda omega: _known_pair(fixed, omega), zip(*guesses, strict=True), max_steps, late
+        )
+        modes, arrived = _collected(ended, currents)
+        return Iterated(*(part[arrived] for part in modes))
+
     entries = lambda omega: np.asarray(_entries(fixed, jnp.asarray(omega)))  # noqa: E731
-    slopes = lambda omega: np.asarray(_pair_of(fixed, jnp.asarray(omega))[1])  # noqa: E731
+    slopes = lambda omega: _known_pair(fixed, omega)[1]  # noqa: E731
     with ProgressBar(progress, most_nodes) as bar:
         found = Search(disc, pattern, entries, slopes, iterate, currents, unit, bar, end)(most_nodes)
     inside = np.abs(disc.within(found.modes.omega)) <= 1
@@ -230,7 +250,46 @@ def _all_within(
     return _answer(values, fields, left, there, unresolved, result)
 
 
-_iterated, _finished, _pair_of = eqx.filter_jit(iterated), eqx.filter_jit(finished), eqx.filter_jit(pair_of)
+def _nearest_known(
+    update: Update, guess: Array, num_modes: int, max_steps: int, progress: bool | None, seconds: float
+) -> Resonances:
+    """`_resonances` of known numbers, on the host, with a clock."""
+    fixed, end = frozen(update), time.monotonic() + seconds
+    pattern, place = pattern_of(fixed), complex(guess)
+    weights = fixed.drude_gain, *curls(fixed)
+    late, currents = lambda: time.monotonic() > end, SmoothCurrents(pattern, *weights)
+    aside = place - 1j * ASIDE * place.real if update.has_carriers else place
+    with ProgressBar(progress, num_modes) as bar:
+        pair = _known_pair(fixed, aside)
+        away, x = nearest_modes(num_modes, pattern, *pair, place - aside, *weights, late=late)
+        guesses = list(zip(aside + away, x, np.conj(x), strict=True))
+        ended = []
+        for mode in iterated_on_host(pattern, lambda omega: _known_pair(fixed, omega), guesses, max_steps, late):
+            ended.append(mode)
+            bar.show(len(ended), "of modes nearest to the guess")
+    found, arrived = _collected(ended, currents)
+    modes = Modes(*map(jnp.asarray, (*found[:3], arrived, found.resolved)))
+    values, fields, left, there = _finished(update, modes, modes.arrived & modes.resolved, jnp.asarray(place))
+    result = RESULTS.successful if np.any(there) else RESULTS.no_resonance
+    unresolved = jnp.asarray(np.sum(arrived & ~found.resolved))
+    return _answer(values, fields, left, there, unresolved, RESULTS.out_of_time if late() else result)
+
+
+def _known_pair(update: Update, omega: complex) -> tuple[np.ndarray, np.ndarray]:
+    entries, slopes = _pair_of(update, jnp.asarray(omega, complex))
+    return np.asarray(entries), np.asarray(slopes)
+
+
+def _collected(ended: Iterable[tuple], currents: SmoothCurrents) -> tuple[Iterated, np.ndarray]:
+    """What iterations on the host have ended in, and which of them are modes, each once."""
+    omega, x, y, arrived = map(np.array, zip(*ended, strict=True))
+    order = currents.pattern.order
+    resolved = np.array([currents.resolved(right[order], left[order]) for right, left in zip(x, y, strict=True)])
+    arrived &= np.asarray(are_new(jnp.asarray(x)))
+    return Iterated(omega, x, y, resolved), arrived
+
+
+_finished, _pair_of = eqx.filter_jit(finished), eqx.filter_jit(pair_of)
 
 
 @eqx.filter_jit

@@ -39,11 +39,17 @@ def curls(update: Update) -> tuple[Array, Array]:
     """Of each edge: what it gets of the curl of Hz, and its length."""
     nx, ny = update.shape
     gain = (
-        jnp.pad(update.ex * update.curl[3], ((0, 0), (1, 1) if update.bloch_factor is None else (0, 1))),
-        jnp.pad(update.ey * update.curl[2][:, None], ((1, 1), (0, 0))),
+        _on_lines(update, update.ex * update.curl[3], 1),
+        _on_lines(update, update.ey * update.curl[2][:, None], 0),
     )
     length = (1 / update.curl[0])[:, None] * jnp.ones(ny + 1), jnp.ones((nx + 1, 1)) / update.curl[1]
     return flat(gain), flat(length)
+
+
+def _on_lines(update: Update, edges: Array, axis: int) -> Array:
+    """On all lines, at a seam once."""
+    ends = (1 if update.bloch_factors[axis] is None else 0, 1)
+    return jnp.pad(edges, [ends if a == axis else (0, 0) for a in (0, 1)])
 
 
 class SmoothCurrents:

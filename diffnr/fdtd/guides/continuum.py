@@ -68,7 +68,7 @@ def profile_of(scene: Scene, column: int, omega: Array) -> Profile:
     """Of a column of a scene that is uniform along x."""
     y, shape = scene.grid.y, scene.grid.shape
     across = lambda cells: jnp.broadcast_to(cells, shape)[column]  # noqa: E731
-    losses, bloch = scene.boundaries.losses(scene.grid.x, y), scene.boundaries.bloch
+    losses, bloch = scene.boundaries.losses(scene.grid.x, y), scene.boundaries.bloch[1]
     loss = jnp.zeros(2 * y.size - 1, y.dtype)
     if losses is not None and losses.y is not None:
         loss = loss.at[1::2].set(losses.y[0]).at[::2].set(losses.y[1])

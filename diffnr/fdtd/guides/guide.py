@@ -233,7 +233,9 @@ def unresolved(found: GuideModes, omega: Any, scene: Scene) -> str:
         ks = [f"k = {k.real:.5g} rad/m, {2 * np.pi / (abs(k.real) * cell):.3g} cells a wavelength" for k in first]
         said.append(f"{many} {at}{' (' if ks else ''}{'; '.join(ks)}{')' if ks else ''}")
     # Near the top of a surface wave's band k has no bound, so that smaller cells do not always help.
-    how = f". Take smaller cells (these are up to {cell * 1e6:.4g} µm), or another frequency."
+    rough = found.forward.k.dtype == jnp.float32
+    ways = f"smaller cells (these are up to {cell * 1e6:.4g} µm), {'float64, ' if rough else ''}or another frequency"
+    how = f". Take {ways}."
     return f"{', and '.join(said)}{how}" if said else ""
 
 

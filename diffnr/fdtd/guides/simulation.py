@@ -53,8 +53,9 @@ class Simulation(AbstractPortModel):
         device = fdtd.Simulation(scene, [fdtd.Port(110e-6, "+x"), fdtd.Port(290e-6, "-x")])
         nr.port_response(device, nr.Drive(7.5e12)).s
 
-    **Raises:** `ValueError` for ports that cannot stand where they do, two equal ports, none; a step that is not below
-    the longest, steps that are no whole numbers, a tolerance that does not lie between 0 and 1.
+    **Raises:** `ValueError` for a scene that repeats along x, ports that cannot stand where they do, two equal ports,
+    none; a step that is not below the longest, steps that are no whole numbers, a tolerance that does not lie between 0
+    and 1.
 
     Where a guide has no wave in a direction (one-way bands), nothing can be sent into a port or leave by it: the column
     or row of `scattering` is 0, and `port_response` says so when that port is driven. A wave that the cells do not
@@ -90,6 +91,8 @@ class Simulation(AbstractPortModel):
         # By numpy: inside of jit what a reader returns is traced.
         share = float(np.asarray(tolerance))
         require(0 < share < 1, "tolerance", "lie between 0 and 1", share)
+        must = "not repeat along x, where the guides of its ports end"
+        require(scene.boundaries.bloch[0] is None, "scene", must, "one with Bloch at left and right")
         self.scene, self.ports = scene, Ports.of(scene, ports)
         self.step = None if step is None else step_of(scene, step)
         self.steps = None if steps is None else as_count(steps, "steps")

@@ -153,9 +153,12 @@ class MatchedLayer(AbstractBoundary):
 
 
 class Bloch(AbstractBoundary):
-    """A periodic boundary: the grid repeats along y, F(y + period) = F(y) e^{−i k period}. It stands at bottom and top.
+    """A periodic boundary: the grid repeats, F(y + period) = F(y) e^{−i k period}. It stands at bottom and top, and for
+    repetition along x at left and right.
 
-    **Arguments:** `wavenumber`: k in rad/m; with None fields are periodic and real, otherwise complex.
+        fdtd.Boundaries(*4 * [fdtd.Bloch()])        # a lattice; with a wavenumber for each axis, its bands
+
+    **Arguments:** `wavenumber`: k along that axis in rad/m; with None fields are periodic and real, otherwise complex.
 
     **Raises:** `ValueError` for a wavenumber that is not one finite number.
     """
@@ -166,7 +169,7 @@ class Bloch(AbstractBoundary):
         self.wavenumber = None if wavenumber is None else as_scalar(wavenumber, "wavenumber")
 
     def require_fits(self, side: str, sizes: Float[AnyArray, " n"]) -> None:
-        require(side in ("bottom", "top"), side, "not be Bloch (only bottom and top may)", "Bloch")
+        """Any grid may repeat."""
 
     def phase(self, period: Float[AnyArray, ""]) -> Any:
         """e^{−i k period}, or 1."""
@@ -178,10 +181,10 @@ class Boundaries(eqx.Module):
 
         fdtd.Boundaries(left=fdtd.Sponge(100e-6), right=fdtd.Sponge(100e-6))
 
-    **Arguments:** `left`, `right`, `bottom`, `top`: a `Sponge`, a `MatchedLayer`, a `Bloch` (at both bottom and top),
-    or None.
+    **Arguments:** `left`, `right`, `bottom`, `top`: a `Sponge`, a `MatchedLayer`, a `Bloch` (at both bottom and top, at
+    both left and right, or at all), or None.
 
-    **Raises:** `ValueError` for anything else, Bloch at one side only, or (by `Scene.of`) at left and right.
+    **Raises:** `ValueError` for anything else, Bloch at one side only, or of two wavenumbers along one axis.
     """
 
     left: AbstractBoundary | None = None
@@ -196,13 +199,22 @@ class Boundaries(eqx.Module):
         self.left, self.right, self.bottom, self.top = left, right, bottom, top
 
     def __check_init__(self) -> None:
-        both = isinstance(self.bottom, Bloch) == isinstance(self.top, Bloch)
-        require(both, "top", "be Bloch just where bottom is", type(self.top).__name__)
+        for first, last in (("left", "right"), ("bottom", "top")):
+            one, other = getattr(self, first), getattr(self, last)
+            both = isinstance(one, Bloch) == isinstance(other, Bloch)
+            require(both, last, f"be Bloch just where {first} is", type(other).__name__)
+            if isinstance(one, Bloch) and isinstance(other, Bloch):
+                ks = one.wavenumber, other.wavenumber
+                same = (ks[0] is None) == (ks[1] is None) and (
+                    not is_concrete(ks) or ks[0] is None or bool(np.all(np.asarray(ks[0]) == np.asarray(ks[1])))
+                )
+                require(same, last, f"have the wavenumber of {first}", ks[1])
 
     @property
-    def bloch(self) -> Bloch | None:
-        """The repetition along y, or None."""
-        return self.bottom if isinstance(self.bottom, Bloch) else None
+    def bloch(self) -> tuple[Bloch | None, Bloch | None]:
+        """The repetitions along x and along y, or None."""
+        along_x, along_y = (end if isinstance(end, Bloch) else None for end in (self.left, self.bottom))
+        return along_x, along_y
 
     def require_fit(self, dx: Float[AnyArray, " x"], dy: Float[AnyArray, " y"]) -> None:
         """Raise unless the grid has room for each."""

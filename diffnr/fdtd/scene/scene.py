@@ -94,8 +94,8 @@ class Scene(eqx.Module):
 
     def pairs(self, cells: AnyArray, axis: int) -> tuple[AnyArray, AnyArray]:
         """Values of the two cells beside each edge across an axis: inner ones, and with Bloch ends the first."""
-        if axis == 1 and self.boundaries.bloch is not None:
-            return namespace(cells).roll(cells, 1, axis=-1), cells
+        if self.boundaries.bloch[axis] is not None:
+            return namespace(cells).roll(cells, 1, axis=-1 if axis == 1 else 0), cells
         if axis == 1:
             return cells[..., :-1], cells[..., 1:]
         return cells[:-1], cells[1:]
@@ -130,8 +130,8 @@ class Scene(eqx.Module):
         if not self.free:
             return ex, ey
         cells, on_x, on_y = self.free
-        first = 1 if self.boundaries.bloch is None else 0
-        shares = of_edges(*self.pairs(cells, 1), on_x[:, first:-1]), of_edges(*self.pairs(cells, 0), on_y[1:-1])
+        left, low = (1 if repeats is None else 0 for repeats in self.boundaries.bloch)
+        shares = of_edges(*self.pairs(cells, 1), on_x[:, low:-1]), of_edges(*self.pairs(cells, 0), on_y[left:-1])
         return ex * shares[0], ey * shares[1]
 
     @property
@@ -289,8 +289,9 @@ def _require_layers_may_stand(scene: Scene) -> None:
 def _longest_step(scene: Scene) -> AnyArray:
     (ex, ey), xp = scene.edges, namespace(scene.eps)
     up, across = 2 * ex / scene.between[1], 2 * ey / scene.between[0][:, None]
-    around = (lambda a: (a, xp.roll(a, -1, axis=1))) if scene.boundaries.bloch else (lambda a: _beside(a, 1))
-    rows = sum(around(up)) / scene.grid.dy + sum(_beside(across, 0)) / scene.grid.dx[:, None]
+    repeats = scene.boundaries.bloch
+    around = lambda a, axis: (a, xp.roll(a, -1, axis)) if repeats[axis] else _beside(a, axis)  # noqa: E731
+    rows = sum(around(up, 1)) / scene.grid.dy + sum(around(across, 0)) / scene.grid.dx[:, None]
     rows = rows * scene.rarity
     square = LIGHT**2 * xp.max(xp.where(scene.metal, 0.0, rows)) + xp.max(scene.drude_weight / scene.eps)
     for (_, inductance), edges, size in zip(

@@ -30,8 +30,10 @@ def energy(update: Any, fields: Any) -> Float[Array, ""]:
     later = update.electric(ahead)
     dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between
     sizes = dx * between_y, between_x[:, None] * dy
-    first = slice(0, -1) if scene.boundaries.bloch else slice(1, -1)
-    pairs = ((fields.ex[:, first], later.ex[:, first]), (fields.ey[1:-1], later.ey[1:-1]))
+    pairs = (
+        (update.moving(fields.ex, 1), update.moving(later.ex, 1)),
+        (update.moving(fields.ey, 0), update.moving(later.ey, 0)),
+    )
     electric = sum(
         jnp.sum(jnp.where(inverse > 0, size * _product(now, then) / jnp.where(inverse > 0, inverse, 1.0), 0.0))
         for inverse, size, (now, then) in zip(scene.edges, sizes, pairs, strict=True)

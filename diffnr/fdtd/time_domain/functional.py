@@ -14,7 +14,7 @@ from diffnr.checks import (
     Numbers,
     as_choice,
     as_count,
-    as_real,
+    as_inexact,
     described,
     is_concrete,
     require,
@@ -23,6 +23,7 @@ from diffnr.checks import (
 )
 from diffnr.fdtd.scene.grid import Grid, nearest
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
+from diffnr.fdtd.time_domain.waveforms import Pulse, Tone
 
 COMPONENTS = ("ex", "ey", "hz")
 
@@ -38,8 +39,12 @@ class Functional(eqx.Module):
     **Arguments:**
 
     - `component`: "ex", "ey" or "hz". `corner`: (i, j), the block's lowest indices, static.
-    - `weights`: [p, q], finite, 1/m² for an average. A source may have several, [term, p, q], and a waveform that
-      returns [term].
+    - `weights`: [p, q], finite, 1/m² for an average, real or complex. A source may have several, [term, p, q], and a
+      waveform that returns [term].
+
+    Complex weights read Σ w F V as it stands, without a conjugate, of phasors and of fields in time alike. A source of
+    complex weights is one of real ones at one frequency, turned by their phase from place to place; in time its
+    waveform is then a `Pulse` or a `Tone`, whose phase is turned.
 
     **Raises:** `ValueError` for a component that does not exist, a corner that is not two whole numbers, weights that
     are no matrix or not finite.
@@ -47,13 +52,13 @@ class Functional(eqx.Module):
 
     component: str = eqx.field(static=True)
     corner: tuple[int, int] = eqx.field(static=True)
-    weights: Float[Array, "*term p q"]
+    weights: Inexact[Array, "*term p q"]
 
     def __init__(self, component: Any, corner: Any, weights: Numbers):
         paired = isinstance(corner, (tuple, list)) and len(corner) == 2
         require(paired, "corner", "be two whole numbers, (i, j)", corner)
         i, j = (as_count(index, "corner", least=0) for index in corner)
-        self.component, self.corner, self.weights = component, (i, j), as_real(weights, "weights")
+        self.component, self.corner, self.weights = component, (i, j), as_inexact(weights, "weights")
 
     def __check_init__(self) -> None:
         as_choice(self.component, "component", COMPONENTS)
@@ -83,7 +88,7 @@ class Functional(eqx.Module):
         **Raises:** `ValueError` for a place outside of the grid, a profile of another shape, another component.
         """
         (px, lx), (py, _) = _known_points(grid, component)
-        profile = as_real(profile, "profile")
+        profile = as_inexact(profile, "profile")
         require(profile.shape == py.shape, "profile", f"have shape {py.shape}", f"of shape {profile.shape}")
         require_finite("profile", profile)
         i = nearest(grid.x, x, "x", px)
@@ -91,17 +96,25 @@ class Functional(eqx.Module):
 
     def read(self, grid: Grid, fields: Fields) -> Inexact[Array, ""]:
         """Σ w F V of `fields` on their `grid`."""
-        part = getattr(fields, self.component)[self._block]
-        return jnp.sum((self.weights * self._volumes(grid)).astype(part.dtype) * part)
+        part, weights = getattr(fields, self.component)[self._block], self.weights * self._volumes(grid)
+        return jnp.sum(weights.astype(self.reading_dtype(part.dtype)) * part)
+
+    def reading_dtype(self, dtype: Any) -> Any:
+        """Of what is read, of fields of a dtype."""
+        return jnp.result_type(dtype, jnp.complex64) if jnp.iscomplexobj(self.weights) else dtype
 
     def drive(self, update: Update, fields: Fields, strength: Array) -> Fields:
         """The fields with w · strength · cΔt added, over ε∞ for E; for the half of the step that advances F."""
         field = getattr(fields, self.component)
-        weights = update.light_step * self.weights * self.gain(update)
+        weights = update.light_step * self.weights * self.gain(update) * self._shares(update)
         added = field.at[self._block].add(jnp.tensordot(strength, weights, strength.ndim).astype(field.dtype))
-        if update.bloch_factor is not None and self.component == "ex":
-            # The last line is the first of the next period.
-            added = added.at[:, -1].set(update.bloch_factor * added[:, 0])
+        axis = {"ey": 0, "ex": 1}.get(self.component)
+        factor = None if axis is None else update.bloch_factors[axis]
+        if axis is not None and factor is not None:
+            # The last line is the first of the next period: what drives either drives both.
+            lines, before = jnp.moveaxis(added, axis, 0), jnp.moveaxis(field, axis, 0)
+            first = lines[0] + lines[-1] / factor - before[0]
+            added = jnp.moveaxis(lines.at[0].set(first).at[-1].set(factor * first), 0, axis)
         return fields._replace(**{self.component: added})
 
     def gain(self, update: Update) -> Array:
@@ -110,8 +123,18 @@ class Functional(eqx.Module):
             gain = 1.0 if update.absorption is None else update.absorption.gain
             return jnp.broadcast_to(gain, update.shape)[self._block]
         if self.component == "ey":
-            return jnp.pad(update.ey, ((1, 1), (0, 0)))[self._block]
-        return jnp.pad(update.ex, ((0, 0), (1, 1) if update.bloch_factor is None else (0, 1)))[self._block]
+            return update.on_all_lines(update.ey, 0)[self._block]
+        return update.on_all_lines(update.ex, 1)[self._block]
+
+    def _shares(self, update: Update) -> Array | float:
+        """At a seam half of an edge's volume is on either side of the grid."""
+        axis = {"ey": 0, "ex": 1}.get(self.component)
+        if axis is None or update.bloch_factors[axis] is None:
+            return 1.0
+        sizes = (update.scene.grid.dx, update.scene.grid.dy)[axis]
+        ends = sizes[jnp.array([0, -1])]
+        shares = jnp.ones(sizes.size + 1).at[jnp.array([0, -1])].set(ends / jnp.sum(ends))
+        return shares[self._block[axis]][:, None] if axis == 0 else shares[self._block[axis]]
 
     @property
     def _block(self) -> tuple[slice, slice]:
@@ -140,16 +163,29 @@ def as_probes(value: Any, grid: Grid) -> tuple[Functional, ...]:
     return probes
 
 
-def as_waveforms(value: Any, grid: Grid) -> tuple[tuple[Functional, Any], ...]:
-    """`value` as pairs of a functional on a grid and a function of the time."""
-    sources = as_sources(value, grid, "function t -> s(t)")
+def as_waveforms(value: Any, update: Update) -> tuple[tuple[Functional, Any], ...]:
+    """`value` as pairs of a functional on a grid and a function of the time, with real weights where fields are."""
+    sources = as_sources(value, update.scene.grid, "function t -> s(t)")
     for _, waveform in sources:
         # Functions are a part of the compiled program, which is found again by them.
         serves = (
             callable(waveform) and not isinstance(waveform, type) and getattr(waveform, "__hash__", None) is not None
         )
         require(serves, "sources", "be a list of pairs (Functional, function t -> s(t))", f"with {described(waveform)}")
-    return sources
+    if any(jnp.iscomplexobj(factor) for factor in update.bloch_factors):
+        return sources
+    return tuple(part for source in sources for part in _with_real_weights(*source))
+
+
+def _with_real_weights(source: Functional, waveform: Any) -> tuple[tuple[Functional, Any], ...]:
+    """Re(w e^{iφ}) = Re w cos φ + Im w cos(φ + π/2)."""
+    if not jnp.iscomplexobj(source.weights):
+        return ((source, waveform),)
+    must = "have real weights in time, or a Pulse or a Tone as waveform, whose phase they turn"
+    require(isinstance(waveform, (Pulse, Tone)), "sources", must, f"complex ones with {described(waveform)}")
+    ahead = eqx.tree_at(lambda w: w.phase, waveform, waveform.phase + jnp.pi / 2)
+    parts = (source.weights.real, waveform), (source.weights.imag, ahead)
+    return tuple((Functional(source.component, source.corner, weights), beat) for weights, beat in parts)
 
 
 def as_sources(value: Any, grid: Grid, what: str) -> tuple[tuple[Functional, Any], ...]:

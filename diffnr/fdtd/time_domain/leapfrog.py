@@ -27,9 +27,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Inexact
 
 from diffnr.checks import as_scalar, is_concrete, require, require_instance, staying_known
+from diffnr.fdtd.scene.boundaries import Bloch
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT
 from diffnr.fdtd.scene.scene import Scene
 from diffnr.fdtd.scene.units import warn_of_hertz
@@ -99,7 +101,7 @@ class Update(eqx.Module):
     absorption: Absorption | None
     walls: tuple[tuple[Array, Array], ...]  # (keep, gain) of K on x's and y's inner edges
     layers: tuple[Layer, ...]
-    bloch_factor: Array | None  # from one period of y to the next
+    bloch_factors: tuple[Array | None, Array | None]  # from one period of x, and of y, to the next
     has_carriers: bool = eqx.field(static=True)
 
     @classmethod
@@ -128,7 +130,7 @@ class Update(eqx.Module):
     def zero_fields(self) -> Fields:
         """Fields of zero, of the shapes and the dtype that the step takes."""
         nx, ny = self.shape
-        dtype = self.ex.dtype if self.bloch_factor is None else self.bloch_factor.dtype
+        dtype = jnp.result_type(self.ex.dtype, *(factor.dtype for factor in self.bloch_factors if factor is not None))
         zeros = lambda x, y: jnp.zeros((x, y), dtype)  # noqa: E731
         walls = tuple(zeros(*keep.shape) for keep, _ in self.walls)
         memory = tuple((zeros(*layer.shape(nx, ny)), zeros(*layer.shape(nx, ny))) for layer in self.layers)
@@ -155,7 +157,7 @@ class Update(eqx.Module):
             gain = 1.0 if self.absorption is None else layer.of_cells(jnp.broadcast_to(self.absorption.gain, hz.shape))
             hz = layer.add_to_cells(hz, gain * magnetic)
         if walls is not None:
-            inner = (ex[:, :-1] if self.bloch_factor is not None else ex[:, 1:-1], ey[1:-1])
+            inner = (self.moving(ex, 1), self.moving(ey, 0))
             walls = tuple(
                 keep * current + gain * field
                 for current, (keep, gain), field in zip(walls, self.walls, inner, strict=True)
@@ -173,20 +175,20 @@ class Update(eqx.Module):
     def electric(self, fields: Fields) -> Fields:
         """E half a step behind Hz, J and K, taken half a step beyond them."""
         ex, ey, hz, jx, jy, walls, memory = fields
-        low, high = self._across_y(hz)
-        curl_x, curl_y = self.curl[3] * (high - low), -self.curl[2][:, None] * (hz[1:] - hz[:-1])
+        (before, behind), (low, high) = self._beside(hz, 0), self._beside(hz, 1)
+        curl_x, curl_y = self.curl[3] * (high - low), -self.curl[2][:, None] * (behind - before)
         dex, dey = curl_x, curl_y
         if self.has_carriers:
             left, lower = self.weights[0][:, None], self.weights[1]
-            low, high = self._across_y(jx)
+            (before, behind), (low, high) = self._beside(jy, 0), self._beside(jx, 1)
             dex = dex - (lower * low + (1 - lower) * high)
-            dey = dey - (left * jy[:-1] + (1 - left) * jy[1:])
+            dey = dey - (left * before + (1 - left) * behind)
         if walls is not None:
             dex, dey = dex - self.curl[3] * walls[0], dey - self.curl[2][:, None] * walls[1]
         # Padded, not added in place: XLA then makes one pass and uses every core.
         keep = (1.0, 1.0) if self.absorption is None else (self.absorption.ex, self.absorption.ey)
-        ex = keep[0] * ex + self._at_lines_of_y(self.ex * dex)
-        ey = keep[1] * ey + jnp.pad(self.ey * dey, ((1, 1), (0, 0)))
+        ex = keep[0] * ex + self._at_lines(self.ex * dex, 1)
+        ey = keep[1] * ey + self._at_lines(self.ey * dey, 0)
         remembered = []
         for layer, (magnetic, electric) in zip(self.layers, memory or (), strict=True):
             derivative, inverse = (curl_y, self.ey) if layer.axis == 0 else (curl_x, self.ex)
@@ -196,17 +198,31 @@ class Update(eqx.Module):
             remembered.append((magnetic, electric))
         return Fields(ex, ey, hz, jx, jy, walls, tuple(remembered) or None)
 
-    def _across_y(self, cells: Array) -> tuple[Array, Array]:
-        """Values below and above each of Ex's edges that move."""
-        if self.bloch_factor is None:
-            return cells[:, :-1], cells[:, 1:]
-        return jnp.concatenate([cells[:, -1:] / self.bloch_factor, cells[:, :-1]], axis=1), cells
+    def moving(self, edges: Array, axis: int) -> Array:
+        """Of all lines across an axis those whose edges move: inner ones, and with Bloch ends the first."""
+        first = 1 if self.bloch_factors[axis] is None else 0
+        return lax.slice_in_dim(edges, first, edges.shape[axis] - 1, axis=axis)
 
-    def _at_lines_of_y(self, edges: Array) -> Array:
-        """Values at Ex's moving edges as an array over all of them."""
-        if self.bloch_factor is None:
-            return jnp.pad(edges, ((0, 0), (1, 1)))
-        return jnp.concatenate([edges, self.bloch_factor * edges[:, :1]], axis=1)
+    def on_all_lines(self, edges: Array, axis: int) -> Array:
+        """Coefficients of the edges that move on all lines across an axis: 0 at walls, at a seam the same twice."""
+        if self.bloch_factors[axis] is None:
+            return jnp.pad(edges, [(1, 1) if a == axis else (0, 0) for a in range(edges.ndim)])
+        return jnp.concatenate([edges, lax.slice_in_dim(edges, 0, 1, axis=axis)], axis)
+
+    def _beside(self, cells: Array, axis: int) -> tuple[Array, Array]:
+        """Values in the two cells beside each edge that moves across an axis."""
+        last, factor = cells.shape[axis] - 1, self.bloch_factors[axis]
+        below = lax.slice_in_dim(cells, 0, last, axis=axis)
+        if factor is None:
+            return below, lax.slice_in_dim(cells, 1, last + 1, axis=axis)
+        return jnp.concatenate([lax.slice_in_dim(cells, last, last + 1, axis=axis) / factor, below], axis), cells
+
+    def _at_lines(self, edges: Array, axis: int) -> Array:
+        """A field at the edges that move as an array over all lines."""
+        factor = self.bloch_factors[axis]
+        if factor is None:
+            return jnp.pad(edges, [(1, 1) if a == axis else (0, 0) for a in (0, 1)])
+        return jnp.concatenate([edges, factor * lax.slice_in_dim(edges, 0, 1, axis=axis)], axis)
 
 
 def step_of(scene: Scene, step: Any = None, longest: Any = None) -> Float[Array, ""]:
@@ -295,11 +311,13 @@ def _coefficients(dtype: Any, scene: Scene, step: AnyArray) -> dict[str, Any]:
     weights = tuple(scene.pairs(sizes[axis], axis)[0] / (2 * sizes[2 + axis]) for axis in (0, 1))
     absorption, motion, (ex, ey) = _absorbed(scene, step)
     rotation = xp.exp(motion * step)
-    bloch = scene.boundaries.bloch
-    bloch_factor = None if bloch is None else xp.asarray(bloch.phase(grid.y[-1] - grid.y[0]))
-    if bloch_factor is not None:
-        complexes = xp.result_type(dtype, xp.complex64) if xp.iscomplexobj(bloch_factor) else dtype
-        bloch_factor = bloch_factor.astype(complexes)
+
+    def factor(bloch: Bloch | None, lines: AnyArray) -> AnyArray | None:
+        if bloch is None:
+            return None
+        turn = xp.asarray(bloch.phase(lines[-1] - lines[0]))
+        return turn.astype(xp.result_type(dtype, xp.complex64) if xp.iscomplexobj(turn) else dtype)
+
     cast = functools.partial(jax.tree_util.tree_map, lambda x: x if isinstance(x, int) else x.astype(dtype))
     return {
         "light_step": light_step,
@@ -312,7 +330,7 @@ def _coefficients(dtype: Any, scene: Scene, step: AnyArray) -> dict[str, Any]:
         "absorption": cast(absorption),
         "walls": cast(_sheets(scene, step)),
         "layers": cast(layers),
-        "bloch_factor": bloch_factor,
+        "bloch_factors": tuple(map(factor, scene.boundaries.bloch, (grid.x, grid.y))),
     }
 
 

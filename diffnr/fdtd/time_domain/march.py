@@ -64,10 +64,13 @@ class Task(eqx.Module):
 
     def read(self, fields: Fields) -> Inexact[Array, " probe"]:
         """What the probes read."""
-        nothing = jnp.zeros((0,), fields.hz.dtype)
-        return (
-            jnp.stack([probe.read(self.update.scene.grid, fields) for probe in self.probes]) if self.probes else nothing
-        )
+        if not self.probes:
+            return jnp.zeros((0,), fields.hz.dtype)
+        return jnp.stack([probe.read(self.update.scene.grid, fields) for probe in self.probes])
+
+    def reading_dtype(self, fields: Fields) -> Any:
+        """Of what the probes read."""
+        return jnp.result_type(fields.hz.dtype, *(probe.reading_dtype(fields.hz.dtype) for probe in self.probes))
 
 
 def strengths_of(source: Functional, waveform: Any, times: Array) -> Array:
@@ -106,7 +109,7 @@ def march(
     """`count` steps, at most LONGEST: the state, what was read (of which `count` rows hold), whether all is finite."""
     indices = begin + jnp.arange(LONGEST)
     tables = task.tables(indices)
-    traces = jnp.zeros((LONGEST, len(task.probes)), state.fields.hz.dtype)
+    traces = jnp.zeros((LONGEST, len(task.probes)), task.reading_dtype(state.fields))
 
     def advance(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, traces = carry

@@ -31,10 +31,11 @@ from diffnr.checks import (
 )
 from diffnr.fdtd.scene.media import LIGHT
 from diffnr.fdtd.scene.scene import Scene
-from diffnr.fdtd.time_domain.functional import as_list, as_probes, as_waveforms
+from diffnr.fdtd.time_domain.functional import Functional, as_list, as_probes, as_waveforms
 from diffnr.fdtd.time_domain.leapfrog import COARSEST, Fields, as_fields, as_update, coarsest
 from diffnr.fdtd.time_domain.march import LONGEST, Source, State, Task, march, march_with_checkpoints
 from diffnr.fdtd.time_domain.transform import FieldTransform
+from diffnr.host import AnyArray, by_numpy, namespace
 from diffnr.progress import ProgressBar, interruptible
 from diffnr.results import RESULTS, AbstractAnswer
 
@@ -117,7 +118,7 @@ def propagate(
     progress = None if progress is None else as_flag(progress, "progress")
     file = None if checkpoint is None else as_path(checkpoint, "checkpoint")
     scene = update.scene
-    sources = as_waveforms(sources, scene.grid)
+    sources = as_waveforms(sources, update)
     _require_fine(scene, sources)
     task = Task(update, sources, as_probes(probes, scene.grid), _as_transforms(transforms))
     fields = update.zero_fields() if fields is None else as_fields(fields, update)
@@ -155,7 +156,7 @@ class _Run:
 
     def __init__(self, task: Task, state: State, begin: int, file: Path | None):
         self.task, self.begin, self.file = task, begin, file
-        self.state, self.parts = state, [np.zeros((0, len(task.probes)), state.fields.hz.dtype)]
+        self.state, self.parts = state, [np.zeros((0, len(task.probes)), task.reading_dtype(state.fields))]
         self.taken, self.pace, self.timed = 0, 64, False
         self.hashed = [""]  # of what sources give up to the end of each whole call of `march`
         if file is not None:
@@ -167,8 +168,7 @@ class _Run:
     @property
     def recording(self) -> Recording:
         # What is kept has been looked at.
-        traces = jnp.asarray(np.concatenate(self.parts))
-        return _recording(self.task, self.state, traces, self.begin, RESULTS.successful)
+        return _recording(self.task, self.state, np.concatenate(self.parts), self.begin, RESULTS.successful)
 
     def chunk(self, steps: int) -> None:
         """As many steps as fit between two looks at the clock."""
@@ -188,7 +188,7 @@ class _Run:
 
     def save(self) -> None:
         if self.file is not None:
-            tree = self.state, jnp.asarray(np.concatenate(self.parts))
+            tree = self.state, jax.device_put(np.concatenate(self.parts))
             about = {**self.problem, "steps": self.taken, "driven": self._driven(self.taken)}
             try:
                 save_checkpoint(self.file, tree, about)
@@ -256,7 +256,7 @@ class _Run:
         return {"kind": "fdtd.propagate", "begin": self.begin, "problem": arrays.hexdigest()}
 
     def _load(self, file: Path) -> None:
-        probes, dtype = len(self.task.probes), self.state.fields.hz.dtype
+        probes, dtype = len(self.task.probes), self.task.reading_dtype(self.state.fields)
         like = lambda header: (self.state, jax.ShapeDtypeStruct((header["steps"], probes), dtype))  # noqa: E731
         (self.state, traces), header = load_checkpoint(file, like, self.problem)
         # What 0.1 saved has no such digest.
@@ -274,11 +274,17 @@ def _program(platform: str) -> Callable[..., Any]:
     return eqx.filter_jit(march, compiler_options=options)  # pyright: ignore[reportCallIssue]
 
 
-def _recording(task: Task, state: State, traces: Array, begin: Any, result: Any) -> Recording:
-    steps = begin + jnp.arange(traces.shape[0])
-    shifts = [0.5 if probe.component == "hz" else 1.0 for probe in task.probes]
-    when = (steps + jnp.asarray(shifts).reshape(-1, 1)) * task.update.step
-    return Recording(traces.T, when, state.sums, state.fields, result)
+def _recording(task: Task, state: State, traces: Any, begin: Any, result: Any) -> Recording:
+    # By numpy where numbers are known: jnp would compile a program for every length.
+    when = by_numpy(functools.partial(_times, task.probes, traces.shape[0]), jnp.asarray(begin), task.update.step)
+    return Recording(by_numpy(lambda traces: traces.T, traces), when, state.sums, state.fields, result)
+
+
+def _times(probes: tuple[Functional, ...], count: int, begin: AnyArray, step: AnyArray) -> AnyArray:
+    """When each probe's field is, after each of so many steps, s."""
+    xp = namespace(begin, step)
+    shifts = xp.asarray([0.5 if probe.component == "hz" else 1.0 for probe in probes]).reshape(-1, 1)
+    return (begin + xp.arange(count) + shifts.astype(step.dtype)) * step
 
 
 def _as_transforms(value: Any) -> tuple[FieldTransform, ...]:

@@ -40,7 +40,7 @@ class Leapfrog(diffrax.AbstractSolver):
 
     def __init__(self, update: Any, sources: Any = ()):
         self.update = as_update(update)
-        self.sources = as_waveforms(sources, self.update.scene.grid)
+        self.sources = as_waveforms(sources, self.update)
 
     @property
     def term(self) -> diffrax.ODETerm:
