@@ -75,7 +75,7 @@ def eigenvalues(update: fdtd.Update) -> tuple[Any, Any]:
         return jnp.concatenate([part.ravel() for part in jax.tree_util.tree_leaves(ahead)])
 
     matrix = np.asarray(jax.vmap(step)(jnp.eye(ends[-1], dtype=leaves[0].dtype))).T
-    z, left, right = eig(matrix, left=True)
+    z, left, right = eig(matrix, left=True)  # pyright: ignore[reportAssignmentType]
     kept = np.abs(z) > 1e-6
 
     def of_leaves(vectors: Any) -> list[Any]:

@@ -33,7 +33,10 @@ ALLOWED: dict[str, set[str]] = {
     TIME: {CHECKS, HOST, COMMON, SCENE, "diffnr.fdtd.lines"},
     FREQUENCY: {CHECKS, COMMON, SCENE, "diffnr.fdtd.lines", TIME},
     GUIDES: {CHECKS, COMMON, SCENE, TIME, FREQUENCY},
-    "diffnr.fdtd": {"diffnr.fdtd.closed_forms", SCENE, TIME, FREQUENCY, GUIDES},
+    "diffnr.fdtd.extrapolate": {CHECKS},
+    "diffnr.fdtd.cavity": {CHECKS, SCENE, GUIDES},
+    "diffnr.fdtd": {f"diffnr.fdtd.{part}" for part in ("closed_forms", "extrapolate", "cavity")}
+    | {SCENE, TIME, FREQUENCY, GUIDES},
     "diffnr.plot": {CHECKS, DATA, COMMON, "diffnr.fdtd", SCENE, TIME, GUIDES},
     "diffnr": {DATA, COMMON, "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot"},
     TOOLS: {CHECKS, COMMON},

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Inexact
 from scipy.optimize import brentq
 
-from diffnr.checks import Numbers, as_inexact, as_positive, as_vector, is_concrete, require, require_finite
+from diffnr.checks import Numbers, as_float, as_inexact, as_positive, as_vector, is_concrete, require, require_finite
 
 LOWEST, HIGHEST = 0.4, 4.0  # orders that are looked for; a second-order scheme beside corners has .7 to 2
 SAFETY = 0.25  # of the correction, of three meshes in order (Roache's factor is 1.25, of the finest mesh)
@@ -54,7 +54,9 @@ def extrapolate(cells: Numbers, values: Numbers, order: Any = None) -> Extrapola
     require(fits, "values", f"have one for each of {sizes.size} cells", f"of shape {found.shape}")
     require_finite("values", found)
     require(np.unique(sizes).size == sizes.size, "cells", "be different from each other", sizes)
-    known = None if order is None else float(as_positive(order, "order"))
+    known = None if order is None else as_float(order, "order")
+    within = known is None or LOWEST / 4 <= known <= 4 * HIGHEST
+    require(within, "order", f"lie between {LOWEST / 4:g} and {4 * HIGHEST:g}, or be None", known)
     require(known is not None or sizes.size >= 3, "cells", "be three at least where no order is given", sizes)
     require(known is not None or is_concrete(found), "order", "be given where values are traced", None)
     finest = np.argsort(sizes)[: min(3, sizes.size)]

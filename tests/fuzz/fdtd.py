@@ -283,8 +283,28 @@ def pictures() -> list[Entry]:
     ]
 
 
+def cavities() -> list[Entry]:
+    made = fdtd.cavity.figure3()
+    sizes = {"width": 20 * UM, "height": 35.4 * UM, "offset": 1 * UM, "opening": 0.5 * UM, "opening_at": 27 * UM}
+    sizes |= {"wall": 0.1 * UM, "plasma_height": 18 * UM, "filling_height": 12 * UM}
+    parts = {"plasma": PLASMA, "filling": GLASS, "end": fdtd.PerfectConductor()}
+    cells = {"cell": 1 * UM, "opening_cell": 0.25 * UM, "growth": 1.2}
+    meshes = {"cells": [0.1, 0.05, 0.025], "values": [1.1, 1.05, 1.03], "order": 1.0}
+    on_top = {**sizes, "opening_at": 60 * UM, "feed": 120 * UM, "sponge": 100 * UM}
+    joined = dict.fromkeys(on_top, ("opening_at",))  # which does not lie where the other sizes leave room
+    return [
+        Entry("cavity.EndCavity", fdtd.cavity.EndCavity, {**parts, **sizes}, named=joined),
+        Entry("cavity.TopCavity", fdtd.cavity.TopCavity, {**parts, **on_top}, named=joined),
+        Entry("cavity.mesh", made.mesh, cells, named={"opening_cell": ("cell",)}),
+        Entry("cavity.figure2", fdtd.cavity.figure2, {"bias": -0.25}),
+        Entry("cavity.figure3", fdtd.cavity.figure3, {"bias": -0.25}),
+        Entry("cavity.figure4", fdtd.cavity.figure4, {"bias": -0.25}),
+        Entry("extrapolate", fdtd.extrapolate, meshes, allow={"order": ("None",)}),
+    ]
+
+
 def entries() -> list[Entry]:
-    return [*media(), *scenes(), *runs(), *frequencies(), *forms(), *pictures()]
+    return [*media(), *scenes(), *runs(), *frequencies(), *forms(), *cavities(), *pictures()]
 
 
 def _left(*names: str) -> dict[str, tuple[str, ...]]:

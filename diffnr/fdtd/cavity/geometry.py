@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from diffnr.checks import check_fields, is_concrete, real_field, require, require_instance
+from diffnr.checks import as_float, as_positive, as_scalar, is_concrete, real_field, require, require_instance
 from diffnr.fdtd.cavity.mesh import CavityMesh
 from diffnr.fdtd.guides.port import Port
 from diffnr.fdtd.guides.simulation import Simulation
@@ -17,6 +17,7 @@ from diffnr.fdtd.scene.scene import Rectangle, Scene
 
 INFINITE = float("inf")
 FACE = 5.0  # times the opening's cell: that at the face of the plasma
+SIZES = ("width", "height", "offset", "opening", "opening_at", "wall", "plasma_height", "filling_height")
 Part = tuple[Rectangle, AbstractMedium]
 Range = tuple[Array, Array]
 
@@ -49,17 +50,17 @@ class AbstractCavity(eqx.Module):
     wall: Float[Array, ""] = _size(0.1e-6)
     plasma_height: Float[Array, ""] = _size(18e-6)
     filling_height: Float[Array, ""] = _size(12e-6)
-    feed: float = eqx.field(static=True, default=60e-6)
-    sponge: float = eqx.field(static=True, default=100e-6)
+    feed: float = eqx.field(static=True, default=60e-6, converter=lambda value: as_float(value, "feed"))
+    sponge: float = eqx.field(static=True, default=100e-6, converter=lambda value: as_float(value, "sponge"))
 
     def __check_init__(self) -> None:
         for name in ("plasma", "filling"):
             require_instance(getattr(self, name), name, AbstractMedium, "be a medium")
         require_instance(self.end, "end", AbstractMetal, "be a metal (PerfectConductor, SurfaceImpedance)")
-        check_fields(self, ())
-        for name in ("width", "height", "opening", "wall", "plasma_height", "filling_height", "feed", "sponge"):
-            value = getattr(self, name)
-            require(not is_concrete(value) or float(value) > 0, name, "be positive", value)
+        for name in SIZES:
+            as_scalar(getattr(self, name), name, positive=name != "offset")
+        for name in ("feed", "sponge"):
+            as_positive(getattr(self, name), name)
         if is_concrete(self):
             self.require_joined()
 
@@ -145,7 +146,7 @@ class EndCavity(AbstractCavity):
         low, high = self.ends_of_opening
         perfect, half = PerfectConductor(), self.wall / 2
         # The face towards the cavity is a perfect conductor's: a sheet there too would be most of the losses.
-        parts = [
+        parts: list[Part] = [
             (Rectangle(x, y), metal)
             for x, metal in (([0.0, half], self.end), ([half, left], perfect))
             for y in ([-INFINITE, low - lining], [high + lining, INFINITE])
@@ -207,7 +208,7 @@ class TopCavity(AbstractCavity):
         (left, right), (bottom, _) = self.inside
         low, high = self.ends_of_opening
         perfect, wall = PerfectConductor(), [self.top, bottom]
-        parts = [(Rectangle(x, wall), perfect) for x in ([-INFINITE, low], [high, INFINITE])]
+        parts: list[Part] = [(Rectangle(x, wall), perfect) for x in ([-INFINITE, low], [high, INFINITE])]
         beside = [(Rectangle(x, [bottom, INFINITE]), perfect) for x in ([-INFINITE, left], [right, INFINITE])]
         return [*parts, *beside, (Rectangle([0.0, INFINITE], [0.0, self.top]), self.end)]
 

@@ -50,7 +50,7 @@ class CavityMesh(eqx.Module):
         places = [[float(value) for value in axis] for axis in cavity.places(fine)]
         stops = [np.asarray(axis)[_distinct(axis, SAME * fine)[1]] for axis in places]
         fine_x, fine_y = cavity.finest(fine)
-        grid = Grid.refined(*stops, size, fine_x=fine_x, fine_y=fine_y, growth=growth)
+        grid = Grid.refined(stops[0], stops[1], size, fine_x=fine_x, fine_y=fine_y, growth=growth)
         return cls(grid, tuple(places[0]), tuple(places[1]), fine)
 
     def grid_of(self, cavity: Any) -> Grid:
@@ -72,7 +72,7 @@ class CavityMesh(eqx.Module):
                 must = f"have its faces along {name} in the order of the cavity that the mesh is of (make another mesh)"
                 require(together and rising, "cavity", must, np.asarray(values))
             moved.append(_moved(np.asarray(lines), np.asarray(old)[first], stands))
-        return Grid(*moved)
+        return Grid(moved[0], moved[1])
 
 
 def _distinct(values: Any, least: float) -> tuple[list[int], list[int]]:

@@ -19,7 +19,8 @@ def figure2(bias: Numbers = -0.25) -> EndCavity:
 
     **Arguments:** `bias`: [], ω_c/ω_p; negative ones make +x the one-way direction.
     """
-    return EndCavity(_insb(bias, 5e-3), Dielectric(SILICON), PerfectConductor(), height=30e-6, offset=-12e-6)
+    sizes: dict[str, Any] = {"height": 30e-6, "offset": -12e-6}
+    return EndCavity(_insb(bias, 5e-3), Dielectric(SILICON), PerfectConductor(), **sizes)
 
 
 def figure3(bias: Numbers = -0.25) -> EndCavity:
@@ -40,7 +41,7 @@ def figure4(bias: Numbers = -0.25) -> TopCavity:
     **Arguments:** `bias`: [], ω_c/ω_p.
     """
     end = SurfaceImpedance.of_conductor(2093.0, 2.48e12 * np.pi)
-    sizes = {"width": 35.4e-6, "height": 20e-6, "opening_at": 60e-6}
+    sizes: dict[str, Any] = {"width": 35.4e-6, "height": 20e-6, "opening_at": 60e-6}
     return TopCavity(_insb(bias), Dielectric(SILICON), end, **sizes, feed=120e-6)
 
 
