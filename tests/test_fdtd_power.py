@@ -149,3 +149,22 @@ def test_what_is_no_line_or_field_is_refused(call: Callable[..., Any], sentence:
     phasors = jax.tree_util.tree_map(lambda part: part + 0j, update.zero_fields())
     with pytest.raises(ValueError, match=sentence):
         call(update, phasors)
+
+
+def test_stored_energy_is_that_of_a_free_oscillation_and_adds_up() -> None:
+    lossless = fdtd.GyrotropicDrude(15.6, 1.6 * THZ, 0.0, -0.4 * THZ)
+    x, y = np.arange(13.0) * 3 * UM, np.cumsum(np.r_[0.0, 2 + np.cos(np.arange(10))]) * UM
+    objects = [(fdtd.Rectangle([x[4], x[8]], [y[2], y[6]]), lossless)]
+    objects.append((fdtd.Rectangle([x[10], x[12]], [y[0], y[3]]), fdtd.SurfaceImpedance(0.0, 1e-12)))
+    update = fdtd.Update.of(fdtd.Scene.of(fdtd.Grid(x, y), SILICON, objects))
+    mode = fdtd.resonances(update, 1.3 * THZ)
+    fields = jax.tree_util.tree_map(lambda part: part[0], mode.fields)
+    # Modes are of 1 J/m by `energy`, which the step conserves: to what γ of round-off leaves.
+    np.testing.assert_allclose(fdtd.stored(update, fields, mode.omega[0]), 1.0, rtol=1e-9)
+    parts = [
+        fdtd.stored(update, fields, mode.omega[0], across, up)
+        for across in ((x[0], x[6]), (x[6], x[-1]))
+        for up in ((y[0], y[4]), (y[4], y[-1]))
+    ]
+    np.testing.assert_allclose(sum(parts), 1.0, rtol=1e-9)
+    assert min(map(float, parts)) > 0

@@ -11,6 +11,7 @@ from diffnr.fdtd.frequency_domain.power import (
     flux,
     local_density_of_states,
     outflux,
+    stored,
 )
 from diffnr.fdtd.frequency_domain.resonance import Resonances, resonances
 from diffnr.fdtd.guides.cross_section import CrossSection, layered_guide
@@ -92,4 +93,5 @@ __all__ = [
     "propagate",
     "resonances",
     "ring_down",
+    "stored",
 ]

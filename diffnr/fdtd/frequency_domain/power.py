@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from diffnr.checks import Numbers, as_choice, as_frequency, as_inexact, require, require_shape
+from diffnr.fdtd.frequency_domain.boxes import Inside, ends_of, is_place
 from diffnr.fdtd.frequency_domain.frequency import frequency
 from diffnr.fdtd.scene.grid import nearest
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
@@ -58,15 +58,15 @@ def flux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
     """
     update = as_update(update)
     fields = _as_phasors(update, fields)
-    at_x, at_y = _is_place(x, "x"), _is_place(y, "y")
+    at_x, at_y = is_place(x, "x"), is_place(y, "y")
     require(at_x != at_y, "x", "be one place, and y (lowest, highest), or the reverse", x)
     grid = update.scene.grid
     if at_x:
-        i, (low, high) = nearest(grid.x, x, "x"), _lines(grid.y, y, "y")
+        i, (low, high) = nearest(grid.x, x, "x"), ends_of(grid.y, y, "y")
         left, right = _beside(update, fields.hz, 0)
         part = fields.ey[i, low:high] * jnp.conj(left[i, low:high] + right[i, low:high]) / 2
         return jnp.sum(part.real * grid.dy[low:high]) / (2 * IMPEDANCE)
-    j, (low, high) = nearest(grid.y, y, "y"), _lines(grid.x, x, "x")
+    j, (low, high) = nearest(grid.y, y, "y"), ends_of(grid.x, x, "x")
     below, above = _beside(update, fields.hz, 1)
     part = fields.ex[low:high, j] * jnp.conj(below[low:high, j] + above[low:high, j]) / 2
     return -jnp.sum(part.real * grid.dx[low:high]) / (2 * IMPEDANCE)
@@ -80,7 +80,7 @@ def outflux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
     It is what sources inside emit, less what media inside absorb.
     """
     for part, name in ((x, "x"), (y, "y")):
-        require(not _is_place(part, name), name, "be (lowest, highest), in m", part)
+        require(not is_place(part, name), name, "be (lowest, highest), in m", part)
     (left, right), (low, high) = x, y
     across = flux(update, fields, right, y) - flux(update, fields, left, y)
     return across + flux(update, fields, x, high) - flux(update, fields, x, low)
@@ -105,20 +105,13 @@ def absorbed(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = N
     fields, omega = _as_phasors(update, fields), as_frequency(omega, "omega")
     require(not update.layers, "update", "have no matched layers, whose losses have no place", "with some")
     grid, scale = update.scene.grid, 1 / (2 * IMPEDANCE)
-    (i, k), (j, l) = (
-        (0, lines.size - 1) if part is None else _lines(lines, part, name)
-        for part, lines, name in ((x, grid.x, "x"), (y, grid.y, "y"))
-    )
-    on_x, on_y = _shares(grid.x.size, i, k), _shares(grid.y.size, j, l)
-    in_x, in_y = jnp.zeros(grid.dx.size).at[i:k].set(1.0), jnp.zeros(grid.dy.size).at[j:l].set(1.0)
-    wx, wy = in_x[:, None] * on_y, on_x[:, None] * in_y  # how much of each edge is inside
-
+    inside = Inside.of(grid, x, y)
     sizes = grid.dx[:, None] * _between(update, 1), _between(update, 0)[:, None] * grid.dy
-    edges = wx * sizes[0], wy * sizes[1]
-    cells = in_x[:, None] * in_y * grid.dx[:, None] * grid.dy
+    edges = inside.along_x * sizes[0], inside.along_y * sizes[1]
+    cells = inside.cells * grid.dx[:, None] * grid.dy
     carriers, sponges = _by_carriers(update, fields, edges), _by_sponges(update, fields, edges, cells)
     sponges = sponges * 2 * jnp.cos(omega * update.step / 2)
-    walls = _by_walls(update, fields, wx * grid.dx[:, None], wy * grid.dy)
+    walls = _by_walls(update, fields, inside.along_x * grid.dx[:, None], inside.along_y * grid.dy)
     return Absorbed(scale * carriers / update.light_step, scale * walls, scale * sponges / update.light_step)
 
 
@@ -187,6 +180,38 @@ def emitted(update: Any, fields: Any, sources: Any) -> Float[Array, ""]:
     return VACUUM * LIGHT / 2 * total
 
 
+def stored(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = None) -> Float[Array, ""]:
+    """The mean energy in J/m that is stored in a box, or in all of the grid: fields', carriers' and sheets'.
+
+        W = ¼ Σ V (ε0 ε∞ |E|² cos ωΔt + µ0 |H|² + |J|²/(ε0 ε∞ ω_p²)) + ¼ Σ L |K|²,   the mean of `energy`
+
+        fdtd.stored(update, found.fields, found.omega, x=(0.0, 20e-6), y=(0.0, 30e-6))
+
+    **Arguments:** as of `absorbed`.
+
+    **Returns:** [], J/m. What a matched layer remembers has no energy.
+
+    **Raises:** `ValueError` for places off the grid, fields that are no phasors, a complex frequency.
+    """
+    update = as_update(update)
+    fields, omega, scene = _as_phasors(update, fields), as_frequency(omega, "omega"), update.scene
+    dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between
+    inside = Inside.of(scene.grid, x, y)
+    total = jnp.zeros(())
+    edges = (fields.ex, inside.along_x, dx * between_y, 1), (fields.ey, inside.along_y, between_x[:, None] * dy, 0)
+    for (field, share, size, axis), inverse in zip(edges, scene.edges, strict=True):
+        density = jnp.abs(update.moving(field, axis)) ** 2 / jnp.where(inverse > 0, inverse, jnp.inf)
+        total = total + jnp.cos(omega * update.step) * jnp.sum(update.moving(share, axis) * size * density)
+    plasma = scene.drude_weight * scene.rarity * update.step**2
+    moving = (jnp.abs(fields.jx) ** 2 + jnp.abs(fields.jy) ** 2) / jnp.where(plasma > 0, plasma, jnp.inf)
+    magnetic = jnp.abs(fields.hz) ** 2 * (scene.free[0] if scene.free else 1.0)
+    total = total + jnp.sum(inside.cells * dx * dy * (magnetic + moving))
+    shares = update.moving(inside.along_x, 1), update.moving(inside.along_y, 0)
+    for (_, inductance), current, share, length in zip(scene.faces, fields.walls or (), shares, (dx, dy), strict=False):
+        total = total + LIGHT / IMPEDANCE * jnp.sum(share * length * inductance * jnp.abs(current) ** 2)
+    return VACUUM / 4 * total
+
+
 class LocalDensity(NamedTuple):
     """`ratio`: to that of vacuum; `density`: states per area and angular frequency, s/(rad m²); `power`: W/m."""
 
@@ -229,30 +254,6 @@ def _as_phasors(update: Update, fields: Any) -> Fields:
     fields = as_fields(fields, update)
     require(jnp.iscomplexobj(fields.hz), "fields", "be phasors, as frequency returns them", "real")
     return fields
-
-
-def _is_place(value: Any, name: str) -> bool:
-    """Whether this is one place, and not (lowest, highest)."""
-    pair = isinstance(value, (tuple, list)) and len(value) == 2
-    number = not isinstance(value, (tuple, list)) and np.ndim(value) == 0
-    pair = pair or (not isinstance(value, (tuple, list)) and np.shape(value) == (2,))
-    require(pair or number, name, "be a place in m, or (lowest, highest)", value)
-    return number
-
-
-def _lines(lines: Array, part: Any, name: str) -> tuple[int, int]:
-    """The lines nearest to the ends of a range."""
-    require(not _is_place(part, name), name, "be (lowest, highest), in m", part)
-    low, high = part
-    first, last = nearest(lines, low, name), nearest(lines, high, name)
-    require(first < last, name, "be (lowest, highest), in this order and at two lines of the grid", part)
-    return first, last
-
-
-def _shares(size: int, first: int, last: int) -> Array:
-    """1 for lines inside, ½ for those at the sides, 0 outside."""
-    inside = jnp.zeros(size).at[first : last + 1].set(1.0)
-    return inside.at[first].multiply(0.5).at[last].multiply(0.5)
 
 
 def _beside(update: Update, cells: Array, axis: int) -> tuple[Array, Array]:
