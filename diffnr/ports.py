@@ -35,6 +35,7 @@ from diffnr.checks import (
     require_finite,
     require_instance,
 )
+from diffnr.compilation import compiled
 from diffnr.results import AbstractAnswer, raise_failures, with_unstable
 
 
@@ -253,7 +254,7 @@ def port_response(
     return raise_failures(response, response.result) if throw else response
 
 
-@eqx.filter_jit
+@compiled
 def _port_response(
     model: AbstractPortModel, drive: Drive, ports: tuple[int, ...], guess: Any, allow_unstable: bool
 ) -> PortResponse:
@@ -297,7 +298,7 @@ def scattering(
     return model.scatter(omegas, throw, as_flag(allow_unstable, "allow_unstable"))
 
 
-@eqx.filter_jit
+@compiled
 def _scattering(model: AbstractPortModel, omegas: Array, allow_unstable: bool) -> tuple[Array, Any]:
     def at(omega: Array) -> tuple[Array, Any]:
         response = port_response(model, Drive(omega), throw=False, allow_unstable=allow_unstable)

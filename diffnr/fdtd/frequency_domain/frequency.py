@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Inexact
@@ -19,6 +18,7 @@ from diffnr.checks import (
     require_shape,
     staying_known,
 )
+from diffnr.compilation import compiled
 from diffnr.fdtd.frequency_domain.direct_solve import Edges, steady_edges
 from diffnr.fdtd.frequency_domain.harmonic_step import harmonic_step, step_factor
 from diffnr.fdtd.time_domain.functional import Functional, as_probes, as_sources
@@ -152,7 +152,7 @@ def _wave_factor(update: Update, omega: Numbers) -> tuple[Array, Array]:
     return omega, step_factor(update, omega).astype(jnp.result_type(update.ex.dtype, jnp.complex64))
 
 
-@eqx.filter_jit
+@compiled
 def _frequency(
     update: Update,
     omega: Array,

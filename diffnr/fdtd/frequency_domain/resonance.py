@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +25,7 @@ from diffnr.checks import (
     require,
     require_known,
 )
+from diffnr.compilation import compiled
 from diffnr.fdtd.frequency_domain.contour import NODES, Disc, Guesses, Iterated, Search
 from diffnr.fdtd.frequency_domain.direct_solve import Edges, entries_of, operator, pattern_of
 from diffnr.fdtd.frequency_domain.frequency import as_one_frequency
@@ -186,7 +186,7 @@ def _as_disc(update: Update, within: Any) -> Disc:
     return Disc(centre, radius.real)
 
 
-@eqx.filter_jit
+@compiled
 def _resonances(update: Update, guess: Array, num_modes: int, max_steps: int) -> Resonances:
     fixed, guess = frozen(update), lax.stop_gradient(guess).astype(jnp.complex128)
     nearest = functools.partial(nearest_modes, num_modes)
@@ -289,9 +289,9 @@ def _collected(ended: Iterable[tuple], currents: SmoothCurrents) -> tuple[Iterat
     return Iterated(omega, x, y, resolved), arrived
 
 
-_finished, _pair_of = eqx.filter_jit(finished), eqx.filter_jit(pair_of)
+_finished, _pair_of = compiled(finished), compiled(pair_of)
 
 
-@eqx.filter_jit
+@compiled
 def _entries(update: Update, omega: Array) -> Array:
     return entries_of(lambda edges: operator(update, step_factor(update, omega), edges), update)

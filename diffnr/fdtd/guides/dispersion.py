@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from diffnr.checks import Count, Numbers, as_flag, as_vector, is_concrete, require
+from diffnr.compilation import compiled
 from diffnr.fdtd.guides.cross_section import CrossSection, as_cross_section
 from diffnr.fdtd.guides.guide import GuideModes, as_num_modes, guide_waves, require_below_lattice, unresolved
 from diffnr.fdtd.scene.units import GUIDE, warn_of_hertz
@@ -102,7 +102,7 @@ def dispersion(
     return raise_failures(found, found.result) if throw else found
 
 
-@eqx.filter_jit
+@compiled
 def _dispersion(cross_section: CrossSection, omegas: Array, num_modes: int, step: Array) -> GuideModes:
     # One after the other: batched calls of LAPACK can stop each other for good.
     return lax.map(lambda omega: guide_waves(cross_section, omega, num_modes, step), omegas)

@@ -21,6 +21,7 @@ from diffnr.checks import (
     is_concrete,
     require,
 )
+from diffnr.compilation import compiled
 from diffnr.fdtd.guides.column import MIDDLE, Column, Cut, eigenpairs, polished, resolved
 from diffnr.fdtd.guides.continuum import SURVIVES, compared, profile_of
 from diffnr.fdtd.guides.cross_section import CrossSection, as_cross_section
@@ -140,7 +141,7 @@ def require_below_lattice(omega: Array, step: Array, name: str) -> None:
         require(highest < limit, name, f"be below π over the step, {limit:.4g} rad/s", f"{highest:.6g}")
 
 
-@eqx.filter_jit
+@compiled
 def guide_waves(cross_section: CrossSection, omega: Array, num_modes: int, step: Array) -> GuideModes:
     """`guide_modes` of arguments that have been looked at."""
     one = jnp.ones_like(omega)

@@ -25,6 +25,7 @@ from diffnr.checks import (
     require_instance,
     require_known,
 )
+from diffnr.compilation import compiled
 from diffnr.fdtd.frequency_domain.frequency import solve
 from diffnr.fdtd.guides.port import Port, Ports, pulse_sources, wave_sources
 from diffnr.fdtd.guides.pulsed import launched, pulse_for, pulse_response, rung_down, waves_at_all
@@ -276,14 +277,14 @@ def _solved(simulation: Simulation, omega: Array) -> _Solved:
     return _Solved(fields, _whole(incoming, sends), _quotient(incoming, outgoing, sends), sends, lost)
 
 
-@eqx.filter_jit
+@compiled
 def _amplitudes(simulation: Simulation, omega: Array, ex: Array, ey: Array) -> tuple[Array, Array]:
     ports = simulation.ports
     waves = ports.waves(simulation.scene, simulation.update.step, omega)
     return ports.amplitudes(waves, lambda line: (ex[line - 1], ey[line - 1 : line + 1]))
 
 
-@eqx.filter_jit
+@compiled
 def _fields(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fields, Any, Array]:
     found = _solved(simulation, omega)
     drives = jnp.linalg.solve(found.incoming, incoming)
