@@ -3,5 +3,16 @@
 from diffnr.fdtd.cavity.geometry import AbstractCavity, EndCavity, TopCavity
 from diffnr.fdtd.cavity.mesh import CavityMesh
 from diffnr.fdtd.cavity.published import figure2, figure3, figure4
+from diffnr.fdtd.cavity.response import CavityResponse, response
 
-__all__ = ["AbstractCavity", "CavityMesh", "EndCavity", "TopCavity", "figure2", "figure3", "figure4"]
+__all__ = [
+    "AbstractCavity",
+    "CavityMesh",
+    "CavityResponse",
+    "EndCavity",
+    "TopCavity",
+    "figure2",
+    "figure3",
+    "figure4",
+    "response",
+]

@@ -17,6 +17,7 @@ from diffnr.fdtd.scene.scene import Rectangle, Scene
 
 INFINITE = float("inf")
 FACE = 5.0  # times the opening's cell: that at the face of the plasma
+ROOM = 8e-6  # m, from the sponge to the port, whose sources are cells behind it, and ahead
 SIZES = ("width", "height", "offset", "opening", "opening_at", "wall", "plasma_height", "filling_height")
 Part = tuple[Rectangle, AbstractMedium]
 Range = tuple[Array, Array]
@@ -59,8 +60,8 @@ class AbstractCavity(eqx.Module):
         require_instance(self.end, "end", AbstractMetal, "be a metal (PerfectConductor, SurfaceImpedance)")
         for name in SIZES:
             as_scalar(getattr(self, name), name, positive=name != "offset")
-        for name in ("feed", "sponge"):
-            as_positive(getattr(self, name), name)
+        as_positive(self.sponge, "sponge")
+        require(as_scalar(self.feed, "feed") > ROOM, "feed", f"be longer than {ROOM * 1e6:g} µm", self.feed)
         if is_concrete(self):
             self.require_joined()
 
@@ -84,6 +85,11 @@ class AbstractCavity(eqx.Module):
     @abc.abstractmethod
     def inside(self) -> tuple[Range, Range]:
         """((left, right), (bottom, top)) of the cavity, in m."""
+
+    @property
+    def before(self) -> tuple[float, float]:
+        """The ends of the guide's part in which cells are equally wide: the sponge, and the port with some room."""
+        return -self.feed - ROOM - self.sponge, -self.feed + ROOM
 
     @property
     def top(self) -> Array:
@@ -138,7 +144,7 @@ class EndCavity(AbstractCavity):
     def places(self, lining: float) -> tuple[list[Any], list[Any]]:
         (left, right), (bottom, top) = self.inside
         low, high = self.ends_of_opening
-        x = [-self.feed - self.sponge, -self.feed, 0.0, self.wall / 2, left, right]
+        x = [*self.before, 0.0, self.wall / 2, left, right]
         return x, [0.0, self.plasma_height, low - lining, low, high, high + lining, self.top, bottom, top]
 
     def walls(self, mesh: CavityMesh) -> list[Part]:
@@ -201,7 +207,7 @@ class TopCavity(AbstractCavity):
     def places(self, lining: float) -> tuple[list[Any], list[Any]]:
         (left, right), (bottom, top) = self.inside
         low, high = self.ends_of_opening
-        x = [-self.feed - self.sponge, -self.feed, 0.0, lining, low, high, left, right]
+        x = [*self.before, 0.0, lining, low, high, left, right]
         return x, [0.0, self.plasma_height, self.top, self.top + self.wall / 2, bottom, top]
 
     def walls(self, mesh: CavityMesh) -> list[Part]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import Numbers, as_choice, as_frequency, as_inexact, require, require_shape
 from diffnr.fdtd.frequency_domain.boxes import Inside, ends_of, is_place
@@ -194,21 +194,29 @@ def stored(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = Non
     **Raises:** `ValueError` for places off the grid, fields that are no phasors, a complex frequency.
     """
     update = as_update(update)
-    fields, omega, scene = _as_phasors(update, fields), as_frequency(omega, "omega"), update.scene
+    fields, omega = _as_phasors(update, fields), as_frequency(omega, "omega")
+    return energy_product(update, fields, fields, omega, Inside.of(update.scene.grid, x, y)).real
+
+
+def energy_product(update: Update, one: Fields, other: Fields, omega: Array, inside: Inside) -> Complex[Array, ""]:
+    """The form of which `stored` is the square: linear in `other`, conjugate linear in `one`, J/m."""
+    scene = update.scene
     dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between
-    inside = Inside.of(scene.grid, x, y)
-    total = jnp.zeros(())
-    edges = (fields.ex, inside.along_x, dx * between_y, 1), (fields.ey, inside.along_y, between_x[:, None] * dy, 0)
-    for (field, share, size, axis), inverse in zip(edges, scene.edges, strict=True):
-        density = jnp.abs(update.moving(field, axis)) ** 2 / jnp.where(inverse > 0, inverse, jnp.inf)
-        total = total + jnp.cos(omega * update.step) * jnp.sum(update.moving(share, axis) * size * density)
+    of = lambda field, axis: jnp.conj(update.moving(field[0], axis)) * update.moving(field[1], axis)  # noqa: E731
+    total = jnp.zeros((), jnp.result_type(one.hz, jnp.complex64))
+    on_x = (one.ex, other.ex), update.moving(inside.along_x, 1), dx * between_y, 1
+    on_y = (one.ey, other.ey), update.moving(inside.along_y, 0), between_x[:, None] * dy, 0
+    for (pair, share, size, axis), inverse in zip((on_x, on_y), scene.edges, strict=True):
+        density = of(pair, axis) / jnp.where(inverse > 0, inverse, jnp.inf)
+        total = total + jnp.cos(omega * update.step) * jnp.sum(share * size * density)
     plasma = scene.drude_weight * scene.rarity * update.step**2
-    moving = (jnp.abs(fields.jx) ** 2 + jnp.abs(fields.jy) ** 2) / jnp.where(plasma > 0, plasma, jnp.inf)
-    magnetic = jnp.abs(fields.hz) ** 2 * (scene.free[0] if scene.free else 1.0)
-    total = total + jnp.sum(inside.cells * dx * dy * (magnetic + moving))
-    shares = update.moving(inside.along_x, 1), update.moving(inside.along_y, 0)
-    for (_, inductance), current, share, length in zip(scene.faces, fields.walls or (), shares, (dx, dy), strict=False):
-        total = total + LIGHT / IMPEDANCE * jnp.sum(share * length * inductance * jnp.abs(current) ** 2)
+    moving = jnp.conj(one.jx) * other.jx + jnp.conj(one.jy) * other.jy
+    magnetic = jnp.conj(one.hz) * other.hz * (scene.free[0] if scene.free else 1.0)
+    cells = inside.cells * dx * dy
+    total = total + jnp.sum(cells * (magnetic + moving / jnp.where(plasma > 0, plasma, jnp.inf)))
+    walls = zip(scene.faces, zip(one.walls or (), other.walls or (), strict=True), (on_x, on_y), (dx, dy), strict=False)
+    for (_, inductance), (sheet, same), (_, share, _, _), length in walls:
+        total = total + LIGHT / IMPEDANCE * jnp.sum(share * length * inductance * jnp.conj(sheet) * same)
     return VACUUM / 4 * total
 
 
