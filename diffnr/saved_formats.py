@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from diffnr.results import RESULTS
 
 FORMAT = 2
-PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.plot", "optimize")
+PACKAGES = ("diffnr", "diffnr.tcmt", "diffnr.duffing", "diffnr.fdtd", "diffnr.fdtd.cavity", "diffnr.plot", "optimize")
 
 Fields = dict[str, Any]
 

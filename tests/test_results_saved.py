@@ -66,6 +66,9 @@ CHEAP: dict[str, Callable[[], Any]] = {
     "optimize.Resonance": lambda: op.Resonance(*(value() for _ in op.Resonance._fields)),
     "optimize.SeriesCoefficient": lambda: op.SeriesCoefficient(np.ones(2), np.ones(2), np.ones(2), np.eye(2), "1/s"),
     "optimize.OddEven": lambda: op.OddEven(*(np.ones(2) for _ in range(5)), "1/s"),
+    "fdtd.cavity.CavityResponse": lambda: fdtd.cavity.CavityResponse(
+        *(jnp.ones(3), jnp.ones(3) + 0j, jnp.ones(3) + 0j, *(jnp.ones(3),) * 3), nr.RESULTS.successful
+    ),
     "fdtd.Extrapolated": lambda: fdtd.extrapolate([0.1, 0.05, 0.025], [1.1, 1.05, 1.03]),
     "fdtd.LocalDensity": lambda: fdtd.LocalDensity(jnp.ones(()), jnp.zeros(()), jnp.ones(())),
 }

@@ -212,6 +212,7 @@ def frequencies() -> list[Entry]:
         Entry(
             "absorbed", fdtd.absorbed, {"update": UPDATE, "fields": PHASORS, "omega": 1.2 * THZ, "x": None, "y": None}
         ),
+        Entry("stored", fdtd.stored, {"update": UPDATE, "fields": PHASORS, "omega": 1.2 * THZ, "x": None, "y": None}),
         Entry("emitted", fdtd.emitted, {"update": UPDATE, "fields": PHASORS, "sources": [(SOURCE, 1.0)]}),
         Entry(
             "local_density_of_states",

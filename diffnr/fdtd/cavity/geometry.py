@@ -61,7 +61,7 @@ class AbstractCavity(eqx.Module):
         for name in SIZES:
             as_scalar(getattr(self, name), name, positive=name != "offset")
         as_positive(self.sponge, "sponge")
-        require(as_scalar(self.feed, "feed") > ROOM, "feed", f"be longer than {ROOM * 1e6:g} µm", self.feed)
+        require(self.feed > ROOM, "feed", f"be longer than {ROOM * 1e6:g} µm", self.feed)
         if is_concrete(self):
             self.require_joined()
 
