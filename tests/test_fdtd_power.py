@@ -168,3 +168,21 @@ def test_stored_energy_is_that_of_a_free_oscillation_and_adds_up() -> None:
     ]
     np.testing.assert_allclose(sum(parts), 1.0, rtol=1e-9)
     assert min(map(float, parts)) > 0
+
+
+def test_no_power_is_lost_where_nothing_absorbs() -> None:
+    """In a lossless plasma that few cells resolve E × H alone is not the same at every line."""
+    lossless = fdtd.GyrotropicDrude(15.6, 2 * THZ, 0.0, 0.5 * THZ)
+    grid = fdtd.Grid.uniform((0.0, 60 * UM), (0.0, 30 * UM), 1 * UM)
+    below = [(fdtd.Rectangle([0.0, 60 * UM], [0.0, 18 * UM]), lossless)]
+    ends = fdtd.Boundaries(left=fdtd.Sponge(20 * UM), right=fdtd.Sponge(20 * UM))
+    update = fdtd.Update.of(fdtd.Scene.of(grid, SILICON, below, ends))
+    source = fdtd.Functional.at(grid, 22 * UM, 18 * UM)
+    found = fdtd.frequency(update, 1.2 * THZ, sources=[(source, 1.0)])
+    passed = [float(fdtd.flux(update, found.fields, at * UM, (0.0, 30 * UM))) for at in (24, 29, 33, 39)]
+    np.testing.assert_allclose(passed, passed[0], rtol=1e-9)  # of the solve's round-off
+    lost = fdtd.absorbed(update, found.fields, 1.2 * THZ)
+    assert abs(float(lost.carriers)) < 1e-12 * float(lost.total)
+    assert float(lost.total) == pytest.approx(float(fdtd.emitted(update, found.fields, [(source, 1.0)])), rel=1e-9)
+    middle = fdtd.absorbed(update, found.fields, 1.2 * THZ, (22 * UM, 38 * UM), (0.0, 30 * UM))
+    assert abs(float(middle.total)) < 1e-9 * float(lost.total)

@@ -17,13 +17,12 @@ from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import Numbers, as_choice, as_frequency, as_inexact, require, require_shape
 from diffnr.fdtd.frequency_domain.boxes import Inside, ends_of, is_place
+from diffnr.fdtd.frequency_domain.carrier_power import beside, between, carried, product, taken
 from diffnr.fdtd.frequency_domain.frequency import frequency
 from diffnr.fdtd.scene.grid import nearest
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
 from diffnr.fdtd.time_domain.functional import COMPONENTS, Functional, as_sources
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_fields, as_update
-
-Box = tuple[tuple[int, int], tuple[int, int]]  # lines of x and of y, from and to
 
 
 class Absorbed(NamedTuple):
@@ -41,7 +40,10 @@ class Absorbed(NamedTuple):
 def flux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
     """The mean power in W/m through a line, towards +x or +y.
 
-        P = ½ Re ∫ E_y H_z* dy    or    −½ Re ∫ E_x H_z* dx,        H_z the mean of the cells on both sides
+        P = ½ Re ∫ E_y H_z* dy    or    −½ Re ∫ E_x H_z* dx,        H_z the mean of the cells on both sides,
+
+    and in a plasma what the step's means of E over cells carry across the line beside it: of second order in the cell,
+    and not little in waves that few cells resolve.
 
         found = fdtd.frequency(update, 1.2e13, sources=[(source, 1.0)])
         fdtd.flux(update, found.fields, x=40e-6, y=(0.0, 30e-6))
@@ -63,13 +65,13 @@ def flux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
     grid = update.scene.grid
     if at_x:
         i, (low, high) = nearest(grid.x, x, "x"), ends_of(grid.y, y, "y")
-        left, right = _beside(update, fields.hz, 0)
-        part = fields.ey[i, low:high] * jnp.conj(left[i, low:high] + right[i, low:high]) / 2
-        return jnp.sum(part.real * grid.dy[low:high]) / (2 * IMPEDANCE)
+        left, right = beside(update, fields.hz, 0)
+        part = (fields.ey[i] * jnp.conj(left[i] + right[i])).real / 2 * grid.dy + carried(update, fields, 0)[i]
+        return jnp.sum(part[low:high]) / (2 * IMPEDANCE)
     j, (low, high) = nearest(grid.y, y, "y"), ends_of(grid.x, x, "x")
-    below, above = _beside(update, fields.hz, 1)
-    part = fields.ex[low:high, j] * jnp.conj(below[low:high, j] + above[low:high, j]) / 2
-    return -jnp.sum(part.real * grid.dx[low:high]) / (2 * IMPEDANCE)
+    below, above = beside(update, fields.hz, 1)
+    part = (fields.ex[:, j] * jnp.conj(below[:, j] + above[:, j])).real / 2 * grid.dx - carried(update, fields, 1)[:, j]
+    return -jnp.sum(part[low:high]) / (2 * IMPEDANCE)
 
 
 def outflux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
@@ -89,7 +91,9 @@ def outflux(update: Any, fields: Any, x: Any, y: Any) -> Float[Array, ""]:
 def absorbed(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = None) -> Absorbed:
     """The mean power in W/m that is absorbed in a box, or in all of the grid.
 
-        carriers: ½ Re Σ V E*·J,    walls: ½ Re Σ E*·K,    sponges: ½ Σ V η (ε0 ε∞ |E|² + µ0 |H|²),   as the step has it
+        carriers: ½ Re Σ V E*·J,    walls: ½ Re Σ E*·K,    sponges: ½ Σ V η (ε0 ε∞ |E|² + µ0 |H|² + |J|²/(ε0 ε∞ ω_p²))
+
+    as the step has it: carriers take power cell by cell, and none where ν = 0.
 
         fdtd.absorbed(update, found.fields, found.omega).total
 
@@ -106,22 +110,13 @@ def absorbed(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = N
     require(not update.layers, "update", "have no matched layers, whose losses have no place", "with some")
     grid, scale = update.scene.grid, 1 / (2 * IMPEDANCE)
     inside = Inside.of(grid, x, y)
-    sizes = grid.dx[:, None] * _between(update, 1), _between(update, 0)[:, None] * grid.dy
+    sizes = grid.dx[:, None] * between(update, 1), between(update, 0)[:, None] * grid.dy
     edges = inside.along_x * sizes[0], inside.along_y * sizes[1]
     cells = inside.cells * grid.dx[:, None] * grid.dy
-    carriers, sponges = _by_carriers(update, fields, edges), _by_sponges(update, fields, edges, cells)
-    sponges = sponges * 2 * jnp.cos(omega * update.step / 2)
+    carriers, damped = (jnp.sum(inside.cells * part) for part in taken(update, fields))
+    sponges = damped + _by_sponges(update, fields, edges, cells) * 2 * jnp.cos(omega * update.step / 2)
     walls = _by_walls(update, fields, inside.along_x * grid.dx[:, None], inside.along_y * grid.dy)
     return Absorbed(scale * carriers / update.light_step, scale * walls, scale * sponges / update.light_step)
-
-
-def _by_carriers(update: Update, fields: Fields, edges: tuple[Array, Array]) -> Array:
-    """Σ V E*·J, by the means that E is given J by."""
-    left, lower = (_weights(update, axis) for axis in (0, 1))
-    below, above = _beside(update, fields.jx, 1)
-    before, behind = _beside(update, fields.jy, 0)
-    from_x, from_y = lower * below + (1 - lower) * above, left[:, None] * before + (1 - left[:, None]) * behind
-    return jnp.sum(edges[0] * _product(fields.ex, from_x)) + jnp.sum(edges[1] * _product(fields.ey, from_y))
 
 
 def _by_walls(update: Update, fields: Fields, along_x: Array, along_y: Array) -> Array:
@@ -134,7 +129,7 @@ def _by_walls(update: Update, fields: Fields, along_x: Array, along_y: Array) ->
         if update.bloch_factors[axis] is not None:  # the last line is the first
             along = jnp.moveaxis(along, axis, 0)
             along = jnp.moveaxis(along.at[0].add(along[-1]), 0, axis)
-        lost = lost + jnp.sum(update.moving(along, axis) * _product(update.moving(field, axis), current))
+        lost = lost + jnp.sum(update.moving(along, axis) * product(update.moving(field, axis), current))
     return lost
 
 
@@ -262,29 +257,3 @@ def _as_phasors(update: Update, fields: Any) -> Fields:
     fields = as_fields(fields, update)
     require(jnp.iscomplexobj(fields.hz), "fields", "be phasors, as frequency returns them", "real")
     return fields
-
-
-def _beside(update: Update, cells: Array, axis: int) -> tuple[Array, Array]:
-    """Values in the cells before and behind all lines across an axis; 0 beyond the grid, unless it repeats."""
-    cells, factor = jnp.moveaxis(cells, axis, 0), update.bloch_factors[axis]
-    first, last = (0 * cells[:1],) * 2 if factor is None else (cells[-1:] / factor, cells[:1] * factor)
-    before, behind = jnp.concatenate([first, cells]), jnp.concatenate([cells, last])
-    return jnp.moveaxis(before, 0, axis), jnp.moveaxis(behind, 0, axis)
-
-
-def _between(update: Update, axis: int) -> Array:
-    """Distances between centres at all lines of an axis; at an end half a cell, where no edge moves."""
-    sizes, inner = (update.scene.grid.dx, update.scene.grid.dy)[axis], update.scene.between[axis]
-    if update.bloch_factors[axis] is not None:
-        return jnp.append(inner, inner[0])
-    return jnp.concatenate([sizes[:1] / 2, inner, sizes[-1:] / 2])
-
-
-def _weights(update: Update, axis: int) -> Array:
-    """Of the lower of two cells, at all lines of an axis."""
-    inner = update.weights[axis]
-    return jnp.pad(inner, 1) if update.bloch_factors[axis] is None else jnp.append(inner, inner[0])
-
-
-def _product(a: Array, b: Array) -> Array:
-    return (jnp.conj(a) * b).real
