@@ -256,7 +256,7 @@ def test_factors_beyond_the_room_for_them_are_let_go(monkeypatch: pytest.MonkeyP
 def test_factors_give_their_memory_back_whichever_thread_asked_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """SuperLU frees nothing in another thread than the one that made it (scipy's issue 15921)."""
     monkeypatch.setattr(direct_solve, "KEPT", 0)
-    pattern = direct_solve._pattern(200, 80, False)
+    pattern = direct_solve._pattern(200, 80, (False, False))
     entries = np.where(pattern.rows == pattern.columns, 10.0, 1.0) + 0j
     right = np.ones(pattern.order.size, complex)
 

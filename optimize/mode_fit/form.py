@@ -256,7 +256,7 @@ def to_pairs(values: Host) -> Host:
 
 def both_parts(change: Host) -> Host:
     """What changes [p, ...] of the real and of the imaginary parts of numbers do [2p, ...], of those of the former."""
-    return np.stack([change, 1j * change], axis=1).reshape(-1, *change.shape[1:])
+    return np.stack([change, 1j * change], axis=1).reshape(2 * len(change), *change.shape[1:])
 
 
 def _each_times_all(units: Host, of_x: Host) -> Host:
