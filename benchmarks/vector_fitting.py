@@ -12,7 +12,8 @@ own misfit. Both are passive where the data are; scikit-rf's are not unless that
 `--checkout DIR` of scikit-rf's repository takes those of its files that are networks with resonances (RESONANT). Left
 out of its 296 Touchstone files are copies, the same simulation in other formats, and files of its readers' tests with
 fewer than 30 points; standards, lines, attenuators, transistors and couplers, raw or ideal, which have no pole of their
-own in the band, but for standing waves of lines; and, for the time they take, two simulations of 6 and 8 ports.
+own in the band, but for standing waves of lines; and, for the time it takes, a simulation of 8 ports. That of 6 ports
+was run with one pole (`--poles 1`): with three a fit has 18 modes.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ RESONANT = (
     f"{TESTS}/ntwk4.s2p",
     f"{TESTS}/hfss_threeport_DB_50Ohm.s3p",
     f"{DATA}/mixedmodeanalysis/mixedmodeSandZtransform_files/EP2C+_Plus25DegC_Unit1.S3P",
+    f"{TESTS}/cst_example_6ports.s6p",
 )
 
 
