@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     FREQUENCY: {CHECKS, COMMON, SCENE, "diffnr.fdtd.lines", TIME},
     GUIDES: {CHECKS, COMMON, SCENE, TIME, FREQUENCY},
     "diffnr.fdtd.extrapolate": {CHECKS},
-    "diffnr.fdtd.cavity": {CHECKS, DATA, COMMON, SCENE, FREQUENCY, GUIDES},
+    "diffnr.fdtd.cavity": {CHECKS, DATA, COMMON, SCENE, TIME, FREQUENCY, GUIDES},
     "diffnr.fdtd": {f"diffnr.fdtd.{part}" for part in ("closed_forms", "extrapolate", "cavity")}
     | {SCENE, TIME, FREQUENCY, GUIDES},
     "diffnr.plot": {CHECKS, DATA, COMMON, "diffnr.fdtd", SCENE, TIME, GUIDES},

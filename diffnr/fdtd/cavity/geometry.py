@@ -2,13 +2,13 @@
 
 # No `from __future__ import annotations` here: equinox must see the fields' own types.
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from diffnr.checks import as_float, as_positive, as_scalar, is_concrete, real_field, require, require_instance
-from diffnr.fdtd.cavity.mesh import CavityMesh
+from diffnr.fdtd.cavity.mesh import ROOM, CavityMesh
 from diffnr.fdtd.guides.port import Port
 from diffnr.fdtd.guides.simulation import Simulation
 from diffnr.fdtd.scene.boundaries import Boundaries, Sponge
@@ -17,7 +17,6 @@ from diffnr.fdtd.scene.scene import Rectangle, Scene
 
 INFINITE = float("inf")
 FACE = 5.0  # times the opening's cell: that at the face of the plasma
-ROOM = 8e-6  # m, from the sponge to the port, whose sources are cells behind it, and ahead
 SIZES = ("width", "height", "offset", "opening", "opening_at", "wall", "plasma_height", "filling_height")
 Part = tuple[Rectangle, AbstractMedium]
 Range = tuple[Array, Array]
@@ -39,6 +38,8 @@ class AbstractCavity(eqx.Module):
 
     **Raises:** `ValueError` for sizes that are not positive, or that do not go together.
     """
+
+    towards: ClassVar[int] = 1  # the sign of the coordinate in which `opening_at` counts
 
     plasma: AbstractMedium
     filling: AbstractMedium
@@ -85,6 +86,12 @@ class AbstractCavity(eqx.Module):
     @abc.abstractmethod
     def inside(self) -> tuple[Range, Range]:
         """((left, right), (bottom, top)) of the cavity, in m."""
+
+    @property
+    def ends_of_opening(self) -> Range:
+        """Where the opening begins and ends along its wall."""
+        middle = self.towards * self.opening_at
+        return middle - self.opening / 2, middle + self.opening / 2
 
     @property
     def before(self) -> tuple[float, float]:
@@ -137,10 +144,6 @@ class EndCavity(AbstractCavity):
     def inside(self) -> tuple[Range, Range]:
         return (self.wall, self.wall + self.width), (self.bottom, self.bottom + self.height)
 
-    @property
-    def ends_of_opening(self) -> Range:
-        return self.opening_at - self.opening / 2, self.opening_at + self.opening / 2
-
     def places(self, lining: float) -> tuple[list[Any], list[Any]]:
         (left, right), (bottom, top) = self.inside
         low, high = self.ends_of_opening
@@ -175,7 +178,7 @@ class EndCavity(AbstractCavity):
         return dict.fromkeys((0.0, wall / 2, wall), across), {
             low: cell,
             high: cell,
-            float(self.plasma_height): 5 * cell,
+            float(self.plasma_height): FACE * cell,
         }
 
     def require_joined(self) -> None:
@@ -195,14 +198,12 @@ class TopCavity(AbstractCavity):
     Source: paper 3, supplement, Fig. S2c.
     """
 
+    towards = -1
+
     @property
     def inside(self) -> tuple[Range, Range]:
         left, bottom = self.offset - self.opening_at - self.width / 2, self.top + self.wall
         return (left, left + self.width), (bottom, bottom + self.height)
-
-    @property
-    def ends_of_opening(self) -> Range:
-        return -self.opening_at - self.opening / 2, -self.opening_at + self.opening / 2
 
     def places(self, lining: float) -> tuple[list[Any], list[Any]]:
         (left, right), (bottom, top) = self.inside

@@ -11,6 +11,8 @@ import numpy as np
 from diffnr.checks import as_positive, is_concrete, require
 from diffnr.fdtd.scene.grid import Grid
 
+ROOM = 8e-6  # m, on both sides of the port: its source is cells behind it, where cells are equally wide
+MOST = ROOM / 6.4  # of a cell, so that six fit in
 SAME = 1e-3  # of the cell at the opening: places that are no farther apart are one line
 
 
@@ -43,6 +45,7 @@ class CavityMesh(eqx.Module):
         size, fine = (
             float(as_positive(value, name)) for name, value in (("cell", cell), ("opening_cell", opening_cell))
         )
+        require(size <= MOST, "cell", f"be at most {MOST * 1e6:.4g} µm, as ports need", f"{size * 1e6:.4g} µm")
         require(fine <= size, "opening_cell", "be at most cell", f"{fine * 1e6:.4g} µm")
         opening = float(cavity.opening)
         must = f"leave two cells at least in the opening of {opening * 1e6:.4g} µm"

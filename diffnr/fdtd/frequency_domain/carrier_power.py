@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffnr.fdtd.time_domain.field_energy import product
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update
 
 
@@ -47,10 +48,6 @@ def beside(update: Update, cells: Array, axis: int) -> tuple[Array, Array]:
     first, last = (0 * cells[:1],) * 2 if factor is None else (cells[-1:] / factor, cells[:1] * factor)
     before, behind = jnp.concatenate([first, cells]), jnp.concatenate([cells, last])
     return jnp.moveaxis(before, 0, axis), jnp.moveaxis(behind, 0, axis)
-
-
-def product(a: Array, b: Array) -> Array:
-    return (jnp.conj(a) * b).real
 
 
 def between(update: Update, axis: int) -> Array:

@@ -17,10 +17,11 @@ from jaxtyping import Array, Complex, Float
 
 from diffnr.checks import Numbers, as_choice, as_frequency, as_inexact, require, require_shape
 from diffnr.fdtd.frequency_domain.boxes import Inside, ends_of, is_place
-from diffnr.fdtd.frequency_domain.carrier_power import beside, between, carried, product, taken
+from diffnr.fdtd.frequency_domain.carrier_power import beside, between, carried, taken
 from diffnr.fdtd.frequency_domain.frequency import frequency
 from diffnr.fdtd.scene.grid import nearest
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
+from diffnr.fdtd.time_domain.field_energy import energy_form, product
 from diffnr.fdtd.time_domain.functional import COMPONENTS, Functional, as_sources
 from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_fields, as_update
 
@@ -195,24 +196,9 @@ def stored(update: Any, fields: Any, omega: Numbers, x: Any = None, y: Any = Non
 
 def energy_product(update: Update, one: Fields, other: Fields, omega: Array, inside: Inside) -> Complex[Array, ""]:
     """The form of which `stored` is the square: linear in `other`, conjugate linear in `one`, J/m."""
-    scene = update.scene
-    dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between
-    of = lambda field, axis: jnp.conj(update.moving(field[0], axis)) * update.moving(field[1], axis)  # noqa: E731
-    total = jnp.zeros((), jnp.result_type(one.hz, jnp.complex64))
-    on_x = (one.ex, other.ex), update.moving(inside.along_x, 1), dx * between_y, 1
-    on_y = (one.ey, other.ey), update.moving(inside.along_y, 0), between_x[:, None] * dy, 0
-    for (pair, share, size, axis), inverse in zip((on_x, on_y), scene.edges, strict=True):
-        density = of(pair, axis) / jnp.where(inverse > 0, inverse, jnp.inf)
-        total = total + jnp.cos(omega * update.step) * jnp.sum(share * size * density)
-    plasma = scene.drude_weight * scene.rarity * update.step**2
-    moving = jnp.conj(one.jx) * other.jx + jnp.conj(one.jy) * other.jy
-    magnetic = jnp.conj(one.hz) * other.hz * (scene.free[0] if scene.free else 1.0)
-    cells = inside.cells * dx * dy
-    total = total + jnp.sum(cells * (magnetic + moving / jnp.where(plasma > 0, plasma, jnp.inf)))
-    walls = zip(scene.faces, zip(one.walls or (), other.walls or (), strict=True), (on_x, on_y), (dx, dy), strict=False)
-    for (_, inductance), (sheet, same), (_, share, _, _), length in walls:
-        total = total + LIGHT / IMPEDANCE * jnp.sum(share * length * inductance * jnp.conj(sheet) * same)
-    return VACUUM / 4 * total
+    ahead = jnp.cos(omega * update.step)  # E of the next instant in phase with that of this one
+    later = other._replace(ex=ahead * other.ex, ey=ahead * other.ey)
+    return VACUUM / 4 * energy_form(update, one, later, inside)
 
 
 class LocalDensity(NamedTuple):

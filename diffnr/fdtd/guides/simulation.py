@@ -157,7 +157,7 @@ class Simulation(AbstractPortModel):
         must = f"have one amplitude for each of {self.num_ports} ports"
         require(incoming.shape == (self.num_ports,), "incoming", must, f"of shape {incoming.shape}")
         require_finite("incoming", incoming)
-        fields, result, lost = _fields(self, omega, incoming)
+        fields, result, lost = fields_of(self, omega, incoming)
         if is_concrete(lost) and lost:
             warnings.warn(self.ports.explained(self.scene, self.update.step, omega), RuntimeWarning, stacklevel=3)
         return raise_failures(fields, result) if is_concrete(result) else fields
@@ -285,7 +285,8 @@ def _amplitudes(simulation: Simulation, omega: Array, ex: Array, ey: Array) -> t
 
 
 @compiled
-def _fields(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fields, Any, Array]:
+def fields_of(simulation: Simulation, omega: Array, incoming: Array) -> tuple[Fields, Any, Array]:
+    """The fields of incoming waves, how the solve ended, and whether there are waves that the cells do not resolve."""
     found = _solved(simulation, omega)
     drives = jnp.linalg.solve(found.incoming, incoming)
     fields = jax.tree_util.tree_map(lambda field: jnp.tensordot(drives, field, 1), found.fields)

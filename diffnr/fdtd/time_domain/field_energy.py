@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffnr.fdtd.scene.media import IMPEDANCE, LIGHT, VACUUM
-from diffnr.fdtd.time_domain.leapfrog import as_fields, as_update
+from diffnr.fdtd.time_domain.leapfrog import Fields, Update, as_fields, as_update
 
 
 def energy(update: Any, fields: Any) -> Float[Array, ""]:
@@ -26,27 +27,40 @@ def energy(update: Any, fields: Any) -> Float[Array, ""]:
     """
     update = as_update(update)
     fields = as_fields(fields, update)
-    scene, ahead = update.scene, update.magnetic(fields)
+    ahead = update.magnetic(fields)
     later = update.electric(ahead)
-    dx, dy, (between_x, between_y) = scene.grid.dx[:, None], scene.grid.dy, scene.between
-    sizes = dx * between_y, between_x[:, None] * dy
-    pairs = (
-        (update.moving(fields.ex, 1), update.moving(later.ex, 1)),
-        (update.moving(fields.ey, 0), update.moving(later.ey, 0)),
+    now, then = (ahead._replace(ex=at.ex, ey=at.ey) for at in (fields, later))
+    return VACUUM / 2 * jnp.real(energy_form(update, now, then))
+
+
+def energy_form(update: Update, one: Fields, other: Fields, shares: Sequence[Array] | None = None) -> Array:
+    """Σ (ε∞ E*·E′ + H*H′ + …) in units of ε0: conjugate linear in `one`, linear in `other`; `shares`: how much of edges
+    along x, of those along y, and of cells counts."""
+    scene, dx, dy = update.scene, update.scene.grid.dx[:, None], update.scene.grid.dy
+    between_x, between_y = scene.between
+    along_x, along_y, cells = shares or (None,) * 3
+    of = lambda share, axis: 1.0 if share is None else update.moving(share, axis)  # noqa: E731
+    edges = (
+        (one.ex, other.ex, of(along_x, 1) * dx, between_y, 1),
+        (one.ey, other.ey, of(along_y, 0) * dy, between_x[:, None], 0),
     )
-    electric = sum(
-        jnp.sum(jnp.where(inverse > 0, size * _product(now, then) / jnp.where(inverse > 0, inverse, 1.0), 0.0))
-        for inverse, size, (now, then) in zip(scene.edges, sizes, pairs, strict=True)
-    )
+    total: Any = 0.0
+    for (field, same, length, across, axis), inverse in zip(edges, scene.edges, strict=True):
+        square = jnp.conj(update.moving(field, axis)) * update.moving(same, axis)
+        total = total + jnp.sum(
+            jnp.where(inverse > 0, length * across * square / jnp.where(inverse > 0, inverse, 1.0), 0.0)
+        )
     plasma = scene.drude_weight * scene.rarity * update.step**2
-    square = _product(ahead.jx, ahead.jx) + _product(ahead.jy, ahead.jy)
-    moving = jnp.where(plasma > 0, square / jnp.where(plasma > 0, plasma, 1.0), 0.0)
-    magnetic = _product(ahead.hz, ahead.hz) * (scene.free[0] if scene.free else 1.0)
-    total = electric + jnp.sum(dx * dy * (magnetic + moving))
-    for (_, inductance), current, length in zip(scene.faces, ahead.walls or (), (dx, dy), strict=False):
-        total = total + LIGHT / IMPEDANCE * jnp.sum(length * inductance * _product(current, current))
-    return VACUUM / 2 * total
+    moving = jnp.conj(one.jx) * other.jx + jnp.conj(one.jy) * other.jy
+    moving = jnp.where(plasma > 0, moving / jnp.where(plasma > 0, plasma, 1.0), 0.0)
+    magnetic = jnp.conj(one.hz) * other.hz * (scene.free[0] if scene.free else 1.0)
+    total = total + jnp.sum((1.0 if cells is None else cells) * dx * dy * (magnetic + moving))
+    sheets = zip(scene.faces, one.walls or (), other.walls or (), edges, strict=False)
+    for (_, inductance), current, same, (_, _, length, _, _) in sheets:
+        total = total + LIGHT / IMPEDANCE * jnp.sum(length * inductance * jnp.conj(current) * same)
+    return total
 
 
-def _product(a: Array, b: Array) -> Array:
+def product(a: Array, b: Array) -> Array:
+    """Re a*b."""
     return jnp.real(jnp.conj(a) * b)
